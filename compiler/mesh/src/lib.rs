@@ -1,1 +1,3 @@
-//! x
+//! Links resources into a mesh and lowers it, per proxy, to routes of predicates.
+
+pub mod program;

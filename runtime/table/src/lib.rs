@@ -1,1 +1,9 @@
-//! x
+//! The decision table: format, loader and evaluator, and the types of a request and a decision.
+//!
+//! Works on the bytes it is given: no YAML, no async, no I/O.
+
+mod decision;
+mod request;
+
+pub use decision::*;
+pub use request::{Address, Lines, Protocol, ProxyIdentity, Request, RequestView, Tls};

@@ -1,0 +1,552 @@
+//! What a mesh is lowered to, per proxy: listeners, filter chains, route tables, virtual hosts, routes, clusters.
+//!
+//! This is the one input of the interpreter and of every back end.
+
+use malha_algebra::{Predicate, re2::Pattern};
+use malha_syntax::Location;
+use smol_str::SmolStr;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// Everything that a mesh says, lowered.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// In order of role, namespace, name.
+    pub proxies: Vec<Proxy>,
+    /// What the mesh configuration decides for all proxies.
+    pub settings: Settings,
+}
+
+/// Settings of the mesh that a runtime needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// How paths are normalised (semantics A66).
+    pub path_normalization: PathNormalization,
+}
+
+/// How paths are normalised before matching (semantics A66).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PathNormalization {
+    /// As sent.
+    None,
+    /// Dot segments, backslashes, escapes of unreserved characters.
+    #[default]
+    Base,
+    /// And duplicate slashes.
+    MergeSlashes,
+    /// And `%2F`, `%5C`, first.
+    DecodeAndMergeSlashes,
+}
+
+/// Gateway or sidecar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// A standalone proxy that Gateways select.
+    Gateway,
+    /// The client side of a workload.
+    Sidecar,
+}
+
+/// One proxy. Proxies alike in all that lowering reads share one program.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    /// Gateway or sidecar.
+    pub role: Role,
+    /// A name for people: of the workload, the Gateway, or of `[[run.sidecars]]`.
+    pub name: SmolStr,
+    /// Its namespace.
+    pub namespace: SmolStr,
+    /// Its labels.
+    pub labels: BTreeMap<SmolStr, SmolStr>,
+    /// The Gateways that select it, as (namespace, name).
+    pub gateways: Vec<(SmolStr, SmolStr)>,
+    /// What it executes.
+    pub program: Arc<ProxyProgram>,
+}
+
+/// What one proxy (or several alike) executes.
+#[derive(Clone, Debug, Default)]
+pub struct ProxyProgram {
+    /// By port, then bind.
+    pub listeners: Vec<Listener>,
+    /// Filter chains refer to these by index.
+    pub route_tables: Vec<RouteTable>,
+    /// Every cluster that a route refers to, by name.
+    pub clusters: Vec<Arc<Cluster>>,
+    /// What lowering left out or decided between, for lints to tell.
+    pub notes: Vec<Note>,
+}
+
+/// A listening address.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Bind address; none: any.
+    pub bind: Option<SmolStr>,
+    /// The port it listens on: for gateways the targetPort (semantics A2).
+    pub port: u32,
+    /// The numbers by which Gateway servers know it (for `malha route URL`).
+    pub server_ports: Vec<u32>,
+    /// Protocol of its first server or service port, as `HTTP`.
+    pub protocol: SmolStr,
+    /// Name for people and metrics.
+    pub name: SmolStr,
+    /// Chosen by destination, then server name (semantics A52).
+    pub filter_chains: Vec<FilterChain>,
+    /// Why Envoy would refuse it, if it would; then the chains are not executed.
+    pub rejected: Option<String>,
+    /// For sidecars: bytes that no chain takes are for this cluster kind (semantics E21).
+    pub fallback: Fallback,
+}
+
+/// What becomes of a connection that no filter chain takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Fallback {
+    /// It is closed (gateways).
+    #[default]
+    Close,
+    /// It goes where the client meant it to (ALLOW_ANY).
+    Passthrough,
+    /// It ends in the BlackHoleCluster (REGISTRY_ONLY).
+    Blackhole,
+}
+
+/// One way to treat a connection.
+#[derive(Clone, Debug)]
+pub struct FilterChain {
+    /// Server names, exact or `*.suffix`, lower case; empty: any or none.
+    pub server_names: Vec<SmolStr>,
+    /// Destination ranges, as CIDR; empty: any.
+    pub destinations: Vec<SmolStr>,
+    /// Whether the client speaks TLS; none: either.
+    pub tls: Option<bool>,
+    /// How TLS is ended here, if it is.
+    pub termination: Option<Termination>,
+    /// What happens to the bytes.
+    pub filter: Filter,
+    /// Where the file says so, if it does.
+    pub location: Option<Location>,
+}
+
+/// TLS ended at a filter chain, as the server's `tls` block says (executed in a later release).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Termination {
+    /// `SIMPLE`, `MUTUAL`, ...
+    pub mode: SmolStr,
+    /// Names of the credentials.
+    pub credentials: Vec<SmolStr>,
+    /// Certificate file.
+    pub server_certificate: Option<SmolStr>,
+    /// Key file.
+    pub private_key: Option<SmolStr>,
+    /// CA file.
+    pub ca_certificates: Option<SmolStr>,
+    /// As `TLSV1_2`.
+    pub min_version: Option<SmolStr>,
+    /// As `TLSV1_3`.
+    pub max_version: Option<SmolStr>,
+    /// Names of cipher suites.
+    pub cipher_suites: Vec<SmolStr>,
+    /// Subject names that clients may have.
+    pub subject_alt_names: Vec<SmolStr>,
+}
+
+/// What happens to the bytes of a filter chain.
+#[derive(Clone, Debug)]
+pub enum Filter {
+    /// HTTP, routed by the route table of this index.
+    Http(usize),
+    /// Bytes, by weight (semantics A61).
+    Tcp(TcpRoute),
+}
+
+/// Where the bytes of a connection go.
+#[derive(Clone, Debug)]
+pub struct TcpRoute {
+    /// The rule; none for a service's own chain.
+    pub origin: Option<Arc<Origin>>,
+    /// One or several.
+    pub destinations: Vec<Destination>,
+}
+
+/// Virtual hosts of one listener or server.
+#[derive(Clone, Debug, Default)]
+pub struct RouteTable {
+    /// Istio's name for it (semantics A4), as `http.8080`.
+    pub name: SmolStr,
+    /// In no order that matters: the most specific domain wins (semantics A35).
+    pub virtual_hosts: Vec<Arc<VirtualHost>>,
+}
+
+/// One virtual host.
+#[derive(Clone, Debug, Default)]
+pub struct VirtualHost {
+    /// Exact, `*.suffix` or `*`; lower case. A domain is in one virtual host of a table only.
+    pub domains: Vec<SmolStr>,
+    /// Plain requests are redirected to https (semantics A38).
+    pub require_tls: bool,
+    /// In order; the first that matches takes the request.
+    pub routes: Vec<Route>,
+    /// Whether this is the mesh's own catch-all (semantics B39), which reports no host.
+    pub catch_all: Option<Fallback>,
+}
+
+/// One route: a match item of a rule, lowered.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// What it takes; `fixed` is empty.
+    pub predicate: Predicate,
+    /// What it does. Shared by all matches of a rule.
+    pub action: Arc<Action>,
+    /// Where it comes from; none for a route that no VirtualService made.
+    pub origin: Option<Arc<Origin>>,
+}
+
+/// The place in the files that a route comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Namespace of the VirtualService.
+    pub namespace: SmolStr,
+    /// Its name.
+    pub name: SmolStr,
+    /// `http`, `tls` or `tcp`.
+    pub section: &'static str,
+    /// Index of the rule in the section.
+    pub index: u32,
+    /// Index of the item in `match`, if there is a match.
+    pub match_index: Option<u32>,
+    /// Envoy's route name (semantics B8).
+    pub route_name: Option<SmolStr>,
+    /// The match item, or the rule.
+    pub location: Location,
+    /// The delegate's rule.
+    pub delegate: Option<Box<Origin>>,
+}
+
+/// What a route does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Action {
+    /// The end of it.
+    pub kind: ActionKind,
+    /// Operations of the route level.
+    pub request_headers: HeaderOps,
+    /// Operations of the route level.
+    pub response_headers: HeaderOps,
+}
+
+/// The end that a route gives to a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ActionKind {
+    /// To an upstream. Boxed: it is by far the largest.
+    Forward(Box<Forward>),
+    /// A redirect (semantics C.3).
+    Redirect(Redirect),
+    /// An answer of the proxy's own (semantics C.4).
+    Respond(Respond),
+    /// To where the client meant it to go (semantics B39).
+    Passthrough,
+    /// 502 of REGISTRY_ONLY (semantics B39).
+    Blackhole,
+}
+
+/// Everything about sending a request upstream.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Forward {
+    /// One, or several with weights over 0 (semantics C6, C7).
+    pub destinations: Vec<Destination>,
+    /// What happens to the path.
+    pub path_rewrite: Option<PathRewrite>,
+    /// The Host that the upstream sees, of the route level.
+    pub authority: Option<SmolStr>,
+    /// None: no limit.
+    pub timeout: Option<Duration>,
+    /// Effective, defaults included; none: no retries.
+    pub retries: Option<Retries>,
+    /// Copies.
+    pub mirrors: Vec<Mirror>,
+    /// Injected delay.
+    pub delay: Option<Delay>,
+    /// Injected answer.
+    pub abort: Option<Abort>,
+    /// CORS policy.
+    pub cors: Option<Cors>,
+    /// How the route's hash is computed, of all its destinations (semantics D23).
+    pub hash: Vec<HashKey>,
+}
+
+/// One place a request or connection may go.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Destination {
+    /// Fully qualified.
+    pub host: SmolStr,
+    /// Service port.
+    pub port: u32,
+    /// Subset.
+    pub subset: Option<SmolStr>,
+    /// Share of the draws; 1 where there is only one.
+    pub weight: u32,
+    /// Name of its cluster in [`ProxyProgram::clusters`]; none: there is no such cluster (503 NC).
+    pub cluster: Option<SmolStr>,
+    /// The Host that the upstream sees, of the destination level; loses to the route's (semantics C16).
+    pub authority: Option<SmolStr>,
+    /// Operations of the destination level.
+    pub request_headers: HeaderOps,
+    /// Operations of the destination level.
+    pub response_headers: HeaderOps,
+}
+
+/// Header operations of one level; authority is not among them (semantics C16).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderOps {
+    /// Replaced or created, by name.
+    pub set: BTreeMap<SmolStr, SmolStr>,
+    /// Appended, by name.
+    pub add: BTreeMap<SmolStr, SmolStr>,
+    /// Removed, sorted.
+    pub remove: Vec<SmolStr>,
+}
+
+/// What happens to the path (semantics C.2). The query is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PathRewrite {
+    /// Replaces what the predicate's path test matched: the prefix (`Any`: the leading `/`), else the whole path.
+    Matched(SmolStr),
+    /// Replaces every match of the pattern (semantics C14).
+    Regex {
+        /// Searched for, unanchored.
+        pattern: Pattern,
+        /// With `\0` to `\9`.
+        substitution: SmolStr,
+    },
+}
+
+/// A redirect (semantics C.3).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Redirect {
+    /// 301, 302, 303, 307 or 308.
+    pub status: u16,
+    /// Scheme; none: the request's.
+    pub scheme: Option<SmolStr>,
+    /// Host, perhaps with a port; none: the request's, with its port.
+    pub authority: Option<SmolStr>,
+    /// Port to write, after C25's omission of default ports.
+    pub port: Option<u32>,
+    /// Whole path.
+    pub path: Option<SmolStr>,
+    /// Replaces the matched prefix.
+    pub prefix: Option<SmolStr>,
+}
+
+/// An answer of the proxy's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Respond {
+    /// Status code.
+    pub status: u16,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+/// Retry policy, in force (semantics C.7).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retries {
+    /// Tries after the first.
+    pub attempts: u32,
+    /// Limit of each try.
+    pub per_try_timeout: Option<Duration>,
+    /// Condition names, without status codes.
+    pub conditions: Vec<SmolStr>,
+    /// Status codes of `retriable-status-codes`.
+    pub status_codes: Vec<u16>,
+    /// Base of the back-off; 25 ms where none is given.
+    pub backoff: Option<Duration>,
+    /// Hosts already tried are avoided (semantics C57).
+    pub avoid_previous_hosts: bool,
+    /// Moves to other priorities (semantics C58).
+    pub remote_localities: bool,
+}
+
+/// A copy of the request (semantics C.9).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Mirror {
+    /// Where to; its weight means nothing.
+    pub destination: Destination,
+    /// In parts per million.
+    pub per_million: u32,
+}
+
+/// Injected delay (semantics C.8).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delay {
+    /// How long.
+    pub duration: Duration,
+    /// In parts per million.
+    pub per_million: u32,
+}
+
+/// Injected answer (semantics C.8).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Abort {
+    /// HTTP status.
+    pub status: Option<u16>,
+    /// Name of the gRPC status.
+    pub grpc_status: Option<SmolStr>,
+    /// In parts per million.
+    pub per_million: u32,
+}
+
+/// CORS policy (semantics C.10).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cors {
+    /// Any of these.
+    pub allow_origins: Vec<malha_algebra::ValueTest>,
+    /// Methods.
+    pub allow_methods: Vec<SmolStr>,
+    /// Headers.
+    pub allow_headers: Vec<SmolStr>,
+    /// Headers.
+    pub expose_headers: Vec<SmolStr>,
+    /// In whole seconds.
+    pub max_age: Option<Duration>,
+    /// Where said.
+    pub allow_credentials: Option<bool>,
+    /// IGNORE instead of FORWARD (semantics C80).
+    pub ignore_unmatched_preflights: bool,
+}
+
+/// What a consistent hash reads (semantics D21).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashKey {
+    /// The lines of a header.
+    Header(SmolStr),
+    /// A cookie; with a ttl it is set where absent (semantics D22).
+    Cookie {
+        /// Name.
+        name: SmolStr,
+        /// Path.
+        path: Option<SmolStr>,
+        /// Zero: a session cookie.
+        ttl: Option<Duration>,
+    },
+    /// The client's address.
+    SourceIp,
+    /// A query parameter.
+    QueryParameter(SmolStr),
+}
+
+/// A group of endpoints with one policy (semantics 0.11).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    /// `outbound|port|subset|host`.
+    pub name: SmolStr,
+    /// Fully qualified host of the service.
+    pub host: SmolStr,
+    /// Service port.
+    pub port: u32,
+    /// Subset.
+    pub subset: Option<SmolStr>,
+    /// How endpoints are found.
+    pub discovery: Discovery,
+    /// Known ones; unhealthy ones are not listed.
+    pub endpoints: Vec<Endpoint>,
+    /// Whether the upstream speaks HTTP/2 (semantics D37).
+    pub http2: bool,
+    /// The traffic policy in force, after D10 to D14.
+    pub policy: Policy,
+    /// The DestinationRule it comes from, as (namespace, name).
+    pub destination_rule: Option<(SmolStr, SmolStr)>,
+}
+
+/// How endpoints are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Discovery {
+    /// Told by the control plane: Kubernetes services, STATIC entries.
+    #[default]
+    Eds,
+    /// Every address of every name.
+    StrictDns,
+    /// The first address of one name.
+    LogicalDns,
+    /// Where the client meant to go.
+    OriginalDestination,
+    /// The request's own host.
+    DynamicDns,
+}
+
+/// One endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoint {
+    /// IP, DNS name or `unix://` path; none: the input does not say (a workload template).
+    pub address: Option<SmolStr>,
+    /// Port; 0 for unix sockets.
+    pub port: u32,
+    /// Share; 1 where none is given.
+    pub weight: u32,
+    /// `region/zone/subzone`.
+    pub locality: Option<SmolStr>,
+    /// The workload behind it, as (namespace, name), where the input says.
+    pub workload: Option<(SmolStr, SmolStr)>,
+    /// Its labels.
+    pub labels: BTreeMap<SmolStr, SmolStr>,
+}
+
+/// A traffic policy in force.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Policy {
+    /// Load balancing.
+    pub load_balancer: LoadBalancer,
+    /// 10 s where none is given.
+    pub connect_timeout: Option<Duration>,
+    /// Limits by name, as `maxConnections`, `http1MaxPendingRequests`, `http2MaxRequests`, `maxRetries`,
+    /// `maxRequestsPerConnection`: those that are set.
+    pub limits: BTreeMap<&'static str, u32>,
+    /// The whole `trafficPolicy` in force, as the file writes it (JSON), for what is executed later.
+    pub source: Option<Arc<serde_json::Value>>,
+}
+
+/// Load balancing (semantics D.4).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LoadBalancer {
+    /// Power of two choices.
+    #[default]
+    LeastRequest,
+    /// In turn.
+    RoundRobin,
+    /// Any.
+    Random,
+    /// None: original destination.
+    Passthrough,
+    /// Ring hash.
+    RingHash {
+        /// 1024 where none is given.
+        minimum_size: u64,
+    },
+    /// Maglev.
+    Maglev {
+        /// 65537 where none is given.
+        table_size: u64,
+    },
+}
+
+/// Something that lowering left out or decided between; lints tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What.
+    pub kind: NoteKind,
+    /// Where the loser is.
+    pub location: Location,
+    /// Where the winner is, if there is one.
+    pub other: Option<Location>,
+    /// Details for the message, as a sentence without a subject.
+    pub detail: String,
+}
+
+/// What a [`Note`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NoteKind {
+    /// A Gateway server that takes no part (semantics A10, A13).
+    ServerSkipped,
+    /// A listener that Envoy would refuse to load.
+    ListenerRejected,
+    /// Input on which istiod itself fails (semantics A20).
+    ControlPlanePanics,
+    /// A delegate that is not merged (semantics B14 to B21).
+    DelegateDropped,
+}
