@@ -37,6 +37,19 @@ pub enum PathNormalization {
     DecodeAndMergeSlashes,
 }
 
+/// A proxy that is wanted: what lowering reads of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProxySpec {
+    /// Gateway or sidecar.
+    pub role: Role,
+    /// Its namespace.
+    pub namespace: SmolStr,
+    /// A name for people.
+    pub name: SmolStr,
+    /// Its labels.
+    pub labels: BTreeMap<SmolStr, SmolStr>,
+}
+
 /// Gateway or sidecar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
@@ -72,6 +85,9 @@ pub struct ProxyProgram {
     pub route_tables: Vec<RouteTable>,
     /// Every cluster that a route refers to, by name.
     pub clusters: Vec<Arc<Cluster>>,
+    /// What becomes of a connection to a port that no listener has: gateways refuse it (`Close`), sidecars do with it
+    /// as the outbound traffic policy says (semantics E21).
+    pub fallback: Fallback,
     /// What lowering left out or decided between, for lints to tell.
     pub notes: Vec<Note>,
 }
@@ -89,6 +105,9 @@ pub struct Listener {
     pub protocol: SmolStr,
     /// Name for people and metrics.
     pub name: SmolStr,
+    /// For sidecar listeners with a bind address: the names that resolve to it, lower case. A request that says no
+    /// destination address is for the listener that its authority names, else for the one without a bind address.
+    pub names: Vec<SmolStr>,
     /// Chosen by destination, then server name (semantics A52).
     pub filter_chains: Vec<FilterChain>,
     /// Why Envoy would refuse it, if it would; then the chains are not executed.
@@ -118,6 +137,9 @@ pub struct FilterChain {
     pub destinations: Vec<SmolStr>,
     /// Whether the client speaks TLS; none: either.
     pub tls: Option<bool>,
+    /// Only connections that are seen to carry plain HTTP/1 or HTTP/2 come here (sidecars look before they choose);
+    /// others go to a chain without this, or to the listener's fallback.
+    pub inspected: bool,
     /// How TLS is ended here, if it is.
     pub termination: Option<Termination>,
     /// What happens to the bytes.
