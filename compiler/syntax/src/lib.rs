@@ -2,8 +2,24 @@
 //!
 //! Reading never fails: it yields documents and findings, and one broken document never hides another.
 
+mod document;
 mod finding;
+mod granit;
+mod locate;
+mod problem;
+mod reading;
+pub mod rules;
+mod scalar;
+mod source;
 mod span;
+mod split;
+mod suppression;
+mod tape;
 
+pub use document::{Document, Entries, Items, Node, NodeKind};
 pub use finding::{Edit, Finding, Fix, Group, Related, ResourceName, RuleInfo, Severity};
+pub use reading::{Reading, read};
+pub use scalar::Scalar;
+pub use source::{MAX_SOURCE_BYTES, NOT_TEXT, Source, Sources};
 pub use span::{LineColumn, Location, SourceId, Span};
+pub use suppression::Suppression;

@@ -1,0 +1,40 @@
+//! What the readers find, before it becomes a finding.
+
+use crate::finding::{Finding, Fix, RuleInfo};
+use crate::span::{Location, SourceId, Span};
+
+/// Something wrong in a document.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    pub(crate) rule: &'static RuleInfo,
+    pub(crate) span: Span,
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+    pub(crate) related: Option<(Span, &'static str)>,
+    pub(crate) fix: Option<(&'static str, Span, String)>,
+}
+
+impl Problem {
+    pub(crate) fn new(rule: &'static RuleInfo, span: Span, message: impl Into<String>) -> Self {
+        Problem { rule, span, message: message.into(), help: None, related: None, fix: None }
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn into_finding(self, source: SourceId) -> Finding {
+        let at = |span| Location { source, span };
+        let mut finding = Finding::new(self.rule, at(self.span), self.message);
+        finding.help = self.help;
+        if let Some((span, message)) = self.related {
+            finding = finding.related(at(span), message);
+        }
+        if let Some((title, span, text)) = self.fix {
+            let edits = vec![crate::finding::Edit { location: at(span), text }];
+            finding = finding.fix(Fix { safe: false, title: title.to_owned(), edits });
+        }
+        finding
+    }
+}

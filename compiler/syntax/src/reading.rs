@@ -1,0 +1,57 @@
+//! From a source's text to its documents.
+
+use crate::document::Document;
+use crate::finding::Finding;
+use crate::granit;
+use crate::span::{SourceId, Span};
+use crate::split::split;
+use crate::suppression::{Suppression, suppressions};
+use crate::tape::Tape;
+
+/// What a source says.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// Its documents, in order, without those that hold nothing.
+    pub documents: Vec<Document>,
+    /// What is wrong with them, in order.
+    pub findings: Vec<Finding>,
+    /// The comments that suppress findings.
+    pub suppressions: Vec<Suppression>,
+}
+
+/// Reads `text`, the text of `source`: the documents of a YAML stream, or JSON. Never fails, and never gives up a
+/// document for another one's faults.
+///
+/// The stream is split as Kubernetes splits it: at every line that begins with `---`, be it inside a block scalar.
+pub fn read(source: SourceId, text: &str) -> Reading {
+    let mut reading = Reading::default();
+    let mut tape = Tape::default();
+    for span in split(text) {
+        read_document(source, text, span, &mut tape, &mut reading);
+    }
+    reading.suppressions = suppressions(text, &reading.documents);
+    reading
+}
+
+fn read_document(source: SourceId, text: &str, span: Span, tape: &mut Tape, reading: &mut Reading) {
+    let Some(part) = text.get(span.start as usize..span.end as usize) else { return };
+    tape.clear();
+    let problems = granit::read(part, span.start, tape);
+    if problems.is_empty() && tape.entries.is_empty() {
+        return;
+    }
+    let refused = !problems.is_empty();
+    if refused {
+        tape.clear();
+    }
+    reading.findings.extend(problems.into_iter().map(|problem| problem.into_finding(source)));
+    reading.documents.push(Document {
+        source,
+        span,
+        template: None,
+        refused,
+        text: part.into(),
+        entries: tape.entries.as_slice().into(),
+        strings: std::mem::take(&mut tape.strings).into(),
+    });
+}
