@@ -1,0 +1,9 @@
+//! The `malha` command: reads files, asks the compiler, prints, serves.
+//!
+//! The only crate of the compiler that touches files, clocks and sockets. One file per subcommand under
+//! [`commands`].
+
+pub mod config;
+pub mod failure;
+pub mod inputs;
+mod nearest;
