@@ -1,0 +1,105 @@
+//! Every scenario of examples/simul-shop does, through the running proxy, what its README says.
+//!
+//! The commands are the README's own; only the ports differ, since the test takes free ones.
+
+#[path = "support/running.rs"]
+mod running;
+#[path = "support/transcript.rs"]
+mod transcript;
+
+use running::{Running, repository};
+use std::{fs, thread};
+
+/// Whether the commands of a README may run at once: those of `timeout` would take a minute one by one.
+#[derive(Clone, Copy, PartialEq)]
+enum Order {
+    OneByOne,
+    AtOnce,
+}
+
+fn scenario(name: &str, order: Order) {
+    let directory = repository().join("examples/simul-shop").join(name);
+    let readme = fs::read_to_string(directory.join("README.md")).expect("the scenario has a README");
+    let running = Running::start(&["--mock", "--seed", "1"], &directory);
+    let mut replace = running.replacements();
+    replace.push(("cargo run --release --".to_owned(), env!("CARGO_BIN_EXE_malha").to_owned()));
+    let steps: Vec<_> =
+        transcript::steps(&readme).into_iter().filter(|step| !step.command.contains("-- run ")).collect();
+    assert!(!steps.is_empty(), "the README of {name} shows nothing to try");
+    match order {
+        Order::OneByOne => steps.iter().for_each(|step| transcript::run(step, &repository(), &replace)),
+        Order::AtOnce => thread::scope(|scope| {
+            for step in &steps {
+                scope.spawn(|| transcript::run(step, &repository(), &replace));
+            }
+        }),
+    }
+    running.stop();
+}
+
+/// The README of a scenario that is decided, but not executed yet.
+fn decided_only(name: &str) {
+    let directory = repository().join("examples/simul-shop").join(name);
+    let readme = fs::read_to_string(directory.join("README.md")).expect("the scenario has a README");
+    let replace = [("cargo run --release --".to_owned(), env!("CARGO_BIN_EXE_malha").to_owned())];
+    let steps = transcript::steps(&readme);
+    assert!(!steps.is_empty(), "the README of {name} shows nothing to try");
+    steps.iter().for_each(|step| transcript::run(step, &repository(), &replace));
+}
+
+macro_rules! scenarios {
+    ($($function:ident => $run:ident($name:literal $(, $order:expr)?);)*) => {
+        $(#[test] fn $function() { $run($name $(, $order)?); })*
+
+        #[test]
+        fn no_scenario_is_left_out() {
+            let mut listed = vec![$($name),*];
+            listed.extend(["services"]);
+            let mut found: Vec<String> = fs::read_dir(repository().join("examples/simul-shop"))
+                .expect("the examples are there")
+                .filter_map(Result::ok)
+                .filter(|entry| entry.path().is_dir())
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .collect();
+            found.sort();
+            listed.sort_unstable();
+            assert_eq!(found, listed);
+        }
+    };
+}
+
+scenarios! {
+    no_routes => scenario("no-routes", Order::OneByOne);
+    default_gateway => scenario("default-gateway", Order::OneByOne);
+    named_hosts => scenario("named-hosts", Order::OneByOne);
+    path_routes => scenario("path-routes", Order::OneByOne);
+    canary => scenario("canary", Order::OneByOne);
+    header_route => scenario("header-route", Order::OneByOne);
+    several_headers => scenario("several-headers", Order::OneByOne);
+    multi_rule => scenario("multi-rule", Order::OneByOne);
+    api_versions => scenario("api-versions", Order::OneByOne);
+    headers => scenario("headers", Order::OneByOne);
+    timeout => scenario("timeout", Order::AtOnce);
+    retries => scenario("retries", Order::OneByOne);
+    round_robin => scenario("round-robin", Order::OneByOne);
+    conflict => scenario("conflict", Order::OneByOne);
+    subset_typo => scenario("subset-typo", Order::OneByOne);
+    fault => decided_only("fault");
+    mirror => decided_only("mirror");
+    circuit_breaker => decided_only("circuit-breaker");
+    random => decided_only("random");
+    hash_source_ip => decided_only("hash-source-ip");
+    hash_query => decided_only("hash-query");
+    service_entry => decided_only("service-entry");
+    egress => decided_only("egress");
+    tls => decided_only("tls");
+}
+
+/// 90/10 over 400 requests: the share of v2 lies within four standard deviations of its mean, whatever the seed.
+#[test]
+fn canary_keeps_its_weights() {
+    let running = Running::start(&["--mock", "--seed", "7"], &repository().join("examples/simul-shop/canary"));
+    let v2 = (0..400).filter(|_| running.get("/").contains("\"version\":\"v2\"")).count();
+    running.stop();
+    assert!((16..=64).contains(&v2), "{v2} of 400 requests went to v2");
+}

@@ -1,0 +1,139 @@
+//! A `malha run` on free ports, and plain requests to it.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a condition may take to come true on a loaded machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The root of the checkout.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the checkout exists")
+}
+
+/// A running `malha run`; killed when dropped.
+pub struct Running {
+    child: Child,
+    ready: serde_json::Value,
+    _scratch: tempfile::TempDir,
+}
+
+impl Running {
+    /// Starts `malha run --ephemeral` with `arguments` over `path`, and waits until its listeners accept.
+    pub fn start(arguments: &[&str], path: &Path) -> Running {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let ready_file = scratch.path().join("ready.json");
+        let log = fs::File::create(scratch.path().join("log")).expect("a log file");
+        let child = Command::new(env!("CARGO_BIN_EXE_malha"))
+            .arg("run")
+            .args(["--ephemeral", "--ready-file"])
+            .arg(&ready_file)
+            .args(arguments)
+            .arg(path)
+            .current_dir(repository())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn()
+            .expect("malha starts");
+        let mut running = Running { child, ready: serde_json::Value::Null, _scratch: scratch };
+        let started = Instant::now();
+        running.ready = loop {
+            if let Ok(text) = fs::read_to_string(&ready_file) {
+                break serde_json::from_str(&text).expect("the ready file is written whole");
+            }
+            let ended = running.child.try_wait().expect("the child can be asked");
+            assert!(
+                ended.is_none() && started.elapsed() < PATIENCE,
+                "malha run did not become ready ({ended:?}):\n{}",
+                running.log()
+            );
+            thread::sleep(Duration::from_millis(10));
+        };
+        running
+    }
+
+    /// What it printed so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self._scratch.path().join("log")).unwrap_or_default()
+    }
+
+    /// Address of the gateway listener of a port.
+    pub fn address(&self, port: u64) -> String {
+        self.ready["listeners"]
+            .as_array()
+            .and_then(|all| all.iter().find(|one| one["port"] == port && one["role"] == "gateway"))
+            .and_then(|one| one["address"].as_str())
+            .unwrap_or_else(|| panic!("no gateway listener of port {port} in {}", self.ready))
+            .to_owned()
+    }
+
+    /// Address of the admin server.
+    pub fn admin(&self) -> String {
+        self.ready["admin"].as_str().expect("an admin address").to_owned()
+    }
+
+    /// What stands in a README, and what it is here.
+    pub fn replacements(&self) -> Vec<(String, String)> {
+        let address = self.address(80);
+        let port = address.rsplit_once(':').map(|(_, port)| port.to_owned()).unwrap_or_default();
+        vec![
+            ("localhost:8080".to_owned(), address),
+            (":8080".to_owned(), format!(":{port}")),
+            ("localhost:15000".to_owned(), self.admin()),
+        ]
+    }
+
+    /// The body of the answer to a GET through the gateway's port 80.
+    pub fn get(&self, path: &str) -> String {
+        get(&self.address(80), path)
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        assert!(told.success());
+        let started = Instant::now();
+        while self.child.try_wait().expect("the child can be asked").is_none() {
+            assert!(started.elapsed() < PATIENCE, "malha run does not stop:\n{}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+        let status = self.child.wait().expect("the child has ended");
+        assert!(status.success(), "malha run ended with {status}:\n{}", self.log());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The body of the answer to a GET, on a connection of its own.
+pub fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("the listener accepts");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("the request is sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the answer is text");
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
+}
+
+/// Waits until `condition` holds.
+pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < PATIENCE, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
