@@ -1,1 +1,18 @@
-//! x
+//! The typed model of Istio networking and of the Kubernetes objects it refers to.
+//!
+//! Every field of Istio's kinds is here, each declared once: the declaration yields the type, the reader, and the JSON
+//! Schema. Reading never fails: it yields what could be read, and findings.
+
+mod bytes;
+mod duration;
+pub mod istio;
+pub mod kubernetes;
+mod limits;
+mod read;
+mod resource;
+mod spanned;
+
+pub use bytes::Bytes;
+pub use duration::Duration;
+pub use resource::{Kind, Metadata, Resource, Spec};
+pub use spanned::{Entries, EntriesIter, Spanned};

@@ -1,0 +1,82 @@
+//! `http[].match[]`: conditions on a request.
+
+use crate::{Entries, Spanned, read::message};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use smol_str::SmolStr;
+
+message! {
+    /// Conditions on a request; all that are given must hold.
+    pub struct HttpMatchRequest {
+        /// A name, shown in logs.
+        name: Option<Spanned<SmolStr>> = "name",
+        /// The path. A prefix is one of bytes, not of segments; an expression must match the path without its query.
+        uri: Option<Spanned<StringMatch>> = "uri",
+        /// Whether the case of letters is ignored in `exact` and `prefix` of `uri`.
+        ignore_uri_case: Option<Spanned<bool>> = "ignoreUriCase",
+        /// The scheme of the request.
+        scheme: Option<Spanned<StringMatch>> = "scheme",
+        /// The method.
+        method: Option<Spanned<StringMatch>> = "method",
+        /// The authority: the Host header.
+        authority: Option<Spanned<StringMatch>> = "authority",
+        /// Headers by name. `{}` asks for presence alone.
+        headers: Entries<StringMatch> = "headers",
+        /// Headers by name that must not match. `{}` asks for absence.
+        without_headers: Entries<StringMatch> = "withoutHeaders",
+        /// Parameters of the query by name. `{}` asks for presence alone.
+        query_params: Entries<StringMatch> = "queryParams",
+        /// Port of the listener.
+        port: Option<Spanned<u32>> = "port",
+        /// Labels of the client's workload.
+        source_labels: Entries<SmolStr> = "sourceLabels",
+        /// Namespace of the client's workload.
+        source_namespace: Option<Spanned<SmolStr>> = "sourceNamespace",
+        /// The gateways that this condition is for, in place of the VirtualService's own list.
+        gateways: Vec<Spanned<SmolStr>> = "gateways",
+        /// Prefix of the metrics of matched requests.
+        stat_prefix: Option<Spanned<SmolStr>> = "statPrefix",
+    }
+}
+
+/// A condition on a text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum StringMatch {
+    /// `{}`, no condition on the text: a header or a query parameter need only be there.
+    Any,
+    /// The whole text.
+    Exact(Spanned<SmolStr>),
+    /// The start of the text, byte by byte.
+    Prefix(Spanned<SmolStr>),
+    /// A regular expression (RE2) that must match the whole text.
+    Regex(Spanned<SmolStr>),
+}
+
+impl StringMatch {
+    /// The text or the expression, where there is one.
+    pub fn text(&self) -> Option<&Spanned<SmolStr>> {
+        match self {
+            StringMatch::Any => None,
+            StringMatch::Exact(text) | StringMatch::Prefix(text) | StringMatch::Regex(text) => Some(text),
+        }
+    }
+
+    /// The field that holds the text: `exact`, `prefix` or `regex`.
+    pub fn field(&self) -> Option<&'static str> {
+        match self {
+            StringMatch::Any => None,
+            StringMatch::Exact(_) => Some("exact"),
+            StringMatch::Prefix(_) => Some("prefix"),
+            StringMatch::Regex(_) => Some("regex"),
+        }
+    }
+}
+
+impl Serialize for StringMatch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if let (Some(field), Some(text)) = (self.field(), self.text()) {
+            map.serialize_entry(field, text)?;
+        }
+        map.end()
+    }
+}

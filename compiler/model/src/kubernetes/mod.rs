@@ -1,0 +1,15 @@
+//! The parts of Kubernetes' own kinds that routing depends on. Other fields are read past.
+
+mod endpoints;
+mod service;
+mod workload;
+
+pub use endpoints::{
+    EndpointAddress, EndpointConditions, EndpointPort, EndpointSlice, EndpointSliceEndpoint, EndpointSubset, Endpoints,
+    ObjectReference,
+};
+pub use service::{IntOrString, Namespace, Redacted, Secret, Service, ServicePort};
+pub use workload::{
+    Container, ContainerPort, EnvVar, LabelSelector, Pod, PodCondition, PodIp, PodSpec, PodStatus, PodTemplate,
+    PodTemplateMetadata, Workload,
+};
