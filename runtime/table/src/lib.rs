@@ -3,7 +3,10 @@
 //! Works on the bytes it is given: no YAML, no async, no I/O.
 
 mod decision;
+pub mod http;
 mod request;
+mod selection;
 
 pub use decision::*;
 pub use request::{Address, Lines, Protocol, ProxyIdentity, Request, RequestView, Tls};
+pub use selection::{ProxyView, Role, RouteError, choose_proxy, request_port};

@@ -1,0 +1,240 @@
+//! What Envoy's codec and connection manager make of a request before it is routed.
+
+use super::{
+    PLACEHOLDER_REQUEST_ID, PathNormalization, Target, authority_is_valid, connection_tokens, is_inline, is_internal,
+    is_nominable, join_lines, method_is_known, normalize_path, read_target,
+};
+use crate::{Request, RequestView};
+
+/// More lines than this, Host included, end with 431 (semantics A69).
+pub const MAX_HEADER_COUNT: usize = 100;
+
+/// More bytes of names and values than this end with 431 (semantics A69).
+pub const MAX_HEADER_BYTES: usize = 60 * 1024;
+
+/// How a connection manager is configured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Whether it faces clients outside the mesh: a gateway. It then trusts none of their forwarding headers.
+    pub edge: bool,
+    /// How paths are normalised.
+    pub path_normalization: PathNormalization,
+}
+
+/// Why a request is not routed at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadRequest {
+    /// 400 or 431.
+    pub status: u16,
+    /// Envoy's words for it, as the access log has them.
+    pub details: &'static str,
+    /// Whether it looks like no HTTP at all: a sidecar, which guesses the protocol, then proxies the bytes instead.
+    pub is_foreign: bool,
+}
+
+impl BadRequest {
+    const CODEC: BadRequest = BadRequest { status: 400, details: "http1.codec_error", is_foreign: false };
+    pub(super) const TARGET: BadRequest = BadRequest { is_foreign: true, ..BadRequest::CODEC };
+    const HOST: BadRequest = BadRequest { details: "http.invalid_authority", ..BadRequest::CODEC };
+    const NO_HOST: BadRequest = BadRequest { details: "missing_host_header", ..BadRequest::CODEC };
+    const PATH: BadRequest = BadRequest { details: "path_normalization_failed", ..BadRequest::CODEC };
+    const MANY: BadRequest = BadRequest { status: 431, details: "http1.too_many_headers", is_foreign: false };
+    const LARGE: BadRequest = BadRequest { details: "http1.headers_too_large", ..BadRequest::MANY };
+}
+
+/// A request as routing sees it: normalised, without what clients may not say, with what the proxy adds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// `:method`.
+    pub method: String,
+    /// `:scheme`.
+    pub scheme: String,
+    /// The scheme of the connection, or what a trusted client says of it; `httpsRedirect` goes by it (semantics A42).
+    pub forwarded_proto: String,
+    /// `:authority`, as sent.
+    pub authority: String,
+    /// The normalised path, without query; empty where there is none to route (`*`, CONNECT).
+    pub path: String,
+    /// What follows the first `?`.
+    pub query: Option<String>,
+    /// Name in lower case, value; sorted by name, lines in order.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Head {
+    /// Whether there is a path to route; else the answer is 404 (semantics B10).
+    pub fn is_routable(&self) -> bool {
+        !self.path.is_empty()
+    }
+
+    /// The path with its query.
+    pub fn path_and_query(&self) -> String {
+        match &self.query {
+            Some(query) => format!("{}?{query}", self.path),
+            None => self.path.clone(),
+        }
+    }
+}
+
+impl RequestView for Head {
+    fn method(&self) -> &str {
+        &self.method
+    }
+
+    fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+
+    fn any_line(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        let first = self.headers.partition_point(|(other, _)| other.as_str() < name);
+        let lines = self.headers.get(first..).unwrap_or_default();
+        lines.iter().take_while(|(other, _)| other == name).any(|(_, line)| test(line))
+    }
+}
+
+/// Takes a request as Envoy's codec and connection manager would, or says what they refuse it with.
+///
+/// Header values are taken as the bytes of their text.
+pub fn admit(request: &Request, settings: HttpSettings) -> Result<Head, BadRequest> {
+    let method = request.method.as_deref().unwrap_or("GET");
+    if !method_is_known(method) {
+        return Err(BadRequest::CODEC);
+    }
+    let connection_scheme = if request.tls.is_some() { "https" } else { "http" };
+    let said_scheme = match request.scheme.as_deref() {
+        None => connection_scheme,
+        Some(scheme) if scheme.eq_ignore_ascii_case("http") => "http",
+        Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https",
+        Some(_) => return Err(BadRequest::CODEC),
+    };
+    let sent_target = request.path.as_deref().unwrap_or("/");
+    let mut lines = sent_lines(request, sent_target)?;
+    let target = read_target(method, sent_target)?;
+    let sent_host = request.authority.as_deref().map(|host| host.trim_matches([' ', '\t']).to_owned());
+    let (scheme, authority, path) = match target {
+        Target::Path(path) => (said_scheme, sent_host, normalize(path, settings)?),
+        Target::Absolute { scheme, authority, path } => {
+            (scheme, Some(authority.to_owned()), normalize(&path, settings)?)
+        }
+        Target::Asterisk => (said_scheme, sent_host, String::new()),
+        Target::Authority(authority) => (said_scheme, Some(authority.to_owned()), String::new()),
+    };
+    let authority = authority.ok_or(BadRequest::NO_HOST)?;
+    if !authority_is_valid(&authority) {
+        return Err(BadRequest::HOST);
+    }
+    drop_hop_by_hop(&mut lines)?;
+    let peer = request.source.as_ref().map_or("127.0.0.1", |address| &address.ip);
+    let forwarded_proto = mutate(&mut lines, settings, peer, said_scheme);
+    let (path, query) = match path.split_once('?') {
+        Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
+        None => (path, None),
+    };
+    let scheme = scheme.to_owned();
+    Ok(Head { method: method.to_owned(), scheme, forwarded_proto, authority, path, query, headers: joined(lines) })
+}
+
+fn normalize(path: &str, settings: HttpSettings) -> Result<String, BadRequest> {
+    normalize_path(path, settings.path_normalization).map(std::borrow::Cow::into_owned).map_err(|_| BadRequest::PATH)
+}
+
+type HeaderLine = (String, Vec<u8>);
+
+/// The lines as sent, checked and counted; names in lower case.
+fn sent_lines(request: &Request, target: &str) -> Result<Vec<HeaderLine>, BadRequest> {
+    let mut lines = Vec::new();
+    let host = request.authority.as_ref().map_or(0, |host| "host".len() + host.len());
+    let mut bytes = host;
+    for (name, values) in &request.headers {
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return Err(BadRequest::CODEC);
+        }
+        for value in values.iter() {
+            if value.bytes().any(|byte| matches!(byte, b'\0' | b'\r' | b'\n')) {
+                return Err(BadRequest::CODEC);
+            }
+            let value = value.trim_matches([' ', '\t']).as_bytes();
+            bytes += name.len() + value.len();
+            lines.push((name.to_ascii_lowercase(), value.to_vec()));
+        }
+    }
+    if lines.len() + usize::from(host > 0) > MAX_HEADER_COUNT {
+        return Err(BadRequest::MANY);
+    }
+    if bytes > MAX_HEADER_BYTES || target.len() > MAX_HEADER_BYTES {
+        return Err(BadRequest::LARGE);
+    }
+    Ok(lines)
+}
+
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Removes what belongs to the connection, and what its Connection header names (semantics C.11).
+fn drop_hop_by_hop(lines: &mut Vec<HeaderLine>) -> Result<(), BadRequest> {
+    let connection = lines.iter().filter(|(name, _)| name == "connection");
+    let named: Vec<String> = connection
+        .flat_map(|(_, value)| connection_tokens(&String::from_utf8_lossy(value)).collect::<Vec<_>>())
+        .collect();
+    if !named.iter().all(|name| is_nominable(name)) {
+        return Err(BadRequest::CODEC);
+    }
+    let is_upgrade = named.iter().any(|name| name == "upgrade") && lines.iter().any(|(name, _)| name == "upgrade");
+    lines.retain(|(name, value)| match name.as_str() {
+        "host" | "keep-alive" | "proxy-connection" | "transfer-encoding" => false,
+        "connection" | "upgrade" => is_upgrade,
+        "te" => value.eq_ignore_ascii_case(b"trailers"),
+        _ => !named.contains(name),
+    });
+    Ok(())
+}
+
+/// Removes what only the mesh may say, adds what the proxy says; gives the scheme that x-forwarded-proto tells.
+fn mutate(lines: &mut Vec<HeaderLine>, settings: HttpSettings, peer: &str, scheme: &str) -> String {
+    lines.retain(|(name, _)| !is_internal(name));
+    let has = |lines: &[HeaderLine], wanted: &str| lines.iter().any(|(name, _)| name == wanted);
+    let add = |lines: &mut Vec<HeaderLine>, name: &str, value: &str| {
+        lines.push((name.to_owned(), value.as_bytes().to_vec()));
+    };
+    if settings.edge {
+        lines.retain(|(name, _)| name != "x-forwarded-proto" && name != "x-request-id");
+        add(lines, "x-forwarded-for", peer);
+        add(lines, "x-envoy-external-address", peer);
+    }
+    if !has(lines, "x-request-id") {
+        add(lines, "x-request-id", PLACEHOLDER_REQUEST_ID);
+    }
+    let is_scheme = |value: &[u8]| value == b"http" || value == b"https";
+    lines.retain(|(name, value)| name != "x-forwarded-proto" || is_scheme(value));
+    if !has(lines, "x-forwarded-proto") {
+        add(lines, "x-forwarded-proto", scheme);
+    }
+    let told = lines.iter().find(|(name, _)| name == "x-forwarded-proto");
+    told.map_or_else(|| scheme.to_owned(), |(_, value)| String::from_utf8_lossy(value).into_owned())
+}
+
+/// Sorted by name, with the lines of inline headers joined.
+fn joined(mut lines: Vec<HeaderLine>) -> Vec<HeaderLine> {
+    lines.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut out: Vec<HeaderLine> = Vec::with_capacity(lines.len());
+    for (name, value) in lines {
+        match out.last_mut() {
+            Some((last, joined)) if *last == name && is_inline(&name) => join_lines(joined, &value),
+            _ => out.push((name, value)),
+        }
+    }
+    out
+}

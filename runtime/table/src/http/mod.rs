@@ -1,0 +1,28 @@
+//! Facts about HTTP that the evaluator, the interpreter and the proxy share, as pure functions.
+
+mod admit;
+mod authority;
+mod duration;
+mod hygiene;
+mod operations;
+mod path;
+mod redirect;
+mod rewrite;
+mod target;
+mod variables;
+mod weights;
+
+pub use admit::{BadRequest, Head, HttpSettings, MAX_HEADER_BYTES, MAX_HEADER_COUNT, admit};
+pub use authority::{authority_is_valid, host_key, port_start, suffixes};
+pub use duration::duration_text;
+pub use hygiene::{
+    INLINE_HEADERS, INTERNAL_HEADERS, PLACEHOLDER_REQUEST_ID, connection_tokens, is_inline, is_internal, is_nominable,
+    join_lines,
+};
+pub use operations::{HeaderLines, HeaderOperations, apply_both_levels, apply_operations};
+pub use path::{InvalidPath, PathNormalization, normalize_path};
+pub use redirect::{RedirectTo, https_location, redirect_location};
+pub use rewrite::{Matched, replace_matched, rewrite_matches, substitution_fits};
+pub use target::{Target, method_is_known, read_target};
+pub use variables::{Template, TemplateError, Variable, Variables};
+pub use weights::pick;

@@ -1,0 +1,139 @@
+//! Which proxy and which listener a request is for: the same for the table and the reference interpreter.
+
+use crate::{ProxyIdentity, Request, http::port_start};
+use std::fmt;
+
+/// Gateway or sidecar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// A standalone proxy that Gateways select.
+    Gateway,
+    /// The client side of a workload.
+    Sidecar,
+}
+
+/// Why a request has no decision: it does not say who decides, or asks for what there is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteError {
+    /// `via` is none of `gateway`, `gateway/NS/NAME`, `mesh`.
+    Via(String),
+    /// No proxy is as the request says.
+    NoProxy(String),
+    /// Several are; their names.
+    SeveralProxies(Vec<String>),
+    /// An address is not an IP address.
+    Address(String),
+    /// `draw` is not the index of a destination.
+    Draw {
+        /// As asked.
+        draw: u32,
+        /// How many destinations there are.
+        destinations: usize,
+    },
+}
+
+impl fmt::Display for RouteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RouteError::Via(via) => {
+                write!(f, "`{via}` is not a way into the mesh: `gateway`, `gateway/NAMESPACE/NAME` or `mesh` is")
+            }
+            RouteError::NoProxy(wanted) => write!(f, "there is no {wanted}"),
+            RouteError::SeveralProxies(names) => {
+                write!(
+                    f,
+                    "several gateway proxies could take the request: {}; name one by `proxy` or `via`",
+                    names.join(", ")
+                )
+            }
+            RouteError::Address(text) => write!(f, "`{text}` is not an IP address"),
+            RouteError::Draw { draw, destinations } => {
+                write!(f, "`draw` is {draw}, but the route has {destinations} destinations, counted from 0")
+            }
+        }
+    }
+}
+
+impl std::error::Error for RouteError {}
+
+/// What the choice of a proxy needs to know of one.
+pub trait ProxyView {
+    /// Gateway or sidecar.
+    fn role(&self) -> Role;
+    /// A name for messages, as `istio-system/ingress`.
+    fn display_name(&self) -> String;
+    /// Whether it has this namespace and exactly these labels.
+    fn is(&self, identity: &ProxyIdentity) -> bool;
+    /// Whether the Gateway of this namespace and name selects it.
+    fn is_selected_by(&self, namespace: &str, name: &str) -> bool;
+    /// Whether it listens on the port.
+    fn listens_on(&self, port: u32) -> bool;
+}
+
+/// The port that a request is for: its own; for the mesh else that of its Host; else the scheme's.
+pub fn request_port(request: &Request) -> u32 {
+    let host_port = || {
+        let authority = request.authority.as_deref().filter(|_| request.via.as_deref() == Some("mesh"))?;
+        authority.get(port_start(authority)? + 1..)?.parse().ok()
+    };
+    request.port.or_else(host_port).unwrap_or(if request.tls.is_some() { 443 } else { 80 })
+}
+
+/// The proxy that executes a request (design, JSON contract): for `mesh` the sidecar that `proxy` says (namespace
+/// `default`, no labels, if it says nothing), for a gateway the one that the Gateway selects or `proxy` says, else the
+/// only one that listens on the port, else the only one.
+pub fn choose_proxy<P: ProxyView>(request: &Request, proxies: impl Iterator<Item = P>) -> Result<P, RouteError> {
+    let via = request.via.as_deref().unwrap_or("gateway");
+    let mut parts = via.split('/');
+    let gateway = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some("mesh"), None, ..) => return sidecar(request, proxies),
+        (Some("gateway"), None, ..) => None,
+        (Some("gateway"), Some(namespace), Some(name), None) => Some((namespace, name)),
+        _ => return Err(RouteError::Via(via.to_owned())),
+    };
+    let identity = request.proxy.as_ref().map(with_namespace);
+    let mut candidates: Vec<P> = proxies
+        .filter(|proxy| proxy.role() == Role::Gateway)
+        .filter(|proxy| gateway.is_none_or(|(namespace, name)| proxy.is_selected_by(namespace, name)))
+        .filter(|proxy| identity.as_ref().is_none_or(|identity| proxy.is(identity)))
+        .collect();
+    if candidates.len() > 1 {
+        let port = request_port(request);
+        let listening = candidates.iter().filter(|proxy| proxy.listens_on(port)).count();
+        if listening > 0 {
+            candidates.retain(|proxy| proxy.listens_on(port));
+        }
+    }
+    if candidates.len() > 1 {
+        return Err(RouteError::SeveralProxies(candidates.iter().map(ProxyView::display_name).collect()));
+    }
+    candidates.pop().ok_or_else(|| {
+        RouteError::NoProxy(match (gateway, &identity) {
+            (Some((namespace, name)), _) => format!("gateway proxy that Gateway {namespace}/{name} selects"),
+            (None, Some(identity)) => format!("gateway proxy with {}", describe(identity)),
+            (None, None) => "gateway proxy".to_owned(),
+        })
+    })
+}
+
+fn sidecar<P: ProxyView>(request: &Request, mut proxies: impl Iterator<Item = P>) -> Result<P, RouteError> {
+    let identity = with_namespace(request.proxy.as_ref().unwrap_or(&ProxyIdentity::default()));
+    proxies
+        .find(|proxy| proxy.role() == Role::Sidecar && proxy.is(&identity))
+        .ok_or_else(|| RouteError::NoProxy(format!("sidecar with {}", describe(&identity))))
+}
+
+/// An identity without namespace is in `default`.
+fn with_namespace(identity: &ProxyIdentity) -> ProxyIdentity {
+    let mut identity = identity.clone();
+    if identity.namespace.is_empty() {
+        "default".clone_into(&mut identity.namespace);
+    }
+    identity
+}
+
+fn describe(identity: &ProxyIdentity) -> String {
+    let labels: Vec<String> = identity.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let labels = if labels.is_empty() { "no labels".to_owned() } else { format!("labels {}", labels.join(",")) };
+    format!("namespace {} and {labels}", identity.namespace)
+}
