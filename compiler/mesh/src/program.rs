@@ -7,6 +7,8 @@ use malha_syntax::Location;
 use smol_str::SmolStr;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+pub use malha_table::{Role, http::PathNormalization};
+
 /// Everything that a mesh says, lowered.
 #[derive(Clone, Debug, Default)]
 pub struct Program {
@@ -21,42 +23,6 @@ pub struct Program {
 pub struct Settings {
     /// How paths are normalised (semantics A66).
     pub path_normalization: PathNormalization,
-}
-
-/// How paths are normalised before matching (semantics A66).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum PathNormalization {
-    /// As sent.
-    None,
-    /// Dot segments, backslashes, escapes of unreserved characters.
-    #[default]
-    Base,
-    /// And duplicate slashes.
-    MergeSlashes,
-    /// And `%2F`, `%5C`, first.
-    DecodeAndMergeSlashes,
-}
-
-/// A proxy that is wanted: what lowering reads of it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProxySpec {
-    /// Gateway or sidecar.
-    pub role: Role,
-    /// Its namespace.
-    pub namespace: SmolStr,
-    /// A name for people.
-    pub name: SmolStr,
-    /// Its labels.
-    pub labels: BTreeMap<SmolStr, SmolStr>,
-}
-
-/// Gateway or sidecar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// A standalone proxy that Gateways select.
-    Gateway,
-    /// The client side of a workload.
-    Sidecar,
 }
 
 /// One proxy. Proxies alike in all that lowering reads share one program.
