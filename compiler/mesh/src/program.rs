@@ -25,6 +25,19 @@ pub struct Settings {
     pub path_normalization: PathNormalization,
 }
 
+/// A proxy that is wanted: what lowering reads of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProxySpec {
+    /// Gateway or sidecar.
+    pub role: Role,
+    /// Its namespace.
+    pub namespace: SmolStr,
+    /// A name for people.
+    pub name: SmolStr,
+    /// Its labels.
+    pub labels: BTreeMap<SmolStr, SmolStr>,
+}
+
 /// One proxy. Proxies alike in all that lowering reads share one program.
 #[derive(Clone, Debug)]
 pub struct Proxy {
