@@ -1,55 +1,307 @@
 //! The complete reader: the events of granit-parser, as a tape.
 
+use crate::base64;
+use crate::explain;
 use crate::problem::Problem;
-use crate::rules::SYNTAX_ERROR;
+use crate::rules::{ALIAS_LIMIT, LOST_TEXT, SYNTAX_ERROR, TOO_DEEP, UNKNOWN_ANCHOR};
 use crate::span::Span;
-use crate::tape::{Kind, Tape};
-use granit_parser::{Event, Parser, ScalarStyle, options};
+use crate::split::is_separator;
+use crate::tape::{Entry, Kind, Tape};
+use granit_parser::{Event, Parser, ScalarStyle, Span as EventSpan, StructureStyle, Tag, options};
+use std::collections::HashMap;
 
-/// Reads `text`, which begins at byte `base` of its source, onto `tape`.
-pub(crate) fn read(text: &str, base: u32, tape: &mut Tape) -> Vec<Problem> {
-    let options = options! { emit_comments: false, emit_unresolved_aliases: true };
-    let mut parser = Parser::new_from_str_with_options(text, options);
-    let mut open: Vec<usize> = Vec::new();
-    let mut problems = Vec::new();
-    while let Some(event) = parser.next_event() {
-        let (event, span) = match event {
-            Ok(event) => event,
-            Err(error) => {
-                let at = base + error.marker().byte_offset().unwrap_or(0) as u32;
-                problems.push(Problem::new(&SYNTAX_ERROR, Span::empty(at), error.info()));
-                break;
-            }
-        };
-        let at = |offset: Option<usize>| base + offset.unwrap_or(0).min(text.len()) as u32;
-        let span = Span::new(at(span.start.byte_offset()), at(span.end.byte_offset()));
-        match event {
-            Event::MappingStart(..) => open.push(tape.open(Kind::Mapping, span.start)),
-            Event::SequenceStart(..) => open.push(tape.open(Kind::Sequence, span.start)),
-            Event::MappingEnd | Event::SequenceEnd => {
-                if let Some(index) = open.pop() {
-                    tape.close(index, span.end);
-                }
-            }
-            Event::Scalar(value, style, _, _) => scalar(tape, span, &value, style, text, base),
-            Event::DocumentEnd => break,
-            _ => {}
-        }
-    }
-    problems
+/// How deep mappings and sequences may nest.
+pub(crate) const MAX_DEPTH: usize = 256;
+
+/// What a reader left on the tape.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) problems: Vec<Problem>,
+    /// Whether there are aliases or merge keys to resolve.
+    pub(crate) unresolved: bool,
 }
 
-fn scalar(tape: &mut Tape, span: Span, value: &str, style: ScalarStyle, text: &str, base: u32) {
-    let plain = style == ScalarStyle::Plain;
-    if plain && span.is_empty() {
-        return tape.scalar(span, Kind::Bare, true);
+/// Reads `text`, which begins at byte `base` of its source, onto `tape`. Stops at the first error of syntax; the tape
+/// then holds what came before it.
+pub(crate) fn read(text: &str, base: u32, tape: &mut Tape) -> Outcome {
+    let options = options! {
+        emit_comments: false,
+        emit_unresolved_aliases: true,
+        emit_anchor_events: true,
+        block_scalar_eof_without_line_feed: true,
+        flow_nesting_limit: MAX_DEPTH + 1,
+        block_nesting_limit: MAX_DEPTH + 1
+    };
+    let mut parser = Parser::new_from_str_with_options(text, options);
+    let tabs = memchr::memchr(b'\t', text.as_bytes()).is_some();
+    let mut reader =
+        Reader { text, base, tabs, tape, open: Vec::new(), anchors: HashMap::new(), outcome: Outcome::default() };
+    while let Some(event) = parser.next_event() {
+        match event {
+            Ok((Event::DocumentEnd, _)) => {
+                let more = parser.next_event();
+                if !matches!(more, None | Some(Ok((Event::StreamEnd, _)))) {
+                    reader.lost_text();
+                }
+                break;
+            }
+            Ok((event, span)) => {
+                let span = reader.span(&span);
+                if reader.event(event, span).is_none() {
+                    break;
+                }
+            }
+            Err(error) => {
+                reader.outcome.problems.push(explain::syntax_error(&error, text, base));
+                break;
+            }
+        }
     }
-    let written = text.get((span.start - base) as usize..(span.end - base) as usize).unwrap_or_default();
-    if written == value {
-        return tape.scalar(span, Kind::Bare, plain);
+    reader.outcome
+}
+
+struct Reader<'t> {
+    text: &'t str,
+    base: u32,
+    /// Whether there is a tab anywhere in the text.
+    tabs: bool,
+    tape: &'t mut Tape,
+    open: Vec<(usize, StructureStyle)>,
+    /// Where each anchor's node is on the tape.
+    anchors: HashMap<usize, u32>,
+    outcome: Outcome,
+}
+
+impl Reader<'_> {
+    fn span(&self, span: &EventSpan) -> Span {
+        let at = |offset: Option<usize>| self.base + offset.unwrap_or(0).min(self.text.len()) as u32;
+        Span::new(at(span.start.byte_offset()), at(span.end.byte_offset()))
     }
-    if written.len() == value.len() + 2 && written.get(1..written.len() - 1) == Some(value) {
-        return tape.scalar(span, Kind::Quoted, plain);
+
+    fn written(&self, span: Span) -> &str {
+        let (start, end) = (span.start - self.base, span.end - self.base);
+        self.text.get(start as usize..end as usize).unwrap_or_default()
     }
-    tape.owned(span, value, plain);
+
+    fn report(&mut self, problem: Problem) {
+        self.outcome.problems.push(problem);
+    }
+
+    /// Takes one event; `None` if there is no use in reading on.
+    fn event(&mut self, event: Event<'_>, span: Span) -> Option<()> {
+        match event {
+            Event::MappingStart(style, anchor, _) => self.container(Kind::Mapping, style, anchor, span)?,
+            Event::SequenceStart(style, anchor, _) => self.container(Kind::Sequence, style, anchor, span)?,
+            Event::MappingEnd | Event::SequenceEnd => {
+                if let Some((index, style)) = self.open.pop() {
+                    // A block ends where its last node does, not where the next token begins.
+                    let last = self.tape.entries.last().map_or(span.end, |entry| entry.span.end);
+                    self.tape.close(index, if style == StructureStyle::Block { last } else { span.end });
+                }
+            }
+            Event::Scalar(value, style, anchor, tag) => {
+                self.tab_before(span)?;
+                self.anchor(anchor);
+                self.scalar(span, &value, style, tag.as_deref());
+            }
+            Event::Alias(id) => {
+                self.tab_before(span)?;
+                self.alias(id, span)?;
+            }
+            Event::UnresolvedAlias(name) => {
+                self.unresolved_alias(span, &name);
+                self.tape.scalar(span, Kind::Bare, false);
+            }
+            Event::Anchor(_, name) => {
+                if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')) {
+                    let message = format!("`&{name}` is no anchor that Kubernetes reads");
+                    let problem = Problem::new(&SYNTAX_ERROR, span, message);
+                    self.report(
+                        problem.help("quote the value if `&` belongs to it; anchors are letters, digits, `-`, `_`"),
+                    );
+                }
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn container(&mut self, kind: Kind, style: StructureStyle, anchor: usize, span: Span) -> Option<()> {
+        self.tab_before(span)?;
+        if self.open.len() >= MAX_DEPTH {
+            let message = format!("mappings and sequences nest over {MAX_DEPTH} deep here");
+            self.report(Problem::new(&TOO_DEEP, span, message).help("no object of Kubernetes needs that; flatten it"));
+            return None;
+        }
+        let on_separator = is_separator(self.text, 0) && !self.written(Span::new(self.base, span.start)).contains('\n');
+        if on_separator && style == StructureStyle::Block {
+            let problem = Problem::new(&SYNTAX_ERROR, span, "a document cannot begin on the line of its `---`");
+            self.report(problem.help("put a line break after `---`"));
+            return None;
+        }
+        self.anchor(anchor);
+        let index = self.tape.open(kind, span.start);
+        self.open.push((index, style));
+        Some(())
+    }
+
+    fn anchor(&mut self, id: usize) {
+        if id != 0 {
+            self.anchors.insert(id, self.tape.len());
+        }
+    }
+
+    fn scalar(&mut self, span: Span, value: &str, style: ScalarStyle, tag: Option<&Tag>) {
+        let plain = match tag {
+            Some(tag) => self.is_plain_by_tag(span, value, tag),
+            None => style == ScalarStyle::Plain,
+        };
+        if style == ScalarStyle::DoubleQuoted {
+            self.check_escapes(span);
+        }
+        if tag.and_then(yaml_suffix) == Some("binary") {
+            return self.binary(span, value);
+        }
+        let written = self.written(span);
+        // A value that is not there comes with a span of no bytes and a text of its own.
+        if span.is_empty() || written == value {
+            self.outcome.unresolved |= plain && written == "<<";
+            return self.tape.scalar(span, Kind::Bare, plain);
+        }
+        let quoted = matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted);
+        if quoted && written.len() == value.len() + 2 && written.get(1..written.len() - 1) == Some(value) {
+            return self.tape.scalar(span, Kind::Quoted, plain);
+        }
+        self.tape.owned(span, value, plain);
+    }
+
+    /// Whether a scalar with `tag` is left to the tables, whatever its quotes.
+    fn is_plain_by_tag(&mut self, span: Span, value: &str, tag: &Tag) -> bool {
+        use crate::scalar::{Scalar, resolve};
+        let value = if span.is_empty() { "" } else { value };
+        let resolved = resolve(value);
+        let (fits, plain) = match yaml_suffix(tag) {
+            Some("int") => (matches!(resolved, Scalar::Int(_) | Scalar::Uint(_)), true),
+            Some("float") => (matches!(resolved, Scalar::Int(_) | Scalar::Float(_)), true),
+            Some("bool") => (matches!(resolved, Scalar::Bool(_)), true),
+            Some("null") => (matches!(resolved, Scalar::Null), true),
+            _ => (true, false),
+        };
+        if !fits {
+            let kind = yaml_suffix(tag).unwrap_or_default();
+            let message = format!("`{value}` is not what its tag `!!{kind}` says");
+            self.report(Problem::new(&SYNTAX_ERROR, span, message).help("leave the tag out"));
+        }
+        plain
+    }
+
+    fn binary(&mut self, span: Span, value: &str) {
+        let decoded = base64::decode(value).and_then(|bytes| String::from_utf8(bytes).ok());
+        if let Some(text) = decoded {
+            return self.tape.owned(span, &text, false);
+        }
+        let problem = Problem::new(&SYNTAX_ERROR, span, "the value of a `!!binary` is to be base64 of UTF-8 text");
+        self.report(problem.help("leave the tag out, or encode the value"));
+        self.tape.scalar(span, Kind::Bare, false);
+    }
+
+    /// Reports the escapes of a double-quoted scalar that JSON has and Kubernetes' reading of YAML has not.
+    fn check_escapes(&mut self, span: Span) {
+        // What begins with a brace is read as JSON first.
+        if self.text.trim_start().starts_with('{') {
+            return;
+        }
+        let written = self.written(span).as_bytes();
+        let mut at = 0;
+        while let Some(found) = written.get(at..).and_then(|rest| memchr::memchr(b'\\', rest)) {
+            at += found;
+            let escape = written.get(at..).unwrap_or_default();
+            let surrogate = matches!(escape, [_, b'u', b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F', ..]);
+            let (length, help) = match escape {
+                [_, b'/', ..] => (2, "write `/` without the backslash"),
+                _ if surrogate => (6, "write the character itself, or `\\U` with eight digits"),
+                _ => {
+                    at += 2;
+                    continue;
+                }
+            };
+            let start = span.start + at as u32;
+            let place = Span::new(start, (start + length).min(span.end));
+            let message = "Kubernetes does not read this escape in YAML, only in a file that is all JSON";
+            return self.report(Problem::new(&SYNTAX_ERROR, place, message).help(help));
+        }
+    }
+
+    fn alias(&mut self, id: usize, span: Span) -> Option<()> {
+        let Some(&target) = self.anchors.get(&id) else { return Some(()) };
+        if self.open.iter().any(|(index, _)| *index as u32 == target) {
+            let message =
+                format!("`{}` stands inside the value that it names, so there is no end to it", self.written(span));
+            self.report(
+                Problem::new(&ALIAS_LIMIT, span, message).help("name another value, or quote it if text is meant"),
+            );
+            return None;
+        }
+        let entry = self.tape.entries.get(target as usize).copied();
+        match entry {
+            Some(scalar @ Entry { kind: Kind::Bare | Kind::Quoted | Kind::Owned, .. }) => {
+                self.tape.entries.push(scalar)
+            }
+            _ => self.tape.entries.push(Entry { span, link: target, kind: Kind::Alias, plain: false }),
+        }
+        self.outcome.unresolved = true;
+        Some(())
+    }
+
+    fn unresolved_alias(&mut self, span: Span, name: &str) {
+        if name.starts_with(['.', '-']) || name.contains('*') {
+            return self.report(explain::unquoted_wildcard(span, self.written(span)));
+        }
+        let message = format!("there is no anchor `&{name}` above for `*{name}` to stand for");
+        let problem = Problem::new(&UNKNOWN_ANCHOR, span, message);
+        self.report(problem.help("quote it if text is meant, or define the anchor before it is used"));
+    }
+
+    /// Reports a tab in the indentation before a node that begins at `span`, which YAML as Kubernetes reads it does
+    /// not allow outside of flow style.
+    fn tab_before(&mut self, span: Span) -> Option<()> {
+        if !self.tabs || matches!(self.open.last(), Some((_, StructureStyle::Flow))) {
+            return Some(());
+        }
+        let before = self.written(Span::new(self.base, span.start));
+        let blank = before.trim_end_matches([' ', '\t']);
+        let Some(tab) = before.get(blank.len()..).and_then(|space| space.find('\t')) else { return Some(()) };
+        let indicator =
+            blank.ends_with(['-', '?']) && blank[..blank.len() - 1].trim_end_matches([' ', '-', '?']).ends_with('\n');
+        if !blank.is_empty() && !blank.ends_with(['\n', '\r']) && !indicator {
+            return Some(());
+        }
+        let start = self.base + (blank.len() + tab) as u32;
+        self.report(explain::tab(Span::new(start, start + 1)));
+        None
+    }
+
+    /// Reports what follows the document, which Kubernetes does not look at.
+    fn lost_text(&mut self) {
+        let end = self.tape.entries.iter().map(|entry| entry.span.end).max().unwrap_or(self.base);
+        let mut start = (end - self.base) as usize;
+        // What is left of the document's last line may be a comment.
+        for line in self.text.get(start..).unwrap_or_default().split_inclusive('\n') {
+            let content = line.trim();
+            if !content.is_empty() && !content.starts_with('#') && content != "..." {
+                start += line.len() - line.trim_start().len();
+                let span = Span::new(self.base + start as u32, self.base + (start + content.len()) as u32);
+                let message = "the document ends before this line, and Kubernetes drops what follows in silence";
+                let problem = Problem::new(&LOST_TEXT, span, message);
+                return self
+                    .report(problem.help("indent it as the lines above it are, or begin a document with `---`"));
+            }
+            start += line.len();
+        }
+    }
+}
+
+/// What `tag` says behind `!!`.
+fn yaml_suffix(tag: &Tag) -> Option<&str> {
+    (tag.handle() == "tag:yaml.org,2002:").then(|| tag.suffix())
 }

@@ -2,9 +2,14 @@
 //!
 //! Reading never fails: it yields documents and findings, and one broken document never hides another.
 
+mod alias;
+mod base64;
+mod characters;
 mod document;
+mod explain;
 mod finding;
 mod granit;
+mod keys;
 mod locate;
 mod problem;
 mod reading;

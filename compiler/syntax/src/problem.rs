@@ -24,6 +24,11 @@ impl Problem {
         self
     }
 
+    pub(crate) fn related(mut self, span: Span, message: &'static str) -> Self {
+        self.related = Some((span, message));
+        self
+    }
+
     pub(crate) fn into_finding(self, source: SourceId) -> Finding {
         let at = |span| Location { source, span };
         let mut finding = Finding::new(self.rule, at(self.span), self.message);

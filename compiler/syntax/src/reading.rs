@@ -1,8 +1,12 @@
 //! From a source's text to its documents.
 
+use crate::alias;
+use crate::characters::{Characters, survey, with_line_feeds};
 use crate::document::Document;
-use crate::finding::Finding;
-use crate::granit;
+use crate::finding::{Finding, Group};
+use crate::granit::{self, Outcome};
+use crate::keys;
+use crate::problem::Problem;
 use crate::span::{SourceId, Span};
 use crate::split::split;
 use crate::suppression::{Suppression, suppressions};
@@ -36,15 +40,15 @@ pub fn read(source: SourceId, text: &str) -> Reading {
 fn read_document(source: SourceId, text: &str, span: Span, tape: &mut Tape, reading: &mut Reading) {
     let Some(part) = text.get(span.start as usize..span.end as usize) else { return };
     tape.clear();
-    let problems = granit::read(part, span.start, tape);
-    if problems.is_empty() && tape.entries.is_empty() {
+    let outcome = match survey(part, span.start) {
+        Ok(characters) => nodes(part, span.start, characters, tape),
+        Err(problem) => Outcome { problems: vec![problem], unresolved: false },
+    };
+    if tape.entries.is_empty() && outcome.problems.is_empty() {
         return;
     }
-    let refused = !problems.is_empty();
-    if refused {
-        tape.clear();
-    }
-    reading.findings.extend(problems.into_iter().map(|problem| problem.into_finding(source)));
+    let refused = refused(&outcome.problems);
+    reading.findings.extend(outcome.problems.into_iter().map(|problem| problem.into_finding(source)));
     reading.documents.push(Document {
         source,
         span,
@@ -54,4 +58,23 @@ fn read_document(source: SourceId, text: &str, span: Span, tape: &mut Tape, read
         entries: tape.entries.as_slice().into(),
         strings: std::mem::take(&mut tape.strings).into(),
     });
+}
+
+/// Reads `part` onto `tape`, every key a string, every alias resolved.
+fn nodes(part: &str, base: u32, characters: Characters, tape: &mut Tape) -> Outcome {
+    let mut outcome = granit::read(part, base, tape);
+    if characters == Characters::Broken {
+        let lines = with_line_feeds(part, base, tape);
+        tape.clear();
+        outcome = granit::read(&lines, base, tape);
+    }
+    keys::check(tape, part, base, &mut outcome.problems);
+    if outcome.unresolved && !refused(&outcome.problems) {
+        alias::resolve(tape, part, base, &mut outcome.problems);
+    }
+    outcome
+}
+
+fn refused(problems: &[Problem]) -> bool {
+    problems.iter().any(|problem| problem.rule.group == Group::Admission)
 }

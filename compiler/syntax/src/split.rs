@@ -3,7 +3,8 @@
 use crate::span::Span;
 
 /// The documents of `text`: what lies between lines that begin with `---`, be it inside a block scalar, as
-/// Kubernetes' reader has it. What follows `---` on its line belongs to the document that it begins.
+/// Kubernetes' reader has it. A separator is no part of its document, unless
+/// the document begins on the same line.
 pub(crate) fn split(text: &str) -> impl Iterator<Item = Span> {
     let mut start = 0;
     let mut done = false;
@@ -11,13 +12,11 @@ pub(crate) fn split(text: &str) -> impl Iterator<Item = Span> {
         if done {
             return None;
         }
-        if separator(text, start) {
-            start += 3;
-        }
+        start += bare_separator(text, start);
         let mut from = start;
         let end = loop {
             match memchr::memmem::find(text.as_bytes().get(from..).unwrap_or_default(), b"\n---") {
-                Some(at) if separator(text, from + at + 1) => break from + at + 1,
+                Some(at) if is_separator(text, from + at + 1) => break from + at + 1,
                 Some(at) => from += at + 1,
                 None => {
                     done = true;
@@ -32,7 +31,17 @@ pub(crate) fn split(text: &str) -> impl Iterator<Item = Span> {
 }
 
 /// Whether a separator stands at `start`, the start of a line. `---x` is text, not a separator.
-fn separator(text: &str, start: usize) -> bool {
+pub(crate) fn is_separator(text: &str, start: usize) -> bool {
     let rest = text.as_bytes().get(start..).unwrap_or_default();
     rest.starts_with(b"---") && matches!(rest.get(3), None | Some(b' ' | b'\t' | b'\r' | b'\n'))
+}
+
+/// The length of the separator line at `start`, if there is nothing on it but a comment.
+fn bare_separator(text: &str, start: usize) -> usize {
+    if !is_separator(text, start) {
+        return 0;
+    }
+    let line = text.get(start..).unwrap_or_default().split_inclusive('\n').next().unwrap_or_default();
+    let rest = line.get(3..).unwrap_or_default().trim_start();
+    if rest.is_empty() || rest.starts_with('#') { line.len() } else { 0 }
 }
