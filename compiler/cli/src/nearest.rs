@@ -1,7 +1,7 @@
 //! The name that somebody may have meant.
 
 /// The candidate that is nearest to `name`, if one is near enough to be a slip of the fingers.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.chars().count() / 3).max(1);
     candidates
         .into_iter()

@@ -215,7 +215,9 @@ fn lint(reader: &mut Reader<'_>, table: &reader::Table<'_>) -> LintSection {
             .collect(),
         severity: severity
             .iter()
-            .flat_map(|table| table.keys().map(|key| (key.clone(), reader.choice(table, &key, &severities))).collect::<Vec<_>>())
+            .flat_map(|table| {
+                table.keys().map(|key| (key.clone(), reader.choice(table, &key, &severities))).collect::<Vec<_>>()
+            })
             .filter_map(|(key, severity)| Some((key, severity?)))
             .collect(),
     }
@@ -223,11 +225,10 @@ fn lint(reader: &mut Reader<'_>, table: &reader::Table<'_>) -> LintSection {
 
 fn run(reader: &mut Reader<'_>, table: &reader::Table<'_>) -> RunSection {
     reader.know(table, &["ports", "admin", "watch", "endpoints", "sidecars"]);
-    let ports = reader.table(table, "ports");
     let endpoints = reader.table(table, "endpoints");
     let sidecars = reader.tables(table, "sidecars");
     RunSection {
-        ports: ports.map(|ports| self::ports(reader, &ports)).unwrap_or_default(),
+        ports: ports(reader, table),
         admin: reader.parsed(table, "admin", address),
         watch: reader.bool(table, "watch"),
         endpoints: endpoints.map(|endpoints| self::endpoints(reader, &endpoints)).unwrap_or_default(),
@@ -246,18 +247,10 @@ fn run(reader: &mut Reader<'_>, table: &reader::Table<'_>) -> RunSection {
     }
 }
 
+/// `["80=8080"]`, as `--port` has it.
 fn ports(reader: &mut Reader<'_>, table: &reader::Table<'_>) -> BTreeMap<u32, u16> {
-    let mut ports = BTreeMap::new();
-    for key in table.keys() {
-        let Ok(from) = key.parse::<u16>() else {
-            reader.wrong_key(table, &key, format!("`{key}` is not a port"), "write a number from 1 to 65535");
-            continue;
-        };
-        if let Some(to) = reader.port(table, &key) {
-            ports.insert(u32::from(from), to);
-        }
-    }
-    ports
+    let texts = reader.texts(table, "ports");
+    texts.iter().filter_map(|text| reader.parse_item(text, port_mapping)).collect()
 }
 
 fn endpoints(reader: &mut Reader<'_>, table: &reader::Table<'_>) -> Vec<LocalEndpoint> {
@@ -297,14 +290,26 @@ pub(crate) fn service_port(text: &str) -> Option<(&str, u32)> {
     (!service.is_empty()).then_some((service, u32::from(port)))
 }
 
+/// Reads `80=8080`; 0 on the right is any free port.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn port_mapping(text: &str) -> Result<(u32, u16), String> {
+    let mapping =
+        text.split_once('=').and_then(|(from, to)| Some((from.parse::<u16>().ok()?, to.parse::<u16>().ok()?)));
+    match mapping {
+        Some((from, to)) if from != 0 => Ok((u32::from(from), to)),
+        _ => Err(format!("`{text}` maps no port; write it as `80=8080`, or `80=0` for any free one")),
+    }
+}
+
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("`{text}` is not an address and a port, as `127.0.0.1:9000`"))
 }
 
 fn release(text: &str) -> Result<String, String> {
-    let is_release = text
-        .split_once('.')
-        .is_some_and(|(major, minor)| major.parse::<u32>().is_ok() && minor.parse::<u32>().is_ok());
+    let is_release =
+        text.split_once('.').is_some_and(|(major, minor)| major.parse::<u32>().is_ok() && minor.parse::<u32>().is_ok());
     if is_release { Ok(text.to_owned()) } else { Err(format!("`{text}` is not a release, as `1.31`")) }
 }
 
@@ -346,7 +351,7 @@ ignore = ["D0"]
 H008 = "info"
 
 [run]
-ports = { 80 = 9080, 443 = 0 }
+ports = ["80=9080", "443=0"]
 admin = "127.0.0.1:0"
 watch = false
 
@@ -387,14 +392,14 @@ listen = "127.0.0.1:15011"
 
     #[test]
     fn names_every_mistake() {
-        let told = problems("[mesh]\nistio = 1.31\ncolour = 1\n[run]\nports = { http = 1, 80 = 70000 }\n[[run.sidecars]]\n");
+        let told =
+            problems("[mesh]\nistio = 1.31\ncolour = 1\n[run]\nports = [\"http=1\", \"80=8080\"]\n[[run.sidecars]]\n");
         assert_eq!(
             told.lines().filter(|line| line.starts_with("malha.toml:")).collect::<Vec<_>>(),
             [
                 "malha.toml:2:9: mesh.istio is a float, not a string",
                 "malha.toml:3:1: `colour` is not a key of [mesh]",
-                "malha.toml:5:11: `http` is not a port",
-                "malha.toml:5:26: run.ports.80 is not a port",
+                "malha.toml:5:10: `http=1` maps no port; write it as `80=8080`, or `80=0` for any free one",
                 "malha.toml:6:1: a table of [[run.sidecars]] has no `name`",
             ]
         );

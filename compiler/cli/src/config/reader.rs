@@ -171,21 +171,25 @@ impl<'i> Reader<'i> {
     }
 
     pub(super) fn strings(&mut self, table: &Table<'_>, key: &str) -> Vec<String> {
+        self.texts(table, key).into_iter().map(|text| text.value).collect()
+    }
+
+    pub(super) fn texts(&mut self, table: &Table<'_>, key: &str) -> Vec<Text> {
         let Some(value) = table.entries.get(key) else { return Vec::new() };
         let DeValue::Array(items) = value.get_ref() else {
             self.mistyped::<()>(table, key, value, "a list of strings");
             return Vec::new();
         };
-        let mut strings = Vec::new();
+        let mut texts = Vec::new();
         for item in items {
             match item.get_ref() {
-                DeValue::String(text) => strings.push(text.to_string()),
+                DeValue::String(text) => texts.push(Text { value: text.to_string(), span: item.span() }),
                 _ => {
                     self.mistyped::<()>(table, key, item, "a string");
                 }
             }
         }
-        strings
+        texts
     }
 
     /// A string or a table, or a list of them.
@@ -227,18 +231,6 @@ impl<'i> Reader<'i> {
         }
     }
 
-    /// A port of this machine; 0 is any free one.
-    pub(super) fn port(&mut self, table: &Table<'_>, key: &str) -> Option<u16> {
-        let value = table.entries.get(key)?;
-        let DeValue::Integer(number) = value.get_ref() else { return self.mistyped(table, key, value, "a port") };
-        let port = u16::from_str_radix(number.as_str(), number.radix()).ok();
-        if port.is_none() {
-            let help = "write a number up to 65535; 0 is any free port".to_owned();
-            self.report(value.span().start, format!("{} is not a port", table.path_of(key)), Some(help));
-        }
-        port
-    }
-
     pub(super) fn choice<T: Copy>(&mut self, table: &Table<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
         let text = self.text(table, key)?;
         if let Some((_, chosen)) = choices.iter().find(|(name, _)| *name == text.value) {
@@ -249,11 +241,7 @@ impl<'i> Reader<'i> {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("its values are {}", list(names)),
         };
-        self.report(
-            text.span.start,
-            format!("`{}` is not a value of {}", text.value, table.path_of(key)),
-            Some(help),
-        );
+        self.report(text.span.start, format!("`{}` is not a value of {}", text.value, table.path_of(key)), Some(help));
         None
     }
 
@@ -271,13 +259,7 @@ impl<'i> Reader<'i> {
         }
     }
 
-    fn mistyped<T>(
-        &mut self,
-        table: &Table<'_>,
-        key: &str,
-        value: &Spanned<DeValue<'_>>,
-        wanted: &str,
-    ) -> Option<T> {
+    fn mistyped<T>(&mut self, table: &Table<'_>, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) -> Option<T> {
         let kind = match value.get_ref() {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "an integer",

@@ -1,0 +1,353 @@
+//! The command line.
+
+use crate::config;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use malha_syntax::Severity;
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+/// A compiler for service-mesh traffic configuration.
+///
+/// Reads the Istio and Kubernetes YAML of a config repo, checks it, compiles it to a decision table, and runs that
+/// table in a small proxy, with no cluster.
+#[derive(Debug, Parser)]
+#[command(
+    name = "malha",
+    version,
+    max_term_width = 100,
+    after_help = "Exit status: 0 clean, 1 findings, 2 the job could not be done.\n\n\
+        Start with `malha check` in a config repo, or `malha run --mock` to have its mesh on this machine."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Name the mistakes in a mesh.
+    Check(CheckArgs),
+    /// Build the decision table of a mesh.
+    Compile(CompileArgs),
+    /// Run a mesh on this machine and follow every save.
+    Run(Box<RunArgs>),
+    /// Tell what becomes of a request, by which rule, at which line.
+    Route(Box<RouteArgs>),
+    /// List what a mesh is made of, and what its proxies execute.
+    Show(ShowArgs),
+    /// Explain a finding: what it means, why it matters, how to mend it.
+    Rule(RuleArgs),
+    /// Print the JSON Schema of a kind.
+    Schema(SchemaArgs),
+    /// Print a completion script for a shell.
+    Completions(CompletionsArgs),
+}
+
+/// The inputs of a command.
+#[derive(Args, Clone, Debug)]
+pub struct Paths {
+    /// Files, directories, or `-` for the standard input [default: the working directory]
+    ///
+    /// Directories are read recursively (.yaml, .yml, .json; .gitignore holds). A directory with a malha.toml is a
+    /// mesh: an input below it is read together with the rest of its mesh.
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// `malha check`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+    malha check                              everything below the working directory\n  \
+    malha check istio/ --format concise      one line for each finding\n  \
+    malha check --select correctness,H       two groups of rules, and nothing else\n  \
+    kubectl get vs -A -o yaml | malha check -\n\n\
+    A comment `# malha: ignore[H008] reason` on or above a line silences a finding there; so does the\n\
+    annotation `malha.io/ignore: H008` on an object. `malha rule CODE` explains a code.")]
+pub struct CheckArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub paths: Paths,
+    /// How to print the findings
+    #[arg(long, value_enum, default_value_t)]
+    pub format: CheckFormat,
+    /// Only these rules, and what the cluster would refuse: codes, prefixes of codes, names or groups
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    pub select: Vec<String>,
+    /// Not these rules
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    pub ignore: Vec<String>,
+    /// The least severity that makes the exit status 1
+    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = SeverityName::Warning)]
+    pub fail_on: SeverityName,
+}
+
+/// How `malha check` prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// With the lines in question
+    #[default]
+    Pretty,
+    /// One line for each finding
+    Concise,
+    /// One JSON document, for programs
+    Json,
+}
+
+/// A severity on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "they are the severities themselves")]
+pub enum SeverityName {
+    Error,
+    Warning,
+    Info,
+}
+
+impl From<SeverityName> for Severity {
+    fn from(name: SeverityName) -> Self {
+        match name {
+            SeverityName::Error => Severity::Error,
+            SeverityName::Warning => Severity::Warning,
+            SeverityName::Info => Severity::Info,
+        }
+    }
+}
+
+/// `malha compile`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example:\n  malha compile istio/ -o mesh.table && malha-proxy mesh.table\n\n\
+    Nothing is written, and the exit status is 1, if a cluster would refuse one of the objects.")]
+pub struct CompileArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub paths: Paths,
+    /// Where to write; `-` is the standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// What to write
+    #[arg(long, value_enum, default_value_t)]
+    pub emit: EmitFormat,
+}
+
+/// What `malha compile` writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum EmitFormat {
+    /// The decision table that the proxy runs
+    #[default]
+    Table,
+    /// The same, as JSON, to be read by people and programs
+    Json,
+}
+
+/// `malha run`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+    malha run --mock examples/simul-shop/path-routes    a whole mesh, every workload a stand-in\n  \
+    malha run --endpoint cart.shop:8000=127.0.0.1:9000  your own process as the cart\n  \
+    malha run --port 80=8080 --explain                  answers say which rule took them\n  \
+    malha run mesh.table                                a table from `malha compile`")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub struct RunArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub paths: Paths,
+    /// Give every workload without an address on this machine a stand-in that answers in its place
+    #[arg(long)]
+    pub mock: bool,
+    /// Open a port of the mesh on another port of this machine; 0 is any free one
+    #[arg(long = "port", value_name = "MESH=LOCAL", value_parser = config::port_mapping)]
+    pub ports: Vec<(u32, u16)>,
+    /// Open every port on a free one, the admin server's too
+    #[arg(long)]
+    pub ephemeral: bool,
+    /// Where mesh clients find their outbound proxy [default: 127.0.0.1:15001]
+    #[arg(long, value_name = "ADDRESS")]
+    pub outbound: Option<SocketAddr>,
+    /// Where the admin server listens [default: 127.0.0.1:15000]
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin: Option<SocketAddr>,
+    /// Write the addresses of all listeners there, as JSON, once they accept connections
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+    /// Let every answer name the rule that took the request, in a header
+    #[arg(long)]
+    pub explain: bool,
+    /// Make every draw repeatable: weights, load balancing, jitter
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+    /// A process of this machine that stands for a service's workload; its labels choose subsets
+    #[arg(long = "endpoint", value_name = "SERVICE.NS:PORT=ADDRESS[,LABEL=VALUE]", value_parser = endpoint)]
+    pub endpoints: Vec<config::LocalEndpoint>,
+}
+
+/// `malha route`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+    malha route http://simul-shop.com/login istio/\n  \
+    malha route -H 'user-region: Southeast' http://simul-shop.com/orders\n  \
+    malha route --via mesh --proxy shop/app=front-end http://orders.shop:8000/\n  \
+    malha route --batch requests.jsonl istio/ > decisions.jsonl")]
+pub struct RouteArgs {
+    /// The URL asked for, then the inputs; with --batch, inputs only [default input: the working directory]
+    #[arg(value_name = "URL|PATH")]
+    pub arguments: Vec<String>,
+    /// The method
+    #[arg(short = 'X', long, value_name = "METHOD")]
+    pub method: Option<String>,
+    /// A header, as `Name: value`; `Host` takes the place of the URL's
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    pub headers: Vec<String>,
+    /// Where the request enters: `gateway`, `gateway/NS/NAME` or `mesh` [default: gateway, if there is one]
+    #[arg(long, value_name = "WHERE")]
+    pub via: Option<String>,
+    /// The proxy that executes: its namespace and labels
+    #[arg(long, value_name = "NS/LABEL=VALUE,...", value_parser = proxy)]
+    pub proxy: Option<malha_table::ProxyIdentity>,
+    /// The port of the listener [default: the URL's]
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u32>,
+    /// Read requests from a file (`-`: the standard input), one JSON object a line; print one decision a line
+    #[arg(long, value_name = "FILE")]
+    pub batch: Option<PathBuf>,
+    /// Decides the weighted draw of requests without a `draw` of their own
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub seed: u64,
+    /// How to print the decision; a batch is always JSON
+    #[arg(long, value_enum, default_value_t)]
+    pub format: RouteFormat,
+}
+
+/// How `malha route` prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum RouteFormat {
+    /// For people
+    #[default]
+    Pretty,
+    /// One JSON document, for programs
+    Json,
+}
+
+/// `malha show`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  malha show routes istio/\n  malha show endpoints --format markdown")]
+pub struct ShowArgs {
+    /// What to list
+    #[arg(value_enum)]
+    pub what: ShowWhat,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub paths: Paths,
+    /// How to print the list
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ShowFormat,
+    /// Only this proxy, by its namespace and labels
+    #[arg(long, value_name = "NS/LABEL=VALUE,...", value_parser = proxy)]
+    pub proxy: Option<malha_table::ProxyIdentity>,
+}
+
+/// What `malha show` lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShowWhat {
+    /// The objects of the mesh
+    Resources,
+    /// The listeners of each proxy
+    Listeners,
+    /// The routes of each proxy, in the order in which they are tried
+    Routes,
+    /// The clusters that routes lead to
+    Clusters,
+    /// The endpoints of each cluster
+    Endpoints,
+}
+
+/// How `malha show` prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ShowFormat {
+    /// Columns, for a terminal
+    #[default]
+    Table,
+    /// A Markdown table
+    Markdown,
+    /// One JSON document, for programs
+    Json,
+}
+
+/// `malha rule`.
+#[derive(Args, Clone, Debug)]
+pub struct RuleArgs {
+    /// A code, as `D001`, or a name, as `subset-undefined` [default: list all rules]
+    #[arg(value_name = "CODE")]
+    pub code: Option<String>,
+}
+
+/// `malha schema`.
+#[derive(Args, Clone, Debug)]
+pub struct SchemaArgs {
+    /// A kind, as `VirtualService`
+    pub kind: String,
+}
+
+/// `malha completions`.
+#[derive(Args, Clone, Debug)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// Reads `shop/app=front-end,version=v1`.
+fn proxy(text: &str) -> Result<malha_table::ProxyIdentity, String> {
+    let (namespace, labels) = text.split_once('/').unwrap_or((text, ""));
+    if namespace.is_empty() {
+        return Err("the namespace is missing; write `shop/app=front-end`".to_owned());
+    }
+    Ok(malha_table::ProxyIdentity { namespace: namespace.to_owned(), labels: labels_of(labels)? })
+}
+
+/// Reads `cart.shop:8000=127.0.0.1:9000,version=v2`.
+fn endpoint(text: &str) -> Result<config::LocalEndpoint, String> {
+    let form = "write it as `cart.shop:8000=127.0.0.1:9000,version=v2`";
+    let (service, rest) = text.split_once('=').ok_or(form)?;
+    let (address, labels) = rest.split_once(',').unwrap_or((rest, ""));
+    let (service, port) = config::service_port(service).ok_or(form)?;
+    let address = address.parse().map_err(|_| format!("`{address}` is not an address and a port; {form}"))?;
+    Ok(config::LocalEndpoint { service: service.to_owned(), port, address, labels: labels_of(labels)? })
+}
+
+fn labels_of(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let label = |label: &str| match label.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("`{label}` is not a label; write `name=value`")),
+    };
+    text.split(',').filter(|label| !label.is_empty()).map(label).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn proxies_are_a_namespace_and_labels() {
+        let told = proxy("shop/app=front-end,version=v1").expect("it is well formed");
+        assert_eq!((told.namespace.as_str(), told.labels.len()), ("shop", 2));
+        assert_eq!(proxy("shop").map(|told| told.labels.len()), Ok(0));
+        assert!(proxy("/a=b").is_err());
+        assert!(proxy("shop/app").is_err());
+    }
+
+    #[test]
+    fn endpoints_stand_for_a_service() {
+        let told = endpoint("cart.shop:8000=127.0.0.1:9000,version=v2").expect("it is well formed");
+        assert_eq!((told.service.as_str(), told.port, told.address.port()), ("cart.shop", 8000, 9000));
+        assert_eq!(told.labels["version"], "v2");
+        assert!(endpoint("cart.shop=127.0.0.1:9000").is_err());
+        assert!(endpoint("cart.shop:8000=cart").is_err());
+    }
+}

@@ -1,0 +1,10 @@
+//! Stand-ins: small servers on loopback that answer in the place of workloads (`malha run --mock`).
+
+mod answer;
+mod call;
+mod server;
+mod set;
+
+pub use answer::Identity;
+pub use server::Log;
+pub use set::{StandIns, Wanted};

@@ -1,0 +1,129 @@
+//! One stand-in: a server on loopback.
+
+use super::{
+    answer::{Answered, Identity, Task, body, task},
+    call::call,
+};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Request, Response, StatusCode,
+    body::Incoming,
+    header::{CONTENT_TYPE, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::net::TcpListener;
+
+/// Where a line for each request goes.
+pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// How long a client may take over its headers.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the requests of one stand-in share.
+pub(super) struct StandIn {
+    pub(super) identity: Identity,
+    /// Requests answered.
+    pub(super) requests: AtomicU64,
+    /// Whom it calls on `/s`, and through which proxy. Both may change when the mesh does.
+    calls: Mutex<Calls>,
+    answered: Mutex<Answered>,
+    log: Log,
+}
+
+#[derive(Clone, Default)]
+struct Calls {
+    urls: Vec<String>,
+    proxy: Option<SocketAddr>,
+}
+
+impl StandIn {
+    pub(super) fn new(identity: Identity, log: Log) -> Self {
+        StandIn { identity, requests: AtomicU64::new(0), calls: Mutex::default(), answered: Mutex::default(), log }
+    }
+
+    pub(super) fn call_through(&self, urls: Vec<String>, proxy: Option<SocketAddr>) {
+        *self.calls.lock().unwrap_or_else(PoisonError::into_inner) = Calls { urls, proxy };
+    }
+
+    /// Serves connections until its task is dropped.
+    pub(super) async fn serve(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                // Out of descriptors, for a moment: others close.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                continue;
+            };
+            let stand_in = Arc::clone(&self);
+            let service = service_fn(move |request| {
+                let stand_in = Arc::clone(&stand_in);
+                async move { Ok::<_, Infallible>(stand_in.answer(&request).await) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_TIMEOUT)
+                .serve_connection(TokioIo::new(stream), service);
+            // A connection that breaks off is the client's affair.
+            tokio::spawn(async move { drop(connection.await) });
+        }
+    }
+
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let (path, query) = (request.uri().path(), request.uri().query());
+        let mut told = None;
+        let status = match task(path, query) {
+            Task::Answer(status) => status,
+            Task::Wait { status, wait, times } => {
+                tokio::time::sleep(wait).await;
+                let lasts = times.is_none_or(|times| {
+                    let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+                    answered.is_among_first(query.unwrap_or_default(), times)
+                });
+                if lasts { status } else { 200 }
+            }
+            Task::Call => {
+                told = Some(self.call_others().await);
+                200
+            }
+        };
+        let target = request.uri().path_and_query().map_or(path, |target| target.as_str());
+        self.log(request.method().as_str(), target, status);
+        let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let body = body(&self.identity, request.method().as_str(), target, headers, told);
+        let mut response = Response::new(Full::from(body.to_string()));
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+
+    async fn call_others(&self) -> Vec<serde_json::Value> {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut told = Vec::new();
+        for url in &calls.urls {
+            told.push(match calls.proxy {
+                Some(proxy) => call(url, proxy).await,
+                None => json!({ "url": url, "error": "this workload has no sidecar" }),
+            });
+        }
+        told
+    }
+
+    fn log(&self, method: &str, target: &str, status: u16) {
+        let Identity { app, version, namespace, workload } = &self.identity;
+        let version = version.as_deref().unwrap_or("-");
+        (self.log)(&format!("stand-in {namespace}/{workload} app={app} version={version} {method} {target} {status}"));
+    }
+}

@@ -1,0 +1,178 @@
+//! Findings that the files themselves ask to be silent about.
+
+use malha_model::Resource;
+use malha_syntax::{Finding, Group, Location, ResourceName, RuleInfo, SourceId, Span, Suppression};
+use std::collections::HashMap;
+
+/// A comment or an annotation that suppresses nothing.
+pub static UNUSED: RuleInfo =
+    RuleInfo { code: "O005", name: "unused-suppression", group: Group::Suspicious, aliases: &[] };
+
+/// Our annotation: codes, prefixes or names, separated by commas.
+const ANNOTATION: &str = "malha.io/ignore";
+
+/// That of `istioctl analyze`: its codes, or `*`.
+const ISTIO_ANNOTATION: &str = "galley.istio.io/analyze-suppress";
+
+/// Everything in the files that suppresses findings.
+#[derive(Default)]
+pub struct Suppressions {
+    comments: HashMap<(SourceId, u32), Vec<Silencer>>,
+    annotations: HashMap<ResourceName, Vec<Silencer>>,
+}
+
+/// One comment or annotation.
+struct Silencer {
+    codes: Vec<String>,
+    /// Where it is said.
+    location: Location,
+    dialect: Dialect,
+    used: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    /// Our codes, prefixes and names.
+    Malha,
+    /// Codes of `istioctl analyze`. They may be meant for that tool alone, so they are never unused.
+    Istio,
+}
+
+impl Silencer {
+    fn silences(&self, rule: &RuleInfo) -> bool {
+        let equal = |code: &String, name: &str| code.eq_ignore_ascii_case(name);
+        self.codes.iter().any(|code| match self.dialect {
+            Dialect::Istio => {
+                !rule.aliases.is_empty() && code == "*" || rule.aliases.iter().any(|alias| equal(code, alias))
+            }
+            Dialect::Malha => {
+                equal(code, rule.code)
+                    || equal(code, rule.name)
+                    || code.strip_suffix('*').is_some_and(|prefix| rule.code.starts_with(prefix))
+            }
+        })
+    }
+}
+
+impl Suppressions {
+    /// Adds the comments of a source.
+    pub fn add_comments(&mut self, source: SourceId, comments: &[Suppression]) {
+        for comment in comments {
+            let silencer = Silencer {
+                codes: comment.codes.clone(),
+                location: Location { source, span: comment.span },
+                dialect: Dialect::Malha,
+                used: false,
+            };
+            self.comments.entry((source, comment.line)).or_default().push(silencer);
+        }
+    }
+
+    /// Adds the annotations of an object.
+    pub fn add_annotations(&mut self, resource: &Resource) {
+        for (annotation, dialect) in [(ANNOTATION, Dialect::Malha), (ISTIO_ANNOTATION, Dialect::Istio)] {
+            let Some(value) = resource.metadata.annotations.get(annotation) else { continue };
+            let codes = value.value.split(',').map(str::trim).filter(|code| !code.is_empty());
+            let silencer = Silencer {
+                codes: codes.map(str::to_owned).collect(),
+                location: resource.location(value.span),
+                dialect,
+                used: false,
+            };
+            self.annotations.entry(resource.resource_name()).or_default().push(silencer);
+        }
+    }
+
+    /// Leaves out the findings that are suppressed, and adds one for each suppression that no finding needed.
+    /// `line` gives the line of a position.
+    pub fn apply(mut self, findings: Vec<Finding>, line: impl Fn(Location) -> u32) -> Vec<Finding> {
+        if self.comments.is_empty() && self.annotations.is_empty() {
+            return findings;
+        }
+        let mut left = Vec::with_capacity(findings.len());
+        for finding in findings {
+            let place = (finding.location.source, line(finding.location));
+            let comments = self.comments.get_mut(&place).into_iter().flatten();
+            let annotations = finding.resource.as_ref().and_then(|name| self.annotations.get_mut(name));
+            let mut silenced = false;
+            for silencer in comments.chain(annotations.into_iter().flatten()) {
+                if silencer.silences(finding.rule) {
+                    silencer.used = true;
+                    silenced = true;
+                }
+            }
+            if !silenced {
+                left.push(finding);
+            }
+        }
+        let all = self.comments.into_values().chain(self.annotations.into_values()).flatten();
+        left.extend(all.filter(|silencer| !silencer.used && silencer.dialect == Dialect::Malha).map(unused));
+        left
+    }
+}
+
+fn unused(silencer: Silencer) -> Finding {
+    let what = match silencer.codes.as_slice() {
+        [] => "it names no code".to_owned(),
+        [code] => format!("there is no {code} here"),
+        codes => format!("there is none of {} here", codes.join(", ")),
+    };
+    let message = format!("this suppresses nothing: {what}");
+    Finding::new(&UNUSED, silencer.location, message).help("remove it, or correct the code")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static RULE: RuleInfo =
+        RuleInfo { code: "H007", name: "gateway-missing", group: Group::Correctness, aliases: &["IST0101"] };
+
+    fn comment(codes: &[&str], line: u32) -> Suppression {
+        Suppression {
+            codes: codes.iter().map(|code| (*code).to_owned()).collect(),
+            reason: String::new(),
+            line,
+            span: Span::new(line * 10, line * 10 + 5),
+        }
+    }
+
+    fn finding(line: u32) -> Finding {
+        Finding::new(&RULE, Location { source: SourceId(0), span: Span::empty(line * 10) }, "x")
+    }
+
+    fn left(comments: &[Suppression], findings: &[u32]) -> Vec<(&'static str, u32)> {
+        let mut suppressions = Suppressions::default();
+        suppressions.add_comments(SourceId(0), comments);
+        let line = |location: Location| location.span.start / 10;
+        let left = suppressions.apply(findings.iter().map(|line| finding(*line)).collect(), line);
+        left.iter().map(|finding| (finding.rule.code, line(finding.location))).collect()
+    }
+
+    #[test]
+    fn a_comment_silences_its_line() {
+        assert_eq!(left(&[comment(&["H007"], 3)], &[3, 4]), [("H007", 4)]);
+        assert_eq!(left(&[comment(&["gateway-missing"], 3)], &[3]), []);
+        assert_eq!(left(&[comment(&["H*"], 3)], &[3, 3]), []);
+    }
+
+    #[test]
+    fn what_silences_nothing_is_named() {
+        assert_eq!(left(&[comment(&["D001"], 3)], &[3]), [("H007", 3), ("O005", 3)]);
+        assert_eq!(left(&[comment(&[], 5)], &[]), [("O005", 5)]);
+    }
+
+    #[test]
+    fn codes_of_istio_are_understood_in_its_annotation_alone() {
+        let silencer = |codes: &[&str], dialect| Silencer {
+            codes: codes.iter().map(|code| (*code).to_owned()).collect(),
+            location: Location::default(),
+            dialect,
+            used: false,
+        };
+        assert!(silencer(&["IST0101"], Dialect::Istio).silences(&RULE));
+        assert!(silencer(&["*"], Dialect::Istio).silences(&RULE));
+        assert!(!silencer(&["IST0101"], Dialect::Malha).silences(&RULE));
+        assert!(!silencer(&["*"], Dialect::Istio).silences(&UNUSED));
+    }
+}
