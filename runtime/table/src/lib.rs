@@ -3,10 +3,15 @@
 //! Works on the bytes it is given: no YAML, no async, no I/O.
 
 mod decision;
+pub mod format;
 pub mod http;
+mod pattern;
 mod request;
 mod selection;
+mod table;
+pub mod view;
 
 pub use decision::*;
 pub use request::{Address, Lines, Protocol, ProxyIdentity, Request, RequestView, Tls};
 pub use selection::{ProxyView, Role, RouteError, choose_proxy, request_port};
+pub use table::Table;
