@@ -8,11 +8,17 @@ mod duration;
 pub mod istio;
 pub mod kubernetes;
 mod limits;
+mod names;
+mod object;
 mod read;
 mod resource;
+pub mod rules;
+mod schema;
 mod spanned;
 
 pub use bytes::Bytes;
 pub use duration::Duration;
+pub use object::{OtherObject, PassedOver, ReadResources, read_documents, read_resources};
 pub use resource::{Kind, Metadata, Resource, Spec};
+pub use schema::{SCHEMA_KINDS, schema};
 pub use spanned::{Entries, EntriesIter, Spanned};

@@ -2,7 +2,7 @@
 
 /// A demand on the text of a string.
 #[derive(Debug)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     /// The demand as a regular expression for the JSON Schema.
     pub(crate) regex: &'static str,
     /// The same demand in code.
@@ -13,7 +13,7 @@ pub struct Pattern {
 
 /// The demands on one field. Those on items and keys concern lists and maps.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     pub(crate) required: bool,
     pub(crate) nullable: bool,
     /// Whether a duration must be a millisecond or more.

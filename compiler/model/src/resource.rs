@@ -1,6 +1,6 @@
 //! A resource: one object with its name, its metadata and its content.
 
-use crate::{Entries, Spanned, istio, kubernetes};
+use crate::{Entries, Spanned, istio, kubernetes, read::message};
 use malha_syntax::{Location, ResourceName, SourceId, Span};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use smol_str::SmolStr;
@@ -83,6 +83,35 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// The kind `kind` of the API group `group` (empty for the core).
+    pub fn find(group: &str, kind: &str) -> Option<Kind> {
+        Some(match (group, kind) {
+            (ISTIO_GROUP, "Gateway") => Kind::Gateway,
+            (ISTIO_GROUP, "VirtualService") => Kind::VirtualService,
+            (ISTIO_GROUP, "DestinationRule") => Kind::DestinationRule,
+            (ISTIO_GROUP, "ServiceEntry") => Kind::ServiceEntry,
+            (ISTIO_GROUP, "WorkloadEntry") => Kind::WorkloadEntry,
+            (ISTIO_GROUP, "Sidecar") => Kind::Sidecar,
+            ("", "Service") => Kind::Service,
+            ("", "Endpoints") => Kind::Endpoints,
+            ("discovery.k8s.io", "EndpointSlice") => Kind::EndpointSlice,
+            ("", "Pod") => Kind::Pod,
+            ("apps", "Deployment") => Kind::Deployment,
+            ("apps", "StatefulSet") => Kind::StatefulSet,
+            ("apps", "DaemonSet") => Kind::DaemonSet,
+            ("apps", "ReplicaSet") => Kind::ReplicaSet,
+            ("batch", "Job") => Kind::Job,
+            ("", "Namespace") => Kind::Namespace,
+            ("", "Secret") => Kind::Secret,
+            _ => return None,
+        })
+    }
+}
+
+/// The API group of Istio's networking kinds.
+pub(crate) const ISTIO_GROUP: &str = "networking.istio.io";
+
 impl fmt::Display for Kind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
@@ -147,25 +176,22 @@ impl Serialize for Spec {
     }
 }
 
-/// What an object says of itself, whatever its kind.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Metadata {
-    /// Its name, with its place.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<Spanned<SmolStr>>,
-    /// Its namespace where it is written.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<Spanned<SmolStr>>,
-    /// Its labels.
-    #[serde(skip_serializing_if = "Entries::is_empty")]
-    pub labels: Entries<SmolStr>,
-    /// Its annotations.
-    #[serde(skip_serializing_if = "Entries::is_empty")]
-    pub annotations: Entries<SmolStr>,
-    /// When it was made (RFC 3339), in a dump of a cluster.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub creation_timestamp: Option<Spanned<SmolStr>>,
+message! {
+    /// What an object says of itself, whatever its kind.
+    pub struct Metadata {
+        /// Its name.
+        name: Option<Spanned<SmolStr>> = "name",
+        /// The start of a name that the cluster completes.
+        generate_name: Option<Spanned<SmolStr>> = "generateName",
+        /// Its namespace, where it is written.
+        namespace: Option<Spanned<SmolStr>> = "namespace",
+        /// Its labels.
+        labels: Entries<SmolStr> = "labels",
+        /// Its annotations.
+        annotations: Entries<SmolStr> = "annotations",
+        /// When it was made (RFC 3339), in a dump of a cluster.
+        creation_timestamp: Option<Spanned<SmolStr>> = "creationTimestamp",
+    }
 }
 
 /// One object.

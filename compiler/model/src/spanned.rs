@@ -59,7 +59,9 @@ impl<T: Serialize> Serialize for Spanned<T> {
     }
 }
 
-/// A map in the order of the file, as `labels` or `headers.set`. Keys are unique.
+/// A map in the order of the file, as `labels` or `headers.set`.
+///
+/// Keys are unique, except in a resource that is refused because they are not.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entries<T> {
     list: Vec<(Spanned<SmolStr>, Spanned<T>)>,
@@ -107,7 +109,7 @@ impl<T> Entries<T> {
         self.list.iter().map(|(_, value)| value)
     }
 
-    /// Adds an entry. The caller sees to it that the key is new, as the YAML reader does.
+    /// Adds an entry. The caller sees to it that the key is new.
     pub fn push(&mut self, key: Spanned<SmolStr>, value: Spanned<T>) {
         self.list.push((key, value));
     }
@@ -153,5 +155,28 @@ impl<T: Serialize> Serialize for Entries<T> {
             map.serialize_entry(key, value)?;
         }
         map.end()
+    }
+}
+
+/// Whether a field says nothing, so that it is left out when a message is written.
+pub(crate) trait Absent {
+    fn is_absent(&self) -> bool;
+}
+
+impl<T> Absent for Option<T> {
+    fn is_absent(&self) -> bool {
+        self.is_none()
+    }
+}
+
+impl<T> Absent for Vec<T> {
+    fn is_absent(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl<T> Absent for Entries<T> {
+    fn is_absent(&self) -> bool {
+        self.is_empty()
     }
 }

@@ -4,8 +4,10 @@ use crate::{
     Entries, Spanned,
     istio::WorkloadSelector,
     limits::{Limits, Pattern},
-    read::{choice, message},
+    read::{Rule, Step, choice, message},
+    rules::{EXCLUSIVE_FIELDS, OUT_OF_RANGE},
 };
+use serde_json::json;
 use smol_str::SmolStr;
 
 const NOT_STAR: Pattern =
@@ -34,6 +36,7 @@ message! {
         subject_alt_names: Vec<Spanned<SmolStr>> = "subjectAltNames",
     }
     exclusive [workload_selector, endpoints]
+    rules [RANGES_NEED_STATIC, NO_RESOLUTION_NO_ENDPOINTS, ROUND_ROBIN_ONE_ENDPOINT]
 }
 
 message! {
@@ -49,6 +52,105 @@ message! {
         target_port: Option<Spanned<u32>> = "targetPort" [minimum(1.0), maximum(65535.0)],
     }
 }
+
+const RANGES_NEED_STATIC: Rule<ServiceEntry> = Rule {
+    check: |entry, _, reader| {
+        let Some(resolution) = &entry.resolution else { return };
+        if matches!(resolution.value, Resolution::None | Resolution::Static) {
+            return;
+        }
+        let Some(index) = entry.addresses.iter().position(|address| address.contains('/')) else { return };
+        let address = &entry.addresses[index];
+        reader.within(Step::Key("addresses"), |reader| {
+            reader.within(Step::Item(index), |reader| {
+                let message = format!(
+                    "the range `{}` cannot stand together with resolution `{}`",
+                    address.value,
+                    resolution.name()
+                );
+                let finding = reader
+                    .finding(&EXCLUSIVE_FIELDS, address.span, message)
+                    .related(reader.location(resolution.span), "the resolution is here")
+                    .help("use single addresses, or resolution `STATIC` or `NONE`");
+                reader.report(finding);
+            });
+        });
+    },
+    schema: || {
+        json!({
+            "if": { "properties": { "addresses": { "contains": { "pattern": "/" } } }, "required": ["addresses"] },
+            "then": { "properties": { "resolution": { "enum": ["STATIC", "NONE"] } } },
+        })
+    },
+};
+
+const NO_RESOLUTION_NO_ENDPOINTS: Rule<ServiceEntry> = Rule {
+    check: |entry, node, reader| {
+        let resolution = entry.resolution.as_ref().map(|resolution| resolution.value);
+        // A resolution that could not be read has its own finding.
+        let none = resolution == Some(Resolution::None) || node.get("resolution").is_none();
+        let Some((key, _)) = node.entry_of("endpoints").filter(|_| none) else { return };
+        reader.within(Step::Key("endpoints"), |reader| {
+            let message = "`endpoints` are given, but with resolution `NONE` connections go where the client asked for";
+            let finding = reader
+                .finding(&EXCLUSIVE_FIELDS, key.span(), message)
+                .help("set `resolution: STATIC` (addresses) or `DNS` (names), or remove `endpoints`");
+            reader.report(finding);
+        });
+    },
+    schema: || {
+        json!({
+            "if": { "properties": { "resolution": { "const": "NONE" } } },
+            "then": { "not": { "required": ["endpoints"] } },
+        })
+    },
+};
+
+const ROUND_ROBIN_ONE_ENDPOINT: Rule<ServiceEntry> = Rule {
+    check: |entry, node, reader| {
+        let round_robin = entry.resolution.as_ref().is_some_and(|it| it.value == Resolution::DnsRoundRobin);
+        let Some((key, list)) = node.entry_of("endpoints").filter(|_| round_robin) else { return };
+        let count = list.items().count();
+        if count < 2 {
+            return;
+        }
+        reader.within(Step::Key("endpoints"), |reader| {
+            let message = format!("resolution `DNS_ROUND_ROBIN` allows one endpoint, and there are {count}");
+            let finding =
+                reader.finding(&OUT_OF_RANGE, key.span(), message).help("keep one endpoint, or use resolution `DNS`");
+            reader.report(finding);
+        });
+    },
+    schema: || {
+        json!({
+            "if": { "properties": { "resolution": { "const": "DNS_ROUND_ROBIN" } }, "required": ["resolution"] },
+            "then": { "properties": { "endpoints": { "maxItems": 1 } } },
+        })
+    },
+};
+
+const SOCKET_HAS_NO_PORTS: Rule<WorkloadEntry> = Rule {
+    check: |entry, node, reader| {
+        let socket = entry.address.as_ref().is_some_and(|address| address.starts_with("unix://"));
+        let Some((key, _)) = node.entry_of("ports").filter(|_| socket) else { return };
+        reader.within(Step::Key("ports"), |reader| {
+            let finding = reader
+                .finding(
+                    &EXCLUSIVE_FIELDS,
+                    key.span(),
+                    "`ports` are given, but the address is a socket, which has none",
+                )
+                .help("remove `ports`");
+            reader.report(finding);
+        });
+    },
+    schema: || {
+        json!({
+            "if": { "properties": { "address": { "pattern": "^unix://" } }, "required": ["address"] },
+            "then": { "not": { "required": ["ports"] } },
+        })
+    },
+};
 
 choice! {
     /// Whether a service counts as a part of the mesh.
@@ -77,9 +179,9 @@ choice! {
 }
 
 const ADDRESS: Pattern = Pattern {
-    regex: "^(?!unix://)|^unix://(/|@)(.*[^/])?$",
+    regex: r"^(?!unix://)|^unix://(?=[/@])[\s\S]*[^/]$",
     accepts: |text| match text.strip_prefix("unix://") {
-        Some(path) => path.starts_with('@') || (path.starts_with('/') && !path.ends_with('/')),
+        Some(path) => path.starts_with(['/', '@']) && !path.ends_with('/'),
         None => true,
     },
     demand: "name an absolute path that does not end in `/`, or an abstract socket as `@name`, after `unix://`",
@@ -117,4 +219,5 @@ message! {
         service_account: Option<Spanned<SmolStr>> = "serviceAccount" [max_length(253)],
     }
     any_of [address, network]
+    rules [SOCKET_HAS_NO_PORTS]
 }

@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 
 message! {
     /// The addresses behind the Service of the same name.
-    pub struct Endpoints (lenient) {
+    pub struct Endpoints {
         /// Addresses with the ports that they have in common.
         subsets: Vec<Spanned<EndpointSubset>> = "subsets",
     }
@@ -13,7 +13,7 @@ message! {
 
 message! {
     /// Addresses with the ports that they have in common.
-    pub struct EndpointSubset (lenient) {
+    pub struct EndpointSubset {
         /// Those that are ready.
         addresses: Vec<Spanned<EndpointAddress>> = "addresses",
         /// Those that are not.
@@ -25,7 +25,7 @@ message! {
 
 message! {
     /// An address behind a Service.
-    pub struct EndpointAddress (lenient) {
+    pub struct EndpointAddress {
         /// The IP address.
         ip: Option<Spanned<SmolStr>> = "ip",
         /// Its name within the Service.
@@ -39,7 +39,7 @@ message! {
 
 message! {
     /// A port of endpoints.
-    pub struct EndpointPort (lenient) {
+    pub struct EndpointPort {
         /// Its name: that of the Service's port.
         name: Option<Spanned<SmolStr>> = "name",
         /// Its number.
@@ -53,7 +53,7 @@ message! {
 
 message! {
     /// Another object.
-    pub struct ObjectReference (lenient) {
+    pub struct ObjectReference {
         /// Its kind.
         kind: Option<Spanned<SmolStr>> = "kind",
         /// Its namespace.
@@ -65,7 +65,7 @@ message! {
 
 message! {
     /// Some of the addresses behind the Service that the label `kubernetes.io/service-name` names.
-    pub struct EndpointSlice (lenient) {
+    pub struct EndpointSlice {
         /// `IPv4`, `IPv6` or `FQDN`.
         address_type: Option<Spanned<SmolStr>> = "addressType",
         /// The addresses.
@@ -77,7 +77,7 @@ message! {
 
 message! {
     /// An endpoint in an EndpointSlice.
-    pub struct EndpointSliceEndpoint (lenient) {
+    pub struct EndpointSliceEndpoint {
         /// Its addresses; only the first is used.
         addresses: Vec<Spanned<SmolStr>> = "addresses",
         /// How it is.
@@ -95,7 +95,7 @@ message! {
 
 message! {
     /// How an endpoint is.
-    pub struct EndpointConditions (lenient) {
+    pub struct EndpointConditions {
         /// Whether it takes requests; true by default.
         ready: Option<Spanned<bool>> = "ready",
         /// Whether it answers, even while it ends; as `ready` by default.

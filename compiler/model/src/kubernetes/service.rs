@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 
 message! {
     /// What a Service says of itself (its `spec`).
-    pub struct Service (lenient) {
+    pub struct Service {
         /// `ClusterIP`, `NodePort`, `LoadBalancer` or `ExternalName`.
         r#type: Option<Spanned<SmolStr>> = "type",
         /// Its virtual address; `None` for a headless Service.
@@ -28,7 +28,7 @@ message! {
 
 message! {
     /// A port of a Service.
-    pub struct ServicePort (lenient) {
+    pub struct ServicePort {
         /// Its name.
         name: Option<Spanned<SmolStr>> = "name",
         /// Its number.
@@ -56,12 +56,12 @@ pub enum IntOrString {
 
 message! {
     /// A namespace; all that matters is in its labels.
-    pub struct Namespace (lenient) {}
+    pub struct Namespace {}
 }
 
 message! {
     /// What a Secret holds, without the values.
-    pub struct Secret (lenient) {
+    pub struct Secret {
         /// `kubernetes.io/tls`, `Opaque`, ...
         r#type: Option<Spanned<SmolStr>> = "type",
         /// The names of its data.

@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 
 message! {
     /// A Pod.
-    pub struct Pod (lenient) {
+    pub struct Pod {
         /// What it is made of.
         spec: Option<Spanned<PodSpec>> = "spec",
         /// What became of it, in a dump of a cluster.
@@ -15,7 +15,7 @@ message! {
 
 message! {
     /// What a Pod is made of.
-    pub struct PodSpec (lenient) {
+    pub struct PodSpec {
         /// Its containers.
         containers: Vec<Spanned<Container>> = "containers",
         /// Its containers that run first.
@@ -35,7 +35,7 @@ message! {
 
 message! {
     /// A container.
-    pub struct Container (lenient) {
+    pub struct Container {
         /// Its name.
         name: Option<Spanned<SmolStr>> = "name",
         /// Its image.
@@ -49,7 +49,7 @@ message! {
 
 message! {
     /// A port of a container.
-    pub struct ContainerPort (lenient) {
+    pub struct ContainerPort {
         /// Its name.
         name: Option<Spanned<SmolStr>> = "name",
         /// Its number.
@@ -61,7 +61,7 @@ message! {
 
 message! {
     /// A variable of a container's environment.
-    pub struct EnvVar (lenient) {
+    pub struct EnvVar {
         /// Its name.
         name: Option<Spanned<SmolStr>> = "name",
         /// Its value; absent where it comes from elsewhere.
@@ -71,7 +71,7 @@ message! {
 
 message! {
     /// What became of a Pod.
-    pub struct PodStatus (lenient) {
+    pub struct PodStatus {
         /// `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
         phase: Option<Spanned<SmolStr>> = "phase",
         /// Its address.
@@ -85,7 +85,7 @@ message! {
 
 message! {
     /// An address of a Pod.
-    pub struct PodIp (lenient) {
+    pub struct PodIp {
         /// The IP address.
         ip: Option<Spanned<SmolStr>> = "ip",
     }
@@ -93,7 +93,7 @@ message! {
 
 message! {
     /// One aspect of how a Pod is.
-    pub struct PodCondition (lenient) {
+    pub struct PodCondition {
         /// Which: `Ready`, `PodScheduled`, ...
         r#type: Option<Spanned<SmolStr>> = "type",
         /// `True`, `False` or `Unknown`.
@@ -103,7 +103,7 @@ message! {
 
 message! {
     /// What makes Pods (its `spec`).
-    pub struct Workload (lenient) {
+    pub struct Workload {
         /// How many; 1 by default. Not for a DaemonSet.
         replicas: Option<Spanned<i32>> = "replicas",
         /// Which Pods count as its own.
@@ -117,7 +117,7 @@ message! {
 
 message! {
     /// A selector by labels.
-    pub struct LabelSelector (lenient) {
+    pub struct LabelSelector {
         /// All of these labels must be there.
         match_labels: Entries<SmolStr> = "matchLabels",
     }
@@ -125,7 +125,7 @@ message! {
 
 message! {
     /// What Pods look like.
-    pub struct PodTemplate (lenient) {
+    pub struct PodTemplate {
         /// Their labels and annotations.
         metadata: Option<Spanned<PodTemplateMetadata>> = "metadata",
         /// What they are made of.
@@ -135,7 +135,7 @@ message! {
 
 message! {
     /// Labels and annotations of Pods.
-    pub struct PodTemplateMetadata (lenient) {
+    pub struct PodTemplateMetadata {
         /// Their labels.
         labels: Entries<SmolStr> = "labels",
         /// Their annotations.

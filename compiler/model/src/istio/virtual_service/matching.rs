@@ -1,7 +1,14 @@
 //! `http[].match[]`: conditions on a request.
 
-use crate::{Entries, Spanned, read::message};
+use crate::{
+    Entries, Spanned,
+    limits::Limits,
+    read::{Reader, Value, message},
+    schema::Definitions,
+};
+use malha_syntax::Node;
 use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::Value as Json;
 use smol_str::SmolStr;
 
 message! {
@@ -78,5 +85,37 @@ impl Serialize for StringMatch {
             map.serialize_entry(field, text)?;
         }
         map.end()
+    }
+}
+
+/// The object that a [`StringMatch`] is written as.
+mod written {
+    use crate::{Spanned, read::message};
+    use smol_str::SmolStr;
+
+    message! {
+        /// A condition on a text: one of these, or none, which asks for presence alone.
+        pub(super) struct StringMatch {
+            /// The whole text.
+            exact: Option<Spanned<SmolStr>> = "exact",
+            /// The start of the text.
+            prefix: Option<Spanned<SmolStr>> = "prefix",
+            /// A regular expression (RE2) that must match the whole text.
+            regex: Option<Spanned<SmolStr>> = "regex",
+        }
+        one_of [exact, prefix, regex]
+    }
+}
+
+impl Value for StringMatch {
+    fn read<'d>(node: Node<'d>, limits: &Limits, reader: &mut Reader<'d>) -> Option<Self> {
+        let written::StringMatch { exact, prefix, regex } = written::StringMatch::read(node, limits, reader)?;
+        let exact = exact.map(StringMatch::Exact);
+        let prefix = prefix.map(StringMatch::Prefix);
+        Some(exact.or(prefix).or(regex.map(StringMatch::Regex)).unwrap_or(StringMatch::Any))
+    }
+
+    fn schema(limits: &Limits, definitions: &mut Definitions) -> Json {
+        written::StringMatch::schema(limits, definitions)
     }
 }
