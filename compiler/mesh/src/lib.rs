@@ -1,3 +1,34 @@
 //! Links resources into a mesh and lowers it, per proxy, to routes of predicates.
 
+pub mod config;
+pub mod destination_rule;
+pub mod gateway;
+pub mod graph;
+pub mod host;
+mod mesh;
+pub mod names;
 pub mod program;
+pub mod proxy;
+pub mod registry;
+pub mod virtual_service;
+pub mod visibility;
+
+mod cluster;
+mod delegate;
+mod destination;
+mod labels;
+mod order;
+mod policy;
+
+pub use cluster::ClusterKey;
+pub use config::MeshConfig;
+pub use delegate::{DelegateRule, Delegation, DelegationOutcome, DropReason, DroppedRule};
+pub use destination::ResolvedDestination;
+pub use destination_rule::DestinationRule;
+pub use gateway::Gateway;
+pub use mesh::{Duplicate, Mesh};
+pub use names::{GatewayRef, ObjectName};
+pub use proxy::ProxySpec;
+pub use registry::{Protocol, Resolution, Service, ServicePort};
+pub use virtual_service::{HttpMatch, HttpRule, VirtualService};
+pub use visibility::Visibility;

@@ -1,0 +1,205 @@
+//! What holds for the mesh as a whole: Istio's MeshConfig and what `malha.toml` adds to it.
+
+use crate::{program::PathNormalization, visibility::ExportDefault};
+use malha_model::Duration;
+use serde_json::Value;
+use smol_str::SmolStr;
+use std::{collections::BTreeMap, time};
+
+/// Settings of a mesh.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeshConfig {
+    /// Domain of Kubernetes Services.
+    pub cluster_domain: SmolStr,
+    /// The namespace whose configs hold for all, and where synthesised gateway proxies live.
+    pub root_namespace: SmolStr,
+    /// The release whose defaults hold (semantics G).
+    pub istio: IstioVersion,
+    /// Whether the input names every service there is.
+    pub registry: Completeness,
+    /// Gateway proxies that are not to be found in the input.
+    pub gateways: Vec<ConfiguredGateway>,
+    /// What happens to traffic for unknown destinations (semantics E21).
+    pub outbound: OutboundMode,
+    /// `exportTo` of services that have none (semantics 0.7).
+    pub default_service_export_to: ExportDefault,
+    /// `exportTo` of VirtualServices that have none.
+    pub default_virtual_service_export_to: ExportDefault,
+    /// `exportTo` of DestinationRules that have none.
+    pub default_destination_rule_export_to: ExportDefault,
+    /// How paths are normalised (semantics A66).
+    pub path_normalization: PathNormalization,
+    /// The retry policy of rules that have none, as the MeshConfig writes it (`HTTPRetry`).
+    pub default_http_retry_policy: Option<Value>,
+    /// Where a DestinationRule leaves connectionPool and outlierDetection open (semantics D14), as the MeshConfig
+    /// writes it (`TrafficPolicy`).
+    pub default_traffic_policy: Option<Value>,
+    /// How long a connection may take to open; 10 s unless said otherwise.
+    pub connect_timeout: Option<time::Duration>,
+    /// Whether HTTP/1.1 ports are upgraded to HTTP/2 (`h2UpgradePolicy: UPGRADE`).
+    pub h2_upgrade: bool,
+}
+
+/// A release of Istio. Only the two numbers that defaults depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IstioVersion {
+    /// 1.
+    pub major: u32,
+    /// 31 in `1.31`.
+    pub minor: u32,
+}
+
+impl IstioVersion {
+    /// Reads `1.31`, `1.31.2`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.split('.').map(str::parse);
+        let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else { return None };
+        numbers.all(|number| number.is_ok()).then_some(IstioVersion { major, minor })
+    }
+}
+
+impl Default for IstioVersion {
+    fn default() -> Self {
+        IstioVersion { major: 1, minor: 31 }
+    }
+}
+
+/// Whether the registry of the input is all there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Completeness {
+    /// Judged by what the input holds.
+    #[default]
+    Auto,
+    /// Other services exist elsewhere.
+    Open,
+    /// Every service is in the input.
+    Closed,
+}
+
+/// `outboundTrafficPolicy.mode` (semantics E21).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OutboundMode {
+    /// It goes where the client meant it to.
+    #[default]
+    AllowAny,
+    /// It is refused.
+    RegistryOnly,
+    /// HTTP goes to its Host by DNS (semantics B39).
+    AllowAnyDynamicDns,
+}
+
+/// A gateway proxy of `[[mesh.gateways]]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfiguredGateway {
+    /// A name for people.
+    pub name: SmolStr,
+    /// Its namespace.
+    pub namespace: SmolStr,
+    /// Its labels; Gateways select by these.
+    pub labels: BTreeMap<SmolStr, SmolStr>,
+}
+
+impl Default for MeshConfig {
+    fn default() -> Self {
+        MeshConfig {
+            cluster_domain: SmolStr::new_static("cluster.local"),
+            root_namespace: SmolStr::new_static("istio-system"),
+            istio: IstioVersion::default(),
+            registry: Completeness::default(),
+            gateways: Vec::new(),
+            outbound: OutboundMode::default(),
+            default_service_export_to: ExportDefault::default(),
+            default_virtual_service_export_to: ExportDefault::default(),
+            default_destination_rule_export_to: ExportDefault::default(),
+            path_normalization: PathNormalization::default(),
+            default_http_retry_policy: None,
+            default_traffic_policy: None,
+            connect_timeout: None,
+            h2_upgrade: false,
+        }
+    }
+}
+
+impl MeshConfig {
+    /// Reads Istio's MeshConfig. What it does not know, or cannot read, it leaves at its default.
+    pub fn from_json(config: &Value) -> Self {
+        let mut read = MeshConfig {
+            outbound: match text(config.pointer("/outboundTrafficPolicy/mode")) {
+                Some("REGISTRY_ONLY") => OutboundMode::RegistryOnly,
+                Some("ALLOW_ANY_DYNAMIC_DNS") => OutboundMode::AllowAnyDynamicDns,
+                _ => OutboundMode::AllowAny,
+            },
+            default_service_export_to: export_default(config.get("defaultServiceExportTo")),
+            default_virtual_service_export_to: export_default(config.get("defaultVirtualServiceExportTo")),
+            default_destination_rule_export_to: export_default(config.get("defaultDestinationRuleExportTo")),
+            path_normalization: match text(config.pointer("/pathNormalization/normalization")) {
+                Some("NONE") => PathNormalization::None,
+                Some("MERGE_SLASHES") => PathNormalization::MergeSlashes,
+                Some("DECODE_AND_MERGE_SLASHES") => PathNormalization::DecodeAndMergeSlashes,
+                _ => PathNormalization::Base,
+            },
+            default_http_retry_policy: config
+                .get("defaultHttpRetryPolicy")
+                .filter(|policy| policy.is_object())
+                .cloned(),
+            default_traffic_policy: config.get("defaultTrafficPolicy").filter(|policy| policy.is_object()).cloned(),
+            connect_timeout: text(config.get("connectTimeout")).and_then(Duration::parse).map(Duration::to_std),
+            h2_upgrade: text(config.get("h2UpgradePolicy")) == Some("UPGRADE"),
+            ..MeshConfig::default()
+        };
+        if let Some(namespace) = text(config.get("rootNamespace")).filter(|namespace| !namespace.is_empty()) {
+            read.root_namespace = namespace.into();
+        }
+        read
+    }
+}
+
+fn text(value: Option<&Value>) -> Option<&str> {
+    value.and_then(Value::as_str)
+}
+
+fn export_default(value: Option<&Value>) -> ExportDefault {
+    let entries = value.and_then(Value::as_array).into_iter().flatten();
+    ExportDefault(entries.filter_map(Value::as_str).map(SmolStr::new).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_mesh_config_is_read_and_the_unknown_passed_over() {
+        let config = MeshConfig::from_json(&json!({
+            "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"},
+            "defaultServiceExportTo": ["."],
+            "pathNormalization": {"normalization": "MERGE_SLASHES"},
+            "defaultHttpRetryPolicy": {"attempts": 5},
+            "connectTimeout": "3s",
+            "rootNamespace": "mesh-root",
+            "h2UpgradePolicy": "UPGRADE",
+            "somethingNew": {"a": 1},
+        }));
+        assert_eq!(config.outbound, OutboundMode::RegistryOnly, "E21");
+        assert_eq!(config.default_service_export_to, ExportDefault(vec![".".into()]), "0.7");
+        assert_eq!(config.path_normalization, PathNormalization::MergeSlashes, "A66");
+        assert_eq!(config.default_http_retry_policy, Some(json!({"attempts": 5})));
+        assert_eq!(config.connect_timeout, Some(time::Duration::from_secs(3)), "D.6");
+        assert_eq!(config.root_namespace, "mesh-root");
+        assert!(config.h2_upgrade);
+    }
+
+    #[test]
+    fn what_is_no_mesh_config_leaves_the_defaults() {
+        for config in [json!(null), json!([1]), json!({"outboundTrafficPolicy": 7, "connectTimeout": "soon"})] {
+            assert_eq!(MeshConfig::from_json(&config), MeshConfig::default(), "{config}");
+        }
+    }
+
+    #[test]
+    fn releases_are_compared_by_number() {
+        assert!(IstioVersion::parse("1.9") < IstioVersion::parse("1.31"));
+        assert_eq!(IstioVersion::parse("1.31.2"), Some(IstioVersion::default()));
+        assert_eq!(IstioVersion::parse("latest"), None);
+    }
+}

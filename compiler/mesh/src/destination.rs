@@ -1,0 +1,72 @@
+//! Where a route's destination leads (semantics B.5).
+
+use crate::{
+    mesh::Mesh,
+    names::{cluster_name, fully_qualified},
+    policy,
+    program::{Cluster, HashKey, Role},
+    proxy::ProxySpec,
+    registry::{Resolution, Service},
+};
+use malha_model::istio::Destination;
+use smol_str::SmolStr;
+use std::sync::Arc;
+
+/// Where a destination leads, for one proxy.
+#[derive(Clone, Debug)]
+pub struct ResolvedDestination {
+    /// Fully qualified.
+    pub host: SmolStr,
+    /// Service port.
+    pub port: u32,
+    /// Subset.
+    pub subset: Option<SmolStr>,
+    /// Envoy's name for the cluster, whether there is one or not.
+    pub cluster_name: SmolStr,
+    /// The cluster; none: there is no such cluster (semantics B26).
+    pub cluster: Option<Arc<Cluster>>,
+}
+
+impl Mesh {
+    /// Where `destination` of a config in `namespace` leads, for requests that `proxy` takes on `listener_port` (the
+    /// number of the Gateway's server, or the service port).
+    pub fn destination(
+        &self,
+        proxy: &ProxySpec,
+        namespace: &str,
+        destination: &Destination,
+        listener_port: u32,
+    ) -> ResolvedDestination {
+        let written = destination.host.as_ref().map(|host| host.value.as_str()).unwrap_or_default();
+        let mut host = fully_qualified(written, namespace, &self.config().cluster_domain);
+        let service = self.destination_service(proxy, namespace, &host);
+        if let Some(Resolution::Alias(name)) = service.map(|service| &service.resolution) {
+            host = name.clone();
+        }
+        let given = destination.port.as_ref().map(|port| port.number.as_ref().map_or(0, |number| number.value));
+        // A service with one port needs no number; with several the listener's is taken, fit or not (semantics B25).
+        let port = given.unwrap_or_else(|| match service.map(|service| service.ports.as_slice()) {
+            Some([only]) => only.number,
+            _ => listener_port,
+        });
+        let subset = destination.subset.as_ref().map(|subset| subset.value.clone()).filter(|subset| !subset.is_empty());
+        let cluster = self.cluster(proxy, &host, port, subset.as_deref());
+        ResolvedDestination { cluster_name: cluster_name(port, subset.as_deref(), &host), host, port, subset, cluster }
+    }
+
+    /// What the consistent hash of the cluster reads, if its policy has one (semantics D21, D23).
+    pub fn hash_key(&self, proxy: &ProxySpec, hostname: &str, port: u32, subset: Option<&str>) -> Option<HashKey> {
+        let service = self.service(proxy, hostname)?;
+        policy::hash_key(self.destination_rule(proxy, service)?, port, subset)
+    }
+
+    /// The service that a destination of a config in `namespace` means: on gateways that of the config's own namespace
+    /// first, where several namespaces have the name.
+    fn destination_service(&self, proxy: &ProxySpec, namespace: &str, hostname: &str) -> Option<&Arc<Service>> {
+        let own = match proxy.role {
+            Role::Gateway => self.registry().service_in(hostname, namespace),
+            Role::Sidecar => None,
+        };
+        own.filter(|service| service.visibility.includes(&proxy.namespace)).or_else(|| self.service(proxy, hostname))
+    }
+}

@@ -1,0 +1,230 @@
+//! The reference graph: which resource refers to which, and what a changed one reaches.
+
+use crate::{
+    host::HostMap,
+    labels::labels,
+    mesh::Mesh,
+    names::{GatewayRef, ObjectName, fully_qualified},
+};
+use hashbrown::{HashMap, HashSet};
+use malha_model::{
+    Kind, Resource, Spec,
+    istio::{Destination, virtual_service::HttpRoute},
+};
+use petgraph::{
+    Direction,
+    graph::{DiGraph, NodeIndex},
+    visit::EdgeRef,
+};
+use smol_str::SmolStr;
+use std::sync::Arc;
+
+/// How one resource refers to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reference {
+    /// A VirtualService binds to a Gateway.
+    BindsTo,
+    /// A VirtualService or DestinationRule names a service.
+    Names,
+    /// A VirtualService sends to a host that a DestinationRule is for.
+    GovernedBy,
+    /// A VirtualService delegates to another.
+    DelegatesTo,
+    /// A service selects a workload, or endpoints belong to it.
+    Selects,
+}
+
+/// Which resource refers to which. Nodes are indices into [`Mesh::resources`].
+#[derive(Debug)]
+pub struct ReferenceGraph {
+    graph: DiGraph<u32, Reference>,
+}
+
+impl ReferenceGraph {
+    pub(crate) fn new(mesh: &Mesh) -> Self {
+        let resources = mesh.resources();
+        let mut graph = DiGraph::with_capacity(resources.len(), resources.len() * 2);
+        for index in 0..resources.len() {
+            graph.add_node(index as u32);
+        }
+        let mut builder = Builder { mesh, graph, names: Names::new(mesh), seen: HashSet::new() };
+        for (index, resource) in resources.iter().enumerate() {
+            builder.add(NodeIndex::new(index), resource);
+        }
+        ReferenceGraph { graph: builder.graph }
+    }
+
+    /// The resources that `resource` refers to, with how.
+    pub fn references(&self, resource: usize) -> impl Iterator<Item = (Reference, usize)> {
+        let node = NodeIndex::new(resource);
+        let known = self.graph.node_weight(node).is_some();
+        let edges = known.then(|| self.graph.edges_directed(node, Direction::Outgoing));
+        edges.into_iter().flatten().map(|edge| (*edge.weight(), edge.target().index()))
+    }
+
+    /// What changes with `resource`: itself, and all that refer to it, directly or by way of others; sorted.
+    pub fn reached_from(&self, resource: usize) -> Vec<usize> {
+        let mut reached = HashSet::new();
+        let mut open = vec![NodeIndex::new(resource)];
+        while let Some(node) = open.pop() {
+            if self.graph.node_weight(node).is_some() && reached.insert(node) {
+                open.extend(self.graph.neighbors_directed(node, Direction::Incoming));
+            }
+        }
+        let mut reached: Vec<usize> = reached.into_iter().map(NodeIndex::index).collect();
+        reached.sort_unstable();
+        reached
+    }
+}
+
+/// Resources by the names under which others refer to them.
+struct Names {
+    objects: HashMap<(Kind, ObjectName), NodeIndex>,
+    /// Services and ServiceEntries by host.
+    services: HostMap<Vec<NodeIndex>>,
+    /// DestinationRules by host.
+    rules: HostMap<Vec<NodeIndex>>,
+}
+
+impl Names {
+    fn new(mesh: &Mesh) -> Self {
+        let mut names = Names { objects: HashMap::new(), services: HostMap::default(), rules: HostMap::default() };
+        for (index, resource) in mesh.resources().iter().enumerate() {
+            let node = NodeIndex::new(index);
+            let name = ObjectName::new(resource.namespace.clone(), resource.name.clone());
+            names.objects.insert((resource.kind, name), node);
+            if let Spec::DestinationRule(rule) = &resource.spec
+                && let Some(host) = &rule.host
+            {
+                let host = fully_qualified(host, &resource.namespace, &mesh.config().cluster_domain);
+                names.rules.entry(&host).push(node);
+            }
+        }
+        for service in mesh.registry().services() {
+            for resource in &service.siblings {
+                if let Some(node) = names.node(resource) {
+                    names.services.entry(&service.hostname).push(node);
+                }
+            }
+        }
+        names
+    }
+
+    fn node(&self, resource: &Resource) -> Option<NodeIndex> {
+        let name = ObjectName::new(resource.namespace.clone(), resource.name.clone());
+        self.objects.get(&(resource.kind, name)).copied()
+    }
+}
+
+struct Builder<'a> {
+    mesh: &'a Mesh,
+    graph: DiGraph<u32, Reference>,
+    names: Names,
+    seen: HashSet<(NodeIndex, NodeIndex, Reference)>,
+}
+
+impl Builder<'_> {
+    fn add(&mut self, node: NodeIndex, resource: &Arc<Resource>) {
+        let name = ObjectName::new(resource.namespace.clone(), resource.name.clone());
+        match &resource.spec {
+            Spec::VirtualService(spec) => {
+                let Some(linked) = self.mesh.virtual_service(&name).cloned() else { return };
+                for gateway in &linked.gateways {
+                    if let GatewayRef::Named(gateway) = gateway {
+                        self.object(node, Kind::Gateway, gateway, Reference::BindsTo);
+                    }
+                }
+                for delegation in &linked.delegations {
+                    self.object(node, Kind::VirtualService, &delegation.target, Reference::DelegatesTo);
+                }
+                for host in &linked.hosts {
+                    self.host(node, host, Reference::Names);
+                }
+                for rule in &spec.http {
+                    for destination in destinations(rule) {
+                        self.destination(node, destination, &name.namespace);
+                    }
+                }
+                let connections = spec.tls.iter().flat_map(|rule| &rule.route);
+                for item in connections.chain(spec.tcp.iter().flat_map(|rule| &rule.route)) {
+                    if let Some(destination) = &item.destination {
+                        self.destination(node, destination, &name.namespace);
+                    }
+                }
+            }
+            Spec::DestinationRule(rule) => {
+                if let Some(host) = &rule.host {
+                    let host = fully_qualified(host, &name.namespace, &self.mesh.config().cluster_domain);
+                    self.host(node, &host, Reference::Names);
+                }
+            }
+            Spec::Service(service) => self.workloads(node, &name.namespace, &labels(&service.selector)),
+            Spec::ServiceEntry(entry) => {
+                if let Some(selector) = &entry.workload_selector {
+                    self.workloads(node, &name.namespace, &labels(&selector.labels));
+                }
+            }
+            Spec::Endpoints(_) => self.belongs(node, &name),
+            Spec::EndpointSlice(_) => {
+                if let Some(service) = resource.metadata.labels.get("kubernetes.io/service-name") {
+                    self.belongs(node, &ObjectName::new(name.namespace, service.value.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn edge(&mut self, from: NodeIndex, to: NodeIndex, reference: Reference) {
+        if self.seen.insert((from, to, reference)) {
+            self.graph.add_edge(from, to, reference);
+        }
+    }
+
+    fn object(&mut self, from: NodeIndex, kind: Kind, name: &ObjectName, reference: Reference) {
+        if let Some(to) = self.names.objects.get(&(kind, name.clone())).copied() {
+            self.edge(from, to, reference);
+        }
+    }
+
+    fn host(&mut self, from: NodeIndex, host: &str, reference: Reference) {
+        for to in self.names.services.get(host).cloned().unwrap_or_default() {
+            self.edge(from, to, reference);
+        }
+    }
+
+    /// A destination is the service, and the rules that may hold for it.
+    fn destination(&mut self, from: NodeIndex, destination: &Destination, namespace: &str) {
+        let Some(host) = &destination.host else { return };
+        let host: SmolStr = fully_qualified(host, namespace, &self.mesh.config().cluster_domain);
+        self.host(from, &host, Reference::Names);
+        for to in self.names.rules.all_that_hold(&host).flatten().copied().collect::<Vec<_>>() {
+            self.edge(from, to, Reference::GovernedBy);
+        }
+    }
+
+    fn workloads(&mut self, from: NodeIndex, namespace: &str, selector: &crate::labels::Labels) {
+        if selector.is_empty() {
+            return;
+        }
+        let mesh = self.mesh;
+        for workload in mesh.registry().workloads_with(namespace, selector) {
+            if let Some(to) = self.names.node(&workload.resource) {
+                self.edge(from, to, Reference::Selects);
+            }
+        }
+    }
+
+    /// A Service takes its endpoints from `node`.
+    fn belongs(&mut self, node: NodeIndex, service: &ObjectName) {
+        if let Some(service) = self.names.objects.get(&(Kind::Service, service.clone())).copied() {
+            self.edge(service, node, Reference::Selects);
+        }
+    }
+}
+
+fn destinations(rule: &HttpRoute) -> impl Iterator<Item = &Destination> {
+    let routes = rule.route.iter().filter_map(|item| item.destination.as_ref());
+    let mirrors = rule.mirrors.iter().filter_map(|item| item.destination.as_ref());
+    let routes = routes.chain(mirrors).map(|destination| &destination.value);
+    routes.chain(rule.mirror.as_deref().map(|destination| &destination.value))
+}

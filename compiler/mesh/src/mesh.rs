@@ -1,0 +1,211 @@
+//! The linked mesh.
+
+use crate::{
+    config::MeshConfig,
+    delegate,
+    destination_rule::{DestinationRule, DestinationRules},
+    gateway::Gateway,
+    graph::ReferenceGraph,
+    names::{GatewayRef, ObjectName},
+    order::Age,
+    program::Role,
+    proxy::{self, ProxySpec},
+    registry::{Registry, Service},
+    virtual_service::VirtualService,
+    visibility::Visibility,
+};
+use hashbrown::HashMap;
+use malha_model::{Kind, Resource};
+use smol_str::SmolStr;
+use std::sync::{Arc, OnceLock};
+
+/// The resources of one mesh, linked together.
+#[derive(Debug)]
+pub struct Mesh {
+    config: MeshConfig,
+    resources: Vec<Arc<Resource>>,
+    refused: Vec<Arc<Resource>>,
+    duplicates: Vec<Duplicate>,
+    gateways: Vec<Arc<Gateway>>,
+    gateways_by_name: HashMap<ObjectName, u32>,
+    virtual_services: Vec<Arc<VirtualService>>,
+    virtual_services_by_name: HashMap<ObjectName, u32>,
+    bindings: HashMap<GatewayRef, Vec<u32>>,
+    destination_rules: DestinationRules,
+    registry: Registry,
+    proxies: Vec<ProxySpec>,
+    graph: OnceLock<ReferenceGraph>,
+}
+
+/// One object that is written more than once.
+#[derive(Clone, Debug)]
+pub struct Duplicate {
+    /// The one that counts: the last, as if the files were applied in turn.
+    pub kept: Arc<Resource>,
+    /// The others, in order of source and position.
+    pub dropped: Vec<Arc<Resource>>,
+}
+
+impl Mesh {
+    /// Links `resources`. Those that the cluster refuses take no part (semantics 0.14).
+    ///
+    /// The result is the same whatever the order of `resources`: they are ordered by source and position, then as the
+    /// control plane orders them (semantics 0.1, 0.2).
+    pub fn link(mut resources: Vec<Arc<Resource>>, config: MeshConfig) -> Self {
+        resources.sort_by_key(|resource| (resource.source, resource.span));
+        let (refused, accepted): (Vec<_>, Vec<_>) = resources.into_iter().partition(|resource| resource.refused);
+        let (mut resources, duplicates) = without_duplicates(accepted);
+        resources.sort_by_cached_key(|resource| (resource.kind, Age::of(resource, &resource.name)));
+
+        let gateways: Vec<Arc<Gateway>> = resources.iter().filter_map(Gateway::link).map(Arc::new).collect();
+        let linked = resources.iter().filter_map(|resource| VirtualService::link(resource, &config));
+        let mut linked: Vec<VirtualService> = linked.collect();
+        delegate::merge_all(&mut linked, &config);
+        let virtual_services: Vec<Arc<VirtualService>> = linked.into_iter().map(Arc::new).collect();
+        let mut bindings: HashMap<GatewayRef, Vec<u32>> = HashMap::new();
+        for (index, virtual_service) in virtual_services.iter().enumerate() {
+            if virtual_service.hosts.is_empty() {
+                continue;
+            }
+            for gateway in &virtual_service.gateways {
+                bindings.entry(gateway.clone()).or_default().push(index as u32);
+            }
+        }
+        let registry = Registry::link(&resources, &config);
+        let proxies = proxy::proxies(&gateways, &registry, &config);
+        Mesh {
+            gateways_by_name: index_by_name(gateways.iter().map(|gateway| &gateway.name)),
+            virtual_services_by_name: index_by_name(virtual_services.iter().map(|service| &service.name)),
+            destination_rules: DestinationRules::link(&resources, &config),
+            graph: OnceLock::new(),
+            config,
+            resources,
+            refused,
+            duplicates,
+            gateways,
+            virtual_services,
+            bindings,
+            registry,
+            proxies,
+        }
+    }
+
+    /// What holds for the mesh as a whole.
+    pub fn config(&self) -> &MeshConfig {
+        &self.config
+    }
+
+    /// Every resource that takes part, by kind, then in the order of semantics 0.1.
+    pub fn resources(&self) -> &[Arc<Resource>] {
+        &self.resources
+    }
+
+    /// The resources that the cluster refuses, by source and position.
+    pub fn refused(&self) -> &[Arc<Resource>] {
+        &self.refused
+    }
+
+    /// The objects that are written more than once, by kind, namespace, name.
+    pub fn duplicates(&self) -> &[Duplicate] {
+        &self.duplicates
+    }
+
+    /// Services and workloads.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// All Gateways, in the order of semantics 0.1.
+    pub fn gateways(&self) -> &[Arc<Gateway>] {
+        &self.gateways
+    }
+
+    /// The Gateway of this name.
+    pub fn gateway(&self, name: &ObjectName) -> Option<&Arc<Gateway>> {
+        self.gateways.get(*self.gateways_by_name.get(name)? as usize)
+    }
+
+    /// The Gateways that configure `proxy`, in the order of semantics 0.1 (semantics A1). None for a sidecar.
+    pub fn gateways_of(&self, proxy: &ProxySpec) -> impl Iterator<Item = &Arc<Gateway>> {
+        let is_gateway = proxy.role == Role::Gateway;
+        self.gateways.iter().filter(move |gateway| is_gateway && gateway.selects(&proxy.labels))
+    }
+
+    /// All VirtualServices, delegates too, in the order of semantics 0.1.
+    pub fn virtual_services(&self) -> &[Arc<VirtualService>] {
+        &self.virtual_services
+    }
+
+    /// The VirtualService of this name.
+    pub fn virtual_service(&self, name: &ObjectName) -> Option<&Arc<VirtualService>> {
+        self.virtual_services.get(*self.virtual_services_by_name.get(name)? as usize)
+    }
+
+    /// The VirtualServices that bind to `gateway` and that proxies of `namespace` see: first those private to it, then
+    /// those exported to it by name, then public ones, each in the order of semantics 0.1 (semantics A22).
+    pub fn virtual_services_for(&self, gateway: &GatewayRef, namespace: &str) -> Vec<&Arc<VirtualService>> {
+        let bound = self.bindings.get(gateway).map(Vec::as_slice).unwrap_or_default();
+        let bound = bound.iter().filter_map(|index| self.virtual_services.get(*index as usize));
+        let mut visible: Vec<&Arc<VirtualService>> =
+            bound.filter(|service| service.visibility.includes(namespace)).collect();
+        visible.sort_by_key(|service| match &service.visibility {
+            Visibility::Public => 2,
+            _ if service.name.namespace == namespace => 0,
+            _ => 1,
+        });
+        visible
+    }
+
+    /// The services that `proxy` sees, one for each host (semantics 0.7, E17).
+    pub fn services(&self, proxy: &ProxySpec) -> &[Arc<Service>] {
+        self.registry.view(&proxy.namespace).services()
+    }
+
+    /// The service of this name that `proxy` sees. A wildcard is found by its own text only.
+    pub fn service(&self, proxy: &ProxySpec, hostname: &str) -> Option<&Arc<Service>> {
+        self.registry.view(&proxy.namespace).get(hostname)
+    }
+
+    /// The DestinationRule for `service` as `proxy` sees it (semantics D.1).
+    pub fn destination_rule(&self, proxy: &ProxySpec, service: &Service) -> Option<&DestinationRule> {
+        self.destination_rules.find(proxy, &service.hostname, &service.namespace, &self.config)
+    }
+
+    /// The gateway proxies of the mesh, by namespace, name, labels.
+    pub fn proxies(&self) -> &[ProxySpec] {
+        &self.proxies
+    }
+
+    /// Which resource refers to which.
+    pub fn graph(&self) -> &ReferenceGraph {
+        self.graph.get_or_init(|| ReferenceGraph::new(self))
+    }
+}
+
+fn index_by_name<'a>(names: impl Iterator<Item = &'a ObjectName>) -> HashMap<ObjectName, u32> {
+    names.enumerate().map(|(index, name)| (name.clone(), index as u32)).collect()
+}
+
+/// `resources`, which are by source and position, with the last of each object alone.
+fn without_duplicates(resources: Vec<Arc<Resource>>) -> (Vec<Arc<Resource>>, Vec<Duplicate>) {
+    type Name = (Kind, SmolStr, SmolStr);
+    let name_of = |resource: &Resource| (resource.kind, resource.namespace.clone(), resource.name.clone());
+    let mut last: HashMap<Name, usize> = HashMap::with_capacity(resources.len());
+    let mut dropped: Vec<(Name, Arc<Resource>)> = Vec::new();
+    for (index, resource) in resources.iter().enumerate() {
+        if let Some(earlier) = last.insert(name_of(resource), index).and_then(|earlier| resources.get(earlier)) {
+            dropped.push((name_of(resource), Arc::clone(earlier)));
+        }
+    }
+    dropped.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let duplicates = dropped.chunk_by(|(a, _), (b, _)| a == b).filter_map(|group| {
+        let (name, _) = group.first()?;
+        let kept = Arc::clone(resources.get(*last.get(name)?)?);
+        Some(Duplicate { kept, dropped: group.iter().map(|(_, resource)| Arc::clone(resource)).collect() })
+    });
+    let duplicates: Vec<Duplicate> = duplicates.collect();
+    let kept = resources.into_iter().enumerate();
+    let kept =
+        kept.filter(|(index, resource)| last.get(&name_of(resource)) == Some(index)).map(|(_, resource)| resource);
+    (kept.collect(), duplicates)
+}

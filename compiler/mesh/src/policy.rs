@@ -1,0 +1,181 @@
+//! The traffic policy in force for a port and subset of a service (semantics D.2).
+
+use crate::{
+    config::MeshConfig,
+    destination_rule::DestinationRule,
+    program::{HashKey, LoadBalancer, Policy},
+};
+use malha_model::{
+    Duration, Spanned,
+    istio::{
+        PortSelector,
+        destination_rule::{ConsistentHashLb, LoadBalancerSettings, PortTrafficPolicy, TrafficPolicy},
+    },
+};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use smol_str::SmolStr;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The policy that `rule` has for `port` and `subset`, as the blocks in force (semantics D10 to D14).
+///
+/// Blocks are replaced whole. They are JSON so that what a rule says and what the mesh configuration adds are read in
+/// one way.
+pub(crate) fn in_force(rule: Option<&DestinationRule>, port: u32, subset: Option<&str>, config: &MeshConfig) -> Value {
+    let mut blocks = Map::new();
+    if let Some(policy) = rule.and_then(DestinationRule::traffic_policy) {
+        match port_level(policy, port) {
+            Some(policy) => put_port_blocks(&mut blocks, policy),
+            None => put_blocks(&mut blocks, policy),
+        }
+    }
+    let subset = rule.zip(subset).and_then(|(rule, subset)| rule.subset(subset));
+    if let Some(policy) = subset.and_then(|subset| subset.traffic_policy.as_ref()) {
+        put_blocks(&mut blocks, policy);
+        if let Some(policy) = port_level(policy, port) {
+            for block in ["connectionPool", "loadBalancer", "outlierDetection", "tls"] {
+                blocks.remove(block);
+            }
+            put_port_blocks(&mut blocks, policy);
+        }
+    }
+    if let Some(default) = &config.default_traffic_policy {
+        for block in ["connectionPool", "outlierDetection"] {
+            if let (false, Some(value)) = (blocks.contains_key(block), default.get(block)) {
+                blocks.insert(block.to_owned(), value.clone());
+            }
+        }
+    }
+    Value::Object(blocks)
+}
+
+/// Reads blocks in force.
+pub(crate) fn policy(blocks: Value, config: &MeshConfig) -> Policy {
+    let connect_timeout = blocks.pointer("/connectionPool/tcp/connectTimeout").and_then(Value::as_str);
+    let connect_timeout = connect_timeout.and_then(Duration::parse).map(Duration::to_std);
+    let is_empty = blocks.as_object().is_none_or(Map::is_empty);
+    Policy {
+        load_balancer: load_balancer(&blocks),
+        connect_timeout: connect_timeout.or(config.connect_timeout),
+        limits: limits(&blocks),
+        source: (!is_empty).then(|| Arc::new(blocks)),
+    }
+}
+
+/// What the consistent hash reads, if one is in force. The most specific level that has one wins (semantics D23).
+pub(crate) fn hash_key(rule: &DestinationRule, port: u32, subset: Option<&str>) -> Option<HashKey> {
+    let subset = subset.and_then(|subset| rule.subset(subset));
+    let levels =
+        [subset.and_then(|subset| subset.traffic_policy.as_deref()).map(|policy| &policy.value), rule.traffic_policy()];
+    let hash = levels.into_iter().flatten().find_map(|policy| {
+        let of_port = port_level(policy, port).and_then(|policy| consistent_hash(policy.load_balancer.as_deref()));
+        of_port.or_else(|| consistent_hash(policy.load_balancer.as_deref()))
+    })?;
+    if let Some(header) = &hash.http_header_name {
+        return Some(HashKey::Header(header.value.clone()));
+    }
+    if let Some(cookie) = &hash.http_cookie {
+        return Some(HashKey::Cookie {
+            name: cookie.name.as_ref().map(|name| name.value.clone()).unwrap_or_default(),
+            path: cookie.path.as_ref().map(|path| path.value.clone()).filter(|path| !path.is_empty()),
+            ttl: cookie.ttl.as_ref().map(|ttl| ttl.value.to_std()),
+        });
+    }
+    if let Some(parameter) = &hash.http_query_parameter_name {
+        return Some(HashKey::QueryParameter(parameter.value.clone()));
+    }
+    hash.use_source_ip.as_ref().is_some_and(|used| used.value).then_some(HashKey::SourceIp)
+}
+
+fn consistent_hash(load_balancer: Option<&Spanned<LoadBalancerSettings>>) -> Option<&ConsistentHashLb> {
+    load_balancer?.consistent_hash.as_ref().map(|hash| &hash.value)
+}
+
+/// The settings for the service port `port` (semantics D13).
+fn port_level(policy: &TrafficPolicy, port: u32) -> Option<&PortTrafficPolicy> {
+    let number = |selector: &PortSelector| selector.number.as_ref().map(|number| number.value);
+    let of_port = |settings: &&Spanned<PortTrafficPolicy>| {
+        settings.port.as_ref().and_then(|selector| number(selector)) == Some(port)
+    };
+    policy.port_level_settings.iter().find(of_port).map(|settings| &settings.value)
+}
+
+fn put_blocks(blocks: &mut Map<String, Value>, policy: &TrafficPolicy) {
+    put(blocks, "loadBalancer", policy.load_balancer.as_ref());
+    put(blocks, "connectionPool", policy.connection_pool.as_ref());
+    put(blocks, "outlierDetection", policy.outlier_detection.as_ref());
+    put(blocks, "tls", policy.tls.as_ref());
+    put(blocks, "tunnel", policy.tunnel.as_ref());
+    put(blocks, "proxyProtocol", policy.proxy_protocol.as_ref());
+    put(blocks, "retryBudget", policy.retry_budget.as_ref());
+}
+
+fn put_port_blocks(blocks: &mut Map<String, Value>, policy: &PortTrafficPolicy) {
+    put(blocks, "loadBalancer", policy.load_balancer.as_ref());
+    put(blocks, "connectionPool", policy.connection_pool.as_ref());
+    put(blocks, "outlierDetection", policy.outlier_detection.as_ref());
+    put(blocks, "tls", policy.tls.as_ref());
+}
+
+fn put<T: Serialize>(blocks: &mut Map<String, Value>, name: &str, block: Option<&T>) {
+    // Messages of the model are maps with text keys: there is nothing in them that JSON cannot say.
+    if let Some(Ok(value)) = block.map(serde_json::to_value) {
+        blocks.insert(name.to_owned(), value);
+    }
+}
+
+fn load_balancer(blocks: &Value) -> LoadBalancer {
+    let Some(settings) = blocks.get("loadBalancer") else { return LoadBalancer::default() };
+    if let Some(hash) = settings.get("consistentHash") {
+        if let Some(maglev) = hash.get("maglev") {
+            return LoadBalancer::Maglev { table_size: positive(maglev.get("tableSize")).unwrap_or(65_537) };
+        }
+        let size = hash.pointer("/ringHash/minimumRingSize").or_else(|| hash.get("minimumRingSize"));
+        return LoadBalancer::RingHash { minimum_size: positive(size).unwrap_or(1024) };
+    }
+    match settings.get("simple").and_then(Value::as_str) {
+        Some("ROUND_ROBIN") => LoadBalancer::RoundRobin,
+        Some("RANDOM") => LoadBalancer::Random,
+        Some("PASSTHROUGH") => LoadBalancer::Passthrough,
+        _ => LoadBalancer::LeastRequest,
+    }
+}
+
+/// The limits that are set; zero and below mean none (semantics D35).
+fn limits(blocks: &Value) -> BTreeMap<&'static str, u32> {
+    const LIMITS: [(&str, &str); 6] = [
+        ("maxConnections", "/connectionPool/tcp/maxConnections"),
+        ("http1MaxPendingRequests", "/connectionPool/http/http1MaxPendingRequests"),
+        ("http2MaxRequests", "/connectionPool/http/http2MaxRequests"),
+        ("maxRequestsPerConnection", "/connectionPool/http/maxRequestsPerConnection"),
+        ("maxRetries", "/connectionPool/http/maxRetries"),
+        ("maxConcurrentStreams", "/connectionPool/http/maxConcurrentStreams"),
+    ];
+    let set = LIMITS.iter().filter_map(|(name, path)| {
+        let limit = u32::try_from(positive(blocks.pointer(path))?).ok()?;
+        Some((*name, limit))
+    });
+    set.collect()
+}
+
+fn positive(value: Option<&Value>) -> Option<u64> {
+    value.and_then(Value::as_u64).filter(|value| *value > 0)
+}
+
+/// Whether a port of `protocol` is spoken to in HTTP/2 (semantics D37).
+pub(crate) fn is_http2(protocol: crate::Protocol, blocks: &Value, config: &MeshConfig) -> bool {
+    if protocol.is_http2() {
+        return true;
+    }
+    match blocks.pointer("/connectionPool/http/h2UpgradePolicy").and_then(Value::as_str) {
+        Some("UPGRADE") => true,
+        Some("DO_NOT_UPGRADE") => false,
+        _ => protocol.is_http() && config.h2_upgrade,
+    }
+}
+
+/// What [`in_force`] depends on, for a name of the file that a cluster's policy comes from.
+pub(crate) fn rule_name(rule: Option<&DestinationRule>) -> Option<(SmolStr, SmolStr)> {
+    let name = rule?.name();
+    Some((name.namespace, name.name))
+}

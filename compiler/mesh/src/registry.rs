@@ -1,0 +1,109 @@
+//! The registry: services, their ports, and the workloads behind them (semantics E).
+
+mod endpoints;
+mod kubernetes;
+mod protocol;
+mod service;
+mod service_entry;
+mod view;
+mod workload;
+
+pub use protocol::Protocol;
+pub use service::{Resolution, Service, ServiceOrigin, ServicePort, TargetPort};
+pub use view::ServiceView;
+pub use workload::{Workload, WorkloadKind};
+
+use crate::{config::MeshConfig, labels::Labels, names::ObjectName, order::Age, program::Endpoint};
+use hashbrown::HashMap;
+use malha_model::Resource;
+use smol_str::SmolStr;
+use std::{collections::BTreeSet, sync::Arc};
+use workload::Workloads;
+
+/// Every service and workload of a mesh.
+#[derive(Debug, Default)]
+pub struct Registry {
+    /// In the order of creation, then of name, then of namespace (semantics 0.1); one for each host and namespace.
+    services: Vec<Arc<Service>>,
+    by_host: HashMap<SmolStr, Vec<u32>>,
+    workloads: Workloads,
+    sources: endpoints::Sources,
+    views: view::Views,
+}
+
+impl Registry {
+    /// Links services and workloads of `resources`.
+    pub(crate) fn link(resources: &[Arc<Resource>], config: &MeshConfig) -> Self {
+        let mut found: Vec<(Age, Service)> = Vec::new();
+        for resource in resources {
+            if let Some(service) = kubernetes::service(resource, config) {
+                found.push((Age::of(resource, &service.name), service));
+            }
+            for service in service_entry::services(resource, config) {
+                found.push((Age::of(resource, &service.name), service));
+            }
+        }
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let services = service::merge_same_host(found.into_iter().map(|(_, service)| service));
+        let mut by_host: HashMap<SmolStr, Vec<u32>> = HashMap::with_capacity(services.len());
+        for (index, service) in services.iter().enumerate() {
+            by_host.entry(service.hostname.clone()).or_default().push(index as u32);
+        }
+        let views = view::Views::new(&services);
+        Registry {
+            services,
+            by_host,
+            workloads: Workloads::link(resources),
+            sources: endpoints::Sources::link(resources),
+            views,
+        }
+    }
+
+    /// All services, in order of creation, name, namespace.
+    pub fn services(&self) -> &[Arc<Service>] {
+        &self.services
+    }
+
+    /// The services of the name `hostname`, one for each namespace that has one.
+    pub fn services_of_host(&self, hostname: &str) -> impl Iterator<Item = &Arc<Service>> {
+        let indices = self.by_host.get(hostname).map(Vec::as_slice).unwrap_or_default();
+        indices.iter().filter_map(|index| self.services.get(*index as usize))
+    }
+
+    /// The service of the name `hostname` that lives in `namespace`.
+    pub fn service_in(&self, hostname: &str, namespace: &str) -> Option<&Arc<Service>> {
+        self.services_of_host(hostname).find(|service| service.namespace == namespace)
+    }
+
+    /// What proxies of `namespace` see (semantics 0.7, E17).
+    pub fn view(&self, namespace: &str) -> &ServiceView {
+        self.views.of(namespace, &self.services)
+    }
+
+    /// All workloads.
+    pub fn workloads(&self) -> &[Workload] {
+        self.workloads.all()
+    }
+
+    /// The workloads of `namespace` that have all labels of `selector`.
+    pub fn workloads_with<'a>(&'a self, namespace: &str, selector: &'a Labels) -> impl Iterator<Item = &'a Workload> {
+        self.workloads.matching(namespace, selector)
+    }
+
+    /// Namespaces that have a service or a workload.
+    pub fn namespaces(&self) -> BTreeSet<SmolStr> {
+        let of_services = self.services.iter().map(|service| service.namespace.clone());
+        of_services.chain(self.workloads().iter().map(|workload| workload.name.namespace.clone())).collect()
+    }
+
+    /// The healthy endpoints of a port of `service`, whatever their labels (semantics E10, E12, E13, E27), in order of
+    /// address.
+    pub fn endpoints<'a>(&self, service: &'a Service, port: &'a ServicePort) -> &'a [Endpoint] {
+        port.endpoints.get_or_init(|| endpoints::endpoints(self, service, port))
+    }
+
+    /// The workload behind an endpoint.
+    pub fn workload(&self, name: &ObjectName) -> Option<&Workload> {
+        self.workloads.named(name)
+    }
+}

@@ -1,0 +1,154 @@
+//! A service: a name with ports, and how its endpoints are found.
+
+use super::Protocol;
+use crate::{labels::Labels, program::Endpoint, visibility::Visibility};
+use hashbrown::{HashMap, hash_map::Entry};
+use malha_model::Resource;
+use malha_syntax::{Location, Span};
+use smol_str::SmolStr;
+use std::sync::{Arc, OnceLock};
+
+/// A service of the registry.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Fully qualified; may be a wildcard (semantics E1, E2).
+    pub hostname: SmolStr,
+    /// Its namespace.
+    pub namespace: SmolStr,
+    /// The name it is ordered by: of the Kubernetes Service, or the host of the ServiceEntry.
+    pub name: SmolStr,
+    /// Which kind of object says it.
+    pub origin: ServiceOrigin,
+    /// Its ports, no number twice.
+    pub ports: Vec<ServicePort>,
+    /// Its virtual addresses: IPs or ranges; none: any address (semantics E14).
+    pub addresses: Vec<SmolStr>,
+    /// How its endpoints are found.
+    pub resolution: Resolution,
+    /// Labels of its workloads; none: it selects none.
+    pub selector: Option<Labels>,
+    /// Who sees it, by namespace (semantics 0.7).
+    pub visibility: Visibility,
+    /// The object.
+    pub resource: Arc<Resource>,
+    /// Objects of the same host and namespace, this one's first: their endpoints add up (semantics E17).
+    pub(crate) siblings: Vec<Arc<Resource>>,
+}
+
+/// Which kind of object says a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ServiceOrigin {
+    /// A Kubernetes Service.
+    Kubernetes,
+    /// A ServiceEntry.
+    ServiceEntry,
+}
+
+/// How the endpoints of a service are found (semantics E3 to E7, E28).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// The registry lists them.
+    Static,
+    /// Every address of every name.
+    Dns,
+    /// The first address of one name.
+    DnsRoundRobin,
+    /// The request's own host.
+    DynamicDns,
+    /// Where the client meant to go: ServiceEntries with NONE, headless Services.
+    Passthrough,
+    /// None of its own: it stands for another name (ExternalName).
+    Alias(SmolStr),
+}
+
+/// A port of a service.
+#[derive(Clone, Debug)]
+pub struct ServicePort {
+    /// Its number.
+    pub number: u32,
+    /// Its name; empty where it has none.
+    pub name: SmolStr,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// The port of the endpoints.
+    pub target: TargetPort,
+    /// Where the port is.
+    pub location: Location,
+    pub(crate) endpoints: OnceLock<Vec<Endpoint>>,
+}
+
+/// The port of a service's endpoints.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TargetPort {
+    /// A number.
+    Number(u32),
+    /// The name of a container's port.
+    Name(SmolStr),
+}
+
+impl ServicePort {
+    pub(crate) fn new(
+        number: u32,
+        name: SmolStr,
+        protocol: Protocol,
+        target: TargetPort,
+        resource: &Resource,
+        span: Span,
+    ) -> Self {
+        let location = resource.location(span);
+        ServicePort { number, name, protocol, target, location, endpoints: OnceLock::new() }
+    }
+}
+
+impl Service {
+    /// The port of this number.
+    pub fn port(&self, number: u32) -> Option<&ServicePort> {
+        self.ports.iter().find(|port| port.number == number)
+    }
+
+    /// Whether it is a Kubernetes Service without an address of its own (semantics E28).
+    pub fn is_headless(&self) -> bool {
+        self.origin == ServiceOrigin::Kubernetes && self.resolution == Resolution::Passthrough
+    }
+}
+
+/// One service for each host and namespace: the Kubernetes Service if there is one, else the oldest, with the ports that
+/// younger ones of its kind and resolution add (semantics E17, E18).
+pub(super) fn merge_same_host(services: impl Iterator<Item = Service>) -> Vec<Arc<Service>> {
+    let mut merged: Vec<Service> = Vec::new();
+    let mut index: HashMap<(SmolStr, SmolStr), usize> = HashMap::new();
+    for service in services {
+        match index.entry((service.hostname.clone(), service.namespace.clone())) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(merged.len());
+                merged.push(service);
+            }
+            Entry::Occupied(at) => {
+                if let Some(first) = merged.get_mut(*at.get()) {
+                    join(first, service);
+                }
+            }
+        }
+    }
+    merged.into_iter().map(Arc::new).collect()
+}
+
+fn join(first: &mut Service, mut other: Service) {
+    if other.origin < first.origin {
+        std::mem::swap(first, &mut other);
+    }
+    first.siblings.append(&mut other.siblings);
+    if first.origin != other.origin || first.resolution != other.resolution {
+        return;
+    }
+    for port in other.ports {
+        if first.port(port.number).is_none() {
+            first.ports.push(port);
+        }
+    }
+    for address in other.addresses {
+        if !first.addresses.contains(&address) {
+            first.addresses.push(address);
+        }
+    }
+}
