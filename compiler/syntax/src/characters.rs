@@ -4,7 +4,7 @@ use crate::problem::Problem;
 use crate::rules::{INVALID_ENCODING, SYNTAX_ERROR};
 use crate::source::NOT_TEXT;
 use crate::span::Span;
-use crate::tape::{Kind, Tape};
+use crate::tape::{Entry, Kind, Tape};
 
 /// What the characters of a document allow its reader to take for granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,17 +57,18 @@ fn forbidden(character: char, at: usize, base: u32) -> Problem {
 /// `text` with the line breaks of Unicode as line feeds behind blanks: the same bytes long, and as Kubernetes reads it.
 /// In the quoted scalars of `tape`, a first reading of `text`, they stay what they are.
 pub(crate) fn with_line_feeds(text: &str, base: u32, tape: &Tape) -> String {
-    let quoted = |at: usize| {
-        let at = base + at as u32;
-        let scalars =
-            tape.entries.iter().filter(|entry| matches!(entry.kind, Kind::Quoted | Kind::Owned) && !entry.plain);
-        scalars.into_iter().any(|entry| entry.span.start <= at && at < entry.span.end)
-    };
+    let quoted = |entry: &&Entry| matches!(entry.kind, Kind::Quoted | Kind::Owned) && !entry.plain;
+    let mut scalars: Vec<Span> = tape.entries.iter().filter(quoted).map(|entry| entry.span).collect();
+    scalars.sort_unstable();
+    let mut scalars = scalars.into_iter().peekable();
     let mut lines = String::with_capacity(text.len());
     for (at, character) in text.char_indices() {
+        let at = base + at as u32;
+        while scalars.next_if(|scalar| scalar.end <= at).is_some() {}
+        let quoted = scalars.peek().is_some_and(|scalar| scalar.start <= at);
         match character {
-            '\u{85}' if !quoted(at) => lines.push_str(" \n"),
-            '\u{2028}' | '\u{2029}' if !quoted(at) => lines.push_str("  \n"),
+            '\u{85}' if !quoted => lines.push_str(" \n"),
+            '\u{2028}' | '\u{2029}' if !quoted => lines.push_str("  \n"),
             _ => lines.push(character),
         }
     }

@@ -45,6 +45,13 @@ impl Document {
         self.entries.is_empty()
     }
 
+    /// What the two readers are to agree on: of every node, its span, its kind, and its text.
+    #[doc(hidden)]
+    pub fn outline(&self) -> Vec<(Span, NodeKind, bool, &str)> {
+        let nodes = (0..self.entries.len() as u32).filter_map(|index| self.node(index));
+        nodes.map(|node| (node.span(), node.kind(), node.is_plain(), node.text())).collect()
+    }
+
     pub(crate) fn scalar_spans(&self) -> impl Iterator<Item = Span> {
         let scalars = self.entries.iter().filter(|entry| !matches!(entry.kind, Kind::Mapping | Kind::Sequence));
         scalars.map(|entry| entry.span)

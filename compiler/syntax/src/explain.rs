@@ -1,7 +1,8 @@
 //! What is wrong with a text that is no YAML, in words for whoever wrote it.
 
+use crate::granit::MAX_DEPTH;
 use crate::problem::Problem;
-use crate::rules::{SYNTAX_ERROR, TAB_INDENTATION, UNQUOTED_WILDCARD};
+use crate::rules::{SYNTAX_ERROR, TAB_INDENTATION, TOO_DEEP, UNQUOTED_WILDCARD};
 use crate::span::Span;
 use granit_parser::ScanError;
 
@@ -23,4 +24,10 @@ pub(crate) fn unquoted_wildcard(span: Span, written: &str) -> Problem {
 pub(crate) fn tab(span: Span) -> Problem {
     let problem = Problem::new(&TAB_INDENTATION, span, "this line is indented with a tab, which YAML does not allow");
     problem.help("indent it with spaces")
+}
+
+/// Nesting beyond [`MAX_DEPTH`].
+pub(crate) fn too_deep(span: Span) -> Problem {
+    let message = format!("mappings and sequences nest over {MAX_DEPTH} deep here");
+    Problem::new(&TOO_DEEP, span, message).help("no object of Kubernetes needs that; flatten it")
 }

@@ -2,8 +2,9 @@
 
 use crate::base64;
 use crate::explain;
+use crate::indicator::indicator;
 use crate::problem::Problem;
-use crate::rules::{ALIAS_LIMIT, LOST_TEXT, SYNTAX_ERROR, TOO_DEEP, UNKNOWN_ANCHOR};
+use crate::rules::{ALIAS_LIMIT, LOST_TEXT, SYNTAX_ERROR, UNKNOWN_ANCHOR};
 use crate::span::Span;
 use crate::split::is_separator;
 use crate::tape::{Entry, Kind, Tape};
@@ -34,8 +35,17 @@ pub(crate) fn read(text: &str, base: u32, tape: &mut Tape) -> Outcome {
     };
     let mut parser = Parser::new_from_str_with_options(text, options);
     let tabs = memchr::memchr(b'\t', text.as_bytes()).is_some();
-    let mut reader =
-        Reader { text, base, tabs, tape, open: Vec::new(), anchors: HashMap::new(), outcome: Outcome::default() };
+    let mut reader = Reader {
+        text,
+        base,
+        tabs,
+        tape,
+        open: Vec::new(),
+        behind: 0,
+        last_end: base,
+        anchors: HashMap::new(),
+        outcome: Outcome::default(),
+    };
     while let Some(event) = parser.next_event() {
         match event {
             Ok((Event::DocumentEnd, _)) => {
@@ -60,13 +70,27 @@ pub(crate) fn read(text: &str, base: u32, tape: &mut Tape) -> Outcome {
     reader.outcome
 }
 
+/// A container whose end has not come yet.
+#[derive(Clone, Copy)]
+struct Open {
+    index: usize,
+    style: StructureStyle,
+    kind: Kind,
+    /// How many nodes it has so far.
+    count: usize,
+}
+
 struct Reader<'t> {
     text: &'t str,
     base: u32,
     /// Whether there is a tab anywhere in the text.
     tabs: bool,
     tape: &'t mut Tape,
-    open: Vec<(usize, StructureStyle)>,
+    open: Vec<Open>,
+    /// Where the last token that an event told of ended: what belongs to the next node comes behind it.
+    behind: usize,
+    /// Where the last node ended.
+    last_end: u32,
     /// Where each anchor's node is on the tape.
     anchors: HashMap<usize, u32>,
     outcome: Outcome,
@@ -92,32 +116,31 @@ impl Reader<'_> {
         match event {
             Event::MappingStart(style, anchor, _) => self.container(Kind::Mapping, style, anchor, span)?,
             Event::SequenceStart(style, anchor, _) => self.container(Kind::Sequence, style, anchor, span)?,
-            Event::MappingEnd | Event::SequenceEnd => {
-                if let Some((index, style)) = self.open.pop() {
-                    // A block ends where its last node does, not where the next token begins.
-                    let last = self.tape.entries.last().map_or(span.end, |entry| entry.span.end);
-                    self.tape.close(index, if style == StructureStyle::Block { last } else { span.end });
-                }
-            }
+            Event::MappingEnd | Event::SequenceEnd => self.close(span),
             Event::Scalar(value, style, anchor, tag) => {
-                self.tab_before(span)?;
+                self.arrive(span)?;
                 self.anchor(anchor);
-                self.scalar(span, &value, style, tag.as_deref());
+                let place = self.place(span, style);
+                self.scalar(place, &value, style, tag.as_deref());
+                self.leave(span, place.end);
             }
             Event::Alias(id) => {
-                self.tab_before(span)?;
+                self.arrive(span)?;
                 self.alias(id, span)?;
+                self.leave(span, span.end);
             }
             Event::UnresolvedAlias(name) => {
+                self.arrive(span)?;
                 self.unresolved_alias(span, &name);
                 self.tape.scalar(span, Kind::Bare, false);
+                self.leave(span, span.end);
             }
             Event::Anchor(_, name) => {
                 if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')) {
                     let message = format!("`&{name}` is no anchor that Kubernetes reads");
                     let problem = Problem::new(&SYNTAX_ERROR, span, message);
                     self.report(
-                        problem.help("quote the value if `&` belongs to it; anchors are letters, digits, `-`, `_`"),
+                        problem.help("quote it if `&` is part of the text; else use letters, digits, `-` and `_`"),
                     );
                 }
             }
@@ -127,10 +150,9 @@ impl Reader<'_> {
     }
 
     fn container(&mut self, kind: Kind, style: StructureStyle, anchor: usize, span: Span) -> Option<()> {
-        self.tab_before(span)?;
+        self.arrive(span)?;
         if self.open.len() >= MAX_DEPTH {
-            let message = format!("mappings and sequences nest over {MAX_DEPTH} deep here");
-            self.report(Problem::new(&TOO_DEEP, span, message).help("no object of Kubernetes needs that; flatten it"));
+            self.report(explain::too_deep(span));
             return None;
         }
         let on_separator = is_separator(self.text, 0) && !self.written(Span::new(self.base, span.start)).contains('\n');
@@ -140,9 +162,63 @@ impl Reader<'_> {
             return None;
         }
         self.anchor(anchor);
-        let index = self.tape.open(kind, span.start);
-        self.open.push((index, style));
+        let mut start = span.start;
+        if style == StructureStyle::Flow {
+            self.leave(span, span.end);
+        } else if kind == Kind::Sequence {
+            // A sequence begins at its first dash.
+            start = indicator(self.text, self.behind, b'-').map_or(start, |dash| self.base + dash as u32);
+        }
+        let index = self.tape.open(kind, start);
+        self.open.push(Open { index, style, kind, count: 0 });
         Some(())
+    }
+
+    fn close(&mut self, span: Span) {
+        let Some(open) = self.open.pop() else { return };
+        // A block ends where its last node does, not where the next token begins.
+        if open.style == StructureStyle::Flow {
+            self.leave(span, span.end);
+        }
+        self.tape.close(open.index, self.last_end);
+    }
+
+    /// Goes behind the dash or the colon that belongs to the node which begins at `span`.
+    fn arrive(&mut self, span: Span) -> Option<()> {
+        self.tab_before(span)?;
+        let Some(open) = self.open.last_mut() else { return Some(()) };
+        let mark = match open.kind {
+            Kind::Mapping if open.count % 2 == 1 => Some(b':'),
+            Kind::Sequence if open.style == StructureStyle::Block => Some(b'-'),
+            _ => None,
+        };
+        open.count += 1;
+        if let Some(at) = mark.and_then(|mark| indicator(self.text, self.behind, mark)) {
+            self.behind = at + 1;
+        }
+        Some(())
+    }
+
+    fn leave(&mut self, span: Span, end: u32) {
+        self.last_end = end;
+        if !span.is_empty() {
+            self.behind = (span.end - self.base) as usize;
+        }
+    }
+
+    /// Where a scalar with the event span `span` stands.
+    fn place(&self, span: Span, style: ScalarStyle) -> Span {
+        let header = match style {
+            // A value that is not there stands behind its dash or colon.
+            ScalarStyle::Plain if span.is_empty() => return Span::empty(self.base + self.behind as u32),
+            ScalarStyle::Literal => b'|',
+            ScalarStyle::Folded => b'>',
+            _ => return span,
+        };
+        // A block scalar begins with its header and ends with its last line.
+        let start = indicator(self.text, self.behind, header).map_or(span.start, |at| self.base + at as u32);
+        let span = Span::new(start, span.end.max(start));
+        Span::new(start, start + self.written(span).trim_end().len() as u32)
     }
 
     fn anchor(&mut self, id: usize) {
@@ -156,8 +232,10 @@ impl Reader<'_> {
             Some(tag) => self.is_plain_by_tag(span, value, tag),
             None => style == ScalarStyle::Plain,
         };
-        if style == ScalarStyle::DoubleQuoted {
-            self.check_escapes(span);
+        match style {
+            ScalarStyle::DoubleQuoted => self.check_escapes(span),
+            ScalarStyle::Plain => self.check_flow(span),
+            _ => {}
         }
         if tag.and_then(yaml_suffix) == Some("binary") {
             return self.binary(span, value);
@@ -232,9 +310,20 @@ impl Reader<'_> {
         }
     }
 
+    /// Reports what Kubernetes reads otherwise in a plain scalar between brackets.
+    fn check_flow(&mut self, span: Span) {
+        if self.open.last().is_none_or(|open| open.style == StructureStyle::Block) {
+            return;
+        }
+        let Some(mark) = self.written(span).find('?') else { return };
+        let at = span.start + mark as u32;
+        let message = "between brackets Kubernetes takes a `?` for the start of a key";
+        self.report(Problem::new(&SYNTAX_ERROR, Span::new(at, at + 1), message).help("quote the value"));
+    }
+
     fn alias(&mut self, id: usize, span: Span) -> Option<()> {
         let Some(&target) = self.anchors.get(&id) else { return Some(()) };
-        if self.open.iter().any(|(index, _)| *index as u32 == target) {
+        if self.open.iter().any(|open| open.index as u32 == target) {
             let message =
                 format!("`{}` stands inside the value that it names, so there is no end to it", self.written(span));
             self.report(
@@ -265,7 +354,7 @@ impl Reader<'_> {
     /// Reports a tab in the indentation before a node that begins at `span`, which YAML as Kubernetes reads it does
     /// not allow outside of flow style.
     fn tab_before(&mut self, span: Span) -> Option<()> {
-        if !self.tabs || matches!(self.open.last(), Some((_, StructureStyle::Flow))) {
+        if !self.tabs || self.open.last().is_some_and(|open| open.style == StructureStyle::Flow) {
             return Some(());
         }
         let before = self.written(Span::new(self.base, span.start));

@@ -7,8 +7,10 @@ mod base64;
 mod characters;
 mod document;
 mod explain;
+mod fast;
 mod finding;
 mod granit;
+mod indicator;
 mod keys;
 mod locate;
 mod problem;
@@ -23,6 +25,8 @@ mod tape;
 
 pub use document::{Document, Entries, Items, Node, NodeKind};
 pub use finding::{Edit, Finding, Fix, Group, Related, ResourceName, RuleInfo, Severity};
+#[doc(hidden)]
+pub use reading::read_both;
 pub use reading::{Reading, read};
 pub use scalar::Scalar;
 pub use source::{MAX_SOURCE_BYTES, NOT_TEXT, Source, Sources};

@@ -3,6 +3,7 @@
 use crate::alias;
 use crate::characters::{Characters, survey, with_line_feeds};
 use crate::document::Document;
+use crate::fast;
 use crate::finding::{Finding, Group};
 use crate::granit::{self, Outcome};
 use crate::keys;
@@ -49,19 +50,46 @@ fn read_document(source: SourceId, text: &str, span: Span, tape: &mut Tape, read
     }
     let refused = refused(&outcome.problems);
     reading.findings.extend(outcome.problems.into_iter().map(|problem| problem.into_finding(source)));
-    reading.documents.push(Document {
+    let mut document = document(source, part, span, tape);
+    document.refused = refused;
+    reading.documents.push(document);
+}
+
+fn document(source: SourceId, part: &str, span: Span, tape: &mut Tape) -> Document {
+    Document {
         source,
         span,
         template: None,
-        refused,
+        refused: false,
         text: part.into(),
         entries: tape.entries.as_slice().into(),
         strings: std::mem::take(&mut tape.strings).into(),
-    });
+    }
+}
+
+/// Reads `text` as one document by each of the two readers: what the quick one says, unless it gives up, and what the
+/// complete one says. They are to agree; tests hold them to it.
+#[doc(hidden)]
+pub fn read_both(text: &str) -> (Option<Document>, Option<Document>) {
+    let Ok(characters) = survey(text, 0) else { return (None, None) };
+    let span = Span::new(0, text.len() as u32);
+    let mut tape = Tape::default();
+    let simple = characters == Characters::Simple && fast::read(text, 0, &mut tape).is_ok();
+    let quick = simple.then(|| document(SourceId::default(), text, span, &mut tape));
+    tape.clear();
+    let outcome = granit::read(text, 0, &mut tape);
+    let complete = outcome.problems.is_empty().then(|| document(SourceId::default(), text, span, &mut tape));
+    (quick, complete)
 }
 
 /// Reads `part` onto `tape`, every key a string, every alias resolved.
 fn nodes(part: &str, base: u32, characters: Characters, tape: &mut Tape) -> Outcome {
+    if characters == Characters::Simple && fast::read(part, base, tape).is_ok() {
+        let mut outcome = Outcome::default();
+        keys::check(tape, part, base, &mut outcome.problems);
+        return outcome;
+    }
+    tape.clear();
     let mut outcome = granit::read(part, base, tape);
     if characters == Characters::Broken {
         let lines = with_line_feeds(part, base, tape);

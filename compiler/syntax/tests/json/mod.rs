@@ -44,3 +44,24 @@ pub(crate) fn equal(a: &Value, b: &Value) -> bool {
         _ => a == b,
     }
 }
+
+/// Whether `node` has the mappings, sequences and keys of `other`. Scalars are not compared: readers that are not
+/// Kubernetes' make other numbers and booleans of them.
+#[allow(dead_code, reason = "not every test that shares this module asks")]
+pub(crate) fn same_shape(node: Node<'_>, other: &serde_yaml::Value) -> bool {
+    match (node.kind(), other) {
+        (_, serde_yaml::Value::Tagged(other)) => same_shape(node, &other.value),
+        (NodeKind::Mapping, serde_yaml::Value::Mapping(other)) => {
+            let pairs: Vec<_> = node.entries().collect();
+            pairs.len() == other.len()
+                && pairs.iter().zip(other).all(|((_, node), (_, other))| same_shape(*node, other))
+        }
+        (NodeKind::Sequence, serde_yaml::Value::Sequence(other)) => {
+            let items: Vec<_> = node.items().collect();
+            items.len() == other.len() && items.iter().zip(other).all(|(node, other)| same_shape(*node, other))
+        }
+        (NodeKind::Scalar, serde_yaml::Value::String(other)) => !node.is_plain() || node.text() == other,
+        (NodeKind::Scalar, other) => !matches!(other, serde_yaml::Value::Mapping(_) | serde_yaml::Value::Sequence(_)),
+        _ => false,
+    }
+}
