@@ -105,6 +105,8 @@ records! {
         listeners: Range,
         /// Numbers: indexes of [`ClusterRecord`]s, in order of their names.
         clusters: Range,
+        /// What becomes of connections to other ports: 0 close, 1 passthrough, 2 blackhole.
+        fallback: U32,
     }
     /// A listening address.
     ListenerRecord {
@@ -120,6 +122,8 @@ records! {
         protocol: Str,
         /// For people and metrics.
         name: Str,
+        /// Strings: the names that resolve to the bind address, lower case.
+        names: Range,
         /// Why Envoy would refuse it, if it would; then it has no chains.
         rejected: Str,
         /// [`ChainRecord`]s.
@@ -133,6 +137,8 @@ records! {
         destinations: Range,
         /// 0 plain, 1 TLS, 2 either.
         tls: U32,
+        /// 1: only connections that are seen to carry plain HTTP.
+        inspected: U32,
         /// Index of a [`TerminationRecord`], or none.
         termination: U32,
         /// 0 HTTP, 1 TCP.
@@ -533,7 +539,7 @@ records! {
 }
 
 macro_rules! sections {
-    ($($(#[$meta:meta])* $name:ident = $kind:literal,)*) => {
+    ($($(#[$meta:meta])* $name:ident = $kind:literal: $record:ty,)*) => {
         /// The kinds of sections.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u32)]
@@ -542,99 +548,104 @@ macro_rules! sections {
         impl Section {
             /// All of them, in order.
             pub const ALL: &[Section] = &[$(Section::$name,)*];
+
+            /// The size of one of its records.
+            pub fn record_size(self) -> usize {
+                match self { $(Section::$name => size_of::<$record>(),)* }
+            }
         }
     };
 }
 
 sections! {
     /// [`Str`]s: the names of the features that a reader needs.
-    Features = 0,
+    Features = 0: Str,
     /// UTF-8 text.
-    Strings = 1,
+    Strings = 1: u8,
     /// [`Str`]s: lists of strings.
-    StringLists = 2,
+    StringLists = 2: Str,
     /// [`U32`]s: lists of numbers.
-    Numbers = 3,
+    Numbers = 3: U32,
     /// Single bytes.
-    Bytes = 4,
+    Bytes = 4: u8,
     /// [`Pair`]s.
-    Pairs = 5,
+    Pairs = 5: Pair,
     /// One [`SettingsRecord`].
-    Settings = 6,
+    Settings = 6: SettingsRecord,
     /// [`ProxyRecord`]s.
-    Proxies = 7,
+    Proxies = 7: ProxyRecord,
     /// [`ProgramRecord`]s.
-    Programs = 8,
+    Programs = 8: ProgramRecord,
     /// [`ListenerRecord`]s.
-    Listeners = 9,
+    Listeners = 9: ListenerRecord,
     /// [`ChainRecord`]s.
-    Chains = 10,
+    Chains = 10: ChainRecord,
     /// [`CidrRecord`]s.
-    Cidrs = 11,
+    Cidrs = 11: CidrRecord,
     /// [`TerminationRecord`]s.
-    Terminations = 12,
+    Terminations = 12: TerminationRecord,
     /// [`TcpRouteRecord`]s.
-    TcpRoutes = 13,
+    TcpRoutes = 13: TcpRouteRecord,
     /// [`RouteTableRecord`]s.
-    RouteTables = 14,
+    RouteTables = 14: RouteTableRecord,
     /// [`DomainSlot`]s.
-    DomainSlots = 15,
+    DomainSlots = 15: DomainSlot,
     /// [`VirtualHostRecord`]s.
-    VirtualHosts = 16,
+    VirtualHosts = 16: VirtualHostRecord,
     /// [`PathSlot`]s.
-    PathSlots = 17,
+    PathSlots = 17: PathSlot,
     /// [`PathEntry`]s.
-    PathEntries = 18,
+    PathEntries = 18: PathEntry,
     /// [`RouteRecord`]s.
-    Routes = 19,
+    Routes = 19: RouteRecord,
     /// [`ConditionRecord`]s.
-    Conditions = 20,
+    Conditions = 20: ConditionRecord,
     /// [`ValueTestRecord`]s.
-    ValueTests = 21,
+    ValueTests = 21: ValueTestRecord,
     /// [`PatternRecord`]s.
-    Patterns = 22,
+    Patterns = 22: PatternRecord,
     /// [`AutomatonRecord`]s.
-    Automata = 23,
+    Automata = 23: AutomatonRecord,
     /// [`RuleRecord`]s.
-    Rules = 24,
+    Rules = 24: RuleRecord,
     /// [`ActionRecord`]s.
-    Actions = 25,
+    Actions = 25: ActionRecord,
     /// [`HeaderOpsRecord`]s.
-    HeaderOps = 26,
+    HeaderOps = 26: HeaderOpsRecord,
     /// [`HeaderValueRecord`]s.
-    HeaderValues = 27,
+    HeaderValues = 27: HeaderValueRecord,
     /// [`ForwardRecord`]s.
-    Forwards = 28,
+    Forwards = 28: ForwardRecord,
     /// [`RedirectRecord`]s.
-    Redirects = 29,
+    Redirects = 29: RedirectRecord,
     /// [`RespondRecord`]s.
-    Responds = 30,
+    Responds = 30: RespondRecord,
     /// [`DestinationRecord`]s.
-    Destinations = 31,
+    Destinations = 31: DestinationRecord,
     /// [`RetriesRecord`]s.
-    Retries = 32,
+    Retries = 32: RetriesRecord,
     /// [`MirrorRecord`]s.
-    Mirrors = 33,
+    Mirrors = 33: MirrorRecord,
     /// [`FaultRecord`]s.
-    Faults = 34,
+    Faults = 34: FaultRecord,
     /// [`CorsRecord`]s.
-    Cors = 35,
+    Cors = 35: CorsRecord,
     /// [`HashKeyRecord`]s.
-    HashKeys = 36,
+    HashKeys = 36: HashKeyRecord,
     /// [`ClusterRecord`]s.
-    Clusters = 37,
+    Clusters = 37: ClusterRecord,
     /// [`LimitRecord`]s.
-    Limits = 38,
+    Limits = 38: LimitRecord,
     /// [`EndpointRecord`]s.
-    Endpoints = 39,
+    Endpoints = 39: EndpointRecord,
     /// [`Range`]s: lists of lists of numbers.
-    Ranges = 40,
+    Ranges = 40: Range,
     /// UTF-8 text of the source map.
-    SourceStrings = 41,
+    SourceStrings = 41: u8,
     /// [`SourceRecord`]s: first those of the rules, then delegates'.
-    Sources = 42,
+    Sources = 42: SourceRecord,
     /// [`LocationRecord`]s.
-    Locations = 43,
+    Locations = 43: LocationRecord,
 }
 
 impl Section {
@@ -692,4 +703,9 @@ impl HeaderOpsRecord {
 impl Range {
     /// No records.
     pub const EMPTY: Range = Range { first: U32::ZERO, count: U32::ZERO };
+}
+
+/// The slot of a hash table of `slots` slots (a power of two) at which the search for a key begins.
+pub fn home(hash: u64, slots: usize) -> usize {
+    (hash as usize & u32::MAX as usize) & slots.wrapping_sub(1)
 }

@@ -3,6 +3,7 @@
 //! Works on the bytes it is given: no YAML, no async, no I/O.
 
 mod decision;
+mod evaluate;
 pub mod format;
 pub mod http;
 mod pattern;
@@ -12,6 +13,7 @@ mod table;
 pub mod view;
 
 pub use decision::*;
+pub use evaluate::HostMatch;
 pub use request::{Address, Lines, Protocol, ProxyIdentity, Request, RequestView, Tls};
 pub use selection::{ProxyView, Role, RouteError, choose_proxy, request_port};
 pub use table::Table;

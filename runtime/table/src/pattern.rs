@@ -5,14 +5,14 @@ use crate::{
     format::{AutomatonRecord, PatternRecord, Range, Section, U32},
     table::index,
 };
-use regex::{Regex, RegexBuilder};
+use regex::bytes::{Regex, RegexBuilder};
 
 /// The memory that a compiled pattern may take.
-const SIZE_LIMIT: usize = 1 << 20;
+const SIZE_LIMIT: usize = 10 << 20;
 
 /// Compiles a translated pattern, within limits.
 pub(crate) fn compile(translation: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(translation).size_limit(SIZE_LIMIT).dfa_size_limit(SIZE_LIMIT).build()
+    RegexBuilder::new(translation).size_limit(SIZE_LIMIT).build()
 }
 
 /// Whether all of `value` is in the language of the pattern.
@@ -20,11 +20,8 @@ pub(crate) fn is_full_match(table: &Table, pattern: U32, value: &[u8]) -> bool {
     let Some(record) = table.record::<PatternRecord>(Section::Patterns, pattern) else { return false };
     match index(record.automaton) {
         Some(_) => !accepted(table, record.automaton, value).is_empty(),
-        None => {
-            // The translation of such a pattern is anchored by the back end.
-            let text = std::str::from_utf8(value).ok();
-            text.zip(table.regex(pattern)).is_some_and(|(text, regex)| regex.is_match(text))
-        }
+        // The back end anchors the translation of such a pattern.
+        None => table.regex(pattern).is_some_and(|regex| regex.is_match(value)),
     }
 }
 

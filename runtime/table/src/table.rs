@@ -5,7 +5,7 @@ use crate::{
     http::{HttpSettings, PathNormalization, Template},
     view::{Chain, Cluster, Listener, Proxy, Route, Rule, Views},
 };
-use regex::Regex;
+use regex::bytes::Regex;
 use std::{fmt, sync::OnceLock, time::Duration};
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 

@@ -22,7 +22,10 @@ pub use hygiene::{
 pub use operations::{HeaderLines, HeaderOperations, apply_both_levels, apply_operations};
 pub use path::{InvalidPath, PathNormalization, normalize_path};
 pub use redirect::{RedirectTo, https_location, redirect_location};
-pub use rewrite::{Matched, replace_matched, rewrite_matches, substitution_fits};
+pub use rewrite::{Matched, replace_matched, rewrite_matches};
 pub use target::{Target, method_is_known, read_target};
 pub use variables::{Template, TemplateError, Variable, Variables};
 pub use weights::pick;
+
+/// The engine that [`rewrite_matches`] takes patterns in.
+pub use regex::bytes::Regex;

@@ -1,6 +1,6 @@
 //! What happens to the path on the way upstream (semantics C.2).
 
-use regex::Regex;
+use regex::bytes::{Captures, Regex};
 
 /// How much of the path the route's path test took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,44 +20,52 @@ pub fn replace_matched(path: &str, matched: Matched, replacement: &str) -> Strin
     [replacement, rest].concat()
 }
 
-/// Whether every group that `substitution` refers to is in the pattern, and every backslash means something; if not,
-/// Envoy leaves the path as it is (semantics C14).
-pub fn substitution_fits(substitution: &str, groups: usize) -> bool {
-    let mut characters = substitution.chars();
-    while let Some(character) = characters.next() {
-        if character == '\\' {
-            match characters.next() {
-                Some('\\') => {}
-                Some(digit) if digit.to_digit(10).is_some_and(|group| (group as usize) < groups) => {}
-                _ => return false,
-            }
-        }
-    }
-    true
-}
-
 /// `path` with every match of the pattern replaced; `\0` to `\9` are its groups, `\\` is a backslash (semantics C14).
+///
+/// A reference to a group that the pattern has not leaves the path as it is; what follows a backslash that means
+/// nothing is left out, as RE2 does it.
 pub fn rewrite_matches(pattern: &Regex, path: &str, substitution: &str) -> String {
-    if !substitution_fits(substitution, pattern.captures_len()) {
+    if highest_group(substitution) >= pattern.captures_len() {
         return path.to_owned();
     }
-    let replaced = pattern.replace_all(path, |captures: &regex::Captures<'_>| {
-        let mut out = String::new();
-        let mut characters = substitution.chars();
-        while let Some(character) = characters.next() {
-            if character != '\\' {
-                out.push(character);
-                continue;
+    let replaced = pattern.replace_all(path.as_bytes(), |captures: &Captures<'_>| {
+        let mut out = Vec::new();
+        let mut rest = substitution.as_bytes();
+        while let Some((&byte, after)) = rest.split_first() {
+            rest = after;
+            match (byte, after.first()) {
+                (b'\\', Some(b'\\')) => out.push(b'\\'),
+                (b'\\', Some(digit @ b'0'..=b'9')) => {
+                    let group = captures.get(usize::from(digit - b'0'));
+                    out.extend_from_slice(group.map_or(&[], |group| group.as_bytes()));
+                }
+                (b'\\', _) => break,
+                _ => {
+                    out.push(byte);
+                    continue;
+                }
             }
-            match characters.next().map(|next| (next, next.to_digit(10))) {
-                Some((_, Some(group))) => out.push_str(captures.get(group as usize).map_or("", |part| part.as_str())),
-                Some((next, None)) => out.push(next),
-                None => {}
-            }
+            rest = after.get(1..).unwrap_or_default();
         }
         out
     });
-    replaced.into_owned()
+    String::from_utf8_lossy(&replaced).into_owned()
+}
+
+/// The highest group that a substitution refers to; 0 if it refers to none.
+fn highest_group(substitution: &str) -> usize {
+    let mut highest = 0;
+    let mut bytes = substitution.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'\\' {
+            match bytes.next() {
+                Some(digit @ b'0'..=b'9') => highest = highest.max(usize::from(digit - b'0')),
+                Some(b'\\') => {}
+                _ => break,
+            }
+        }
+    }
+    highest
 }
 
 #[cfg(test)]
@@ -85,6 +93,7 @@ mod tests {
             ("/r6", r"\\", "/r6/a", r"\/a"),
             ("(?i)ABC", "z", "/r8/abcABC", "/r8/zz"),
             ("r9$", r"x\9", "/r9", "/r9"),
+            ("r10", r"x\z\0", "/r10/a", "/x/a"),
         ] {
             let pattern = Regex::new(pattern).expect("a good pattern");
             assert_eq!(rewrite_matches(&pattern, path, substitution), seen, "{pattern}");

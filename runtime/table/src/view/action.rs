@@ -5,7 +5,7 @@ use crate::{
     http::{RedirectTo, Template},
     table::{index, time},
 };
-use regex::Regex;
+use regex::bytes::Regex;
 use std::time::Duration;
 
 view! {

@@ -63,8 +63,10 @@ pub struct Connection<'a> {
     pub destination: Option<IpAddr>,
     /// Whether the client speaks TLS.
     pub is_tls: bool,
-    /// The server name in its hello.
+    /// The server name in its hello; its case does not count.
     pub server_name: Option<&'a str>,
+    /// Whether a look at the first bytes shows plain HTTP.
+    pub is_plain_http: bool,
 }
 
 impl<'t> Listener<'t> {
@@ -91,6 +93,11 @@ impl<'t> Listener<'t> {
     /// Name for people and metrics.
     pub fn name(&self) -> &'t str {
         self.table.str(self.record.name)
+    }
+
+    /// The names that resolve to its bind address, lower case.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &'t str> + Clone {
+        self.table.strs(self.record.names)
     }
 
     /// Why Envoy would refuse it, if it would; then it has no chains.
@@ -137,6 +144,11 @@ impl<'t> Chain<'t> {
             1 => Some(true),
             _ => None,
         }
+    }
+
+    /// Whether only connections that are seen to carry plain HTTP come here.
+    pub fn is_inspected(&self) -> bool {
+        self.record.inspected.get() == 1
     }
 
     /// How TLS is ended here, if it is.

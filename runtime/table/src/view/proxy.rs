@@ -1,4 +1,4 @@
-use super::{Cluster, Listener, Views, at, view};
+use super::{Cluster, Fallback, Listener, Views, at, view};
 use crate::{
     ProxyIdentity, ProxyView, Role, Table,
     format::{Pair, ProgramRecord, Range, Section},
@@ -53,6 +53,11 @@ impl<'t> Proxy<'t> {
 
     fn program_record(&self) -> Option<&'t ProgramRecord> {
         self.table.record(Section::Programs, self.record.program)
+    }
+
+    /// What becomes of a connection to a port that no listener has (semantics E21).
+    pub fn fallback(&self) -> Fallback {
+        Fallback::read(self.program_record().map_or(0, |program| program.fallback.get()))
     }
 
     /// Its listeners, by port, then bind.

@@ -1,0 +1,211 @@
+//! Decisions, as the contract writes them.
+
+use super::tell;
+use crate::{
+    Decision, Outcome, Protocol, Redirect, Request, RequestView, Respond, Rewrite, Role, RouteError, Table,
+    choose_proxy,
+    http::{self, BadRequest, Head, HttpSettings},
+    request_port,
+    view::{
+        ActionKind, Connection, Destination, Fallback, Filter, Forward, PathRewrite, Route, RouteTable, TcpRoute, Views,
+    },
+};
+use std::net::IpAddr;
+
+impl Table {
+    /// What becomes of `request` (semantics F). `seed` decides between weighted destinations where the request's `draw`
+    /// does not.
+    ///
+    /// # Errors
+    ///
+    /// The request names no proxy of the table, or several; or it holds a destination address or a draw that means
+    /// nothing.
+    pub fn decide(&self, request: &Request, seed: u64) -> Result<Decision, RouteError> {
+        let proxy = choose_proxy(request, self.proxies())?;
+        let mut decision = Decision { proxy: Some(proxy.identity()), ..Decision::default() };
+        let settings =
+            HttpSettings { edge: proxy.role() == Role::Gateway, path_normalization: self.path_normalization() };
+        let head = http::admit(request, settings);
+        let protocol = request.protocol.unwrap_or_default();
+        let is_tls = request.tls.is_some() || protocol == Protocol::Tls;
+        let is_foreign = head.as_ref().err().is_some_and(|refused| refused.is_foreign);
+        let connection = Connection {
+            destination: destination(request)?,
+            is_tls,
+            server_name: request.tls.as_ref().and_then(|tls| tls.sni.as_deref()),
+            is_plain_http: !is_tls && protocol == Protocol::Http && !is_foreign,
+        };
+        let found = proxy.find_listener(request_port(request), connection.destination, request.authority.as_deref());
+        let Some(listener) = found else {
+            decision.outcome = match proxy.fallback() {
+                Fallback::Close => Outcome::NoListener,
+                fallback => fallback_outcome(fallback),
+            };
+            return Ok(decision);
+        };
+        decision.listener = Some(tell::listener(&listener));
+        if listener.rejected().is_some() {
+            decision.outcome = Outcome::ListenerRejected;
+            return Ok(decision);
+        }
+        let Some(chain) = listener.select_chain(&connection) else {
+            decision.outcome = fallback_outcome(listener.fallback());
+            return Ok(decision);
+        };
+        let ends_tls = chain.termination().is_some();
+        let run = Run { request, seed };
+        match chain.filter() {
+            None => decision.outcome = Outcome::Closed,
+            Some(_) if ends_tls && !is_tls => decision.outcome = Outcome::Closed,
+            Some(Filter::Tcp(route)) => run.tcp(&route, &mut decision)?,
+            Some(Filter::Http(_)) if is_tls != ends_tls || protocol != Protocol::Http => {
+                decision.outcome = Outcome::Closed;
+            }
+            Some(Filter::Http(routes)) => run.http(&routes, head, &mut decision)?,
+        }
+        Ok(decision)
+    }
+}
+
+fn destination(request: &Request) -> Result<Option<IpAddr>, RouteError> {
+    let Some(address) = &request.destination else { return Ok(None) };
+    address.ip.parse().map(Some).map_err(|_| RouteError::Address(address.ip.clone()))
+}
+
+fn fallback_outcome(fallback: Fallback) -> Outcome {
+    match fallback {
+        Fallback::Close => Outcome::Closed,
+        Fallback::Passthrough => Outcome::Passthrough,
+        Fallback::Blackhole => Outcome::Blackhole,
+    }
+}
+
+/// One request on its way through one proxy.
+struct Run<'a> {
+    request: &'a Request,
+    seed: u64,
+}
+
+impl Run<'_> {
+    fn tcp(&self, route: &TcpRoute<'_>, decision: &mut Decision) -> Result<(), RouteError> {
+        decision.rule = route.rule().and_then(|rule| rule.source()).map(|source| source.to_rule());
+        decision.destinations = route.destinations().map(|destination| tell::destination(&destination)).collect();
+        decision.outcome = match reach(self.drawn(route.destinations())?.as_ref()) {
+            Outcome::Forward => Outcome::TcpForward,
+            other => other,
+        };
+        Ok(())
+    }
+
+    fn http(
+        &self,
+        routes: &RouteTable<'_>,
+        head: Result<Head, BadRequest>,
+        decision: &mut Decision,
+    ) -> Result<(), RouteError> {
+        let Ok(head) = head else {
+            decision.outcome = Outcome::BadRequest;
+            return Ok(());
+        };
+        decision.outcome = Outcome::NotFound;
+        let Some(found) = routes.find_host(&head.authority) else { return Ok(()) };
+        if found.host.catch_all().is_none() {
+            decision.host = Some(found.domain.to_owned());
+        }
+        if !head.is_routable() {
+            return Ok(());
+        }
+        if found.host.requires_tls() && head.forwarded_proto != "https" {
+            decision.outcome = Outcome::HttpsRedirect;
+            decision.redirect = Some(Redirect { status: 301, location: http::https_location(&head) });
+            return Ok(());
+        }
+        match found.host.route(&head) {
+            Some(route) => self.act(&route, &head, decision),
+            None => Ok(()),
+        }
+    }
+
+    fn act(&self, route: &Route<'_>, head: &Head, decision: &mut Decision) -> Result<(), RouteError> {
+        decision.rule = route.rule().and_then(|rule| rule.source()).map(|source| source.to_rule());
+        let Some(action) = route.action() else { return Ok(()) };
+        decision.request_headers = tell::header_ops(&action.request_headers());
+        decision.response_headers = tell::header_ops(&action.response_headers());
+        match action.kind() {
+            ActionKind::Forward(forward) => self.forward(&forward, route, head, decision)?,
+            ActionKind::Redirect(redirect) => {
+                decision.outcome = Outcome::Redirect;
+                let location = http::redirect_location(&redirect.to(), head, route.matched());
+                decision.redirect = Some(Redirect { status: redirect.status(), location });
+            }
+            ActionKind::Respond(respond) => {
+                decision.outcome = Outcome::Respond;
+                let body = String::from_utf8_lossy(respond.body()).into_owned();
+                decision.respond = Some(Respond { status: respond.status(), body });
+            }
+            ActionKind::Passthrough => {
+                decision.outcome = Outcome::Passthrough;
+                decision.rewrite = self.rewrite(head.path_and_query(), head.authority());
+            }
+            ActionKind::Blackhole => decision.outcome = Outcome::Blackhole,
+        }
+        Ok(())
+    }
+
+    fn forward(
+        &self,
+        forward: &Forward<'_>,
+        route: &Route<'_>,
+        head: &Head,
+        decision: &mut Decision,
+    ) -> Result<(), RouteError> {
+        decision.destinations = forward.destinations().map(|destination| tell::destination(&destination)).collect();
+        let drawn = self.drawn(forward.destinations())?;
+        decision.outcome = reach(drawn.as_ref());
+        let path = match forward.path_rewrite() {
+            Some(PathRewrite::Matched(text)) => http::replace_matched(head.path(), route.matched(), text),
+            Some(PathRewrite::Regex { pattern: Some(pattern), substitution, .. }) => {
+                http::rewrite_matches(pattern, head.path(), substitution)
+            }
+            Some(PathRewrite::Regex { pattern: None, .. }) | None => head.path().to_owned(),
+        };
+        let path = match head.query() {
+            Some(query) => format!("{path}?{query}"),
+            None => path,
+        };
+        let authority = forward.authority().or_else(|| drawn?.authority());
+        decision.rewrite = self.rewrite(path, authority.unwrap_or(head.authority()));
+        decision.timeout = forward.timeout().map(http::duration_text);
+        decision.retries = forward.retries().map(|retries| tell::retries(&retries));
+        decision.mirrors = forward.mirrors().map(|mirror| tell::mirror(&mirror)).collect();
+        decision.fault = forward.fault().map(|fault| tell::fault(&fault));
+        decision.cors = forward.cors().map(|cors| tell::cors(&cors));
+        Ok(())
+    }
+
+    /// What the upstream sees, if that is not what was asked.
+    fn rewrite(&self, path: String, authority: &str) -> Option<Rewrite> {
+        let asked =
+            (self.request.path.as_deref().unwrap_or("/"), self.request.authority.as_deref().unwrap_or_default());
+        (asked != (path.as_str(), authority)).then(|| Rewrite { path, authority: authority.to_owned() })
+    }
+
+    /// The destination that the request's `draw`, or else the seed, takes (semantics C8).
+    fn drawn<'t>(&self, destinations: Views<'t, Destination<'t>>) -> Result<Option<Destination<'t>>, RouteError> {
+        if let Some(draw) = self.request.draw {
+            let drawn = destinations.get(draw as usize);
+            return drawn.map(Some).ok_or(RouteError::Draw { draw, destinations: destinations.len() });
+        }
+        let weights = destinations.map(|destination| destination.weight());
+        Ok(http::pick(weights, self.seed).and_then(|index| destinations.get(index)))
+    }
+}
+
+/// Whether the destination can be reached, as far as the mesh says.
+fn reach(destination: Option<&Destination<'_>>) -> Outcome {
+    match destination.and_then(Destination::cluster) {
+        None => Outcome::NoCluster,
+        Some(cluster) if cluster.usable_endpoints() == Some(0) => Outcome::NoEndpoints,
+        Some(_) => Outcome::Forward,
+    }
+}
