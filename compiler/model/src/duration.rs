@@ -93,16 +93,21 @@ fn unit_nanoseconds(unit: &str) -> Option<u64> {
     })
 }
 
-/// The nanoseconds in `0.digits` of a unit; digits beyond the nineteenth change nothing.
+/// The nanoseconds in `0.digits` of a unit, in floating point as Go has it. Digits that no longer fit count for nothing.
 fn fraction_of(digits: &str, unit: u64) -> u64 {
-    let mut numerator: u128 = 0;
-    let mut denominator: u128 = 1;
-    for digit in digits.bytes().take(19) {
-        numerator = numerator * 10 + u128::from(digit - b'0');
-        denominator *= 10;
+    let mut numerator: u64 = 0;
+    let mut denominator: f64 = 1.0;
+    for digit in digits.bytes() {
+        let Some(more) = numerator.checked_mul(10).and_then(|it| it.checked_add(u64::from(digit - b'0'))) else {
+            break;
+        };
+        if more > i64::MAX as u64 {
+            break;
+        }
+        numerator = more;
+        denominator *= 10.0;
     }
-    // Less than one unit, which fits.
-    u64::try_from(numerator * u128::from(unit) / denominator).unwrap_or(0)
+    (numerator as f64 * (unit as f64 / denominator)) as u64
 }
 
 impl fmt::Display for Duration {

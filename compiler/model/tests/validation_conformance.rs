@@ -53,7 +53,13 @@ fn refuses_what_the_schema_refuses_and_nothing_that_is_accepted() {
             _ => !refused,
         };
         if !right {
-            wrong.push(format!("{} {} at {}: refused = {refused}\n{}", case["id"], case["what"], case["at"], findings_of(&read)));
+            wrong.push(format!(
+                "{} {} at {}: refused = {refused}\n{}",
+                case["id"],
+                case["what"],
+                case["at"],
+                findings_of(&read)
+            ));
         }
     }
     assert!(cases > 7000, "only {cases} cases");

@@ -6,19 +6,19 @@ use malha_syntax::{Finding, Reading, SourceId, read};
 use serde_json::Value;
 
 /// Reads a YAML text.
-pub fn read_yaml(text: &str) -> (Reading, ReadResources) {
+pub(crate) fn read_yaml(text: &str) -> (Reading, ReadResources) {
     let reading = read(SourceId(0), text);
     let resources = read_documents(&reading.documents);
     (reading, resources)
 }
 
 /// Reads a JSON value as a document.
-pub fn read_json(value: &Value) -> (Reading, ReadResources) {
+pub(crate) fn read_json(value: &Value) -> (Reading, ReadResources) {
     read_yaml(&value.to_string())
 }
 
 /// The findings, one a line: `CODE field "the text there": message`.
-pub fn findings_of(read: &ReadResources) -> String {
+pub(crate) fn findings_of(read: &ReadResources) -> String {
     read.findings.iter().map(|finding| format!("  {}\n", line(finding))).collect()
 }
 
