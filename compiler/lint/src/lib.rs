@@ -1,1 +1,53 @@
-//! x
+//! Findings about a mesh: one file per rule.
+//!
+//! A rule's file holds its documentation, its bad and its good example (which are its test) and its detection; one line
+//! in `rules/mod.rs` registers it. Rules that reading decides (families Y and K) have their documentation here too.
+
+mod nearest;
+mod noted;
+mod page;
+mod place;
+mod rule;
+mod rules;
+mod used;
+
+pub use page::{index, page};
+pub use rule::{Check, Context, Example, Rule};
+pub use rules::RULES;
+
+use malha_mesh::{Mesh, program::Program};
+use malha_syntax::Finding;
+
+/// Everything that the rules have to say about a mesh, in order of place.
+///
+/// `program` is the mesh lowered for its gateways and the default sidecar. Findings of reading (families Y and K) are
+/// not repeated here.
+pub fn check(mesh: &Mesh, program: &Program) -> Vec<Finding> {
+    let context = Context { mesh, program };
+    let mut findings = Vec::new();
+    for check in RULES.iter().filter_map(|rule| rule.check) {
+        check(&context, &mut findings);
+    }
+    sort(&mut findings);
+    // A delegate that two roots share is looked at twice.
+    findings.dedup();
+    findings
+}
+
+/// Sorts findings by place, then code, then message: the order in which they are shown.
+pub fn sort(findings: &mut [Finding]) {
+    findings.sort_by(|a, b| {
+        let key = |finding: &Finding| (finding.location, finding.rule.code);
+        key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))
+    });
+}
+
+/// The rule of a code, a name or an alias, whatever its case.
+pub fn find(name: &str) -> Option<&'static Rule> {
+    RULES.iter().copied().find(|rule| {
+        let info = rule.info;
+        info.code.eq_ignore_ascii_case(name)
+            || info.name.eq_ignore_ascii_case(name)
+            || info.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(name))
+    })
+}

@@ -1,0 +1,58 @@
+//! What a rule is: its names, its documentation, its examples, its detection.
+
+use malha_mesh::{Mesh, program::Program};
+use malha_syntax::{Finding, RuleInfo};
+
+/// One rule. Each lives in a file of its own under `rules/`.
+pub struct Rule {
+    /// Code, name, group, aliases.
+    pub info: &'static RuleInfo,
+    /// What it finds, in a sentence or two.
+    pub what: &'static str,
+    /// What becomes of it in a cluster: why it matters.
+    pub why: &'static str,
+    /// Input on which exactly this rule fires.
+    pub bad: Example,
+    /// The same, mended: no rule fires.
+    pub good: Example,
+    /// Facts of docs/semantics.md that it rests on.
+    pub facts: &'static [&'static str],
+    /// Finds it. None for rules that reading already decides.
+    pub check: Option<Check>,
+}
+
+/// Appends what a rule finds.
+pub type Check = fn(&Context<'_>, &mut Vec<Finding>);
+
+/// What a rule may look at.
+pub struct Context<'a> {
+    /// The linked mesh.
+    pub mesh: &'a Mesh,
+    /// What it was lowered to, for its gateways and the default sidecar.
+    pub program: &'a Program,
+}
+
+/// An example: a text, or bytes that no text can show.
+pub struct Example {
+    /// As documentation shows it.
+    pub shown: &'static str,
+    /// Makes the bytes, where they are not those of `shown`.
+    pub make: Option<fn() -> Vec<u8>>,
+}
+
+impl Example {
+    /// An example that is what it shows.
+    pub(crate) const fn yaml(shown: &'static str) -> Example {
+        Example { shown, make: None }
+    }
+
+    /// An example that documentation can only describe.
+    pub(crate) const fn made(shown: &'static str, make: fn() -> Vec<u8>) -> Example {
+        Example { shown, make: Some(make) }
+    }
+
+    /// The input itself.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.make.map_or_else(|| self.shown.as_bytes().to_vec(), |make| make())
+    }
+}

@@ -1,0 +1,52 @@
+//! The rules, one file each.
+
+use crate::Rule;
+
+/// Registers rules: one line each, in the order of their codes.
+macro_rules! rules {
+    ($($module:ident)*) => {
+        $(mod $module;)*
+
+        /// Every rule, by code.
+        pub static RULES: &[&Rule] = &[$(&$module::RULE),*];
+    };
+}
+
+rules! {
+    subset_undefined
+    destination_port_required
+    delegate_conflict
+    delegate_unused
+    host_not_in_gateway
+    gateway_missing
+    gateway_name_ambiguous
+    gateway_server_conflict
+    listener_rejected
+    control_plane_panic
+    unknown_field
+    missing_field
+    wrong_type
+    unknown_enum_value
+    out_of_range
+    exclusive_fields
+    invalid_duration
+    invalid_text
+    invalid_name
+    unknown_api_version
+    unknown_kind
+    duplicate_item
+    duplicate_object
+    syntax_error
+    duplicate_key
+    tab_indentation
+    invalid_encoding
+    unquoted_wildcard
+    alias_limit
+    too_deep
+    too_large
+    merge_key_override
+    unknown_anchor
+    bad_indentation
+    not_json
+    lost_text
+}

@@ -1,0 +1,33 @@
+use crate::rule::{Example, Rule};
+
+pub(super) static RULE: Rule = Rule {
+    info: &malha_syntax::rules::TAB_INDENTATION,
+    what: "A line is indented with a tab.",
+    why: "YAML allows only spaces there; the document is refused.",
+    bad: Example::yaml(
+        r#"apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata:
+  name: shop
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+    - port: {number: 80, name: http, protocol: HTTP}
+	  hosts: ["*.example.com"]
+"#,
+    ),
+    good: Example::yaml(
+        r#"apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata:
+  name: shop
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+    - port: {number: 80, name: http, protocol: HTTP}
+      hosts: ["*.example.com"]
+"#,
+    ),
+    facts: &[],
+    check: None,
+};

@@ -1,0 +1,69 @@
+//! Every rule's bad example makes exactly that rule fire, and its good example none.
+
+use malha_lint::{Example, RULES, Rule, check, find};
+use malha_mesh::{Cache, Mesh, MeshConfig, ProxySpec, lower};
+use malha_model::read_documents;
+use malha_syntax::{Finding, Sources, read};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// All findings on an example, reading included, with rules that run by default.
+fn findings(example: &Example) -> Vec<Finding> {
+    let mut sources = Sources::default();
+    let (source, mut findings) = sources.decode("example.yaml", &example.bytes());
+    let text = sources.get(source).map(|source| source.text.clone()).unwrap_or_default();
+    let reading = read(source, &text);
+    findings.extend(reading.findings);
+    let resources = read_documents(&reading.documents);
+    findings.extend(resources.findings);
+    let mesh = Mesh::link(resources.resources.into_iter().map(Arc::new).collect(), MeshConfig::default());
+    let mut wanted = mesh.proxies().to_vec();
+    wanted.push(ProxySpec::default_sidecar());
+    let program = lower(&mesh, &wanted, &mut Cache::default());
+    findings.extend(check(&mesh, &program));
+    findings.retain(|finding| finding.rule.group.on_by_default());
+    findings
+}
+
+fn codes(rule: &Rule, example: &Example) -> BTreeSet<String> {
+    let said = findings(example);
+    for finding in &said {
+        assert!(!finding.message.is_empty() && !finding.message.ends_with('.'), "{}: {}", rule.info.code, finding.message);
+    }
+    said.iter().map(|finding| format!("{} {}", finding.rule.code, finding.rule.name)).collect()
+}
+
+#[test]
+fn a_bad_example_makes_exactly_its_rule_fire() {
+    for rule in RULES {
+        let expected = BTreeSet::from([format!("{} {}", rule.info.code, rule.info.name)]);
+        assert_eq!(codes(rule, &rule.bad), expected, "{}", rule.bad.shown);
+    }
+}
+
+#[test]
+fn a_good_example_makes_none_fire() {
+    for rule in RULES {
+        assert_eq!(codes(rule, &rule.good), BTreeSet::new(), "{}: {}", rule.info.code, rule.good.shown);
+    }
+}
+
+/// Rules that reading decides have their page here, and no code or name is used twice.
+#[test]
+fn every_rule_has_one_page() {
+    let told: Vec<&str> = RULES.iter().map(|rule| rule.info.code).collect();
+    assert!(told.is_sorted(), "rules are registered in the order of their codes: {told:?}");
+    let codes: BTreeSet<&str> = told.iter().copied().collect();
+    let names: BTreeSet<&str> = RULES.iter().map(|rule| rule.info.name).collect();
+    assert_eq!((codes.len(), names.len()), (RULES.len(), RULES.len()));
+    for info in malha_syntax::rules::RULES.iter().chain(malha_model::rules::RULES) {
+        assert!(codes.contains(info.code), "{} {} has no page", info.code, info.name);
+    }
+}
+
+#[test]
+fn a_rule_is_found_by_code_name_and_alias() {
+    for name in ["D001", "d001", "subset-undefined", "KIA1107"] {
+        assert_eq!(find(name).map(|rule| rule.info.code), Some("D001"), "{name}");
+    }
+    assert!(find("D999").is_none());
+}
