@@ -1,18 +1,51 @@
 //! RE2's dialect: the one reading of it in Malha.
+//!
+//! Every regular expression of the API passes two readers before it routes anything: Istio's validation compiles it
+//! with Go's `regexp`, and Envoy compiles it with RE2 (semantics 0.13). They agree on nearly all texts, but not with the
+//! `regex` crate: there `\d` means all of Unicode's digits, `[a&&b]` is an intersection, and `a**` is accepted. So the
+//! text is parsed here, into a tree of this module's own, and what is made of the tree means the same everywhere:
+//!
+//! ```text
+//! text --parse--> tree --lower-----> Hir --> Pattern::is_full_match, Dfa     (does the whole subject match?)
+//!                      --translate-> text in the dialect of the regex crate  (rewriting, with groups)
+//!                      --size------> would RE2 find it too large?
+//! ```
+//!
+//! [`verdict`] says what each of the two readers thinks of a text. What Go refuses, Istio refuses: the object never
+//! reaches Envoy. What RE2 alone refuses breaks the whole push.
+//!
+//! Envoy matches bytes. A character of a pattern matches its UTF-8 form; where a class holds everything beyond ASCII, as
+//! `.` and `[^/]` do, RE2 is not strict and takes some sequences that are no UTF-8 (overlong forms, surrogates, code
+//! points above 10FFFF), and so do [`Pattern::is_full_match`] and [`Dfa`]. On other classes they differ from RE2 in this:
+//! surrogates encoded as UTF-8 match nothing here.
 
+mod class;
+mod lower;
+mod parse;
+mod size;
 mod substitution;
+mod syntax;
+mod translate;
+mod unicode;
 
-pub use substitution::{Part, Substitution, SubstitutionError};
+pub use substitution::{Part, Substitution};
 
 use crate::dfa::{Dfa, TooLarge};
+use parse::{Fault, Reader};
 use regex_automata::meta;
+use regex_automata::nfa::thompson::WhichCaptures;
 use regex_syntax::hir::Hir;
 use smol_str::SmolStr;
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use syntax::Node;
 
-/// A pattern that RE2 accepts. Cheap to clone; equal and hashed by its text; compiled when first asked to match.
+/// A pattern that RE2 accepts.
+///
+/// Cheap to clone; equal, and hashed, by its text. Patterns of one text share one automaton, however often the text is
+/// parsed, and it is built when first asked to match.
 #[derive(Clone)]
 pub struct Pattern {
     shared: Arc<Shared>,
@@ -20,18 +53,19 @@ pub struct Pattern {
 
 struct Shared {
     text: SmolStr,
-    hir: Hir,
+    node: Node,
+    groups: u32,
     matcher: OnceLock<Option<meta::Regex>>,
 }
 
 /// Why a text is no pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatternError {
-    /// What is wrong, in words that end a sentence: "missing closing `)`".
+    /// What is wrong: "missing closing `)` for this group".
     pub message: String,
-    /// Where, as a byte offset into the pattern.
+    /// Where, as a byte offset into the text.
     pub offset: usize,
-    /// Whether Go's `regexp`, by which Istio judges, accepts the text that RE2 (Envoy) refuses.
+    /// Whether Go's `regexp`, by which Istio judges, accepts the text all the same.
     pub go_accepts: bool,
 }
 
@@ -43,6 +77,12 @@ impl fmt::Display for PatternError {
 
 impl std::error::Error for PatternError {}
 
+impl PatternError {
+    fn new(fault: Fault, go_accepts: bool) -> Self {
+        PatternError { message: fault.message, offset: fault.offset, go_accepts }
+    }
+}
+
 /// What the two readers say of one text.
 #[derive(Clone, Debug)]
 pub struct Verdict {
@@ -52,22 +92,30 @@ pub struct Verdict {
     pub re2: Result<Pattern, PatternError>,
 }
 
-/// Judges `text` as Istio (Go) and as Envoy (RE2) do.
+/// Judges `text` as Istio (Go) and as Envoy (RE2) do. Istio's limit on the length of a pattern is the caller's to check.
 pub fn verdict(text: &str) -> Verdict {
-    let re2 = Pattern::parse(text);
-    let go = re2.as_ref().map(|_| ()).map_err(Clone::clone);
-    Verdict { go, re2 }
+    let go = parse::parse(text, Reader::Go).map(|_| ()).map_err(|fault| PatternError::new(fault, false));
+    Verdict { go, re2: Pattern::parse(text) }
 }
 
 impl Pattern {
     /// Reads `text` as RE2 does.
     pub fn parse(text: &str) -> Result<Pattern, PatternError> {
-        let hir = regex_syntax::ParserBuilder::new().utf8(false).build().parse(text).map_err(|error| PatternError {
-            message: error.to_string(),
-            offset: 0,
-            go_accepts: false,
-        })?;
-        Ok(Pattern { shared: Arc::new(Shared { text: text.into(), hir, matcher: OnceLock::new() }) })
+        if let Some(shared) = interned(text) {
+            return Ok(Pattern { shared });
+        }
+        let parsed = parse::parse(text, Reader::Re2).and_then(|parsed| {
+            size::check(text, &parsed.node)?;
+            Ok(parsed)
+        });
+        match parsed {
+            Ok(parsed) => {
+                let matcher = OnceLock::new();
+                let shared = Shared { text: text.into(), node: parsed.node, groups: parsed.groups, matcher };
+                Ok(Pattern { shared: intern(shared) })
+            }
+            Err(fault) => Err(PatternError::new(fault, parse::parse(text, Reader::Go).is_ok())),
+        }
     }
 
     /// The pattern as written.
@@ -75,40 +123,42 @@ impl Pattern {
         &self.shared.text
     }
 
+    /// How many capture groups it has, the whole match not counted.
+    pub fn groups(&self) -> u32 {
+        self.shared.groups
+    }
+
     /// Whether the whole of `subject` is in the pattern's language.
     pub fn is_full_match(&self, subject: &[u8]) -> bool {
         let matcher = self.shared.matcher.get_or_init(|| {
-            let look = |look| Hir::look(look);
-            let whole = Hir::concat(vec![
-                look(regex_syntax::hir::Look::Start),
-                self.shared.hir.clone(),
-                look(regex_syntax::hir::Look::End),
-            ]);
             meta::Builder::new()
-                .configure(meta::Config::new().utf8_empty(false).nfa_size_limit(None))
-                .build_from_hir(&whole)
+                .configure(
+                    // RE2's own budget bounds the size of what gets here.
+                    meta::Config::new().utf8_empty(false).nfa_size_limit(None).which_captures(WhichCaptures::None),
+                )
+                .build_from_hir(&self.anchored())
                 .ok()
         });
         matcher.as_ref().is_some_and(|matcher| matcher.is_match(subject))
     }
 
-    /// The automaton of the pattern's language, of at most `limit` bytes.
+    /// The flat automaton of the pattern's language, of at most `limit` bytes. See [`Dfa::many`].
     pub fn dfa(&self, limit: usize) -> Result<Dfa, TooLarge> {
         Dfa::many(std::slice::from_ref(self), limit)
     }
 
-    /// An equivalent pattern for the `regex` crate, with the same numbering of groups. Not anchored.
+    /// An equivalent pattern for the `regex` crate, with the same groups under the same numbers, preferring the same
+    /// matches. It is not anchored.
+    ///
+    /// It can be given to `regex::Regex` and to `regex::bytes::Regex`; one with `\C` to the latter only. On valid UTF-8
+    /// it matches as RE2 does; on other bytes it is strict.
     pub fn to_rust(&self) -> String {
-        self.shared.hir.to_string()
+        translate::translate(&self.shared.node)
     }
 
-    /// How many capture groups there are, the whole match not counted.
-    pub fn groups(&self) -> usize {
-        self.shared.hir.properties().explicit_captures_len()
-    }
-
-    pub(crate) fn hir(&self) -> &Hir {
-        &self.shared.hir
+    /// The pattern's language, both ends anchored.
+    pub(crate) fn anchored(&self) -> Hir {
+        lower::anchored(&self.shared.node)
     }
 }
 
@@ -130,4 +180,37 @@ impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "/{}/", self.shared.text)
     }
+}
+
+/// The patterns in use, by text.
+#[derive(Default)]
+struct InUse {
+    patterns: HashMap<SmolStr, Weak<Shared>>,
+    /// Forget the unused ones when there are so many.
+    sweep_at: usize,
+}
+
+static IN_USE: OnceLock<Mutex<InUse>> = OnceLock::new();
+
+fn in_use() -> std::sync::MutexGuard<'static, InUse> {
+    // What a panic could leave half done here is one entry, and any entry is good.
+    IN_USE.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn interned(text: &str) -> Option<Arc<Shared>> {
+    in_use().patterns.get(text)?.upgrade()
+}
+
+fn intern(shared: Shared) -> Arc<Shared> {
+    let mut in_use = in_use();
+    if let Some(earlier) = in_use.patterns.get(&shared.text).and_then(Weak::upgrade) {
+        return earlier;
+    }
+    if in_use.patterns.len() >= in_use.sweep_at {
+        in_use.patterns.retain(|_, pattern| pattern.strong_count() > 0);
+        in_use.sweep_at = (in_use.patterns.len() * 2).max(1024);
+    }
+    let shared = Arc::new(shared);
+    in_use.patterns.insert(shared.text.clone(), Arc::downgrade(&shared));
+    shared
 }
