@@ -177,7 +177,7 @@ impl<'t> Resolver<'t> {
         self.count(entry.span)?;
         match entry.kind {
             Kind::Mapping if depth <= MAX_DEPTH => self.collect(target, Some(merge), depth, pairs).map(|_| ()),
-            Kind::Sequence => {
+            Kind::Sequence if target == value => {
                 let mut items = Vec::new();
                 let mut item = target + 1;
                 while item < entry.link {

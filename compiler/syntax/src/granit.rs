@@ -29,6 +29,7 @@ pub(crate) fn read(text: &str, base: u32, tape: &mut Tape) -> Outcome {
         emit_comments: false,
         emit_unresolved_aliases: true,
         emit_anchor_events: true,
+        bom_inside_document_as_content: true,
         block_scalar_eof_without_line_feed: true,
         flow_nesting_limit: MAX_DEPTH + 1,
         block_nesting_limit: MAX_DEPTH + 1
@@ -61,6 +62,11 @@ pub(crate) fn read(text: &str, base: u32, tape: &mut Tape) -> Outcome {
                     break;
                 }
             }
+            // Kubernetes does not look at what follows the root, but a plain scalar goes on until something else begins.
+            Err(_) if reader.open.is_empty() && reader.tape.entries.first().is_some_and(|root| !root.plain) => {
+                reader.lost_text();
+                break;
+            }
             Err(error) => {
                 reader.outcome.problems.push(explain::syntax_error(&error, text, base));
                 break;
@@ -78,6 +84,8 @@ struct Open {
     kind: Kind,
     /// How many nodes it has so far.
     count: usize,
+    /// Whether its last key is announced by a `?`, and may go over several lines.
+    explicit_key: bool,
 }
 
 struct Reader<'t> {
@@ -170,7 +178,7 @@ impl Reader<'_> {
             start = indicator(self.text, self.behind, b'-').map_or(start, |dash| self.base + dash as u32);
         }
         let index = self.tape.open(kind, start);
-        self.open.push(Open { index, style, kind, count: 0 });
+        self.open.push(Open { index, style, kind, count: 0, explicit_key: false });
         Some(())
     }
 
@@ -192,8 +200,19 @@ impl Reader<'_> {
             Kind::Sequence if open.style == StructureStyle::Block => Some(b'-'),
             _ => None,
         };
+        if open.kind == Kind::Mapping && open.count.is_multiple_of(2) {
+            open.explicit_key = indicator(self.text, self.behind, b'?').is_some();
+        }
         open.count += 1;
+        let explicit_key = open.explicit_key;
         if let Some(at) = mark.and_then(|mark| indicator(self.text, self.behind, mark)) {
+            let before = self.text.get(self.behind..at).unwrap_or_default();
+            if mark == Some(b':') && !explicit_key && before.contains('\n') {
+                let at = self.base + at as u32;
+                let problem =
+                    Problem::new(&SYNTAX_ERROR, Span::new(at, at + 1), "this `:` is not on the line of its key");
+                self.report(problem.help("put the key and its `:` on one line"));
+            }
             self.behind = at + 1;
         }
         Some(())
@@ -234,9 +253,15 @@ impl Reader<'_> {
         };
         match style {
             ScalarStyle::DoubleQuoted => self.check_escapes(span),
-            ScalarStyle::Plain => self.check_flow(span),
+            ScalarStyle::Plain => {
+                self.check_flow(span);
+                if self.tabs {
+                    self.check_tabs_after(span);
+                }
+            }
             _ => {}
         }
+        self.check_key(span);
         if tag.and_then(yaml_suffix) == Some("binary") {
             return self.binary(span, value);
         }
@@ -307,6 +332,36 @@ impl Reader<'_> {
             let place = Span::new(start, (start + length).min(span.end));
             let message = "Kubernetes does not read this escape in YAML, only in a file that is all JSON";
             return self.report(Problem::new(&SYNTAX_ERROR, place, message).help(help));
+        }
+    }
+
+    /// Reports a key of several lines that no `?` announces.
+    fn check_key(&mut self, span: Span) {
+        let Some(open) = self.open.last() else { return };
+        let key = open.kind == Kind::Mapping && !open.count.is_multiple_of(2);
+        if key && !open.explicit_key && self.written(span).contains('\n') {
+            let problem = Problem::new(&SYNTAX_ERROR, span, "this key goes over several lines");
+            self.report(problem.help("close its quotes before the `:`, on one line"));
+        }
+    }
+
+    /// Reports a tab in the indentation of the lines after a plain scalar, even of blank ones: Kubernetes looks there
+    /// for more of the scalar.
+    fn check_tabs_after(&mut self, span: Span) {
+        let blocks = self.open.iter().rev().filter(|open| open.style == StructureStyle::Block);
+        let Some(block) = blocks.filter_map(|open| self.tape.entries.get(open.index)).next() else { return };
+        let before = self.written(Span::new(self.base, block.span.start));
+        let indentation = before.len() - before.rfind('\n').map_or(0, |newline| newline + 1);
+        let start = (span.end - self.base) as usize;
+        let rest = self.text.get(start..).unwrap_or_default();
+        let blank = rest.len() - rest.trim_start_matches([' ', '\t', '\n', '\r']).len();
+        for (index, line) in rest.get(..blank).unwrap_or_default().split('\n').enumerate().skip(1) {
+            let tab = line.find('\t').filter(|column| *column <= indentation);
+            if let Some(column) = tab {
+                let line_start = rest.split_inclusive('\n').take(index).map(str::len).sum::<usize>();
+                let at = span.end + (line_start + column) as u32;
+                return self.report(explain::tab(Span::new(at, at + 1)));
+            }
         }
     }
 
