@@ -51,10 +51,16 @@ fn virtual_service(out: &mut String, index: u64, dice: &mut Dice) {
         let depth = dice.below(1000);
         match dice.below(3) {
             0 => {
-                let _ = write!(out, "  - name: rule-{rule}\n    match:\n    - uri:\n        prefix: /api/v{rule}/p{depth}/\n");
+                let _ = write!(
+                    out,
+                    "  - name: rule-{rule}\n    match:\n    - uri:\n        prefix: /api/v{rule}/p{depth}/\n"
+                );
             }
             1 => {
-                let _ = write!(out, "  - name: rule-{rule}\n    match:\n    - uri:\n        exact: /api/v{rule}/item{depth}\n");
+                let _ = write!(
+                    out,
+                    "  - name: rule-{rule}\n    match:\n    - uri:\n        exact: /api/v{rule}/item{depth}\n"
+                );
             }
             _ => {
                 let _ = write!(

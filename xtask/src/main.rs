@@ -1,5 +1,9 @@
 //! Generators and chores: `cargo xtask TASK`.
 
+mod bench;
+mod corpus;
+mod generated;
+mod rules;
 mod schemas;
 
 use std::process::ExitCode;
@@ -8,14 +12,21 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
 tasks:
-  schemas [--check]   write schemas/*.json from the model; with --check only say whether they are up to date";
+  schemas [--check]   write schemas/*.json from the model; with --check only say whether they are up to date
+  rules [--check]     write docs/rules/*.md from the lints; likewise
+  corpus COUNT        print a config repository of COUNT VirtualServices
+  bench [NAME]...     measure, as ratios within one run: compile, reload";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let result = match arguments.as_slice() {
-        ["schemas"] => schemas::write(),
-        ["schemas", "--check"] => schemas::check(),
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["schemas"] => schemas::files().and_then(|files| generated::write(&files)),
+        ["schemas", "--check"] => schemas::files().and_then(|files| generated::check(&files, "schemas")),
+        ["rules"] => generated::write(&rules::files()),
+        ["rules", "--check"] => generated::check(&rules::files(), "rules"),
+        ["corpus", count] => print_corpus(count),
+        ["bench", ..] => bench::run(arguments.get(1..).unwrap_or_default()),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -28,4 +39,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn print_corpus(count: &str) -> Result<(), String> {
+    let count = count.parse().map_err(|_| format!("`{count}` is not a number"))?;
+    print!("{}", corpus::corpus(count));
+    Ok(())
 }

@@ -30,7 +30,9 @@ fn canary(malha: &Path) -> Result<(), String> {
     copy(&scratch::root().join("examples/simul-shop"), &directory)?;
     let file = directory.join("canary/front-end.yaml");
     let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
-    let weights = |v1: u32| text.replace("weight: 90", &format!("weight: {v1}")).replace("weight: 10", &format!("weight: {}", 100 - v1));
+    let weights = |v1: u32| {
+        text.replace("weight: 90", &format!("weight: {v1}")).replace("weight: 10", &format!("weight: {}", 100 - v1))
+    };
     scratch::save(&file, &weights(100))?;
     let mesh = Mesh::start(malha, &directory.join("canary"), true)?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -105,7 +107,9 @@ fn one_among_many(malha: &Path) -> Result<(), String> {
         let path = format!("/edited-{edit}");
         let text = last.replacen(
             "  http:\n",
-            &format!("  http:\n  - match:\n    - uri:\n        exact: {path}\n    directResponse:\n      status: 418\n"),
+            &format!(
+                "  http:\n  - match:\n    - uri:\n        exact: {path}\n    directResponse:\n      status: 418\n"
+            ),
             1,
         );
         let started = Instant::now();
@@ -201,7 +205,10 @@ struct Client(BufReader<TcpStream>);
 impl Client {
     fn connect(address: &str) -> Result<Client, String> {
         let stream = TcpStream::connect(address).map_err(|error| format!("{address}: {error}"))?;
-        stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(Duration::from_secs(10)))).map_err(|error| error.to_string())?;
+        stream
+            .set_nodelay(true)
+            .and_then(|()| stream.set_read_timeout(Some(Duration::from_secs(10))))
+            .map_err(|error| error.to_string())?;
         Ok(Client(BufReader::new(stream)))
     }
 
