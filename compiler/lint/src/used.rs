@@ -1,4 +1,4 @@
-//! Every destination that a VirtualService sends to, with the proxies that would send.
+//! Every destination that a `VirtualService` sends to, with the proxies that would send.
 
 use malha_mesh::{GatewayRef, Mesh, ProxySpec, VirtualService, names::fully_qualified, program::Role};
 use malha_model::{
@@ -12,7 +12,7 @@ use smol_str::SmolStr;
 
 /// One destination of a rule.
 pub(crate) struct Use<'a> {
-    /// The VirtualService that is bound; with a delegate, the root.
+    /// The `VirtualService` that is bound; with a delegate, the root.
     pub(crate) service: &'a VirtualService,
     /// The object that the destination is written in.
     pub(crate) resource: &'a Resource,
@@ -55,7 +55,7 @@ impl Use<'_> {
     }
 }
 
-/// Calls `visit` for every destination of every VirtualService that is bound to something.
+/// Calls `visit` for every destination of every `VirtualService` that is bound to something.
 pub(crate) fn uses<'a>(mesh: &'a Mesh, mut visit: impl FnMut(&Use<'_>)) {
     for service in mesh.virtual_services() {
         let proxies = proxies(mesh, service);
@@ -137,9 +137,10 @@ fn proxies(mesh: &Mesh, service: &VirtualService) -> Vec<ProxySpec> {
             }),
             GatewayRef::Named(name) => {
                 let Some(gateway) = mesh.gateway(name) else { continue };
-                let selected = mesh.proxies().iter().filter(|proxy| {
-                    gateway.selects(&proxy.labels) && service.visibility.includes(&proxy.namespace)
-                });
+                let selected = mesh
+                    .proxies()
+                    .iter()
+                    .filter(|proxy| gateway.selects(&proxy.labels) && service.visibility.includes(&proxy.namespace));
                 for proxy in selected {
                     if !proxies.contains(proxy) {
                         proxies.push(proxy.clone());

@@ -27,7 +27,12 @@ fn findings(example: &Example) -> Vec<Finding> {
 fn codes(rule: &Rule, example: &Example) -> BTreeSet<String> {
     let said = findings(example);
     for finding in &said {
-        assert!(!finding.message.is_empty() && !finding.message.ends_with('.'), "{}: {}", rule.info.code, finding.message);
+        assert!(
+            !finding.message.is_empty() && !finding.message.ends_with('.'),
+            "{}: {}",
+            rule.info.code,
+            finding.message
+        );
     }
     said.iter().map(|finding| format!("{} {}", finding.rule.code, finding.rule.name)).collect()
 }

@@ -5,23 +5,23 @@ pub(super) static RULE: Rule = Rule {
     what: "Aliases multiply beyond all measure, or contain themselves.",
     why: "Kubernetes refuses such a document: expanded, it would fill the memory.",
     bad: Example::yaml(
-        r#"apiVersion: v1
+        "apiVersion: v1
 kind: ConfigMap
 metadata:
   name: settings
   labels: &labels
     self: *labels
-"#,
+",
     ),
     good: Example::yaml(
-        r#"apiVersion: v1
+        "apiVersion: v1
 kind: ConfigMap
 metadata:
   name: settings
   labels: &labels
     app: shop
 data: *labels
-"#,
+",
     ),
     facts: &[],
     check: None,

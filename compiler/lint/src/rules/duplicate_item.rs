@@ -5,7 +5,7 @@ pub(super) static RULE: Rule = Rule {
     what: "Two items of a list that must differ do not.",
     why: "The cluster refuses the object.",
     bad: Example::yaml(
-        r#"apiVersion: v1
+        "apiVersion: v1
 kind: Service
 metadata:
   name: orders
@@ -13,10 +13,10 @@ spec:
   ports:
     - {name: http, port: 80}
     - {name: http, port: 80}
-"#,
+",
     ),
     good: Example::yaml(
-        r#"apiVersion: v1
+        "apiVersion: v1
 kind: Service
 metadata:
   name: orders
@@ -24,7 +24,7 @@ spec:
   ports:
     - {name: http, port: 80}
     - {name: admin, port: 81}
-"#,
+",
     ),
     facts: &[],
     check: None,

@@ -5,7 +5,7 @@ pub(super) static RULE: Rule = Rule {
     what: "A mapping has the same key twice.",
     why: "Strict readers refuse it; others let the last one win in silence, so that the first is lost.",
     bad: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata:
   name: shop
@@ -13,12 +13,12 @@ spec:
   selector: {istio: ingressgateway}
   servers:
     - port: {number: 80, name: http, protocol: HTTP}
-      hosts: ["a.example.com"]
-      hosts: ["*.example.com"]
-"#,
+      hosts: [\"a.example.com\"]
+      hosts: [\"*.example.com\"]
+",
     ),
     good: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata:
   name: shop
@@ -26,8 +26,8 @@ spec:
   selector: {istio: ingressgateway}
   servers:
     - port: {number: 80, name: http, protocol: HTTP}
-      hosts: ["*.example.com"]
-"#,
+      hosts: [\"*.example.com\"]
+",
     ),
     facts: &["0.14"],
     check: None,

@@ -5,7 +5,7 @@ pub(super) static RULE: Rule = Rule {
     what: "Fields that cannot stand together.",
     why: "The cluster refuses the object: it could obey only one of them.",
     bad: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
   name: orders
@@ -16,10 +16,10 @@ spec:
         - uri: {exact: /cart, prefix: /cart/}
       route:
         - destination: {host: orders}
-"#,
+",
     ),
     good: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
   name: orders
@@ -31,7 +31,7 @@ spec:
         - uri: {prefix: /cart/}
       route:
         - destination: {host: orders}
-"#,
+",
     ),
     facts: &[],
     check: None,

@@ -130,7 +130,7 @@ fn missing(
         });
     } else {
         let known: Vec<String> =
-            context.mesh.gateways().iter().map(written).chain([MESH_GATEWAY.to_owned()]).collect();
+            context.mesh.gateways().iter().map(|gateway| written(gateway)).chain([MESH_GATEWAY.to_owned()]).collect();
         finding = match nearest(name, known.iter().map(String::as_str)) {
             Some(close) => finding.help(format!("did you mean `{close}`?")).fix(Fix {
                 safe: false,

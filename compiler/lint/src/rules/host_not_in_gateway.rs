@@ -114,7 +114,7 @@ fn unserved(service: &VirtualService, gateways: &[&Gateway], findings: &mut Vec<
     }
 }
 
-/// Whether a server's host, as written in a Gateway of `gateway`, serves `wanted` of a VirtualService in `namespace`
+/// Whether a server's host, as written in a `Gateway` of `gateway`, serves `wanted` of a `VirtualService` in `namespace`
 /// (semantics A20, A23).
 fn serves(written: &str, gateway: &str, namespace: &str, wanted: &str) -> bool {
     let (scope, name) = written.split_once('/').unwrap_or(("*", written));

@@ -5,7 +5,7 @@ pub(super) static RULE: Rule = Rule {
     what: "A text that is no duration, or one that its field does not allow. Durations carry a unit: `10s`, `1.5h`, `250ms`.",
     why: "The cluster refuses the object.",
     bad: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
   name: orders
@@ -16,10 +16,10 @@ spec:
       route:
         - destination: {host: orders}
           weight: 100
-"#,
+",
     ),
     good: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
   name: orders
@@ -30,7 +30,7 @@ spec:
       route:
         - destination: {host: orders}
           weight: 100
-"#,
+",
     ),
     facts: &["0.12", "C41"],
     check: None,

@@ -5,7 +5,7 @@ pub(super) static RULE: Rule = Rule {
     what: "A byte is no text in the encoding of the file.",
     why: "Kubernetes reads UTF-8, and UTF-16 with a byte order mark; the document is refused.",
     bad: Example::made(
-        r#"# café, written in Latin-1 as the byte E9
+        "# café, written in Latin-1 as the byte E9
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata:
@@ -14,12 +14,12 @@ spec:
   selector: {istio: ingressgateway}
   servers:
     - port: {number: 80, name: http, protocol: HTTP}
-      hosts: ["*.example.com"]
-"#,
+      hosts: [\"*.example.com\"]
+",
         || b"# caf\xe9\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n".to_vec(),
     ),
     good: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata:
   name: shop
@@ -27,8 +27,8 @@ spec:
   selector: {istio: ingressgateway}
   servers:
     - port: {number: 80, name: http, protocol: HTTP}
-      hosts: ["*.example.com"]
-"#,
+      hosts: [\"*.example.com\"]
+",
     ),
     facts: &[],
     check: None,

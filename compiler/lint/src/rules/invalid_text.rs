@@ -5,18 +5,18 @@ pub(super) static RULE: Rule = Rule {
     what: "A text of another form than its field demands.",
     why: "The cluster refuses the object.",
     bad: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata:
   name: credit
 spec:
-  hosts: [""]
+  hosts: [\"\"]
   ports:
     - {number: 443, name: tls, protocol: TLS}
-"#,
+",
     ),
     good: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata:
   name: credit
@@ -24,7 +24,7 @@ spec:
   hosts: [credit.example.com]
   ports:
     - {number: 443, name: tls, protocol: TLS}
-"#,
+",
     ),
     facts: &[],
     check: None,

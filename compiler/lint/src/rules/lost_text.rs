@@ -5,11 +5,11 @@ pub(super) static RULE: Rule = Rule {
     what: "Text follows the end of the document.",
     why: "Kubernetes reads the first value and drops the rest in silence, so what follows never takes effect.",
     bad: Example::yaml(
-        r#"x
-"#,
+        "x
+",
     ),
     good: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata:
   name: shop
@@ -17,8 +17,8 @@ spec:
   selector: {istio: ingressgateway}
   servers:
     - port: {number: 80, name: http, protocol: HTTP}
-      hosts: ["*.example.com"]
-"#,
+      hosts: [\"*.example.com\"]
+",
     ),
     facts: &[],
     check: None,

@@ -5,7 +5,7 @@ pub(super) static RULE: Rule = Rule {
     what: "A key stands beside a merge (`<<`) that brings it in as well.",
     why: "Strict reading takes it for a duplicate key and refuses the document.",
     bad: Example::yaml(
-        r#"apiVersion: v1
+        "apiVersion: v1
 kind: ConfigMap
 metadata:
   name: settings
@@ -14,10 +14,10 @@ metadata:
 data:
   <<: *labels
   app: other
-"#,
+",
     ),
     good: Example::yaml(
-        r#"apiVersion: v1
+        "apiVersion: v1
 kind: ConfigMap
 metadata:
   name: settings
@@ -26,7 +26,7 @@ metadata:
 data:
   <<: *labels
   tier: front
-"#,
+",
     ),
     facts: &[],
     check: None,

@@ -5,7 +5,7 @@ pub(super) static RULE: Rule = Rule {
     what: "A field is missing that its object must have.",
     why: "The cluster refuses the object.",
     bad: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
   name: orders
@@ -16,10 +16,10 @@ spec:
       route:
         - destination: {port: {number: 8000}}
           weight: 100
-"#,
+",
     ),
     good: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
   name: orders
@@ -30,7 +30,7 @@ spec:
       route:
         - destination: {host: orders}
           weight: 100
-"#,
+",
     ),
     facts: &[],
     check: None,

@@ -5,22 +5,22 @@ pub(super) static RULE: Rule = Rule {
     what: "A key or a value that JSON cannot hold, such as null as a key.",
     why: "Kubernetes turns YAML into JSON before it reads it; the document is refused.",
     bad: Example::yaml(
-        r#"apiVersion: v1
+        "apiVersion: v1
 kind: ConfigMap
 metadata:
   name: settings
 data:
   ~: shop
-"#,
+",
     ),
     good: Example::yaml(
-        r#"apiVersion: v1
+        "apiVersion: v1
 kind: ConfigMap
 metadata:
   name: settings
 data:
-  "~": shop
-"#,
+  \"~\": shop
+",
     ),
     facts: &[],
     check: None,

@@ -5,12 +5,12 @@ pub(super) static RULE: Rule = Rule {
     what: "Mappings and sequences are nested deeper than any real object.",
     why: "A reader that followed them would run out of stack; the document is not read.",
     bad: Example::made(
-        r#"# ten thousand opening brackets: [[[[[[...
-"#,
+        "# ten thousand opening brackets: [[[[[[...
+",
         || vec![b'['; 10_000],
     ),
     good: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata:
   name: shop
@@ -18,8 +18,8 @@ spec:
   selector: {istio: ingressgateway}
   servers:
     - port: {number: 80, name: http, protocol: HTTP}
-      hosts: ["*.example.com"]
-"#,
+      hosts: [\"*.example.com\"]
+",
     ),
     facts: &[],
     check: None,

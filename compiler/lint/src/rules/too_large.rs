@@ -5,12 +5,12 @@ pub(super) static RULE: Rule = Rule {
     what: "A file or a document is too large to be read.",
     why: "Objects of a cluster are limited to some megabytes; a file of this size is no configuration.",
     bad: Example::made(
-        r#"# a file of more than 64 MiB
-"#,
+        "# a file of more than 64 MiB
+",
         || vec![b'#'; malha_syntax::MAX_SOURCE_BYTES + 1],
     ),
     good: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata:
   name: shop
@@ -18,8 +18,8 @@ spec:
   selector: {istio: ingressgateway}
   servers:
     - port: {number: 80, name: http, protocol: HTTP}
-      hosts: ["*.example.com"]
-"#,
+      hosts: [\"*.example.com\"]
+",
     ),
     facts: &[],
     check: None,

@@ -5,7 +5,7 @@ pub(super) static RULE: Rule = Rule {
     what: "An alias names an anchor that the document does not have.",
     why: "Anchors do not cross documents; the document is refused.",
     bad: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata:
   name: shop
@@ -14,10 +14,10 @@ spec:
   servers:
     - port: {number: 80, name: http, protocol: HTTP}
       hosts: *hosts
-"#,
+",
     ),
     good: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata:
   name: shop
@@ -25,8 +25,8 @@ spec:
   selector: {istio: ingressgateway}
   servers:
     - port: {number: 80, name: http, protocol: HTTP}
-      hosts: ["*.example.com"]
-"#,
+      hosts: [\"*.example.com\"]
+",
     ),
     facts: &[],
     check: None,

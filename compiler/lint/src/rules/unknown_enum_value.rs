@@ -5,7 +5,7 @@ pub(super) static RULE: Rule = Rule {
     what: "A value that is not among those of its field. They are written in capitals.",
     why: "The cluster refuses the object.",
     bad: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata:
   name: orders
@@ -13,10 +13,10 @@ spec:
   host: orders
   trafficPolicy:
     loadBalancer: {simple: ROUND-ROBIN}
-"#,
+",
     ),
     good: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata:
   name: orders
@@ -24,7 +24,7 @@ spec:
   host: orders
   trafficPolicy:
     loadBalancer: {simple: ROUND_ROBIN}
-"#,
+",
     ),
     facts: &[],
     check: None,

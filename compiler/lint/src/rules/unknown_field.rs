@@ -5,7 +5,7 @@ pub(super) static RULE: Rule = Rule {
     what: "A field that its object does not have: misspelled, or at the wrong depth.",
     why: "`kubectl apply` refuses it or, without validation, drops it in silence: what it says never takes effect.",
     bad: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
   name: orders
@@ -16,10 +16,10 @@ spec:
       route:
         - destination: {host: orders}
           weigth: 100
-"#,
+",
     ),
     good: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
   name: orders
@@ -30,7 +30,7 @@ spec:
       route:
         - destination: {host: orders}
           weight: 100
-"#,
+",
     ),
     facts: &[],
     check: None,

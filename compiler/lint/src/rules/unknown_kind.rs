@@ -5,7 +5,7 @@ pub(super) static RULE: Rule = Rule {
     what: "A kind that Istio's API does not have.",
     why: "The cluster refuses the object.",
     bad: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: Gatway
 metadata:
   name: shop
@@ -13,11 +13,11 @@ spec:
   selector: {istio: ingressgateway}
   servers:
     - port: {number: 80, name: http, protocol: HTTP}
-      hosts: ["*.example.com"]
-"#,
+      hosts: [\"*.example.com\"]
+",
     ),
     good: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata:
   name: shop
@@ -25,8 +25,8 @@ spec:
   selector: {istio: ingressgateway}
   servers:
     - port: {number: 80, name: http, protocol: HTTP}
-      hosts: ["*.example.com"]
-"#,
+      hosts: [\"*.example.com\"]
+",
     ),
     facts: &[],
     check: None,

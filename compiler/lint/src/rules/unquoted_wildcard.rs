@@ -5,7 +5,7 @@ pub(super) static RULE: Rule = Rule {
     what: "A host that begins with `*` is not quoted.",
     why: "YAML reads a bare `*` as a reference to an anchor, so the document is refused.",
     bad: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata:
   name: shop
@@ -15,10 +15,10 @@ spec:
     - port: {number: 80, name: http, protocol: HTTP}
       hosts:
         - *.example.com
-"#,
+",
     ),
     good: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata:
   name: shop
@@ -26,8 +26,8 @@ spec:
   selector: {istio: ingressgateway}
   servers:
     - port: {number: 80, name: http, protocol: HTTP}
-      hosts: ["*.example.com"]
-"#,
+      hosts: [\"*.example.com\"]
+",
     ),
     facts: &[],
     check: None,

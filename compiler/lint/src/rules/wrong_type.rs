@@ -5,7 +5,7 @@ pub(super) static RULE: Rule = Rule {
     what: "A value of another type than its field has. YAML 1.1 makes booleans of `y`, `n`, `yes`, `no`, `on` and `off`, and numbers of `1.10`.",
     why: "The cluster refuses the object.",
     bad: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
   name: orders
@@ -16,10 +16,10 @@ spec:
       route:
         - destination: {host: orders, subset: 1.10}
           weight: 100
-"#,
+",
     ),
     good: Example::yaml(
-        r#"apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
   name: orders
@@ -30,7 +30,7 @@ spec:
       route:
         - destination: {host: orders}
           weight: 100
-"#,
+",
     ),
     facts: &["0.15"],
     check: None,
