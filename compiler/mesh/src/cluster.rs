@@ -24,7 +24,7 @@ impl Mesh {
             None => None,
         };
         let blocks = policy::in_force(rule, port.number, subset, self.config());
-        let http2 = policy::is_http2(port.protocol, &blocks, self.config());
+        let http2 = policy::is_http2(port.protocol, proxy.role, &blocks, self.config());
         let policy = policy::policy(blocks, self.config());
         let discovery = discovery(service, proxy.role, policy.load_balancer == LoadBalancer::Passthrough)?;
 

@@ -7,10 +7,7 @@ use crate::{
     names::{GatewayRef, ObjectName, fully_qualified},
 };
 use hashbrown::{HashMap, HashSet};
-use malha_model::{
-    Kind, Resource, Spec,
-    istio::{Destination, virtual_service::HttpRoute},
-};
+use malha_model::{Kind, Resource, Spec, istio::Destination};
 use petgraph::{
     Direction,
     graph::{DiGraph, NodeIndex},
@@ -127,7 +124,7 @@ impl Builder<'_> {
     fn add(&mut self, node: NodeIndex, resource: &Arc<Resource>) {
         let name = ObjectName::new(resource.namespace.clone(), resource.name.clone());
         match &resource.spec {
-            Spec::VirtualService(spec) => {
+            Spec::VirtualService(_) => {
                 let Some(linked) = self.mesh.virtual_service(&name).cloned() else { return };
                 for gateway in &linked.gateways {
                     if let GatewayRef::Named(gateway) = gateway {
@@ -140,16 +137,8 @@ impl Builder<'_> {
                 for host in &linked.hosts {
                     self.host(node, host, Reference::Names);
                 }
-                for rule in &spec.http {
-                    for destination in destinations(rule) {
-                        self.destination(node, destination, &name.namespace);
-                    }
-                }
-                let connections = spec.tls.iter().flat_map(|rule| &rule.route);
-                for item in connections.chain(spec.tcp.iter().flat_map(|rule| &rule.route)) {
-                    if let Some(destination) = &item.destination {
-                        self.destination(node, destination, &name.namespace);
-                    }
+                for destination in linked.destinations() {
+                    self.destination(node, destination, &name.namespace);
                 }
             }
             Spec::DestinationRule(rule) => {
@@ -220,11 +209,4 @@ impl Builder<'_> {
             self.edge(service, node, Reference::Selects);
         }
     }
-}
-
-fn destinations(rule: &HttpRoute) -> impl Iterator<Item = &Destination> {
-    let routes = rule.route.iter().filter_map(|item| item.destination.as_ref());
-    let mirrors = rule.mirrors.iter().filter_map(|item| item.destination.as_ref());
-    let routes = routes.chain(mirrors).map(|destination| &destination.value);
-    routes.chain(rule.mirror.as_deref().map(|destination| &destination.value))
 }

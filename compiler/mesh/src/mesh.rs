@@ -71,7 +71,7 @@ impl Mesh {
                 bindings.entry(gateway.clone()).or_default().push(index as u32);
             }
         }
-        let registry = Registry::link(&resources, &config);
+        let registry = Registry::link(&resources, &virtual_services, &config);
         let proxies = proxy::proxies(&gateways, &registry, &config);
         Mesh {
             gateways_by_name: index_by_name(gateways.iter().map(|gateway| &gateway.name)),

@@ -3,7 +3,8 @@
 use crate::{
     config::MeshConfig,
     destination_rule::DestinationRule,
-    program::{HashKey, LoadBalancer, Policy},
+    program::{HashKey, LoadBalancer, Policy, Role},
+    registry::Protocol,
 };
 use malha_model::{
     Duration, Spanned,
@@ -162,10 +163,14 @@ fn positive(value: Option<&Value>) -> Option<u64> {
     value.and_then(Value::as_u64).filter(|value| *value > 0)
 }
 
-/// Whether a port of `protocol` is spoken to in HTTP/2 (semantics D37).
-pub(crate) fn is_http2(protocol: crate::Protocol, blocks: &Value, config: &MeshConfig) -> bool {
+/// Whether `role` speaks to a port of `protocol` in HTTP/2 (semantics D37).
+pub(crate) fn is_http2(protocol: Protocol, role: Role, blocks: &Value, config: &MeshConfig) -> bool {
     if protocol.is_http2() {
         return true;
+    }
+    // A sidecar speaks to a port of unknown protocol what its client speaks, whatever the policy says.
+    if protocol == Protocol::Auto && role == Role::Sidecar {
+        return false;
     }
     match blocks.pointer("/connectionPool/http/h2UpgradePolicy").and_then(Value::as_str) {
         Some("UPGRADE") => true,

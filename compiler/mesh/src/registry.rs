@@ -13,7 +13,10 @@ pub use service::{Resolution, Service, ServiceOrigin, ServicePort, TargetPort};
 pub use view::ServiceView;
 pub use workload::{Workload, WorkloadKind};
 
-use crate::{config::MeshConfig, labels::Labels, names::ObjectName, order::Age, program::Endpoint};
+use crate::{
+    config::MeshConfig, labels::Labels, names::ObjectName, order::Age, program::Endpoint,
+    virtual_service::VirtualService,
+};
 use hashbrown::HashMap;
 use malha_model::Resource;
 use smol_str::SmolStr;
@@ -33,7 +36,11 @@ pub struct Registry {
 
 impl Registry {
     /// Links services and workloads of `resources`.
-    pub(crate) fn link(resources: &[Arc<Resource>], config: &MeshConfig) -> Self {
+    pub(crate) fn link(
+        resources: &[Arc<Resource>],
+        virtual_services: &[Arc<VirtualService>],
+        config: &MeshConfig,
+    ) -> Self {
         let mut found: Vec<(Age, Service)> = Vec::new();
         for resource in resources {
             if let Some(service) = kubernetes::service(resource, config) {
@@ -49,7 +56,7 @@ impl Registry {
         for (index, service) in services.iter().enumerate() {
             by_host.entry(service.hostname.clone()).or_default().push(index as u32);
         }
-        let views = view::Views::new(&services);
+        let views = view::Views::new(&services, virtual_services, config);
         Registry {
             services,
             by_host,

@@ -8,7 +8,10 @@ use crate::{
 };
 use malha_model::{
     Resource, Spanned, Spec,
-    istio::virtual_service::{HttpMatchRequest, HttpRoute, TcpRoute, TlsRoute},
+    istio::{
+        Destination,
+        virtual_service::{HttpMatchRequest, HttpRoute, TcpRoute, TlsRoute},
+    },
 };
 use malha_syntax::Location;
 use smol_str::SmolStr;
@@ -94,6 +97,19 @@ impl VirtualService {
             });
             own.into_iter().chain(merged)
         })
+    }
+
+    /// Every destination that its rules name, copies of requests included.
+    pub fn destinations(&self) -> impl Iterator<Item = &Destination> {
+        let http = self.http_rules().flat_map(|rule| {
+            let routes = rule.route.route.iter().filter_map(|item| item.destination.as_ref());
+            let mirrors = rule.route.mirrors.iter().filter_map(|item| item.destination.as_ref());
+            let destinations = routes.chain(mirrors).map(|destination| &destination.value);
+            destinations.chain(rule.route.mirror.as_deref().map(|destination| &destination.value))
+        });
+        let connections = self.tls_rules().iter().flat_map(|rule| &rule.route);
+        let connections = connections.chain(self.tcp_rules().iter().flat_map(|rule| &rule.route));
+        http.chain(connections.filter_map(|item| item.destination.as_ref()).map(|destination| &destination.value))
     }
 
     /// The rules for TLS that is passed through, in order.

@@ -1,7 +1,12 @@
 //! The services that proxies of one namespace see.
 
 use super::{Service, ServiceOrigin};
-use crate::visibility::Visibility;
+use crate::{
+    config::MeshConfig,
+    names::{GatewayRef, fully_qualified},
+    virtual_service::VirtualService,
+    visibility::Visibility,
+};
 use hashbrown::{HashMap, hash_map::Entry};
 use smol_str::SmolStr;
 use std::sync::{Arc, OnceLock};
@@ -25,7 +30,7 @@ impl ServiceView {
         self.services.get(*self.by_host.get(hostname)? as usize)
     }
 
-    fn new(namespace: &str, all: &[Arc<Service>]) -> Self {
+    fn new(namespace: &str, all: &[Arc<Service>], routed: &[Arc<Service>]) -> Self {
         let mut visible: Vec<&Arc<Service>> =
             all.iter().filter(|service| service.visibility.includes(namespace)).collect();
         visible.sort_by_key(|service| match &service.visibility {
@@ -49,6 +54,12 @@ impl ServiceView {
                 }
             }
         }
+        for service in routed.iter().filter(|service| service.namespace == namespace) {
+            if let Entry::Vacant(vacant) = view.by_host.entry(service.hostname.clone()) {
+                vacant.insert(view.services.len() as u32);
+                view.services.push(Arc::clone(service));
+            }
+        }
         view
     }
 }
@@ -58,29 +69,63 @@ fn rank(service: &Service, namespace: &str) -> (bool, ServiceOrigin) {
     (service.namespace != namespace, service.origin)
 }
 
+/// Of a service that its own namespace does not see those ports that rules for its sidecars name: Istio adds them to
+/// what they see, whatever `exportTo` says.
+fn routed(service: &Service, virtual_services: &[Arc<VirtualService>], config: &MeshConfig) -> Option<Service> {
+    let rules = virtual_services.iter().filter(|rules| {
+        rules.binds_to(&GatewayRef::Mesh) && !rules.hosts.is_empty() && rules.visibility.includes(&service.namespace)
+    });
+    let mut named = Vec::new();
+    for rules in rules {
+        let to_service = rules.destinations().filter(|destination| {
+            destination.host.as_ref().is_some_and(|host| {
+                fully_qualified(host, &rules.name.namespace, &config.cluster_domain) == service.hostname
+            })
+        });
+        let ports = to_service.map(|destination| destination.port.as_ref().and_then(|port| port.number.as_ref()));
+        named.extend(ports.map(|number| number.map_or(0, |number| number.value)));
+    }
+    let mut service = service.clone();
+    // A destination without a port may lead to any.
+    if !named.contains(&0) {
+        service.ports.retain(|port| named.contains(&port.number));
+    }
+    (!named.is_empty() && !service.ports.is_empty()).then_some(service)
+}
+
 /// Views by namespace, made when first asked for.
 #[derive(Debug, Default)]
 pub(super) struct Views {
     named: HashMap<SmolStr, OnceLock<ServiceView>>,
     /// Of every namespace that has no service and that no `exportTo` names.
     other: OnceLock<ServiceView>,
+    /// Services that their own namespaces see for the sake of routes alone.
+    routed: Vec<Arc<Service>>,
 }
 
 impl Views {
-    pub(super) fn new(services: &[Arc<Service>]) -> Self {
-        let mut named: HashMap<SmolStr, OnceLock<ServiceView>> = HashMap::new();
+    pub(super) fn new(
+        services: &[Arc<Service>],
+        virtual_services: &[Arc<VirtualService>],
+        config: &MeshConfig,
+    ) -> Self {
+        let mut views = Views::default();
         for service in services {
-            named.entry(service.namespace.clone()).or_default();
+            views.named.entry(service.namespace.clone()).or_default();
             if let Visibility::Namespaces(names) = &service.visibility {
                 for name in names {
-                    named.entry(name.clone()).or_default();
+                    views.named.entry(name.clone()).or_default();
                 }
             }
+            if !service.visibility.includes(&service.namespace) {
+                views.routed.extend(routed(service, virtual_services, config).map(Arc::new));
+            }
         }
-        Views { named, other: OnceLock::new() }
+        views
     }
 
     pub(super) fn of(&self, namespace: &str, services: &[Arc<Service>]) -> &ServiceView {
-        self.named.get(namespace).unwrap_or(&self.other).get_or_init(|| ServiceView::new(namespace, services))
+        let view = self.named.get(namespace).unwrap_or(&self.other);
+        view.get_or_init(|| ServiceView::new(namespace, services, &self.routed))
     }
 }
