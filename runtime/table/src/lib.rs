@@ -6,6 +6,7 @@ mod decision;
 mod evaluate;
 pub mod format;
 pub mod http;
+mod load;
 mod pattern;
 mod request;
 mod selection;
@@ -14,6 +15,7 @@ pub mod view;
 
 pub use decision::*;
 pub use evaluate::HostMatch;
+pub use load::LoadError;
 pub use request::{Address, Lines, Protocol, ProxyIdentity, Request, RequestView, Tls};
 pub use selection::{ProxyView, Role, RouteError, choose_proxy, request_port};
 pub use table::Table;

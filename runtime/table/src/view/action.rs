@@ -1,7 +1,7 @@
 use super::{Cluster, Views, at, view};
 use crate::{
     Table,
-    format::{HeaderOpsRecord, PatternRecord, Section, U32, ValueTestRecord},
+    format::{HashKeyRecord, HeaderOpsRecord, PatternRecord, Section, U32, ValueTestRecord},
     http::{RedirectTo, Template},
     table::{index, time},
 };
@@ -61,16 +61,6 @@ view! {
 view! {
     /// CORS policy (semantics C.10).
     Cors, CorsRecord, Cors
-}
-
-view! {
-    /// What a consistent hash reads.
-    HashEntry, HashKeyRecord, HashKeys
-}
-
-view! {
-    /// One of several value tests.
-    Origin, ValueTestRecord, ValueTests
 }
 
 /// The end that a route gives to a request.
@@ -191,7 +181,9 @@ impl<'t> Forward<'t> {
 
     /// How the route's hash is computed, of all its destinations (semantics D23).
     pub fn hash(&self) -> impl ExactSizeIterator<Item = HashKey<'t>> {
-        Views::range(self.table, self.record.hash).map(|entry: HashEntry<'t>| entry.key())
+        let table = self.table;
+        let keys: &[HashKeyRecord] = table.range(Section::HashKeys, self.record.hash);
+        keys.iter().map(move |key| hash_key(table, key))
     }
 }
 
@@ -447,8 +439,8 @@ impl<'t> Cors<'t> {
     /// Origins: any of these.
     pub fn allow_origins(&self) -> impl ExactSizeIterator<Item = ValueTest<'t>> {
         let table = self.table;
-        Views::range(table, self.record.allow_origins)
-            .map(move |origin: Origin<'t>| ValueTest { table, record: origin.record })
+        let origins: &[ValueTestRecord] = table.range(Section::ValueTests, self.record.allow_origins);
+        origins.iter().map(move |record| ValueTest { table, record })
     }
 
     /// Methods.
@@ -506,14 +498,12 @@ pub enum HashKey<'t> {
     QueryParameter(&'t str),
 }
 
-impl<'t> HashEntry<'t> {
-    fn key(&self) -> HashKey<'t> {
-        let name = self.table.str(self.record.name);
-        match self.record.kind.get() {
-            0 => HashKey::Header(name),
-            1 => HashKey::Cookie { name, path: self.table.optional_str(self.record.path), ttl: time(self.record.ttl) },
-            2 => HashKey::SourceIp,
-            _ => HashKey::QueryParameter(name),
-        }
+fn hash_key<'t>(table: &'t Table, record: &HashKeyRecord) -> HashKey<'t> {
+    let name = table.str(record.name);
+    match record.kind.get() {
+        0 => HashKey::Header(name),
+        1 => HashKey::Cookie { name, path: table.optional_str(record.path), ttl: time(record.ttl) },
+        2 => HashKey::SourceIp,
+        _ => HashKey::QueryParameter(name),
     }
 }
