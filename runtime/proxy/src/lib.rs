@@ -1,1 +1,52 @@
-//! x
+//! Executes a decision table: accepts requests on its listeners, routes each by the table, and does what the route
+//! says. Knows nothing of YAML.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use malha_proxy::{Options, Proxy};
+//! use malha_table::Table;
+//! use std::{sync::Arc, time::Duration};
+//!
+//! let table = Arc::new(Table::load(&std::fs::read("mesh.malha")?)?);
+//! let proxy = Proxy::start(table, Options::default())?;
+//! for listener in proxy.listeners() {
+//!     println!("{} on {}", listener.name, listener.address);
+//! }
+//! proxy.shutdown(Duration::from_secs(5));
+//! # Ok(())
+//! # }
+//! ```
+
+mod access_log;
+mod admin;
+mod balance;
+mod body;
+mod connection;
+mod exchange;
+mod flags;
+mod forward;
+mod header_ops;
+mod hygiene;
+mod listener;
+mod local_reply;
+mod location;
+mod metrics;
+mod options;
+mod outside;
+mod plan;
+mod pool;
+mod proxy;
+mod random;
+mod record;
+mod retry;
+mod running;
+mod select;
+mod time;
+mod variables;
+mod view;
+mod worker;
+
+pub use access_log::AccessLog;
+pub use listener::ListenerAddress;
+pub use options::{Limits, Options, Passthrough, Reload};
+pub use proxy::{Handle, Proxy, ShutdownReport, StartError, SwapReport};

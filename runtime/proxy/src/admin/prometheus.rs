@@ -1,0 +1,102 @@
+//! `/metrics`, in Prometheus' text format.
+
+use crate::{
+    metrics::{BUCKETS, Histogram},
+    proxy::Handle,
+};
+use std::{fmt::Write, sync::atomic::Ordering};
+
+/// Everything that is counted.
+pub(super) fn render(handle: &Handle) -> String {
+    let mut out = String::new();
+    let shared = handle.shared();
+    let metrics = &shared.metrics;
+    let running = shared.running();
+    let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+
+    let counts = metrics.counts();
+    head(
+        &mut out,
+        "malha_requests_total",
+        "counter",
+        "Requests answered, by listener, status code and response flags.",
+    );
+    for (key, count) in &counts.requests {
+        let listener = escape(&running.listener_name(key.listener));
+        let (code, flags) = (key.code, key.flags);
+        line(
+            &mut out,
+            format_args!("malha_requests_total{{listener=\"{listener}\",code=\"{code}\",flags=\"{flags}\"}} {count}"),
+        );
+    }
+    let name = "malha_request_duration_seconds";
+    head(&mut out, name, "histogram", "From a request's head to the end of its answer.");
+    for (&listener, histogram) in &counts.durations {
+        durations(&mut out, name, &escape(&running.listener_name(listener)), histogram);
+    }
+    head(&mut out, "malha_rule_hits_total", "counter", "Requests that each rule of the running table took.");
+    for (rule, hits) in metrics.rule_hits() {
+        line(&mut out, format_args!("malha_rule_hits_total{{rule=\"{}\"}} {hits}", escape(&rule)));
+    }
+    for (name, kind, help, value) in [
+        ("malha_reloads_total", "counter", "Tables put into force after the first.", load(&metrics.reloads)),
+        ("malha_reload_failures_total", "counter", "Reloads that kept the table.", load(&metrics.reload_failures)),
+        ("malha_retries_total", "counter", "Tries after the first.", load(&metrics.retries)),
+        ("malha_panics_total", "counter", "Requests answered with 500 by a defect.", load(&metrics.panics)),
+        (
+            "malha_connections_refused_total",
+            "counter",
+            "Connections closed at once, over the limit.",
+            load(&metrics.refused_connections),
+        ),
+        ("malha_connections", "gauge", "Open client connections.", shared.connections() as u64),
+        ("malha_upstream_connections", "gauge", "Open upstream connections.", load(&metrics.pool.open)),
+        ("malha_upstream_connections_idle", "gauge", "Those that wait in a pool.", load(&metrics.pool.idle)),
+        ("malha_upstream_connects_total", "counter", "Upstream connections tried.", load(&metrics.pool.connects)),
+        (
+            "malha_upstream_connect_failures_total",
+            "counter",
+            "Those that failed.",
+            load(&metrics.pool.connect_failures),
+        ),
+        (
+            "malha_access_log_lost_total",
+            "counter",
+            "Lines that the access log's writer did not take.",
+            shared.options.access_log.as_ref().map_or(0, crate::AccessLog::lost),
+        ),
+    ] {
+        head(&mut out, name, kind, help);
+        line(&mut out, format_args!("{name} {value}"));
+    }
+    head(&mut out, "malha_table_info", "gauge", "The running table, by the hash of its program.");
+    line(&mut out, format_args!("malha_table_info{{program=\"{:016x}\"}} 1", running.table.program_hash()));
+    head(&mut out, "malha_table_age_seconds", "gauge", "Since the running table was put into force.");
+    line(&mut out, format_args!("malha_table_age_seconds {:.3}", running.age().as_secs_f64()));
+    out
+}
+
+fn durations(out: &mut String, name: &str, listener: &str, histogram: &Histogram) {
+    let mut below = 0;
+    for (bound, count) in BUCKETS.iter().zip(histogram.buckets) {
+        below += count;
+        let seconds = std::time::Duration::from_millis(*bound).as_secs_f64();
+        line(out, format_args!("{name}_bucket{{listener=\"{listener}\",le=\"{seconds}\"}} {below}"));
+    }
+    line(out, format_args!("{name}_bucket{{listener=\"{listener}\",le=\"+Inf\"}} {}", histogram.count));
+    line(out, format_args!("{name}_sum{{listener=\"{listener}\"}} {}", histogram.sum.as_secs_f64()));
+    line(out, format_args!("{name}_count{{listener=\"{listener}\"}} {}", histogram.count));
+}
+
+fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+    line(out, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
+}
+
+fn line(out: &mut String, line: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "{line}");
+}
+
+fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

@@ -1,0 +1,396 @@
+//! One request and its answer (semantics F).
+
+use crate::{
+    body::{Received, Reply},
+    flags::Flags,
+    forward::{self, Answered, Attempted, Outgoing, Tries, Unanswered},
+    header_ops::{Changeable, evaluate},
+    hygiene,
+    listener::OpenListener,
+    local_reply::LocalReply,
+    location,
+    outside::{self, Outside},
+    plan::{Place, rule_name},
+    record::Record,
+    running::{ClusterState, Running},
+    select::{Selected, select},
+    variables::Facts,
+    view::{Arrival, RequestHead},
+    worker::Local,
+};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
+    header::{CONNECTION, CONTENT_TYPE, LOCATION, SERVER},
+};
+use hyper::body::Incoming;
+use malha_table::{
+    Role,
+    http::{RedirectTo, apply_both_levels, apply_operations, https_location, redirect_location},
+    view::{Action, ActionKind, Destination, Forward, Redirect, Respond, Route},
+};
+use std::{fmt, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
+
+const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
+const EXPLAIN: HeaderName = HeaderName::from_static("x-malha-rule");
+
+/// A request at work: its head, and the one table that it sees.
+pub(crate) struct Exchange<'r> {
+    pub(crate) local: &'r Rc<Local>,
+    pub(crate) running: &'r Running,
+    pub(crate) place: &'r Place,
+    pub(crate) head: RequestHead,
+    pub(crate) arrival: Arrival,
+    start: SystemTime,
+}
+
+/// The client broke off while it sent its body.
+#[derive(Debug)]
+pub(crate) struct ClientGone;
+
+impl fmt::Display for ClientGone {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the client broke off")
+    }
+}
+
+impl std::error::Error for ClientGone {}
+
+/// What became of a request.
+enum Treated {
+    Own(Own),
+    Upstream(Box<Passed>),
+    ClientGone,
+}
+
+/// An answer of the proxy's own, operations applied.
+struct Own {
+    response: Response<Bytes>,
+    flags: Flags,
+    details: &'static str,
+    close: bool,
+}
+
+/// An upstream's answer, operations applied.
+struct Passed {
+    answered: Answered,
+    cluster: Arc<ClusterState>,
+}
+
+/// Serves one request.
+pub(crate) async fn exchange(
+    local: Rc<Local>,
+    listener: Arc<OpenListener>,
+    address: SocketAddr,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Response<Reply>, ClientGone> {
+    let running = local.running();
+    let (parts, body) = request.into_parts();
+    let received = Received::new(body);
+    let mut record = Record::new(&local, listener.id, address, peer, &parts);
+    record.received = Some(Rc::clone(&received));
+    let Some(place) = running.place(listener.id) else {
+        // The listener went with its table; this request came just before its connection closes.
+        let reply = LocalReply { close: true, ..LocalReply::not_found() };
+        return Ok(answer_own(Own::plain(&reply, &parts.headers), Role::Gateway, record));
+    };
+    let arrival = Arrival { peer, local: address, original_port: place.known_port };
+    let settings = running.table.http_settings(place.role);
+    let head = match RequestHead::admit(parts, settings, arrival, &local.random) {
+        Ok(head) => head,
+        Err(reply) => return Ok(answer_own(Own::plain(&reply, &HeaderMap::new()), place.role, record)),
+    };
+    record.admitted(&head);
+    let start = record.entry.start;
+    let exchange = Exchange { local: &local, running: &running, place, head, arrival, start };
+    match exchange.treat(&received, &mut record).await {
+        Treated::Own(own) => Ok(answer_own(own, place.role, record)),
+        Treated::Upstream(passed) => Ok(answer_upstream(*passed, place.role, &local, record)),
+        Treated::ClientGone => {
+            record.end(crate::body::Ending::ClientGone, 0);
+            Err(ClientGone)
+        }
+    }
+}
+
+impl Exchange<'_> {
+    /// What header operations can refer to, before there is an answer.
+    pub(crate) fn facts(&self) -> Facts<'_> {
+        Facts {
+            method: self.head.method.as_str(),
+            scheme: self.head.scheme,
+            authority: &self.head.authority,
+            path: &self.head.path_and_query,
+            version: self.head.version,
+            request: &self.head.headers,
+            response: None,
+            flags: Flags::default(),
+            start: self.start,
+            local: self.arrival.local,
+            remote: self.arrival.peer,
+            upstream: None,
+            cluster: None,
+            route_name: None,
+        }
+    }
+
+    async fn treat(&self, received: &Rc<Received>, record: &mut Record) -> Treated {
+        match select(self) {
+            Selected::NotFound => self.plain(&LocalReply::not_found()),
+            Selected::Refused(reply) => self.plain(&reply),
+            Selected::HttpsRedirect => {
+                let location = location::on_this_machine(self, https_location(&self.head));
+                Treated::Own(redirection(StatusCode::MOVED_PERMANENTLY, &location))
+            }
+            Selected::Outside => self.pass_outside(received, record).await,
+            Selected::Blackhole => self.plain(&outside::blackhole()),
+            Selected::Route(route) => match route.action() {
+                Some(action) => self.take(&route, &action, received, record).await,
+                None => self.plain(&LocalReply::not_found()),
+            },
+        }
+    }
+
+    async fn take(
+        &self,
+        route: &Route<'_>,
+        action: &Action<'_>,
+        received: &Rc<Received>,
+        record: &mut Record,
+    ) -> Treated {
+        if let Some(rule) = route.rule() {
+            self.running.hit(rule.index());
+            record.entry.rule = Some(rule_name(route));
+            record.entry.route_name = rule.source().and_then(|source| source.route_name()).map(str::to_owned);
+        }
+        match action.kind() {
+            ActionKind::Forward(forward) => self.forward(route, action, &forward, received, record).await,
+            ActionKind::Redirect(redirect) => self.redirect(route, action, &redirect),
+            ActionKind::Respond(respond) => self.respond(route, action, &respond),
+            ActionKind::Passthrough => self.pass_outside(received, record).await,
+            ActionKind::Blackhole => self.plain(&outside::blackhole()),
+        }
+    }
+
+    fn plain(&self, reply: &LocalReply) -> Treated {
+        Treated::Own(Own::plain(reply, &self.head.headers))
+    }
+
+    fn redirect(&self, route: &Route<'_>, action: &Action<'_>, redirect: &Redirect<'_>) -> Treated {
+        let status = StatusCode::from_u16(redirect.status()).unwrap_or(StatusCode::MOVED_PERMANENTLY);
+        let location = redirect_location(&redirect.to(), &self.head, route.matched());
+        let mut own = redirection(status, &location::on_this_machine(self, location));
+        self.change_own(&mut own, action);
+        Treated::Own(own)
+    }
+
+    /// A direct response; with 201 and 3xx it names the request's own URL (semantics C29, sharpened by the recordings).
+    fn respond(&self, route: &Route<'_>, action: &Action<'_>, respond: &Respond<'_>) -> Treated {
+        let status = StatusCode::from_u16(respond.status()).unwrap_or(StatusCode::OK);
+        let mut own = if status == StatusCode::CREATED || status.is_redirection() {
+            let location = redirect_location(&RedirectTo::default(), &self.head, route.matched());
+            redirection(status, &location::on_this_machine(self, location))
+        } else {
+            redirection(status, "")
+        };
+        self.change_own(&mut own, action);
+        let body = Bytes::copy_from_slice(respond.body());
+        if !body.is_empty() && !own.response.headers().contains_key(CONTENT_TYPE) {
+            own.response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        }
+        *own.response.body_mut() = body;
+        Treated::Own(own)
+    }
+
+    /// The route's response operations, on an answer that no destination had a part in.
+    fn change_own(&self, own: &mut Own, action: &Action<'_>) {
+        let operations = action.response_headers();
+        if operations.is_empty() {
+            return;
+        }
+        let (status, headers) = (own.response.status(), own.response.headers().clone());
+        let facts = Facts { response: Some((status, &headers)), ..self.facts() };
+        apply_operations(&mut Changeable(own.response.headers_mut()), &[&evaluate(&operations, &facts)]);
+    }
+
+    async fn forward(
+        &self,
+        route: &Route<'_>,
+        action: &Action<'_>,
+        forward: &Forward<'_>,
+        received: &Rc<Received>,
+        record: &mut Record,
+    ) -> Treated {
+        let Some(destination) = forward::draw(forward, self.local.random.next()) else {
+            return self.plain(&LocalReply::no_cluster());
+        };
+        let changes = Changes { action, forward, destination: &destination };
+        let state = destination.cluster().and_then(|cluster| self.running.cluster(cluster.index()));
+        let Some(cluster) = state else {
+            return self.local_reply(&LocalReply::no_cluster(), &changes, None, &Attempted::default());
+        };
+        record.entry.cluster = Some(cluster.name.to_string());
+        if outside::is_clients_choice(cluster.discovery) {
+            return self.pass_outside(received, record).await;
+        }
+        let tries = Tries::of(forward);
+        received.keep(tries.keep(self.local.shared.options.limits.replay_bytes));
+        let outgoing = forward::prepare(self, route, action, forward, &destination, &tries);
+        let mut attempted = Attempted::default();
+        let sent = forward::send(self, cluster, &outgoing, received, &tries, &mut attempted).await;
+        record.attempted(&attempted);
+        match sent {
+            Ok(mut answered) => {
+                self.take_answer(&mut answered, record);
+                let headers = answered.response.headers().clone();
+                let facts = Facts {
+                    response: Some((answered.response.status(), &headers)),
+                    upstream: attempted.upstream,
+                    cluster: Some(&cluster.name),
+                    ..forward::facts_upstream(self.facts(), &outgoing)
+                };
+                changes.apply(answered.response.headers_mut(), &facts);
+                Treated::Upstream(Box::new(Passed { answered, cluster: Arc::clone(cluster) }))
+            }
+            Err(Unanswered::Reply(reply)) => self.local_reply(&reply, &changes, Some(&outgoing), &attempted),
+            Err(Unanswered::ClientGone) => Treated::ClientGone,
+        }
+    }
+
+    /// What an upstream's answer loses and gains before operations see it.
+    fn take_answer(&self, answered: &mut Answered, record: &mut Record) {
+        let time = record.clock.elapsed();
+        record.entry.upstream_time = Some(time);
+        let headers = answered.response.headers_mut();
+        hygiene::drop_hop_by_hop_of_response(headers);
+        headers.insert(SERVICE_TIME, HeaderValue::from(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
+    }
+
+    /// An error of the proxy's own on a route: its response operations apply (semantics C39, corrected by the
+    /// recordings).
+    fn local_reply(
+        &self,
+        reply: &LocalReply,
+        changes: &Changes<'_>,
+        outgoing: Option<&Outgoing>,
+        attempted: &Attempted,
+    ) -> Treated {
+        let mut own = Own::plain(reply, &self.head.headers);
+        let (status, headers) = (own.response.status(), own.response.headers().clone());
+        let facts = match outgoing {
+            Some(outgoing) => forward::facts_upstream(self.facts(), outgoing),
+            None => self.facts(),
+        };
+        let facts =
+            Facts { response: Some((status, &headers)), flags: reply.flags, upstream: attempted.upstream, ..facts };
+        changes.apply(own.response.headers_mut(), &facts);
+        Treated::Own(own)
+    }
+
+    /// Under ALLOW_ANY, to where the client meant it to go (semantics B39).
+    async fn pass_outside(&self, received: &Rc<Received>, record: &mut Record) -> Treated {
+        let (cluster, outgoing) = match outside::prepare(self) {
+            Outside::Allowed(cluster, outgoing) => (cluster, outgoing),
+            Outside::Refused(reply) => return self.plain(&reply),
+        };
+        record.entry.cluster = Some(cluster.name.to_string());
+        let mut attempted = Attempted::default();
+        let sent = forward::send(self, &cluster, &outgoing, received, &Tries::once(), &mut attempted).await;
+        record.attempted(&attempted);
+        match sent {
+            Ok(mut answered) => {
+                self.take_answer(&mut answered, record);
+                Treated::Upstream(Box::new(Passed { answered, cluster }))
+            }
+            Err(Unanswered::Reply(reply)) => self.plain(&reply),
+            Err(Unanswered::ClientGone) => Treated::ClientGone,
+        }
+    }
+}
+
+/// The response operations of a route and of the destination drawn.
+struct Changes<'a> {
+    action: &'a Action<'a>,
+    forward: &'a Forward<'a>,
+    destination: &'a Destination<'a>,
+}
+
+impl Changes<'_> {
+    fn apply(&self, headers: &mut HeaderMap, facts: &Facts<'_>) {
+        let (route, destination) = (self.action.response_headers(), self.destination.response_headers());
+        if route.is_empty() && destination.is_empty() {
+            return;
+        }
+        let (route, destination) = (evaluate(&route, facts), evaluate(&destination, facts));
+        let is_only = self.forward.destinations().len() == 1;
+        apply_both_levels(&mut Changeable(headers), &route, &destination, is_only);
+    }
+}
+
+impl Own {
+    fn plain(reply: &LocalReply, request: &HeaderMap) -> Own {
+        Own { response: reply.response(request), flags: reply.flags, details: reply.details, close: reply.close }
+    }
+}
+
+/// An empty answer with a Location, if there is one.
+fn redirection(status: StatusCode, location: &str) -> Own {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    if !location.is_empty()
+        && let Ok(location) = HeaderValue::try_from(location)
+    {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Own { response, flags: Flags::default(), details: "direct_response", close: false }
+}
+
+/// What every answer carries.
+fn finish(headers: &mut HeaderMap, role: Role, record: &Record) {
+    headers.insert(
+        SERVER,
+        HeaderValue::from_static(match role {
+            Role::Gateway => "istio-envoy",
+            Role::Sidecar => "envoy",
+        }),
+    );
+    if record.explains()
+        && let Some(rule) = &record.entry.rule
+        && let Ok(rule) = HeaderValue::try_from(rule)
+    {
+        headers.insert(EXPLAIN, rule);
+    }
+}
+
+fn answer_own(own: Own, role: Role, mut record: Record) -> Response<Reply> {
+    let Own { response, flags, details, close } = own;
+    let (mut parts, body) = response.into_parts();
+    record.entry.code = parts.status.as_u16();
+    record.entry.flags = flags;
+    record.entry.details = details;
+    finish(&mut parts.headers, role, &record);
+    if close {
+        parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Response::from_parts(parts, Reply::own(body, move |ending, sent| record.end(ending, sent)))
+}
+
+fn answer_upstream(passed: Passed, role: Role, local: &Rc<Local>, mut record: Record) -> Response<Reply> {
+    let Passed { answered, cluster } = passed;
+    let Answered { response, connection, endpoint, flags, deadline } = answered;
+    let (mut parts, body) = response.into_parts();
+    record.entry.code = parts.status.as_u16();
+    record.entry.flags = flags;
+    record.entry.details = "via_upstream";
+    finish(&mut parts.headers, role, &record);
+    let local = Rc::clone(local);
+    let end = move |ending, sent| {
+        if ending == crate::body::Ending::Whole {
+            let limit = cluster.requests_per_connection;
+            local.pool.put(&endpoint.0.address, connection, cluster.idle_timeout, limit);
+        }
+        record.end(ending, sent);
+    };
+    Response::from_parts(parts, Reply::upstream(body, deadline, end))
+}

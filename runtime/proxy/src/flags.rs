@@ -1,0 +1,67 @@
+//! Response flags: Envoy's letters for how a request ended (semantics C86).
+
+use std::fmt;
+
+/// A set of response flags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Flags(u16);
+
+impl Flags {
+    pub(crate) const NO_HEALTHY_UPSTREAM: Flags = Flags(1);
+    pub(crate) const UPSTREAM_TIMEOUT: Flags = Flags(1 << 1);
+    pub(crate) const UPSTREAM_CONNECTION_FAILURE: Flags = Flags(1 << 2);
+    pub(crate) const UPSTREAM_CONNECTION_TERMINATION: Flags = Flags(1 << 3);
+    pub(crate) const NO_ROUTE: Flags = Flags(1 << 4);
+    pub(crate) const RETRY_LIMIT: Flags = Flags(1 << 5);
+    pub(crate) const DOWNSTREAM_TERMINATION: Flags = Flags(1 << 6);
+    pub(crate) const DOWNSTREAM_PROTOCOL_ERROR: Flags = Flags(1 << 7);
+    pub(crate) const UPSTREAM_PROTOCOL_ERROR: Flags = Flags(1 << 8);
+    pub(crate) const NO_CLUSTER: Flags = Flags(1 << 9);
+
+    /// In the order in which Envoy writes them: the retry limit before what the last try met.
+    const NAMES: [(Flags, &str); 10] = [
+        (Flags::NO_HEALTHY_UPSTREAM, "UH"),
+        (Flags::UPSTREAM_TIMEOUT, "UT"),
+        (Flags::RETRY_LIMIT, "URX"),
+        (Flags::UPSTREAM_CONNECTION_FAILURE, "UF"),
+        (Flags::UPSTREAM_CONNECTION_TERMINATION, "UC"),
+        (Flags::NO_ROUTE, "NR"),
+        (Flags::DOWNSTREAM_TERMINATION, "DC"),
+        (Flags::DOWNSTREAM_PROTOCOL_ERROR, "DPE"),
+        (Flags::UPSTREAM_PROTOCOL_ERROR, "UPE"),
+        (Flags::NO_CLUSTER, "NC"),
+    ];
+
+    /// Both sets together.
+    pub(crate) fn with(self, other: Flags) -> Flags {
+        Flags(self.0 | other.0)
+    }
+}
+
+impl fmt::Display for Flags {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (flag, name) in Flags::NAMES {
+            if self.0 & flag.0 != 0 {
+                write!(formatter, "{separator}{name}")?;
+                separator = ",";
+            }
+        }
+        if separator.is_empty() {
+            formatter.write_str("-")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_flags_are_joined_as_the_recordings_show() {
+        let both = Flags::UPSTREAM_CONNECTION_FAILURE.with(Flags::RETRY_LIMIT);
+        assert_eq!(both.to_string(), "URX,UF");
+        assert_eq!(Flags::default().to_string(), "-");
+    }
+}

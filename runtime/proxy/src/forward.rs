@@ -1,0 +1,413 @@
+//! Sending a request upstream: choice of a destination, rewriting, tries (semantics C.1, C.2, C.5 to C.7).
+
+use crate::{
+    balance,
+    body::{Received, Sent, limit_from_completion},
+    exchange::Exchange,
+    flags::Flags,
+    header_ops::{Changeable, evaluate},
+    local_reply::LocalReply,
+    pool::{ConnectError, Connection, EndpointAddress},
+    retry::{Conditions, Failure, Policy},
+    running::{ClusterState, EndpointState},
+    variables::Facts,
+};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri,
+    header::{HOST, TRANSFER_ENCODING},
+};
+use hyper::body::Incoming;
+use malha_table::{
+    RequestView,
+    http::{apply_both_levels, pick, replace_matched, rewrite_matches},
+    view::{Action, Destination, Forward, PathRewrite, Retries, Route},
+};
+use std::{
+    cell::Cell,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
+const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
+const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
+const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
+
+/// A request as it goes upstream: what response operations can refer to.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) authority: String,
+    /// With its query.
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+}
+
+/// An upstream's answer.
+pub(crate) struct Answered {
+    pub(crate) response: Response<Incoming>,
+    pub(crate) connection: Connection,
+    pub(crate) endpoint: InFlight,
+    pub(crate) flags: Flags,
+    /// Until when the whole answer must have come.
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// Why there is no answer to pass on.
+pub(crate) enum Unanswered {
+    /// The proxy answers in its stead.
+    Reply(LocalReply),
+    /// The client broke off while it sent its body: nobody is there to answer.
+    ClientGone,
+}
+
+/// What is known of the upstream, for the access log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attempted {
+    pub(crate) upstream: Option<SocketAddr>,
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) attempts: u32,
+}
+
+/// Counts a request in flight at an endpoint, for least request.
+#[derive(Debug)]
+pub(crate) struct InFlight(pub(crate) Arc<EndpointState>);
+
+impl InFlight {
+    fn new(endpoint: &Arc<EndpointState>) -> Self {
+        endpoint.active.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(endpoint))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The destination that this request goes to, for all its tries (semantics C6 to C9).
+pub(crate) fn draw<'t>(forward: &Forward<'t>, random: u64) -> Option<Destination<'t>> {
+    let destinations = forward.destinations();
+    let index =
+        if destinations.len() == 1 { 0 } else { pick(destinations.map(|destination| destination.weight()), random)? };
+    destinations.get(index)
+}
+
+/// What applies to all tries of a request.
+pub(crate) struct Tries {
+    timeout: Option<Duration>,
+    policy: Policy,
+}
+
+impl Tries {
+    /// As the route says.
+    pub(crate) fn of(forward: &Forward<'_>) -> Self {
+        let timeout = forward.timeout().filter(|timeout| !timeout.is_zero());
+        let mut policy = forward.retries().map_or_else(Policy::default, |retries| read(&retries));
+        // A try's limit that the route's timeout cuts off anyway is passed over (semantics C55).
+        policy.per_try_timeout = policy.per_try_timeout.filter(|limit| timeout.is_none_or(|timeout| *limit < timeout));
+        Tries { timeout, policy }
+    }
+
+    /// One try, without a limit.
+    pub(crate) fn once() -> Self {
+        Tries { timeout: None, policy: Policy::default() }
+    }
+
+    /// How much of a body to keep for another try.
+    pub(crate) fn keep(&self, bound: usize) -> usize {
+        if self.policy.attempts > 0 { bound } else { 0 }
+    }
+}
+
+fn read(retries: &Retries<'_>) -> Policy {
+    Policy {
+        attempts: retries.attempts(),
+        per_try_timeout: retries.per_try_timeout().filter(|limit| !limit.is_zero()),
+        conditions: Conditions::from_names(retries.conditions()),
+        status_codes: retries.status_codes().collect(),
+        backoff: retries.backoff(),
+        avoid_previous_hosts: retries.avoids_previous_hosts(),
+    }
+}
+
+/// The request as it goes upstream: attempt count, header operations, Host, path, in this order, so that operations
+/// see the original Host and path (semantics C36).
+pub(crate) fn prepare(
+    exchange: &Exchange<'_>,
+    route: &Route<'_>,
+    action: &Action<'_>,
+    forward: &Forward<'_>,
+    destination: &Destination<'_>,
+    tries: &Tries,
+) -> Outgoing {
+    let head = &exchange.head;
+    let mut headers = head.headers.clone();
+    headers.insert(ATTEMPT_COUNT, HeaderValue::from_static("1"));
+    if let Some(limit) = tries.policy.per_try_timeout.or(tries.timeout) {
+        let milliseconds = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        headers.insert(EXPECTED_TIMEOUT, HeaderValue::from(milliseconds));
+    }
+    let is_only = forward.destinations().len() == 1;
+    let facts = exchange.facts();
+    let (of_route, of_destination) =
+        (evaluate(&action.request_headers(), &facts), evaluate(&destination.request_headers(), &facts));
+    apply_both_levels(&mut Changeable(&mut headers), &of_route, &of_destination, is_only);
+    let authority = rewrite_authority(&head.authority, forward, destination, is_only, &mut headers);
+    let path = match forward.path_rewrite() {
+        None => head.path_and_query.clone(),
+        Some(rewrite) => {
+            if let Ok(original) = HeaderValue::try_from(&head.path_and_query) {
+                headers.insert(ORIGINAL_PATH, original);
+            }
+            rewrite_path(head, route, &rewrite)
+        }
+    };
+    Outgoing { authority, path, headers }
+}
+
+/// The Host that the upstream sees (semantics C16). A single destination's is a rewrite like the route's, which beats
+/// it; of several, the destination's is set first, and a route's rewrite finds it as the original.
+fn rewrite_authority(
+    sent: &str,
+    forward: &Forward<'_>,
+    destination: &Destination<'_>,
+    is_only: bool,
+    headers: &mut HeaderMap,
+) -> String {
+    let (before, rewrite) = if is_only {
+        (sent, forward.authority().or(destination.authority()))
+    } else {
+        (destination.authority().unwrap_or(sent), forward.authority())
+    };
+    let Some(rewrite) = rewrite else { return before.to_owned() };
+    if let Ok(original) = HeaderValue::try_from(before) {
+        headers.insert(ORIGINAL_HOST, original);
+    }
+    rewrite.to_owned()
+}
+
+/// The rewritten path with the query as it was (semantics C.2).
+fn rewrite_path(head: &impl RequestView, route: &Route<'_>, rewrite: &PathRewrite<'_>) -> String {
+    let mut path = match rewrite {
+        PathRewrite::Matched(replacement) => replace_matched(head.path(), route.matched(), replacement),
+        PathRewrite::Regex { pattern: Some(pattern), substitution, .. } => {
+            rewrite_matches(pattern, head.path(), substitution)
+        }
+        PathRewrite::Regex { pattern: None, .. } => head.path().to_owned(),
+    };
+    if let Some(query) = head.query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    path
+}
+
+/// Tries until there is an answer to pass on, or no more tries or time.
+pub(crate) async fn send(
+    exchange: &Exchange<'_>,
+    cluster: &ClusterState,
+    outgoing: &Outgoing,
+    received: &Rc<Received>,
+    tries: &Tries,
+    attempted: &mut Attempted,
+) -> Result<Answered, Unanswered> {
+    let answered = tokio::select! {
+        answered = try_until_answered(exchange, cluster, outgoing, received, tries, attempted) => answered,
+        () = limit_from_completion(received, tries.timeout) => {
+            return Err(Unanswered::Reply(LocalReply::timeout("response_timeout")));
+        }
+    };
+    answered.map(|answered| {
+        let deadline = received.completed_at().zip(tries.timeout).map(|(from, timeout)| from + timeout);
+        Answered { deadline, ..answered }
+    })
+}
+
+async fn try_until_answered(
+    exchange: &Exchange<'_>,
+    cluster: &ClusterState,
+    outgoing: &Outgoing,
+    received: &Rc<Received>,
+    tries: &Tries,
+    attempted: &mut Attempted,
+) -> Result<Answered, Unanswered> {
+    let policy = &tries.policy;
+    let mut tried = Vec::new();
+    loop {
+        let Some(endpoint) = choose(exchange, cluster, policy, &tried) else {
+            return Err(Unanswered::Reply(LocalReply::no_healthy_upstream()));
+        };
+        attempted.attempts += 1;
+        let outcome = tokio::select! {
+            outcome = try_once(exchange, cluster, &endpoint, outgoing, received, attempted) => outcome,
+            () = limit_from_completion(received, policy.per_try_timeout) => Err(Failure::PerTryTimeout),
+        };
+        let is_retriable = match &outcome {
+            Ok((response, ..)) => policy.retries_response(response.status(), response.headers()),
+            Err(_) if received.failed() => return Err(Unanswered::ClientGone),
+            Err(failure) => policy.retries_failure(*failure),
+        };
+        let retries = attempted.attempts - 1;
+        if is_retriable && retries < policy.attempts && received.can_repeat() {
+            drop(outcome);
+            exchange.local.metrics().retries.fetch_add(1, Ordering::Relaxed);
+            tried.push(endpoint.address.clone());
+            tokio::time::sleep(policy.backoff(retries + 1, &exchange.local.random)).await;
+            continue;
+        }
+        let is_exhausted = is_retriable && policy.attempts > 0 && retries >= policy.attempts;
+        let flags = if is_exhausted { Flags::RETRY_LIMIT } else { Flags::default() };
+        return match outcome {
+            Ok((response, connection, endpoint)) => {
+                Ok(Answered { response, connection, endpoint, flags, deadline: None })
+            }
+            Err(failure) => Err(Unanswered::Reply(failed(failure, retries > 0, flags))),
+        };
+    }
+}
+
+/// An endpoint; on a retry one that was not tried yet, if five draws find one (semantics C57).
+fn choose(
+    exchange: &Exchange<'_>,
+    cluster: &ClusterState,
+    policy: &Policy,
+    tried: &[EndpointAddress],
+) -> Option<Arc<EndpointState>> {
+    let random = &exchange.local.random;
+    let draw = || balance::pick(cluster.algorithm, &cluster.endpoints, || cluster.next_turn(), random);
+    let mut chosen = cluster.endpoints.get(draw()?)?;
+    if policy.avoid_previous_hosts {
+        for _ in 0..5 {
+            if !tried.contains(&chosen.address) {
+                break;
+            }
+            chosen = cluster.endpoints.get(draw()?)?;
+        }
+    }
+    Some(Arc::clone(chosen))
+}
+
+type Tried = (Response<Incoming>, Connection, InFlight);
+
+async fn try_once(
+    exchange: &Exchange<'_>,
+    cluster: &ClusterState,
+    endpoint: &Arc<EndpointState>,
+    outgoing: &Outgoing,
+    received: &Rc<Received>,
+    attempted: &mut Attempted,
+) -> Result<Tried, Failure> {
+    let in_flight = InFlight::new(endpoint);
+    let pool = &exchange.local.pool;
+    loop {
+        let mut connection = match pool.take(&endpoint.address).await {
+            Some(connection) => connection,
+            None => pool.connect(&endpoint.address, cluster.connect_timeout).await.map_err(|error| match error {
+                ConnectError::Failed => Failure::Connect,
+                ConnectError::TimedOut => Failure::ConnectTimeout,
+            })?,
+        };
+        attempted.upstream = Some(connection.peer);
+        attempted.local = connection.local;
+        let touched = Rc::new(Cell::new(false));
+        let request = message(exchange, outgoing, received, attempted.attempts, &touched);
+        match connection.sender.try_send_request(request).await {
+            Ok(response) => return Ok((response, connection, in_flight)),
+            // A kept connection that the upstream closed meanwhile, before it took anything: this was no try.
+            Err(error) if error.message().is_some() && connection.reused && !touched.get() => {}
+            Err(error) if error.message().is_some() => return Err(Failure::ResetBeforeRequest),
+            Err(error) if error.error().is_parse() => return Err(Failure::Protocol),
+            Err(_) => return Err(Failure::Reset),
+        }
+    }
+}
+
+/// One try's message: exactly one Host, and exactly one way of telling where its body ends.
+fn message(
+    exchange: &Exchange<'_>,
+    outgoing: &Outgoing,
+    received: &Rc<Received>,
+    attempt: u32,
+    touched: &Rc<Cell<bool>>,
+) -> Request<Sent> {
+    let mut request = Request::new(Sent::new(Rc::clone(received), Rc::clone(touched)));
+    *request.method_mut() = exchange.head.method.clone();
+    *request.uri_mut() = request_target(&outgoing.path);
+    let mut headers = HeaderMap::with_capacity(outgoing.headers.len() + 2);
+    if let Ok(host) = HeaderValue::try_from(&outgoing.authority) {
+        headers.insert(HOST, host);
+    }
+    headers.extend(outgoing.headers.clone());
+    if attempt > 1 && headers.contains_key(ATTEMPT_COUNT) {
+        headers.insert(ATTEMPT_COUNT, HeaderValue::from(attempt));
+    }
+    if received.length().is_none() {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    *request.headers_mut() = headers;
+    request
+}
+
+/// A rewritten path as a request target. What a path may not hold is percent-encoded; one without a leading slash gets
+/// one, since hyper writes no other (Envoy does, and upstreams refuse it: semantics C13).
+fn request_target(path: &str) -> Uri {
+    let slashed = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    slashed.parse().unwrap_or_else(|_| {
+        let mut encoded = String::with_capacity(slashed.len() + 16);
+        for byte in slashed.bytes() {
+            if byte.is_ascii_alphanumeric() || b"/?&=-._~!$'()*+,;:@%".contains(&byte) {
+                encoded.push(char::from(byte));
+            } else {
+                encoded.push_str(&format!("%{byte:02X}"));
+            }
+        }
+        encoded.parse().unwrap_or_else(|_| Uri::from_static("/"))
+    })
+}
+
+/// The answer where the last try failed (semantics C.12, corrected by the recordings).
+fn failed(failure: Failure, is_retried: bool, flags: Flags) -> LocalReply {
+    let (status, reason, flag, details) = match failure {
+        Failure::PerTryTimeout => {
+            let reply = LocalReply::timeout("upstream_per_try_timeout");
+            return LocalReply { flags: reply.flags.with(flags), ..reply };
+        }
+        Failure::Connect => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "remote connection failure",
+            Flags::UPSTREAM_CONNECTION_FAILURE,
+            "upstream_reset_before_response_started{remote_connection_failure}",
+        ),
+        Failure::ConnectTimeout => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "connection timeout",
+            Flags::UPSTREAM_CONNECTION_FAILURE,
+            "upstream_reset_before_response_started{connection_timeout}",
+        ),
+        Failure::Reset | Failure::ResetBeforeRequest => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "connection termination",
+            Flags::UPSTREAM_CONNECTION_TERMINATION,
+            "upstream_reset_before_response_started{connection_termination}",
+        ),
+        Failure::Protocol => (
+            StatusCode::BAD_GATEWAY,
+            "protocol error",
+            Flags::UPSTREAM_PROTOCOL_ERROR,
+            "upstream_reset_before_response_started{protocol_error}",
+        ),
+    };
+    let again = if is_retried { "retried and the latest " } else { "" };
+    let body = format!("upstream connect error or disconnect/reset before headers. {again}reset reason: {reason}");
+    LocalReply::new(status, Bytes::from(body), flag.with(flags), details)
+}
+
+/// The facts of a request as it went upstream.
+pub(crate) fn facts_upstream<'a>(facts: Facts<'a>, outgoing: &'a Outgoing) -> Facts<'a> {
+    Facts { authority: &outgoing.authority, path: &outgoing.path, request: &outgoing.headers, ..facts }
+}

@@ -1,0 +1,208 @@
+//! Which headers cross the proxy, and which it adds (semantics C.11).
+
+use crate::random::Random;
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
+};
+use malha_table::http::{connection_tokens, is_inline, is_internal, is_nominable, join_lines};
+use std::net::IpAddr;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const EXTERNAL_ADDRESS: HeaderName = HeaderName::from_static("x-envoy-external-address");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A Connection header that names what it may not: the request is refused with 400.
+#[derive(Debug)]
+pub(crate) struct NotNominable;
+
+/// Removes what belongs to the client's connection, framing included: the message that leaves is framed anew. Protocol
+/// upgrades are not executed by this release, so what asks for one is removed too.
+pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) -> Result<(), NotNominable> {
+    let named: Vec<String> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| connection_tokens(&String::from_utf8_lossy(value.as_bytes())).collect::<Vec<_>>())
+        .collect();
+    if !named.iter().all(|name| is_nominable(name)) {
+        return Err(NotNominable);
+    }
+    let keeps_te = headers.get(TE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    for name in named.iter().filter(|name| *name != "te") {
+        headers.remove(name.as_str());
+    }
+    drop_framing(headers);
+    headers.remove(HOST);
+    headers.remove(EXPECT);
+    if !keeps_te {
+        headers.remove(TE);
+    }
+    Ok(())
+}
+
+/// Removes an upstream's connection headers; its content-length stays, since it may be the answer to HEAD.
+pub(crate) fn drop_hop_by_hop_of_response(headers: &mut HeaderMap) {
+    let length = headers.remove(CONTENT_LENGTH);
+    let named: Vec<String> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| connection_tokens(&String::from_utf8_lossy(value.as_bytes())).collect::<Vec<_>>())
+        .collect();
+    for name in &named {
+        headers.remove(name.as_str());
+    }
+    drop_framing(headers);
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, length);
+    }
+}
+
+fn drop_framing(headers: &mut HeaderMap) {
+    for name in [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE, CONTENT_LENGTH] {
+        headers.remove(name);
+    }
+}
+
+/// Removes what only the mesh may say and adds what the proxy says; gives the scheme that x-forwarded-proto tells,
+/// which httpsRedirect goes by. A gateway (`is_edge`) trusts none of its clients' forwarding headers.
+pub(crate) fn mutate(headers: &mut HeaderMap, is_edge: bool, peer: IpAddr, random: &Random) -> &'static str {
+    let internal: Vec<HeaderName> = headers.keys().filter(|name| is_internal(name.as_str())).cloned().collect();
+    for name in internal {
+        headers.remove(name);
+    }
+    join_inline_lines(headers);
+    if is_edge {
+        headers.remove(FORWARDED_PROTO);
+        headers.remove(REQUEST_ID);
+        let peer = peer.to_string();
+        let chain = match headers.get(FORWARDED_FOR) {
+            Some(before) if !before.is_empty() => [before.as_bytes(), b",", peer.as_bytes()].concat(),
+            _ => peer.clone().into_bytes(),
+        };
+        insert(headers, FORWARDED_FOR, &chain);
+        insert(headers, EXTERNAL_ADDRESS, peer.as_bytes());
+    }
+    if !headers.contains_key(REQUEST_ID) {
+        insert(headers, REQUEST_ID, random.uuid().as_bytes());
+    }
+    match headers.get(FORWARDED_PROTO).map(HeaderValue::as_bytes) {
+        Some(b"https") => "https",
+        Some(b"http") => "http",
+        _ => {
+            headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+            "http"
+        }
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &[u8]) {
+    if let Ok(value) = HeaderValue::from_bytes(value) {
+        headers.insert(name, value);
+    }
+}
+
+fn join_inline_lines(headers: &mut HeaderMap) {
+    if headers.keys_len() == headers.len() {
+        return;
+    }
+    let repeated: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_inline(name.as_str()) && headers.get_all(*name).iter().nth(1).is_some())
+        .cloned()
+        .collect();
+    for name in repeated {
+        let mut joined = Vec::new();
+        for line in headers.get_all(&name) {
+            join_lines(&mut joined, line.as_bytes());
+        }
+        insert(headers, name, &joined);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for &(name, value) in lines {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    /// Recorded as C11-headers-stripped.
+    #[test]
+    fn what_clients_may_not_say_is_gone_and_what_connection_names_too() {
+        let mut headers = headers(&[
+            ("x-envoy-upstream-rq-timeout-ms", "5"),
+            ("x-envoy-original-path", "/q"),
+            ("x-forwarded-client-cert", "z"),
+            ("x-client", "k"),
+            ("connection", "close, x-client2"),
+            ("x-client2", "z"),
+            ("te", "trailers"),
+            ("keep-alive", "5"),
+            ("proxy-connection", "x"),
+            ("content-length", "3"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+            ("x-request-id", "mine"),
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-proto", "https"),
+            ("accept", "a"),
+            ("accept", "b"),
+        ]);
+        drop_hop_by_hop(&mut headers).unwrap();
+        let random = Random::new(1, 0);
+        let scheme = mutate(&mut headers, true, IpAddr::V4(Ipv4Addr::LOCALHOST), &random);
+        assert_eq!(scheme, "http");
+        let id = headers.remove(REQUEST_ID).unwrap();
+        assert_eq!(id.len(), 36);
+        let mut left: Vec<String> =
+            headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        left.sort();
+        assert_eq!(
+            left,
+            [
+                "accept: a,b",
+                "te: trailers",
+                "x-client: k",
+                "x-envoy-external-address: 127.0.0.1",
+                "x-forwarded-for: 1.1.1.1,127.0.0.1",
+                "x-forwarded-proto: http",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_sidecar_keeps_the_request_id_and_a_good_forwarded_proto() {
+        let random = Random::new(1, 0);
+        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let mut kept = headers(&[("x-request-id", "mine"), ("x-forwarded-proto", "https")]);
+        assert_eq!(mutate(&mut kept, false, peer, &random), "https");
+        assert_eq!(kept[REQUEST_ID], "mine");
+        let mut bad = headers(&[("x-forwarded-proto", "gopher")]);
+        assert_eq!(mutate(&mut bad, false, peer, &random), "http");
+        assert_eq!(bad[FORWARDED_PROTO], "http");
+        assert!(!bad.contains_key(FORWARDED_FOR));
+    }
+
+    #[test]
+    fn connection_may_not_name_forwarding_headers() {
+        assert!(drop_hop_by_hop(&mut headers(&[("connection", "x-forwarded-for")])).is_err());
+        assert!(drop_hop_by_hop(&mut headers(&[("connection", ":path")])).is_err());
+    }
+
+    #[test]
+    fn a_response_keeps_its_length_even_if_connection_names_it() {
+        let mut headers = headers(&[("connection", "content-length, x"), ("content-length", "7"), ("x", "1")]);
+        drop_hop_by_hop_of_response(&mut headers);
+        assert_eq!(headers.len(), 1);
+        assert_eq!(headers[CONTENT_LENGTH], "7");
+    }
+}

@@ -1,0 +1,198 @@
+//! Listening: which address a listener of the table takes on this machine, and its open sockets.
+
+use crate::options::Options;
+use malha_table::Role;
+use serde::Serialize;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::{
+    collections::BTreeSet,
+    fmt, io,
+    net::{SocketAddr, TcpListener},
+    sync::atomic::AtomicUsize,
+};
+use tokio::sync::watch;
+
+/// A listener that accepts connections. Its JSON is that of the ready file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ListenerAddress {
+    /// Its name in the table; a sidecar's outbound listener has the sidecar's.
+    pub name: String,
+    /// `gateway` or `mesh`.
+    pub role: &'static str,
+    /// The proxy that it belongs to, as `namespace/name`.
+    pub proxy: String,
+    /// The port that the table says; for the mesh the outbound port.
+    pub port: u16,
+    /// As `HTTP`.
+    pub protocol: String,
+    /// Whether clients must speak TLS.
+    pub tls: bool,
+    /// Where it accepts connections.
+    pub address: SocketAddr,
+    /// What of it this release does not execute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsupported: Option<String>,
+}
+
+/// What tells one listener from another, from one table to the next.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ListenerKey {
+    pub(crate) role: Role,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) bind: Option<String>,
+    pub(crate) port: u16,
+}
+
+impl fmt::Display for ListenerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.role {
+            Role::Gateway => write!(f, "the listener of {}/{} on port {}", self.namespace, self.name, self.port),
+            Role::Sidecar => write!(f, "the outbound listener of sidecar {}/{}", self.namespace, self.name),
+        }
+    }
+}
+
+/// An open listener, shared by all workers.
+#[derive(Debug)]
+pub(crate) struct OpenListener {
+    /// Never used again for another.
+    pub(crate) id: u32,
+    pub(crate) key: ListenerKey,
+    pub(crate) address: SocketAddr,
+    /// Open connections over all workers.
+    pub(crate) connections: AtomicUsize,
+    /// Becomes true when it stops: its connections end after the request at hand.
+    pub(crate) closing: watch::Sender<bool>,
+}
+
+impl OpenListener {
+    pub(crate) fn new(id: u32, key: ListenerKey, address: SocketAddr) -> Self {
+        OpenListener { id, key, address, connections: AtomicUsize::new(0), closing: watch::Sender::new(false) }
+    }
+}
+
+/// The address to try first, and the one to try where that takes a privilege that this process lacks.
+fn addresses(key: &ListenerKey, options: &Options, taken: &BTreeSet<SocketAddr>) -> (SocketAddr, Option<SocketAddr>) {
+    let free_unless = |address: SocketAddr| {
+        // The first by name has an address that several want; the others get free ones.
+        if taken.contains(&address) { SocketAddr::new(address.ip(), 0) } else { address }
+    };
+    if key.role == Role::Sidecar {
+        let configured = options.sidecars.get(&key.name).copied();
+        let is_default = key.namespace == "default" && key.labels.is_empty();
+        let default =
+            if is_default && !options.ephemeral { options.outbound } else { SocketAddr::new(options.outbound.ip(), 0) };
+        return (free_unless(configured.unwrap_or(default)), None);
+    }
+    let at = |port| free_unless(SocketAddr::new(options.host, port));
+    if let Some(&port) = options.ports.get(&key.port) {
+        return (at(port), None);
+    }
+    if options.ephemeral {
+        return (at(0), None);
+    }
+    let fallback = (key.port < 1024).then(|| at(key.port.saturating_add(options.privileged_offset)));
+    (at(key.port), fallback)
+}
+
+/// Opens one socket for each worker, all on one address.
+pub(crate) fn open(
+    key: &ListenerKey,
+    options: &Options,
+    taken: &BTreeSet<SocketAddr>,
+) -> Result<(SocketAddr, Vec<TcpListener>), (SocketAddr, io::Error)> {
+    let (address, fallback) = addresses(key, options, taken);
+    match open_at(address, options.cores.max(1)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let fallback = fallback.ok_or((address, error))?;
+            open_at(fallback, options.cores.max(1)).map_err(|error| (fallback, error))
+        }
+        opened => opened.map_err(|error| (address, error)),
+    }
+}
+
+fn open_at(address: SocketAddr, sockets: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+    let mut listeners = Vec::with_capacity(sockets);
+    if sockets == 1 {
+        listeners.push(listen(address, false)?);
+    } else {
+        // Shared ports are shared with other processes of the same user too, who would then steal connections from
+        // each other: find out first whether the port is free.
+        let address = if address.port() == 0 { address } else { listen(address, false)?.local_addr()? };
+        listeners.push(listen(address, true)?);
+    }
+    let address = listeners[0].local_addr()?;
+    for _ in 1..sockets {
+        listeners.push(listen(address, true)?);
+    }
+    Ok((address, listeners))
+}
+
+/// A listening socket that does not block.
+pub(crate) fn listen(address: SocketAddr, is_shared: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart need not wait for connections of the process before.
+    socket.set_reuse_address(true)?;
+    if is_shared {
+        #[cfg(all(unix, not(target_os = "solaris"), not(target_os = "illumos")))]
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::from(address))?;
+    socket.listen(1024)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn key(role: Role, name: &str, port: u16) -> ListenerKey {
+        let (namespace, name) = ("default".to_owned(), name.to_owned());
+        ListenerKey { role, namespace, name, labels: Vec::new(), bind: None, port }
+    }
+
+    fn local(port: u16) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+    }
+
+    #[test]
+    fn ports_are_mapped_and_shared_addresses_go_to_the_first() {
+        let mut options = Options { ports: [(80, 8088), (81, 0)].into(), ..Options::default() };
+        let none = BTreeSet::new();
+        let gateway = |port| key(Role::Gateway, "a", port);
+        assert_eq!(addresses(&gateway(80), &options, &none), (local(8088), None));
+        assert_eq!(addresses(&gateway(81), &options, &none), (local(0), None));
+        assert_eq!(addresses(&gateway(443), &options, &none), (local(443), Some(local(8443))));
+        assert_eq!(addresses(&gateway(9000), &options, &none), (local(9000), None));
+        assert_eq!(addresses(&gateway(80), &options, &[local(8088)].into()), (local(0), None));
+        options.ephemeral = true;
+        assert_eq!(addresses(&gateway(9000), &options, &none), (local(0), None));
+        assert_eq!(addresses(&gateway(80), &options, &none), (local(8088), None));
+    }
+
+    #[test]
+    fn the_default_sidecar_has_the_outbound_address() {
+        let options = Options { sidecars: [("web".to_owned(), local(15002))].into(), ..Options::default() };
+        let none = BTreeSet::new();
+        let mut labelled = key(Role::Sidecar, "other", 15001);
+        labelled.labels = vec![("app".to_owned(), "other".to_owned())];
+        assert_eq!(addresses(&key(Role::Sidecar, "default", 15001), &options, &none).0, local(15001));
+        assert_eq!(addresses(&key(Role::Sidecar, "web", 15001), &options, &none).0, local(15002));
+        assert_eq!(addresses(&labelled, &options, &none).0, local(0));
+    }
+
+    #[test]
+    fn an_address_in_use_is_an_error_and_workers_share_one() {
+        let options = Options { cores: 2, ephemeral: true, ..Options::default() };
+        let (address, sockets) = open(&key(Role::Gateway, "a", 80), &options, &BTreeSet::new()).unwrap();
+        assert_eq!(sockets.len(), 2);
+        assert!(sockets.iter().all(|socket| socket.local_addr().unwrap() == address));
+        for cores in [1, 2] {
+            assert_eq!(open_at(address, cores).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Requests to hosts that the mesh does not know (semantics B39, E21).
+
+use crate::{
+    balance::Algorithm, exchange::Exchange, flags::Flags, forward::Outgoing, local_reply::LocalReply,
+    options::Passthrough, pool::EndpointAddress, running::ClusterState, select::port_of,
+};
+use http::StatusCode;
+use malha_table::{http::host_key, view::Discovery};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Whether a request may go out.
+pub(crate) enum Outside {
+    /// To this one endpoint.
+    Allowed(Arc<ClusterState>, Outgoing),
+    /// The proxy answers in its stead.
+    Refused(LocalReply),
+}
+
+/// Whether a cluster's endpoint is whatever the client named: on this machine there is no original destination but the
+/// Host.
+pub(crate) fn is_clients_choice(discovery: Discovery) -> bool {
+    matches!(discovery, Discovery::OriginalDestination | Discovery::DynamicDns)
+}
+
+/// The 502 of `REGISTRY_ONLY`.
+pub(crate) fn blackhole() -> LocalReply {
+    LocalReply::new(StatusCode::BAD_GATEWAY, "", Flags::default(), "direct_response")
+}
+
+/// Where a request to a host outside the mesh goes.
+pub(crate) fn prepare(exchange: &Exchange<'_>) -> Outside {
+    let head = &exchange.head;
+    let host = host_key(&head.authority);
+    let address = EndpointAddress { host: bare(&host).into(), port: port_of(&head.authority) };
+    let loopback = loopback(&address);
+    if loopback.is_none() && exchange.local.shared.options.passthrough == Passthrough::Loopback {
+        return refuse(
+            "outside_loopback",
+            format!(
+                "no service or rule of the mesh takes {}, and requests to other hosts do not leave this machine\n",
+                head.authority
+            ),
+        );
+    }
+    if loopback.is_some_and(|address| exchange.running.is_own(address)) {
+        return refuse(
+            "own_address",
+            format!("{} is this proxy's own outbound address: name the service to call in Host\n", head.authority),
+        );
+    }
+    let outgoing = Outgoing {
+        authority: head.authority.clone(),
+        path: head.path_and_query.clone(),
+        headers: head.headers.clone(),
+    };
+    let cluster = ClusterState::of_one("PassthroughCluster", address, Algorithm::LeastRequest, Duration::from_secs(10));
+    Outside::Allowed(Arc::new(cluster), outgoing)
+}
+
+fn refuse(details: &'static str, body: String) -> Outside {
+    Outside::Refused(LocalReply::new(StatusCode::BAD_GATEWAY, body, Flags::default(), details))
+}
+
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+/// The loopback address that a name stands for without being looked up.
+fn loopback(address: &EndpointAddress) -> Option<SocketAddr> {
+    let ip = if &*address.host == "localhost" || address.host.ends_with(".localhost") {
+        IpAddr::V4(Ipv4Addr::LOCALHOST)
+    } else {
+        address.host.parse::<IpAddr>().ok().filter(IpAddr::is_loopback)?
+    };
+    Some(SocketAddr::new(ip, address.port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_is_loopback() {
+        let at = |host: &str| loopback(&EndpointAddress { host: bare(host).into(), port: 80 }).is_some();
+        assert!(at("localhost") && at("web.localhost") && at("127.0.0.9") && at("[::1]"));
+        assert!(!at("example.org") && !at("10.0.0.1") && !at("0.0.0.0") && !at("localhost.evil.org"));
+    }
+}

@@ -1,0 +1,217 @@
+//! What to listen on for a table, and what of it this release does not execute.
+
+use crate::{listener::ListenerKey, options::Options};
+use malha_table::{
+    Role, Table,
+    view::{ActionKind, Filter, Listener, LoadBalancer, Proxy, Route},
+};
+use std::collections::BTreeMap;
+
+/// Listeners to open, in the order in which they choose their addresses.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) listeners: Vec<Wanted>,
+    /// Sentences for people.
+    pub(crate) unsupported: Vec<String>,
+}
+
+/// One listener to open.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) key: ListenerKey,
+    pub(crate) place: Place,
+}
+
+/// Where in its table a listener is, and how it is shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// Index in [`Table::proxies`].
+    pub(crate) proxy: usize,
+    /// Index in its listeners; none for a sidecar, whose outbound listener stands for all of them.
+    pub(crate) listener: Option<usize>,
+    pub(crate) role: Role,
+    pub(crate) name: String,
+    /// As `namespace/name`.
+    pub(crate) proxy_name: String,
+    pub(crate) protocol: String,
+    /// The number by which clients in a cluster know it, where that is not the port it listens on.
+    pub(crate) known_port: u16,
+    pub(crate) unsupported: Option<String>,
+}
+
+/// Looks a table through.
+pub(crate) fn plan(table: &Table, options: &Options) -> Plan {
+    let mut plan = Plan::default();
+    for (index, proxy) in table.proxies().enumerate() {
+        match proxy.role() {
+            Role::Gateway => plan_gateway(index, &proxy, &mut plan),
+            Role::Sidecar => plan.listeners.push(outbound(index, &proxy, options)),
+        }
+    }
+    plan.unsupported.extend(unsupported_actions(table));
+    plan.unsupported.extend(unsupported_clusters(table));
+    plan
+}
+
+fn plan_gateway(index: usize, proxy: &Proxy<'_>, plan: &mut Plan) {
+    for (place, listener) in proxy.listeners().enumerate() {
+        let what = format!("listener {} of gateway {}/{}", listener.port(), proxy.namespace(), proxy.name());
+        let Ok(port) = u16::try_from(listener.port()) else {
+            plan.unsupported.push(format!("{what} is not opened: there is no such port"));
+            continue;
+        };
+        if let Some(reason) = listener.rejected() {
+            plan.unsupported.push(format!("{what} is not opened: Envoy would refuse it, since {reason}"));
+            continue;
+        }
+        let unsupported = match servable(&listener) {
+            Servable::All => None,
+            Servable::Part(reason) => {
+                plan.unsupported.push(format!("{what} serves plain HTTP only: {reason}"));
+                Some(reason)
+            }
+            Servable::Nothing(reason) => {
+                plan.unsupported.push(format!("{what} is not opened: {reason}"));
+                continue;
+            }
+        };
+        let known_port = listener.server_ports().next().and_then(|port| u16::try_from(port).ok());
+        let place = Place {
+            proxy: index,
+            listener: Some(place),
+            role: Role::Gateway,
+            name: listener.name().to_owned(),
+            proxy_name: format!("{}/{}", proxy.namespace(), proxy.name()),
+            protocol: listener.protocol().to_owned(),
+            known_port: known_port.unwrap_or(port),
+            unsupported,
+        };
+        let key = ListenerKey { bind: listener.bind().map(str::to_owned), ..key(proxy, port) };
+        plan.listeners.push(Wanted { key, place });
+    }
+}
+
+fn outbound(index: usize, proxy: &Proxy<'_>, options: &Options) -> Wanted {
+    let port = options.sidecars.get(proxy.name()).unwrap_or(&options.outbound).port();
+    let place = Place {
+        proxy: index,
+        listener: None,
+        role: Role::Sidecar,
+        name: proxy.name().to_owned(),
+        proxy_name: format!("{}/{}", proxy.namespace(), proxy.name()),
+        protocol: "HTTP".to_owned(),
+        known_port: port,
+        unsupported: None,
+    };
+    Wanted { key: key(proxy, port), place }
+}
+
+fn key(proxy: &Proxy<'_>, port: u16) -> ListenerKey {
+    ListenerKey {
+        role: proxy.role(),
+        namespace: proxy.namespace().to_owned(),
+        name: proxy.name().to_owned(),
+        labels: proxy.labels().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        bind: None,
+        port,
+    }
+}
+
+enum Servable {
+    All,
+    Part(String),
+    Nothing(String),
+}
+
+/// Which of a listener's filter chains are executed: those of plain HTTP.
+fn servable(listener: &Listener<'_>) -> Servable {
+    let mut served = 0;
+    let mut reasons = Vec::new();
+    for chain in listener.chains() {
+        let reason = match chain.filter() {
+            _ if chain.termination().is_some() => "TLS is not ended here in this release",
+            Some(Filter::Http(_)) if chain.tls() != Some(true) => {
+                served += 1;
+                continue;
+            }
+            Some(Filter::Http(_)) => "HTTP inside TLS is not read in this release",
+            Some(Filter::Tcp(_)) | None => "TCP and TLS connections are not passed on in this release",
+        };
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    match (served, reasons.is_empty()) {
+        (0, true) => Servable::Nothing("nothing is served on it".to_owned()),
+        (0, false) => Servable::Nothing(reasons.join("; ")),
+        (_, true) => Servable::All,
+        (_, false) => Servable::Part(reasons.join("; ")),
+    }
+}
+
+/// What routes ask for that requests go without, with how many ask and where the first is.
+fn unsupported_actions(table: &Table) -> Vec<String> {
+    let mut found: BTreeMap<&str, (usize, String)> = BTreeMap::new();
+    for route in table.routes() {
+        let Some(ActionKind::Forward(forward)) = route.action().map(|action| action.kind()) else { continue };
+        let fault = forward.fault();
+        for (is_asked, what) in [
+            (!forward.mirrors().is_empty(), "mirrors requests: no copies are sent"),
+            (fault.is_some_and(|fault| fault.delay().is_some()), "injects a delay: requests are not delayed"),
+            (fault.is_some_and(|fault| fault.abort().is_some()), "injects an abort: requests are not aborted"),
+            (forward.cors().is_some(), "has a CORS policy: preflights go upstream and no headers are added"),
+        ] {
+            if is_asked {
+                found.entry(what).or_insert_with(|| (0, rule_name(&route))).0 += 1;
+            }
+        }
+    }
+    let sentence = |(what, (count, first)): (&str, (usize, String))| match count {
+        1 => format!("{first} {what} in this release"),
+        _ => format!("{first}, and {} more matches: {what} in this release", count - 1),
+    };
+    found.into_iter().map(sentence).collect()
+}
+
+fn unsupported_clusters(table: &Table) -> Vec<String> {
+    let mut found: BTreeMap<&str, (usize, String)> = BTreeMap::new();
+    for cluster in table.clusters() {
+        let is_hash = matches!(cluster.load_balancer(), LoadBalancer::RingHash { .. } | LoadBalancer::Maglev { .. });
+        let is_limited = cluster.limits().any(|(name, _)| name != "maxRequestsPerConnection");
+        for (is_asked, what) in [
+            (is_hash, "hashes requests to endpoints: the least busy of two takes them"),
+            (is_limited, "limits connections or requests: the limits are not enforced"),
+            (cluster.is_http2(), "speaks HTTP/2: its endpoints are spoken to in HTTP/1.1"),
+        ] {
+            if is_asked {
+                found.entry(what).or_insert_with(|| (0, cluster.name().to_owned())).0 += 1;
+            }
+        }
+    }
+    let sentence = |(what, (count, first)): (&str, (usize, String))| match count {
+        1 => format!("cluster {first} {what} in this release"),
+        _ => format!("cluster {first}, and {} more: {what} in this release", count - 1),
+    };
+    found.into_iter().map(sentence).collect()
+}
+
+/// A route's rule for people, as `default/shop http[1].match[0] path/file.yaml:12`.
+pub(crate) fn rule_name(route: &Route<'_>) -> String {
+    let Some(source) = route.rule().and_then(|rule| rule.source()) else {
+        return "a route without a rule".to_owned();
+    };
+    let mut name = format!("{} {}:{}", rule_place(source), source.file(), source.line());
+    if let Some(delegate) = source.delegate() {
+        name.push_str(&format!(" -> {} {}:{}", rule_place(delegate), delegate.file(), delegate.line()));
+    }
+    name
+}
+
+/// Without the file: the same as long as the rule stays where it is in its object.
+pub(crate) fn rule_place(source: malha_table::view::Source<'_>) -> String {
+    let mut place = format!("{}/{} {}[{}]", source.namespace(), source.name(), source.section(), source.rule_index());
+    if let Some(index) = source.match_index() {
+        place.push_str(&format!(".match[{index}]"));
+    }
+    place
+}

@@ -1,0 +1,269 @@
+//! A running proxy, as its owner sees it.
+
+use crate::{
+    ListenerAddress, Options,
+    admin::{self, AdminServer},
+    listener::{self, ListenerKey, OpenListener},
+    metrics::lock,
+    plan,
+    running::{Running, Shared},
+    worker::{self, Command, Worker},
+};
+use malha_table::Table;
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+/// Starts proxies.
+#[derive(Debug)]
+pub struct Proxy;
+
+/// A running proxy. Clones are the same proxy; it runs until [`Handle::shutdown`].
+#[derive(Clone, Debug)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    control: Arc<Mutex<Control>>,
+}
+
+#[derive(Debug)]
+struct Control {
+    listeners: BTreeMap<ListenerKey, Arc<OpenListener>>,
+    workers: Vec<Worker>,
+    admin: Option<AdminServer>,
+    next_id: u32,
+}
+
+/// Why a proxy did not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address cannot be listened on.
+    Listen {
+        /// Whose address it is.
+        what: String,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A thread or its runtime cannot be started.
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Listen { what, address, error } => {
+                write!(f, "{what} cannot listen on {address}: {error}; another port can be given, or 0 for a free one")
+            }
+            StartError::Thread(error) => write!(f, "a worker thread cannot be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::Listen { error, .. } | StartError::Thread(error) => Some(error),
+        }
+    }
+}
+
+/// What a new table changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SwapReport {
+    /// Listeners that were opened.
+    pub added: Vec<ListenerAddress>,
+    /// Listeners that were closed; their connections end after the request at hand.
+    pub removed: Vec<ListenerAddress>,
+    /// Listeners that stayed open.
+    pub kept: usize,
+    /// Listeners that could not be opened, and why.
+    pub failed: Vec<String>,
+    /// What of the table this release does not execute, and what happens instead.
+    pub unsupported: Vec<String>,
+}
+
+/// How a proxy ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShutdownReport {
+    /// Connections that were still open at the deadline, and were cut.
+    pub cut: usize,
+}
+
+impl Proxy {
+    /// Opens the table's listeners and the admin server, and serves. When it returns, all of them accept connections.
+    pub fn start(table: Arc<Table>, options: Options) -> Result<Handle, StartError> {
+        let cores = options.cores.max(1);
+        let shared = Arc::new(Shared::new(&table, options));
+        let mut workers = Vec::with_capacity(cores);
+        for index in 0..cores {
+            workers.push(worker::start(index, &shared).map_err(StartError::Thread)?);
+        }
+        let control = Control { listeners: BTreeMap::new(), workers, admin: None, next_id: 1 };
+        let handle = Handle { shared, control: Arc::new(Mutex::new(control)) };
+        let started = handle.start_listening(table);
+        if started.is_err() {
+            handle.shutdown(Duration::ZERO);
+        }
+        started.map(|()| handle)
+    }
+}
+
+impl Handle {
+    fn start_listening(&self, table: Arc<Table>) -> Result<(), StartError> {
+        let mut control = lock(&self.control);
+        let plan = plan::plan(&table, &self.shared.options);
+        let mut opened = Vec::new();
+        for wanted in &plan.listeners {
+            let (listener, sockets) = self
+                .open(&mut control, &wanted.key)
+                .map_err(|(address, error)| StartError::Listen { what: wanted.key.to_string(), address, error })?;
+            opened.push((listener, sockets));
+        }
+        self.shared.install(table, &plan, &control.listeners);
+        control.listen(opened);
+        if let Some(address) = self.shared.options.admin {
+            let what = "the admin server".to_owned();
+            let error = |error| StartError::Listen { what, address, error };
+            control.admin = Some(admin::start(address, self.clone()).map_err(error)?);
+        }
+        Ok(())
+    }
+
+    /// Opens a listener that is not open yet; nobody accepts on it before [`Control::listen`].
+    fn open(&self, control: &mut Control, key: &ListenerKey) -> Result<Opened, (SocketAddr, io::Error)> {
+        let taken: BTreeSet<SocketAddr> = control.listeners.values().map(|listener| listener.address).collect();
+        let (address, sockets) = listener::open(key, &self.shared.options, &taken)?;
+        let listener = Arc::new(OpenListener::new(control.next_id, key.clone(), address));
+        control.next_id += 1;
+        control.listeners.insert(key.clone(), Arc::clone(&listener));
+        Ok((listener, sockets))
+    }
+
+    /// Serves another table: requests that begin from now on are routed by it, also those on open connections.
+    /// Listeners that both tables have stay open, with their connections and those to their endpoints.
+    pub fn swap(&self, table: Arc<Table>) -> SwapReport {
+        let mut control = lock(&self.control);
+        let plan = plan::plan(&table, &self.shared.options);
+        let mut report = SwapReport { unsupported: plan.unsupported.clone(), ..SwapReport::default() };
+        let wanted: BTreeSet<&ListenerKey> = plan.listeners.iter().map(|wanted| &wanted.key).collect();
+        let before = self.shared.running();
+        let gone: Vec<ListenerKey> = control.listeners.keys().filter(|key| !wanted.contains(key)).cloned().collect();
+        report.kept = control.listeners.len() - gone.len();
+        let mut removed = Vec::new();
+        for key in gone {
+            removed.extend(control.listeners.remove(&key));
+        }
+        report.removed = removed.iter().filter_map(|listener| before.describe(listener)).collect();
+        let mut opened = Vec::new();
+        for wanted in &plan.listeners {
+            if control.listeners.contains_key(&wanted.key) {
+                continue;
+            }
+            match self.open(&mut control, &wanted.key) {
+                Ok(new) => opened.push(new),
+                Err((address, error)) => {
+                    report.failed.push(format!("{} cannot listen on {address}: {error}", wanted.key));
+                }
+            }
+        }
+        let running = self.shared.install(table, &plan, &control.listeners);
+        report.added = opened.iter().filter_map(|(listener, _)| running.describe(listener)).collect();
+        for listener in &removed {
+            listener.closing.send_replace(true);
+        }
+        control.listen(opened);
+        for worker in &control.workers {
+            worker.send(Command::Sweep);
+        }
+        self.shared.metrics.reloads.fetch_add(1, Ordering::Relaxed);
+        report
+    }
+
+    /// The listeners that accept connections, by role, then proxy, then port.
+    pub fn listeners(&self) -> Vec<ListenerAddress> {
+        let running = self.shared.running();
+        lock(&self.control).listeners.values().filter_map(|listener| running.describe(listener)).collect()
+    }
+
+    /// The admin server's address; none where it is off.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        lock(&self.control).admin.as_ref().map(AdminServer::address)
+    }
+
+    /// What of the running table this release does not execute, and what happens instead.
+    pub fn unsupported(&self) -> Vec<String> {
+        self.shared.running().unsupported.clone()
+    }
+
+    /// Puts a document on the admin server at `/name`, in place of the one before: `status`, `findings`, `mock`.
+    pub fn publish(&self, name: &str, document: serde_json::Value) {
+        lock(&self.shared.documents).insert(name.to_owned(), document);
+    }
+
+    /// Counts a reload that came to nothing: the table at hand stays.
+    pub fn count_reload_failure(&self) {
+        self.shared.metrics.reload_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Stops listening and lets connections end after the request at hand; `/readyz` says no from now on. The admin
+    /// server stays.
+    pub fn drain(&self) {
+        self.shared.draining.store(true, Ordering::Relaxed);
+        for listener in lock(&self.control).listeners.values() {
+            listener.closing.send_replace(true);
+        }
+    }
+
+    /// Drains, waits until all connections have ended or `deadline` has passed, and stops. Blocks; a second call finds
+    /// nothing left to do.
+    pub fn shutdown(&self, deadline: Duration) -> ShutdownReport {
+        self.drain();
+        let until = Instant::now() + deadline;
+        while self.shared.connections() > 0 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let cut = self.shared.connections();
+        let (workers, admin) = {
+            let mut control = lock(&self.control);
+            control.listeners.clear();
+            (std::mem::take(&mut control.workers), control.admin.take())
+        };
+        for worker in workers {
+            worker.stop();
+        }
+        if let Some(admin) = admin {
+            admin.stop();
+        }
+        ShutdownReport { cut }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+type Opened = (Arc<OpenListener>, Vec<std::net::TcpListener>);
+
+impl Control {
+    /// Hands each worker its socket of each listener.
+    fn listen(&self, opened: Vec<Opened>) {
+        for (listener, sockets) in opened {
+            for (worker, socket) in self.workers.iter().zip(sockets) {
+                worker.send(Command::Listen(Arc::clone(&listener), socket));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Running")
+    }
+}

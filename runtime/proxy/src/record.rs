@@ -1,0 +1,111 @@
+//! What is kept of a request until its end: for the access log and the counters.
+
+use crate::{
+    access_log::Entry,
+    body::{Ending, Received},
+    flags::Flags,
+    forward::Attempted,
+    hygiene::REQUEST_ID,
+    metrics::RequestKey,
+    view::RequestHead,
+    worker::Local,
+};
+use http::{HeaderMap, header::HOST, request::Parts};
+use std::{
+    net::SocketAddr,
+    rc::Rc,
+    time::{Instant, SystemTime},
+};
+
+/// One request's record. It must be brought to its [`Record::end`].
+pub(crate) struct Record {
+    pub(crate) entry: Entry,
+    pub(crate) clock: Instant,
+    pub(crate) received: Option<Rc<Received>>,
+    listener: u32,
+    local: Rc<Local>,
+}
+
+impl Record {
+    /// From a head as it came, before anything is known to be right with it.
+    pub(crate) fn new(local: &Rc<Local>, listener: u32, address: SocketAddr, peer: SocketAddr, parts: &Parts) -> Self {
+        let entry = Entry {
+            start: SystemTime::now(),
+            method: parts.method.as_str().to_owned(),
+            path: parts.uri.path_and_query().map_or_else(String::new, |path| path.as_str().to_owned()),
+            version: parts.version,
+            code: 0,
+            flags: Flags::default(),
+            details: "-",
+            received: 0,
+            sent: 0,
+            duration: std::time::Duration::ZERO,
+            upstream_time: None,
+            forwarded_for: None,
+            user_agent: text(&parts.headers, "user-agent"),
+            request_id: None,
+            authority: text(&parts.headers, HOST.as_str()),
+            upstream: None,
+            upstream_local: None,
+            cluster: None,
+            local: address,
+            remote: peer,
+            route_name: None,
+            rule: None,
+        };
+        Record { entry, clock: Instant::now(), received: None, listener, local: Rc::clone(local) }
+    }
+
+    /// What admission made of the head.
+    pub(crate) fn admitted(&mut self, head: &RequestHead) {
+        if head.is_routable() {
+            self.entry.path.clone_from(&head.path_and_query);
+        }
+        self.entry.authority = Some(head.authority.clone());
+        self.entry.forwarded_for = text(&head.headers, "x-forwarded-for");
+        self.entry.request_id = text(&head.headers, REQUEST_ID.as_str());
+        self.entry.user_agent = text(&head.headers, "user-agent");
+    }
+
+    pub(crate) fn attempted(&mut self, attempted: &Attempted) {
+        self.entry.upstream = attempted.upstream;
+        self.entry.upstream_local = attempted.local;
+    }
+
+    /// Whether answers name their rule.
+    pub(crate) fn explains(&self) -> bool {
+        self.local.shared.options.explain
+    }
+
+    /// The answer has been sent, or broken off.
+    pub(crate) fn end(mut self, ending: Ending, sent: u64) {
+        let entry = &mut self.entry;
+        match ending {
+            Ending::Whole => {}
+            Ending::ClientGone => {
+                entry.flags = entry.flags.with(Flags::DOWNSTREAM_TERMINATION);
+                entry.details = "downstream_remote_disconnect";
+            }
+            Ending::UpstreamBroke => {
+                entry.flags = entry.flags.with(Flags::UPSTREAM_CONNECTION_TERMINATION);
+                entry.details = "upstream_reset_after_response_started{connection_termination}";
+            }
+            Ending::TimedOut => {
+                entry.flags = entry.flags.with(Flags::UPSTREAM_TIMEOUT);
+                entry.details = "response_timeout";
+            }
+        }
+        entry.sent = sent;
+        entry.received = self.received.as_ref().map_or(0, |received| received.bytes());
+        entry.duration = self.clock.elapsed();
+        let key = RequestKey { listener: self.listener, code: entry.code, flags: entry.flags };
+        self.local.metrics().count(self.local.index, key, entry.duration);
+        if let Some(log) = &self.local.shared.options.access_log {
+            log.write(entry);
+        }
+    }
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+}

@@ -1,0 +1,350 @@
+//! The table in force, with what hangs on it: counters, clusters' states, where each listener is in it.
+
+use crate::{
+    balance::{Algorithm, Candidate},
+    listener::{ListenerAddress, ListenerKey, OpenListener},
+    metrics::Metrics,
+    options::Options,
+    plan::{Place, Plan, rule_place},
+    pool::EndpointAddress,
+    random,
+};
+use arc_swap::ArcSwap;
+use malha_table::{
+    Role, Table,
+    view::{Cluster, Discovery, LoadBalancer},
+};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+/// What all threads of a proxy share.
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    pub(crate) seed: u64,
+    pub(crate) current: Arc<ArcSwap<Running>>,
+    pub(crate) metrics: Metrics,
+    /// What the owner published, by name.
+    pub(crate) documents: Mutex<BTreeMap<String, serde_json::Value>>,
+    pub(crate) draining: AtomicBool,
+    /// Open client connections, over all listeners and workers.
+    pub(crate) connections: AtomicUsize,
+    pub(crate) started: SystemTime,
+}
+
+impl Shared {
+    /// With a table that nothing listens for yet.
+    pub(crate) fn new(table: &Arc<Table>, options: Options) -> Self {
+        Shared {
+            seed: options.seed.unwrap_or_else(random::system_seed),
+            current: Arc::new(ArcSwap::from_pointee(Running::empty(Arc::clone(table)))),
+            metrics: Metrics::new(options.cores.max(1)),
+            documents: Mutex::default(),
+            draining: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
+            started: SystemTime::now(),
+            options,
+        }
+    }
+
+    pub(crate) fn running(&self) -> Arc<Running> {
+        self.current.load_full()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Puts a table in force. States of clusters, endpoints and rules that were in the one before are kept.
+    pub(crate) fn install(
+        &self,
+        table: Arc<Table>,
+        plan: &Plan,
+        open: &BTreeMap<ListenerKey, Arc<OpenListener>>,
+    ) -> Arc<Running> {
+        let before = self.running();
+        let rules = self.metrics.rule_counters(table.rules().map(|rule| rule_key(&rule)));
+        let rule_hits = table.rules().filter_map(|rule| rules.get(&rule_key(&rule)).cloned()).collect();
+        let mut running = Running { rule_hits, unsupported: plan.unsupported.clone(), ..Running::empty(table) };
+        for wanted in &plan.listeners {
+            if let Some(listener) = open.get(&wanted.key) {
+                running.listeners.insert(listener.id, (Arc::clone(listener), wanted.place.clone()));
+            }
+        }
+        running.known_names = before.known_names.clone();
+        for (id, (_, place)) in &running.listeners {
+            running.known_names.insert(*id, format!("{} {}", place.proxy_name, place.name));
+        }
+        let table = Arc::clone(&running.table);
+        for cluster in table.clusters() {
+            let state = Arc::new(ClusterState::new(&cluster, before.by_name.get(cluster.name())));
+            running.endpoints.extend(state.endpoints.iter().map(|endpoint| endpoint.address.clone()));
+            running.by_name.insert(cluster.name().to_owned(), Arc::clone(&state));
+            running.clusters.push(state);
+        }
+        let running = Arc::new(running);
+        self.current.store(Arc::clone(&running));
+        running
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Shared")
+    }
+}
+
+/// A table in force.
+pub(crate) struct Running {
+    pub(crate) table: Arc<Table>,
+    pub(crate) loaded: SystemTime,
+    since: Instant,
+    pub(crate) unsupported: Vec<String>,
+    /// By listener id.
+    listeners: HashMap<u32, (Arc<OpenListener>, Place)>,
+    /// By listener id, those of tables before included: counters outlive listeners.
+    known_names: HashMap<u32, String>,
+    /// By rule index.
+    rule_hits: Vec<Arc<AtomicU64>>,
+    /// By cluster index.
+    clusters: Vec<Arc<ClusterState>>,
+    by_name: HashMap<String, Arc<ClusterState>>,
+    endpoints: HashSet<EndpointAddress>,
+}
+
+impl Running {
+    fn empty(table: Arc<Table>) -> Self {
+        Running {
+            table,
+            loaded: SystemTime::now(),
+            since: Instant::now(),
+            unsupported: Vec::new(),
+            listeners: HashMap::new(),
+            known_names: HashMap::new(),
+            rule_hits: Vec::new(),
+            clusters: Vec::new(),
+            by_name: HashMap::new(),
+            endpoints: HashSet::new(),
+        }
+    }
+
+    /// How long it has been in force.
+    pub(crate) fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Where in the table a listener is; none if the table does not have it (any more).
+    pub(crate) fn place(&self, listener: u32) -> Option<&Place> {
+        self.listeners.get(&listener).map(|(_, place)| place)
+    }
+
+    /// All open listeners of one proxy.
+    pub(crate) fn listeners_of(&self, proxy: usize) -> impl Iterator<Item = (&OpenListener, &Place)> {
+        let of_proxy = move |(_, place): &&(Arc<OpenListener>, Place)| place.proxy == proxy;
+        self.listeners.values().filter(of_proxy).map(|(listener, place)| (&**listener, place))
+    }
+
+    /// Whether a client could reach this proxy itself there.
+    pub(crate) fn is_own(&self, address: std::net::SocketAddr) -> bool {
+        self.listeners.values().any(|(listener, place)| place.role == Role::Sidecar && listener.address == address)
+    }
+
+    pub(crate) fn describe(&self, listener: &OpenListener) -> Option<ListenerAddress> {
+        let place = self.place(listener.id)?;
+        Some(ListenerAddress {
+            name: place.name.clone(),
+            role: match place.role {
+                Role::Gateway => "gateway",
+                Role::Sidecar => "mesh",
+            },
+            proxy: place.proxy_name.clone(),
+            port: listener.key.port,
+            protocol: place.protocol.clone(),
+            tls: false,
+            address: listener.address,
+            unsupported: place.unsupported.clone(),
+        })
+    }
+
+    /// A listener's name in counters.
+    pub(crate) fn listener_name(&self, id: u32) -> String {
+        self.known_names.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// One more request for a rule, by its index.
+    pub(crate) fn hit(&self, rule: u32) {
+        if let Some(hits) = self.rule_hits.get(rule as usize) {
+            hits.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A cluster's state, by its index.
+    pub(crate) fn cluster(&self, index: u32) -> Option<&Arc<ClusterState>> {
+        self.clusters.get(index as usize)
+    }
+
+    /// Whether some cluster has the endpoint.
+    pub(crate) fn has_endpoint(&self, address: &EndpointAddress) -> bool {
+        self.endpoints.contains(address)
+    }
+}
+
+/// A rule's key in counters: for people and the same from one table to the next.
+fn rule_key(rule: &malha_table::view::Rule<'_>) -> String {
+    match rule.source() {
+        Some(source) => match source.delegate() {
+            Some(delegate) => format!("{} -> {}", rule_place(source), rule_place(delegate)),
+            None => rule_place(source),
+        },
+        None => format!("{:016x}", rule.id()),
+    }
+}
+
+/// What a proxy knows of a cluster at run time.
+#[derive(Debug)]
+pub(crate) struct ClusterState {
+    pub(crate) name: Arc<str>,
+    pub(crate) discovery: Discovery,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) connect_timeout: Duration,
+    /// None: the proxy's own limit.
+    pub(crate) idle_timeout: Option<Duration>,
+    /// Requests that one connection takes; none: any number.
+    pub(crate) requests_per_connection: Option<u32>,
+    pub(crate) endpoints: Vec<Arc<EndpointState>>,
+    /// Round robin's place.
+    turn: Arc<AtomicU64>,
+}
+
+/// What a proxy knows of an endpoint at run time.
+#[derive(Debug)]
+pub(crate) struct EndpointState {
+    pub(crate) address: EndpointAddress,
+    weight: u32,
+    /// Requests in flight.
+    pub(crate) active: AtomicU32,
+}
+
+impl Candidate for Arc<EndpointState> {
+    fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    fn active(&self) -> u32 {
+        self.active.load(Ordering::Relaxed)
+    }
+}
+
+impl ClusterState {
+    fn new(cluster: &Cluster<'_>, before: Option<&Arc<ClusterState>>) -> Self {
+        let endpoints = cluster.endpoints().filter_map(|endpoint| {
+            let address = EndpointAddress {
+                host: endpoint.address()?.into(),
+                port: u16::try_from(endpoint.port()).ok().filter(|&port| port != 0)?,
+            };
+            let weight = endpoint.weight();
+            let same = |known: &&Arc<EndpointState>| known.address == address && known.weight == weight;
+            let known = before.and_then(|before| before.endpoints.iter().find(same));
+            Some(
+                known
+                    .cloned()
+                    .unwrap_or_else(|| Arc::new(EndpointState { address, weight, active: AtomicU32::new(0) })),
+            )
+        });
+        let policy = cluster.policy_json().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+        ClusterState {
+            name: cluster.name().into(),
+            discovery: cluster.discovery(),
+            algorithm: match cluster.load_balancer() {
+                LoadBalancer::RoundRobin => Algorithm::RoundRobin,
+                LoadBalancer::Random => Algorithm::Random,
+                _ => Algorithm::LeastRequest,
+            },
+            connect_timeout: cluster.connect_timeout().unwrap_or(Duration::from_secs(10)),
+            idle_timeout: idle_timeout(&policy),
+            requests_per_connection: cluster.limit("maxRequestsPerConnection"),
+            endpoints: endpoints.collect(),
+            turn: before.map_or_else(Arc::default, |before| Arc::clone(&before.turn)),
+        }
+    }
+
+    /// A cluster of one endpoint that no table has.
+    pub(crate) fn of_one(
+        name: &str,
+        address: EndpointAddress,
+        algorithm: Algorithm,
+        connect_timeout: Duration,
+    ) -> Self {
+        ClusterState {
+            name: name.into(),
+            discovery: Discovery::Eds,
+            algorithm,
+            connect_timeout,
+            idle_timeout: None,
+            requests_per_connection: None,
+            endpoints: vec![Arc::new(EndpointState { address, weight: 1, active: AtomicU32::new(0) })],
+            turn: Arc::default(),
+        }
+    }
+
+    /// Round robin's next turn.
+    pub(crate) fn next_turn(&self) -> u64 {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// `connectionPool.http.idleTimeout`, else `connectionPool.tcp.idleTimeout` (semantics D.6).
+fn idle_timeout(policy: &serde_json::Value) -> Option<Duration> {
+    let of = |kind: &str| duration(policy.get("connectionPool")?.get(kind)?.get("idleTimeout")?.as_str()?);
+    of("http").or_else(|| of("tcp")).filter(|timeout| !timeout.is_zero())
+}
+
+/// A duration as files write it: `1h`, `1m30s`, `0.5s`, `200ms`.
+fn duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let number = rest.find(|character: char| !character.is_ascii_digit() && character != '.')?;
+        let (digits, unit) = rest.split_at(number);
+        let end = unit.find(|character: char| character.is_ascii_digit()).unwrap_or(unit.len());
+        let (unit, after) = unit.split_at(end);
+        let scale = match unit {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" => 1e-6,
+            "ns" => 1e-9,
+            _ => return None,
+        };
+        let seconds = digits.parse::<f64>().ok()? * scale;
+        total = total.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?;
+        rest = after;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn idle_timeouts_as_files_write_them() {
+        for (text, milliseconds) in [("1h", Some(3_600_000)), ("1m30s", Some(90_000)), ("0.5s", Some(500)), ("7", None)]
+        {
+            assert_eq!(duration(text), milliseconds.map(Duration::from_millis), "{text}");
+        }
+        let policy = json!({"connectionPool": {"tcp": {"idleTimeout": "5s"}, "http": {"idleTimeout": "200ms"}}});
+        assert_eq!(idle_timeout(&policy), Some(Duration::from_millis(200)));
+        let policy = json!({"connectionPool": {"tcp": {"idleTimeout": "5s"}, "http": {}}});
+        assert_eq!(idle_timeout(&policy), Some(Duration::from_secs(5)));
+        assert_eq!(idle_timeout(&serde_json::Value::Null), None);
+    }
+}

@@ -1,0 +1,84 @@
+//! Which rule of the running table takes a request (semantics F, steps 5 and 6).
+
+use crate::{exchange::Exchange, local_reply::LocalReply, plan::Place};
+use http::StatusCode;
+use malha_table::{
+    http::port_start,
+    view::{Connection, Fallback, Filter, Listener, Proxy, Route, RouteTable},
+};
+
+/// What is to be done with a request.
+pub(crate) enum Selected<'t> {
+    /// This route says.
+    Route(Route<'t>),
+    /// 404.
+    NotFound,
+    /// 301 to https (semantics A38).
+    HttpsRedirect,
+    /// The mesh knows nothing of the host, and lets it go (semantics E21).
+    Outside,
+    /// The mesh knows nothing of the host, and does not (semantics E21).
+    Blackhole,
+    /// What would take it is not executed.
+    Refused(LocalReply),
+}
+
+/// Looks a request up.
+pub(crate) fn select<'r>(exchange: &Exchange<'r>) -> Selected<'r> {
+    let Some(proxy) = exchange.running.table.proxies().get(exchange.place.proxy) else { return Selected::NotFound };
+    let Some(listener) = listener(exchange, &proxy) else {
+        return match proxy.fallback() {
+            Fallback::Close | Fallback::Passthrough => Selected::Outside,
+            Fallback::Blackhole => Selected::Blackhole,
+        };
+    };
+    if let Some(reason) = listener.rejected() {
+        return refuse(format!("this listener is left out, since Envoy would refuse it: {reason}\n"));
+    }
+    let connection = Connection { is_plain_http: true, ..Connection::default() };
+    let Some(chain) = listener.select_chain(&connection) else {
+        return match (exchange.place, listener.fallback()) {
+            (Place { listener: Some(_), .. }, _) => {
+                refuse("this port speaks TLS, which this release does not\n".to_owned())
+            }
+            (_, Fallback::Blackhole) => Selected::Blackhole,
+            _ => Selected::Outside,
+        };
+    };
+    match chain.filter() {
+        Some(Filter::Http(routes)) if chain.termination().is_none() => routed(exchange, &routes),
+        _ => refuse("this port is for TCP or TLS, which this release does not pass on\n".to_owned()),
+    }
+}
+
+/// A gateway's connection is on its listener; a sidecar's requests name theirs by their Host's port.
+fn listener<'t>(exchange: &Exchange<'_>, proxy: &Proxy<'t>) -> Option<Listener<'t>> {
+    match exchange.place.listener {
+        Some(index) => proxy.listeners().get(index),
+        None => {
+            let authority = &exchange.head.authority;
+            proxy.find_listener(u32::from(port_of(authority)), None, Some(authority))
+        }
+    }
+}
+
+/// The port that an authority names; 80 if it names none.
+pub(crate) fn port_of(authority: &str) -> u16 {
+    port_start(authority).and_then(|colon| authority[colon + 1..].parse().ok()).unwrap_or(80)
+}
+
+fn routed<'t>(exchange: &Exchange<'_>, routes: &RouteTable<'t>) -> Selected<'t> {
+    let head = &exchange.head;
+    let Some(found) = routes.find_host(&head.authority) else { return Selected::NotFound };
+    if !head.is_routable() {
+        return Selected::NotFound;
+    }
+    if found.host.requires_tls() && head.forwarded_proto != "https" {
+        return Selected::HttpsRedirect;
+    }
+    found.host.route(head).map_or(Selected::NotFound, Selected::Route)
+}
+
+fn refuse<'t>(body: String) -> Selected<'t> {
+    Selected::Refused(LocalReply::new(StatusCode::NOT_IMPLEMENTED, body, crate::flags::Flags::default(), "unsupported"))
+}

@@ -1,0 +1,121 @@
+//! What `%VARIABLES%` in header operations can speak of (semantics C36, C37).
+
+use crate::{flags::Flags, time};
+use http::{HeaderMap, StatusCode, Version};
+use malha_table::http::Variables;
+use std::{borrow::Cow, net::SocketAddr, time::SystemTime};
+
+/// The facts of one request. In response operations the request is as it went upstream.
+#[derive(Clone, Copy)]
+pub(crate) struct Facts<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) scheme: &'a str,
+    pub(crate) authority: &'a str,
+    /// With its query.
+    pub(crate) path: &'a str,
+    pub(crate) version: Version,
+    pub(crate) request: &'a HeaderMap,
+    pub(crate) response: Option<(StatusCode, &'a HeaderMap)>,
+    pub(crate) flags: Flags,
+    pub(crate) start: SystemTime,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) upstream: Option<SocketAddr>,
+    pub(crate) cluster: Option<&'a str>,
+    pub(crate) route_name: Option<&'a str>,
+}
+
+impl Variables for Facts<'_> {
+    fn request_header(&self, name: &str) -> Option<Cow<'_, str>> {
+        Some(match name {
+            ":method" => Cow::Borrowed(self.method),
+            ":scheme" => Cow::Borrowed(self.scheme),
+            ":authority" | "host" => Cow::Borrowed(self.authority),
+            ":path" => Cow::Borrowed(self.path),
+            _ => return first_line(self.request, name),
+        })
+    }
+
+    fn response_header(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.response.and_then(|(_, headers)| first_line(headers, name))
+    }
+
+    fn command(&self, name: &str, _: Option<&str>) -> Option<Cow<'_, str>> {
+        let text = match name {
+            "PROTOCOL" => format!("{:?}", self.version),
+            "RESPONSE_CODE" => self.response?.0.as_str().to_owned(),
+            "RESPONSE_FLAGS" => self.flags.to_string(),
+            "START_TIME" => time::iso(self.start),
+            "STREAM_ID" => return first_line(self.request, "x-request-id"),
+            "DOWNSTREAM_REMOTE_ADDRESS" | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS" => self.remote.to_string(),
+            "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => {
+                self.remote.ip().to_string()
+            }
+            "DOWNSTREAM_REMOTE_PORT" | "DOWNSTREAM_DIRECT_REMOTE_PORT" => self.remote.port().to_string(),
+            "DOWNSTREAM_LOCAL_ADDRESS" | "DOWNSTREAM_DIRECT_LOCAL_ADDRESS" => self.local.to_string(),
+            "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" | "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT" => {
+                self.local.ip().to_string()
+            }
+            "DOWNSTREAM_LOCAL_PORT" => self.local.port().to_string(),
+            "UPSTREAM_HOST" | "UPSTREAM_REMOTE_ADDRESS" => self.upstream?.to_string(),
+            "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => self.upstream?.ip().to_string(),
+            "UPSTREAM_REMOTE_PORT" => self.upstream?.port().to_string(),
+            "UPSTREAM_CLUSTER" | "UPSTREAM_CLUSTER_RAW" => return self.cluster.map(Cow::Borrowed),
+            "ROUTE_NAME" => return self.route_name.map(Cow::Borrowed),
+            _ => return None,
+        };
+        Some(Cow::Owned(text))
+    }
+}
+
+/// Bytes that are no UTF-8 are replaced.
+fn first_line<'h>(headers: &'h HeaderMap, name: &str) -> Option<Cow<'h, str>> {
+    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, HeaderValue};
+    use malha_table::http::Template;
+    use std::{net::Ipv4Addr, time::UNIX_EPOCH};
+
+    /// Recorded as C36-C37-header-variables.
+    #[test]
+    fn recorded_values() {
+        let request = HeaderMap::from_iter([(HeaderName::from_static("x"), HeaderValue::from_static("orig"))]);
+        let response = HeaderMap::from_iter([(HeaderName::from_static("x-up"), HeaderValue::from_static("echo"))]);
+        let facts = Facts {
+            method: "GET",
+            scheme: "http",
+            authority: "x.com",
+            path: "/1/z?q",
+            version: Version::HTTP_11,
+            request: &request,
+            response: Some((StatusCode::OK, &response)),
+            flags: Flags::default(),
+            start: UNIX_EPOCH,
+            local: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 5000)),
+            upstream: None,
+            cluster: None,
+            route_name: None,
+        };
+        for (value, expected) in [
+            ("plain", "plain"),
+            ("100%%", "100%"),
+            ("%REQ(:path)%", "/1/z?q"),
+            ("%REQ(:authority)%", "x.com"),
+            ("%REQ(nope)%", ""),
+            ("%REQ(nope?x)%", "orig"),
+            ("%REQ(x)%-%PROTOCOL%", "orig-HTTP/1.1"),
+            ("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "127.0.0.1"),
+            ("%RESPONSE_CODE%", "200"),
+            ("%RESP(x-up)%", "echo"),
+            ("%UPSTREAM_HOST%", ""),
+            ("%ENVIRONMENT(HOME)%", ""),
+        ] {
+            assert_eq!(Template::parse(value).unwrap().evaluate(&facts), expected, "{value}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! A request as routing sees it, over hyper's (semantics F, steps 3 and 4).
+
+use crate::{hygiene, local_reply::LocalReply, random::Random};
+use http::{HeaderMap, Method, StatusCode, Version, header::HOST, request::Parts, uri::Uri};
+use malha_table::{
+    RequestView,
+    http::{HttpSettings, authority_is_valid, method_is_known, normalize_path, port_start},
+};
+use std::net::SocketAddr;
+
+/// A request's head: checked, normalised, without what clients may not say, with what the proxy adds.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestHead {
+    pub(crate) method: Method,
+    pub(crate) version: Version,
+    pub(crate) scheme: &'static str,
+    /// What `x-forwarded-proto` tells.
+    pub(crate) forwarded_proto: &'static str,
+    /// As sent: what goes upstream if nothing rewrites it (semantics C17).
+    pub(crate) authority: String,
+    /// With a mapped port read as the original one.
+    original_authority: String,
+    /// Normalised, with query; empty where there is none to route (`*`, CONNECT).
+    pub(crate) path_and_query: String,
+    /// Length of the path in it.
+    path_length: usize,
+    pub(crate) headers: HeaderMap,
+}
+
+/// Where a request arrived.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    /// The port that the table says, where that is not the one the client sees.
+    pub(crate) original_port: u16,
+}
+
+impl RequestHead {
+    /// Takes a request as Envoy's codec and connection manager would, or gives their refusal (semantics C.12).
+    pub(crate) fn admit(
+        parts: Parts,
+        settings: HttpSettings,
+        arrival: Arrival,
+        random: &Random,
+    ) -> Result<RequestHead, LocalReply> {
+        let Parts { method, uri, version, mut headers, .. } = parts;
+        if version != Version::HTTP_11 {
+            let status = StatusCode::UPGRADE_REQUIRED;
+            return Err(LocalReply::bad_request(status, "Upgrade Required", "low_version"));
+        }
+        let refuse = |details| LocalReply::bad_request(StatusCode::BAD_REQUEST, "", details);
+        if !method_is_known(method.as_str()) {
+            return Err(refuse("http1.codec_error"));
+        }
+        let said = hosts(&headers).map_err(|Several| refuse("http1.codec_error"))?.map(<[u8]>::to_vec);
+        let (scheme, said, path) = target(&method, &uri, said).ok_or_else(|| refuse("http1.codec_error"))?;
+        let authority = said.ok_or_else(|| refuse("missing_host_header"))?;
+        let authority = String::from_utf8(authority).ok().filter(|authority| authority_is_valid(authority));
+        let authority = authority.ok_or_else(|| refuse("http.invalid_authority"))?;
+        let path_and_query = normalize_path(path, settings.path_normalization)
+            .map_err(|_| refuse("path_normalization_failed"))?
+            .into_owned();
+        hygiene::drop_hop_by_hop(&mut headers).map_err(|_| refuse("http1.codec_error"))?;
+        let forwarded_proto = hygiene::mutate(&mut headers, settings.edge, arrival.peer.ip(), random);
+        let path_length = path_and_query.find('?').unwrap_or(path_and_query.len());
+        let original_authority = original(&authority, arrival);
+        Ok(RequestHead {
+            method,
+            version,
+            scheme,
+            forwarded_proto,
+            authority,
+            original_authority,
+            path_and_query,
+            path_length,
+            headers,
+        })
+    }
+
+    /// Whether there is a path to route; else the answer is 404 (semantics B10).
+    pub(crate) fn is_routable(&self) -> bool {
+        !self.path_and_query.is_empty()
+    }
+}
+
+struct Several;
+
+/// The one Host line. Several are refused, whatever they say: what stands behind this proxy might take the other one.
+fn hosts(headers: &HeaderMap) -> Result<Option<&[u8]>, Several> {
+    let mut lines = headers.get_all(HOST).iter();
+    let first = lines.next().map(|line| line.as_bytes().trim_ascii());
+    if lines.next().is_some() { Err(Several) } else { Ok(first) }
+}
+
+type Said = Option<Vec<u8>>;
+
+/// Scheme, authority and path of a request target. The authority of an absolute one wins over the Host header
+/// (semantics B10); `*` and CONNECT have no path.
+fn target<'u>(method: &Method, uri: &'u Uri, host: Said) -> Option<(&'static str, Said, &'u str)> {
+    let path = uri.path_and_query().map_or("", |path| path.as_str());
+    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return None;
+    }
+    let Some(authority) = uri.authority() else {
+        return match path {
+            "*" if method == Method::OPTIONS => Some(("http", host, "")),
+            _ if path.starts_with('/') && method != Method::CONNECT => Some(("http", host, path)),
+            _ => None,
+        };
+    };
+    let authority = Some(authority.as_str().as_bytes().to_vec());
+    match uri.scheme_str() {
+        None if method == Method::CONNECT => Some(("http", authority, "")),
+        Some("http") if method != Method::CONNECT => Some(("http", authority, absolute_path(path))),
+        Some("https") if method != Method::CONNECT => Some(("https", authority, absolute_path(path))),
+        _ => None,
+    }
+}
+
+/// An absolute target may leave out its path, though not before a query as hyper hands it on.
+fn absolute_path(path: &str) -> &str {
+    if path.is_empty() { "/" } else { path }
+}
+
+/// The authority with a mapped port read as the original: a client of the cluster would have named that one, or none
+/// where it is HTTP's own.
+fn original(authority: &str, arrival: Arrival) -> String {
+    let mapped = arrival.local.port();
+    if mapped == arrival.original_port {
+        return authority.to_owned();
+    }
+    match port_start(authority) {
+        Some(colon) if authority[colon + 1..].parse() == Ok(mapped) => match arrival.original_port {
+            80 => authority[..colon].to_owned(),
+            port => format!("{}:{port}", &authority[..colon]),
+        },
+        _ => authority.to_owned(),
+    }
+}
+
+impl RequestView for RequestHead {
+    fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
+    fn scheme(&self) -> &str {
+        self.scheme
+    }
+
+    fn authority(&self) -> &str {
+        &self.original_authority
+    }
+
+    fn path(&self) -> &str {
+        &self.path_and_query[..self.path_length]
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.path_and_query.get(self.path_length + 1..)
+    }
+
+    fn any_line(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        self.headers.get_all(name).iter().any(|line| test(line.as_bytes()))
+    }
+}

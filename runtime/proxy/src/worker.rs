@@ -1,0 +1,147 @@
+//! One worker: a thread with its own runtime, accepting connections and serving them to their end. Nothing moves
+//! between workers, so nothing on a request's way is locked.
+
+use crate::{
+    connection,
+    listener::OpenListener,
+    metrics::Metrics,
+    pool::Pool,
+    random::Random,
+    running::{Running, Shared},
+};
+use arc_swap::{ArcSwap, Cache};
+use std::{
+    cell::RefCell,
+    fmt, io,
+    net::TcpListener,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::LocalSet,
+};
+
+/// What the owner tells a worker.
+pub(crate) enum Command {
+    /// Accept on this socket of the listener, until it closes.
+    Listen(Arc<OpenListener>, TcpListener),
+    /// Close idle connections to endpoints that the running table does not have.
+    Sweep,
+}
+
+/// A running worker; it stops when its commands end.
+pub(crate) struct Worker {
+    commands: UnboundedSender<Command>,
+    thread: JoinHandle<()>,
+}
+
+impl Worker {
+    /// A worker that has stopped hears nothing.
+    pub(crate) fn send(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+
+    /// Stops it, with whatever it is serving.
+    pub(crate) fn stop(self) {
+        drop(self.commands);
+        let _ = self.thread.join();
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Worker")
+    }
+}
+
+/// What a worker's connections share.
+pub(crate) struct Local {
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pool: Pool,
+    pub(crate) random: Random,
+    running: RefCell<Cache<Arc<ArcSwap<Running>>, Arc<Running>>>,
+}
+
+impl Local {
+    /// The table in force now, with what belongs to it. A request asks once, so that it sees one table.
+    pub(crate) fn running(&self) -> Arc<Running> {
+        Arc::clone(self.running.borrow_mut().load())
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+}
+
+/// How often idle connections are looked through.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Starts a worker.
+pub(crate) fn start(index: usize, shared: &Arc<Shared>) -> io::Result<Worker> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (commands, receiver) = unbounded_channel();
+    let shared = Arc::clone(shared);
+    let thread = std::thread::Builder::new().name(format!("malha-worker-{index}")).spawn(move || {
+        let local = LocalSet::new();
+        local.block_on(&runtime, work(index, shared, receiver));
+    })?;
+    Ok(Worker { commands, thread })
+}
+
+async fn work(index: usize, shared: Arc<Shared>, mut commands: UnboundedReceiver<Command>) {
+    let limits = Rc::new(shared.options.limits.clone());
+    let local = Rc::new(Local {
+        index,
+        pool: Pool::new(limits, Arc::clone(&shared.metrics.pool)),
+        random: Random::new(shared.seed, index as u64),
+        running: RefCell::new(Cache::new(Arc::clone(&shared.current))),
+        shared,
+    });
+    let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
+    loop {
+        tokio::select! {
+            command = commands.recv() => match command {
+                Some(Command::Listen(listener, socket)) => {
+                    tokio::task::spawn_local(accept(Rc::clone(&local), listener, socket));
+                }
+                Some(Command::Sweep) => sweep_pool(&local),
+                None => return,
+            },
+            _ = sweep.tick() => sweep_pool(&local),
+        }
+    }
+}
+
+fn sweep_pool(local: &Local) {
+    let running = local.running();
+    local.pool.sweep(|address| running.has_endpoint(address));
+}
+
+/// Accepts connections until the listener closes.
+async fn accept(local: Rc<Local>, listener: Arc<OpenListener>, socket: TcpListener) {
+    // The socket is open and does not block; registering it can only fail where the process is out of descriptors.
+    let Ok(socket) = tokio::net::TcpListener::from_std(socket) else { return };
+    let mut closing = listener.closing.subscribe();
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            _ = closing.wait_for(|&is_closing| is_closing) => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let limit = local.shared.options.limits.connections;
+                let Some(held) = connection::Held::new(&local.shared, &listener, limit) else {
+                    local.metrics().refused_connections.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                };
+                tokio::task::spawn_local(connection::serve(Rc::clone(&local), stream, peer, held));
+            }
+            // A client that left already, or too many open files: the latter lasts, and must not spin.
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
