@@ -1,5 +1,6 @@
 //! Links resources into a mesh and lowers it, per proxy, to routes of predicates.
 
+mod cache;
 pub mod config;
 pub mod destination_rule;
 pub mod gateway;
@@ -16,16 +17,21 @@ pub mod visibility;
 mod cluster;
 mod delegate;
 mod destination;
+mod interpret;
 mod labels;
+mod lower;
 mod order;
 mod policy;
 
+pub use cache::Cache;
 pub use cluster::ClusterKey;
 pub use config::MeshConfig;
 pub use delegate::{DelegateRule, Delegation, DelegationOutcome, DropReason, DroppedRule};
 pub use destination::ResolvedDestination;
 pub use destination_rule::DestinationRule;
 pub use gateway::Gateway;
+pub use interpret::{Sources, interpret};
+pub use lower::lower;
 pub use mesh::{Duplicate, Mesh};
 pub use names::{GatewayRef, ObjectName};
 pub use proxy::ProxySpec;

@@ -25,19 +25,6 @@ pub struct Settings {
     pub path_normalization: PathNormalization,
 }
 
-/// A proxy that is wanted: what lowering reads of it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProxySpec {
-    /// Gateway or sidecar.
-    pub role: Role,
-    /// Its namespace.
-    pub namespace: SmolStr,
-    /// A name for people.
-    pub name: SmolStr,
-    /// Its labels.
-    pub labels: BTreeMap<SmolStr, SmolStr>,
-}
-
 /// One proxy. Proxies alike in all that lowering reads share one program.
 #[derive(Clone, Debug)]
 pub struct Proxy {
@@ -413,7 +400,7 @@ pub struct Cors {
 }
 
 /// What a consistent hash reads (semantics D21).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HashKey {
     /// The lines of a header.
     Header(SmolStr),

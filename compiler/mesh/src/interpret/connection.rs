@@ -1,0 +1,141 @@
+//! Which listener takes a connection, and which of its filter chains (semantics A.7).
+
+use crate::program::{FilterChain, Listener, Proxy, Role};
+use malha_table::http::{BadRequest, host_key};
+use malha_table::{Protocol, Request, RouteError};
+use std::net::IpAddr;
+
+/// What choosing a filter chain reads of a connection.
+pub(super) struct Connection {
+    /// Where the client meant to connect to, if that is known.
+    pub(super) destination: Option<IpAddr>,
+    /// Server name of the client's hello, lower case.
+    pub(super) sni: Option<String>,
+    /// Whether the client speaks TLS.
+    pub(super) tls: bool,
+    /// What it speaks, inside of TLS if there is any.
+    pub(super) protocol: Protocol,
+    /// Whether a look at the first bytes shows plain HTTP.
+    is_plain_http: bool,
+}
+
+impl Connection {
+    /// The connection of a request; `refused` is what an HTTP codec has against it.
+    pub(super) fn of(request: &Request, refused: Option<&BadRequest>) -> Result<Self, RouteError> {
+        let protocol = request.protocol.unwrap_or_default();
+        let tls = request.tls.is_some() || protocol == Protocol::Tls;
+        let destination = match &request.destination {
+            None => None,
+            Some(address) => Some(address.ip.parse().map_err(|_| RouteError::Address(address.ip.clone()))?),
+        };
+        Ok(Connection {
+            destination,
+            sni: request.tls.as_ref().and_then(|tls| tls.sni.as_ref()).map(|sni| sni.to_ascii_lowercase()),
+            tls,
+            protocol,
+            is_plain_http: !tls && protocol == Protocol::Http && refused.is_none_or(|refused| !refused.is_foreign),
+        })
+    }
+}
+
+/// The listener for a connection to `port`: one that is bound to the destination address, else the one that is bound
+/// to none.
+pub(super) fn listener<'a>(
+    proxy: &'a Proxy,
+    request: &Request,
+    connection: &Connection,
+    port: u32,
+) -> Option<&'a Listener> {
+    let on_port = || proxy.program.listeners.iter().filter(|listener| listener.port == port);
+    let bind = |listener: &Listener| listener.bind.as_deref().and_then(|bind| bind.parse::<IpAddr>().ok());
+    let bound = match (connection.destination, &request.authority) {
+        (Some(address), _) => on_port().find(|listener| bind(listener) == Some(address)),
+        (None, Some(authority)) if proxy.role == Role::Sidecar => {
+            let name = host_key(authority);
+            on_port().find(|listener| listener.names.iter().any(|other| *other == *name))
+        }
+        _ => None,
+    };
+    let any = || on_port().find(|listener| listener.bind.is_none());
+    // Without a word of the destination, a gateway's request is for the first listener on the port.
+    let first = || on_port().next().filter(|_| proxy.role == Role::Gateway && connection.destination.is_none());
+    bound.or_else(any).or_else(first)
+}
+
+/// The filter chain for a connection: by destination range, then server name, then transport, then first bytes. Of each
+/// the most specific that there is; a later miss does not lead back to a less specific one (semantics A52 to A55).
+pub(super) fn filter_chain<'a>(listener: &'a Listener, connection: &Connection) -> Option<&'a FilterChain> {
+    let mut chains: Vec<&FilterChain> = listener.filter_chains.iter().collect();
+
+    let width = |chain: &FilterChain| {
+        let ranges = chain.destinations.iter().filter_map(|range| prefix_length(range, connection.destination?));
+        ranges.max()
+    };
+    match chains.iter().filter_map(|chain| width(chain)).max() {
+        Some(longest) => chains.retain(|chain| width(chain) == Some(longest)),
+        None => chains.retain(|chain| chain.destinations.is_empty()),
+    }
+
+    let rank = |chain: &FilterChain| {
+        let names = chain.server_names.iter().filter_map(|name| name_rank(name, connection.sni.as_deref()?));
+        names.max()
+    };
+    match chains.iter().filter_map(|chain| rank(chain)).max() {
+        Some(best) => chains.retain(|chain| rank(chain) == Some(best)),
+        None => chains.retain(|chain| chain.server_names.is_empty()),
+    }
+
+    keep_best(&mut chains, |chain| chain.tls.map(|tls| tls == connection.tls));
+    keep_best(&mut chains, |chain| chain.inspected.then(|| connection.is_plain_http));
+    chains.first().copied()
+}
+
+/// Keeps those that ask for what is so, or else those that ask for nothing.
+fn keep_best(chains: &mut Vec<&FilterChain>, asks: impl Fn(&FilterChain) -> Option<bool>) {
+    let wanted = chains.iter().any(|chain| asks(chain) == Some(true)).then_some(true);
+    chains.retain(|chain| asks(chain) == wanted);
+}
+
+/// How specific a server name is that takes `sni`: exact before wildcard, then longer before shorter.
+fn name_rank(name: &str, sni: &str) -> Option<(bool, usize)> {
+    let takes = match name.strip_prefix('*') {
+        Some(suffix) => sni.len() > suffix.len() && sni.ends_with(suffix),
+        None => name == sni,
+    };
+    takes.then_some((!name.starts_with('*'), name.len()))
+}
+
+/// The prefix length of a CIDR range that holds `address`; a bare address is a range of one.
+fn prefix_length(range: &str, address: IpAddr) -> Option<u32> {
+    let (network, length) = range.split_once('/').unwrap_or((range, ""));
+    let bits = |address| match address {
+        IpAddr::V4(v4) => (u128::from(u32::from(v4)) << 96, 32),
+        IpAddr::V6(v6) => (u128::from(v6), 128),
+    };
+    let ((network, width), (address, other_width)) = (bits(network.parse().ok()?), bits(address));
+    let length = if length.is_empty() { width } else { length.parse().ok().filter(|length| *length <= width)? };
+    let differs = network ^ address;
+    (width == other_width && differs.checked_shr(128 - length).unwrap_or(0) == 0).then_some(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_addresses() {
+        let cases = [
+            ("10.0.0.0/8", "10.1.2.3", Some(8)),
+            ("10.0.0.0/8", "11.1.2.3", None),
+            ("10.1.2.3", "10.1.2.3", Some(32)),
+            ("0.0.0.0/0", "9.9.9.9", Some(0)),
+            ("::/0", "9.9.9.9", None),
+            ("fd00::/8", "fd12::1", Some(8)),
+            ("10.0.0.0/33", "10.0.0.0", None),
+        ];
+        for (range, address, expected) in cases {
+            let address = address.parse().expect("an address");
+            assert_eq!(prefix_length(range, address), expected, "{range} {address}");
+        }
+    }
+}

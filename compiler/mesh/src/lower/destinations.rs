@@ -1,0 +1,136 @@
+//! Where destinations lead, looked up once for each proxy.
+
+use crate::config::MeshConfig;
+use crate::program::{Cluster, Destination, HashKey, Role};
+use crate::registry::Service;
+use crate::{GatewayRef, Mesh, ProxySpec};
+use hashbrown::HashMap;
+use malha_model::Spanned;
+use malha_model::istio::{self, PortSelector};
+use malha_syntax::Span;
+use smol_str::SmolStr;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Where a destination leads, and what its consistent hash reads.
+#[derive(Clone, Debug, Default, Hash, PartialEq, Eq)]
+pub(super) struct Leads {
+    pub(super) host: SmolStr,
+    pub(super) port: u32,
+    pub(super) subset: Option<SmolStr>,
+    /// None: there is no such cluster.
+    pub(super) cluster: Option<SmolStr>,
+    pub(super) hash: Option<HashKey>,
+}
+
+/// A destination, as yet without weight and header operations.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) destination: Destination,
+    pub(super) hash: Option<HashKey>,
+}
+
+impl From<Leads> for Target {
+    fn from(leads: Leads) -> Self {
+        let Leads { host, port, subset, cluster, hash } = leads;
+        Target { destination: Destination { host, port, subset, cluster, ..Destination::default() }, hash }
+    }
+}
+
+/// What a destination is looked up by: namespace, host, subset, port, port of the listener.
+type Asked = (SmolStr, SmolStr, Option<SmolStr>, Option<u32>, u32);
+
+/// Looks destinations up for one proxy, each once, and remembers the clusters that are in use.
+pub(super) struct Resolver<'a> {
+    mesh: &'a Mesh,
+    proxy: &'a ProxySpec,
+    known: RefCell<HashMap<Asked, Leads>>,
+    used: RefCell<BTreeMap<SmolStr, Arc<Cluster>>>,
+}
+
+impl<'a> Resolver<'a> {
+    pub(super) fn new(mesh: &'a Mesh, proxy: &'a ProxySpec) -> Self {
+        Resolver { mesh, proxy, known: RefCell::default(), used: RefCell::default() }
+    }
+
+    /// The clusters of all destinations that were looked up, by name.
+    pub(super) fn into_clusters(self) -> Vec<Arc<Cluster>> {
+        self.used.into_inner().into_values().collect()
+    }
+
+    /// Where a destination of a config in `namespace` leads, for requests of a listener on `port`.
+    fn resolve(&self, namespace: &str, destination: &istio::Destination, port: u32) -> Leads {
+        let host = destination.host.as_ref().map(|host| host.value.clone()).unwrap_or_default();
+        let subset = destination.subset.as_ref().map(|subset| subset.value.clone());
+        let number = |selector: &PortSelector| selector.number.as_ref().map_or(0, |number| number.value);
+        let given = destination.port.as_ref().map(|selector| number(selector));
+        let asked = (namespace.into(), host, subset, given, port);
+        if let Some(leads) = self.known.borrow().get(&asked) {
+            return leads.clone();
+        }
+        let found = self.mesh.destination(self.proxy, namespace, destination, port);
+        let leads = self.remember(found.host, found.port, found.subset, found.cluster);
+        self.known.borrow_mut().insert(asked, leads.clone());
+        leads
+    }
+
+    /// Where a port of `service` leads.
+    pub(super) fn service(&self, service: &Service, port: u32) -> Leads {
+        let cluster = self.mesh.cluster(self.proxy, &service.hostname, port, None);
+        self.remember(service.hostname.clone(), port, None, cluster)
+    }
+
+    fn remember(&self, host: SmolStr, port: u32, subset: Option<SmolStr>, cluster: Option<Arc<Cluster>>) -> Leads {
+        let hash = self.mesh.hash_key(self.proxy, &host, port, subset.as_deref());
+        let name = cluster.map(|cluster| {
+            let name = cluster.name.clone();
+            self.used.borrow_mut().entry(name.clone()).or_insert(cluster);
+            name
+        });
+        Leads { host, port, subset, cluster: name, hash }
+    }
+}
+
+/// What the rules of one VirtualService are lowered for.
+pub(super) struct Scope<'a> {
+    pub(super) resolver: &'a Resolver<'a>,
+    pub(super) proxy: &'a ProxySpec,
+    /// The gateway, or `mesh`.
+    pub(super) gateway: &'a GatewayRef,
+    /// Of the VirtualService.
+    pub(super) namespace: &'a str,
+    /// Number of the Gateway's server, or of the service port.
+    pub(super) port: u32,
+    /// Whether the Gateway's server has a `tls` block (semantics A44).
+    pub(super) is_tls: bool,
+}
+
+impl Scope<'_> {
+    pub(super) fn config(&self) -> &MeshConfig {
+        self.resolver.mesh.config()
+    }
+
+    /// Where a destination of an HTTP rule leads.
+    ///
+    /// A sidecar's route table sees services only by its own port, so that a destination without one is on that port.
+    pub(super) fn http_leads(&self, destination: &istio::Destination) -> Leads {
+        if self.proxy.role == Role::Sidecar && destination.port.is_none() {
+            let number = Some(Spanned::new(self.port, Span::default(), Span::default()));
+            let port = Some(Spanned::new(PortSelector { number }, Span::default(), Span::default()));
+            let destination = istio::Destination { port, ..destination.clone() };
+            return self.resolver.resolve(self.namespace, &destination, self.port);
+        }
+        self.resolver.resolve(self.namespace, destination, self.port)
+    }
+
+    /// The target of an HTTP rule's destination.
+    pub(super) fn http_target(&self, destination: &istio::Destination) -> Target {
+        self.http_leads(destination).into()
+    }
+
+    /// The target of a `tcp` or `tls` rule's destination.
+    pub(super) fn layer4_target(&self, destination: &istio::Destination) -> Target {
+        self.resolver.resolve(self.namespace, destination, self.port).into()
+    }
+}

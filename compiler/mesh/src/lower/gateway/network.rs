@@ -1,0 +1,145 @@
+//! Filter chains of gateways that forward bytes: TCP, TLS that ends here, TLS that passes through (semantics A.8).
+
+use super::servers::ServerRef;
+use super::{lower_case, tables, termination};
+use crate::lower::context::Context;
+use crate::lower::layer4::{self, Rule};
+use crate::names::gateway_ref;
+use crate::program::{Filter, FilterChain, Note, NoteKind, ProxyProgram};
+use crate::{GatewayRef, VirtualService, host};
+use hashbrown::HashMap;
+use malha_model::Spanned;
+use malha_syntax::Location;
+use smol_str::SmolStr;
+
+/// Server names that passthrough rules took, by port: bind and place of the first (semantics A19).
+#[derive(Default)]
+pub(super) struct SniTaken(HashMap<(u32, SmolStr), (SmolStr, Location)>);
+
+/// The chains of one server that does not route requests.
+pub(super) fn chains(
+    context: &Context<'_>,
+    server: &ServerRef<'_>,
+    port: u32,
+    taken: &mut SniTaken,
+    program: &mut ProxyProgram,
+) -> Vec<FilterChain> {
+    if server.has_tls_block() && server.passes_tls_through() {
+        return passthrough(context, server, port, taken, program);
+    }
+    tcp(context, server).into_iter().collect()
+}
+
+/// The first `tcp` rule that fits has the whole server (semantics A57, A58).
+fn tcp(context: &Context<'_>, server: &ServerRef<'_>) -> Option<FilterChain> {
+    let gateway = GatewayRef::Named(server.gateway.name.clone());
+    for service in context.mesh.virtual_services_for(&gateway, &context.proxy.namespace) {
+        if !shares_host(server, service) {
+            continue;
+        }
+        let namespace = &service.name.namespace;
+        for (index, rule) in service.tcp_rules().iter().enumerate() {
+            let fits = |port: Option<&Spanned<u32>>, gateways: &[Spanned<SmolStr>]| {
+                fits(server, &gateway, namespace, port, gateways)
+            };
+            let item = rule.matches.iter().position(|item| fits(item.port.as_ref(), &item.gateways));
+            if item.is_none() && !rule.matches.is_empty() {
+                continue;
+            }
+            let place = item.and_then(|at| rule.matches.get(at)).map_or(rule.span, |item| item.span);
+            let rule_origin = Rule { service, section: "tcp", index, item, place };
+            let scope = context.scope(&gateway, namespace, server.number, false);
+            let is_tls = server.is_tls();
+            return Some(FilterChain {
+                server_names: if is_tls { lower_case(server.sni_hosts()) } else { Vec::new() },
+                destinations: Vec::new(),
+                tls: None,
+                inspected: false,
+                termination: is_tls.then(|| termination(server)),
+                filter: Filter::Tcp(layer4::route(&rule.route, rule_origin, &scope)),
+                location: Some(server.location),
+            });
+        }
+    }
+    None
+}
+
+/// A chain for each match of a `tls` rule that fits (semantics A59).
+fn passthrough(
+    context: &Context<'_>,
+    server: &ServerRef<'_>,
+    port: u32,
+    taken: &mut SniTaken,
+    program: &mut ProxyProgram,
+) -> Vec<FilterChain> {
+    let gateway = GatewayRef::Named(server.gateway.name.clone());
+    let mut chains = Vec::new();
+    for service in context.mesh.virtual_services_for(&gateway, &context.proxy.namespace) {
+        if !shares_host(server, service) {
+            continue;
+        }
+        let namespace = &service.name.namespace;
+        for (index, rule) in service.tls_rules().iter().enumerate() {
+            for (at, item) in rule.matches.iter().enumerate() {
+                if !fits(server, &gateway, namespace, item.port.as_ref(), &item.gateways) {
+                    continue;
+                }
+                let place = service.resource.location(item.span);
+                let names: Vec<SmolStr> = item.sni_hosts.iter().map(|name| name.value.clone()).collect();
+                if let Some((name, other)) = taken.claim(port, &server.bind, &names, place) {
+                    let detail = format!("server name `{name}` on port {port} is taken by an earlier rule");
+                    let note = Note { kind: NoteKind::ServerSkipped, location: place, other: Some(other), detail };
+                    program.notes.push(note);
+                    continue;
+                }
+                let rule_origin = Rule { service, section: "tls", index, item: Some(at), place: item.span };
+                let scope = context.scope(&gateway, namespace, server.number, false);
+                chains.push(FilterChain {
+                    server_names: if names.iter().any(|name| name == "*") { Vec::new() } else { lower_case(names) },
+                    destinations: Vec::new(),
+                    tls: None,
+                    inspected: false,
+                    termination: None,
+                    filter: Filter::Tcp(layer4::route(&rule.route, rule_origin, &scope)),
+                    location: Some(place),
+                });
+            }
+        }
+    }
+    chains
+}
+
+impl SniTaken {
+    /// Takes all of `names`, or tells which is taken already, and where.
+    fn claim(&mut self, port: u32, bind: &str, names: &[SmolStr], place: Location) -> Option<(SmolStr, Location)> {
+        for name in names {
+            if let Some((other_bind, other)) = self.0.get(&(port, name.clone()))
+                && other_bind == bind
+            {
+                return Some((name.clone(), *other));
+            }
+        }
+        for name in names {
+            self.0.insert((port, name.clone()), (bind.into(), place));
+        }
+        None
+    }
+}
+
+/// Whether a match is for this server: only port and gateways are asked (semantics A58).
+fn fits(
+    server: &ServerRef<'_>,
+    gateway: &GatewayRef,
+    namespace: &str,
+    port: Option<&Spanned<u32>>,
+    gateways: &[Spanned<SmolStr>],
+) -> bool {
+    port.is_none_or(|port| port.value == 0 || port.value == server.number)
+        && (gateways.is_empty() || gateways.iter().any(|name| gateway_ref(name, namespace) == *gateway))
+}
+
+/// Whether a host of the VirtualService overlaps one of the server (semantics A58).
+fn shares_host(server: &ServerRef<'_>, service: &VirtualService) -> bool {
+    let own = server.hosts.iter().filter_map(|host| tables::host_for(host, &service.name.namespace));
+    own.into_iter().any(|own| service.hosts.iter().any(|other| host::matches(own, other)))
+}

@@ -1,0 +1,129 @@
+//! Lowering: per proxy, listeners, filter chains, route tables, virtual hosts, routes of predicates.
+
+mod context;
+mod destinations;
+mod gateway;
+mod headers;
+mod http_action;
+mod http_match;
+mod layer4;
+mod listeners;
+mod policies;
+mod routes;
+mod sidecar;
+
+pub(crate) use routes::RouteList;
+
+use crate::cache::Cache;
+use crate::labels::Labels;
+use crate::program::{Program, Proxy, ProxyProgram, Role, Settings};
+use crate::{Mesh, ProxySpec};
+use context::Context;
+use hashbrown::HashMap;
+use malha_model::{Entries, Spec};
+use malha_syntax::Location;
+use smol_str::SmolStr;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Something that Istio lets pass and Envoy refuses to load: it takes the whole listener with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) location: Location,
+    pub(crate) reason: String,
+}
+
+/// Lowers the mesh to what each of the `wanted` proxies executes.
+///
+/// Proxies that are alike in all that lowering reads of them share one program. Virtual hosts whose parts have not
+/// changed since an earlier run with the same `cache` are taken from there.
+pub fn lower(mesh: &Mesh, wanted: &[ProxySpec], cache: &mut Cache) -> Program {
+    cache.begin();
+    let relevant = RelevantLabels::of(mesh);
+    let mut programs: HashMap<(Role, SmolStr, Labels), Arc<ProxyProgram>> = HashMap::new();
+    let mut wanted: Vec<&ProxySpec> = wanted.iter().collect();
+    wanted.sort();
+    wanted.dedup();
+    let proxies = wanted.into_iter().map(|proxy| {
+        let labels = relevant.among(proxy);
+        let program = programs
+            .entry((proxy.role, proxy.namespace.clone(), labels.clone()))
+            .or_insert_with(|| Arc::new(lower_proxy(mesh, proxy, labels, cache)));
+        let gateways = mesh.gateways_of(proxy).map(|gateway| {
+            (gateway.name.namespace.clone(), gateway.name.name.clone())
+        });
+        Proxy {
+            role: proxy.role,
+            name: proxy.name.clone(),
+            namespace: proxy.namespace.clone(),
+            labels: proxy.labels.clone(),
+            gateways: gateways.collect(),
+            program: Arc::clone(program),
+        }
+    });
+    let proxies = proxies.collect();
+    cache.end();
+    Program { proxies, settings: Settings { path_normalization: mesh.config().path_normalization } }
+}
+
+fn lower_proxy(mesh: &Mesh, proxy: &ProxySpec, labels: Labels, cache: &Cache) -> ProxyProgram {
+    let context = Context::new(mesh, proxy, labels, cache);
+    let mut program = match proxy.role {
+        Role::Gateway => gateway::lower(&context),
+        Role::Sidecar => sidecar::lower(&context),
+    };
+    program.clusters = context.resolver.into_clusters();
+    program
+}
+
+/// The label names that some object asks proxies for.
+struct RelevantLabels {
+    of_gateways: BTreeSet<SmolStr>,
+    of_all: BTreeSet<SmolStr>,
+}
+
+impl RelevantLabels {
+    fn of(mesh: &Mesh) -> Self {
+        let mut relevant = RelevantLabels { of_gateways: BTreeSet::new(), of_all: BTreeSet::new() };
+        for resource in mesh.resources() {
+            match &resource.spec {
+                Spec::Gateway(gateway) => add(&mut relevant.of_gateways, &gateway.selector),
+                // A gateway's own Service translates its ports (semantics A2).
+                Spec::Service(service) => add(&mut relevant.of_gateways, &service.selector),
+                Spec::DestinationRule(rule) => {
+                    if let Some(selector) = &rule.workload_selector {
+                        add(&mut relevant.of_all, &selector.match_labels);
+                    }
+                }
+                Spec::VirtualService(service) => {
+                    for item in service.http.iter().flat_map(|rule| &rule.matches) {
+                        add(&mut relevant.of_all, &item.source_labels);
+                    }
+                    for item in service.tls.iter().flat_map(|rule| &rule.matches) {
+                        add(&mut relevant.of_all, &item.source_labels);
+                    }
+                    for item in service.tcp.iter().flat_map(|rule| &rule.matches) {
+                        add(&mut relevant.of_all, &item.source_labels);
+                    }
+                }
+                _ => {}
+            }
+        }
+        relevant
+    }
+
+    /// Those of the proxy's labels that lowering may read.
+    fn among(&self, proxy: &ProxySpec) -> Labels {
+        let is_relevant = |name: &SmolStr| {
+            self.of_all.contains(name) || (proxy.role == Role::Gateway && self.of_gateways.contains(name))
+        };
+        let labels = proxy.labels.iter().filter(|(name, _)| is_relevant(name));
+        labels.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+}
+
+fn add(names: &mut BTreeSet<SmolStr>, labels: &Entries<SmolStr>) {
+    for name in labels.keys().filter(|name| !names.contains(&name.value)).collect::<Vec<_>>() {
+        names.insert(name.value.clone());
+    }
+}

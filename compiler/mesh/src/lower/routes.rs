@@ -1,0 +1,124 @@
+//! The routes that one VirtualService makes on one gateway, or on the mesh (semantics A25 to A28, B.3).
+
+use super::destinations::{Leads, Scope};
+use super::{Refusal, http_action, http_match};
+use crate::cache::Key;
+use crate::program::{Origin, Route};
+use crate::{HttpRule, VirtualService};
+use malha_algebra::Predicate;
+use malha_syntax::Location;
+use smol_str::{SmolStr, format_smolstr};
+use std::sync::Arc;
+
+/// Routes, and what Envoy would not load of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RouteList {
+    /// Of all that they are made of.
+    pub(crate) key: Key,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) refusals: Vec<Refusal>,
+}
+
+/// The routes of `service` for a listener, in order, up to the first that takes everything (semantics A27).
+pub(super) fn lower(service: &VirtualService, scope: &Scope<'_>, key: Key) -> RouteList {
+    let mut list = RouteList { key, ..RouteList::default() };
+    for rule in service.http_rules() {
+        if rule_routes(service, rule, scope, &mut list) {
+            break;
+        }
+    }
+    list
+}
+
+/// Appends the routes of one rule; says whether nothing after it is ever reached.
+fn rule_routes(service: &VirtualService, rule: HttpRule<'_>, scope: &Scope<'_>, list: &mut RouteList) -> bool {
+    let source = rule.delegate.map_or(rule.location.source, |delegate| delegate.location.source);
+    let first_refusal = list.refusals.len();
+    let mut action = None;
+    let mut action_of_rule =
+        |refusals: &mut Vec<Refusal>| Arc::clone(action.get_or_insert_with(|| {
+            Arc::new(http_action::action(rule.route, scope, source, refusals))
+        }));
+    let mut is_last = false;
+    if rule.route.matches.is_empty() {
+        list.routes.push(Route {
+            predicate: Predicate::any(),
+            action: action_of_rule(&mut list.refusals),
+            origin: Some(Arc::new(origin(service, rule, None))),
+        });
+        is_last = true;
+    }
+    for (at, item) in rule.matches().enumerate() {
+        if !http_match::applies(item.request, &service.name.namespace, scope.proxy, scope.gateway, scope.port) {
+            continue;
+        }
+        let predicate = http_match::predicate(item.request, source, &mut list.refusals);
+        is_last = predicate.is_catch_all();
+        let route_name = route_name(rule, item.request.name.as_ref().map(|name| name.as_str()));
+        let origin = Origin {
+            match_index: item.root.map(|(index, _)| index).or(if rule.delegate.is_none() { Some(at as u32) } else { None }),
+            location: item.root.map_or(rule.location, |(_, location)| location),
+            delegate: delegate_origin(rule, item.delegate),
+            route_name,
+            ..origin(service, rule, None)
+        };
+        list.routes.push(Route {
+            predicate,
+            action: action_of_rule(&mut list.refusals),
+            origin: Some(Arc::new(origin)),
+        });
+        if is_last {
+            break;
+        }
+    }
+    if let Some(delegate) = rule.delegate {
+        // Spans of a merged rule may lie in either object: its refusals point at the delegate's rule as a whole.
+        for refusal in list.refusals.iter_mut().skip(first_refusal) {
+            refusal.location = delegate.location;
+        }
+    }
+    is_last
+}
+
+fn origin(service: &VirtualService, rule: HttpRule<'_>, match_index: Option<u32>) -> Origin {
+    Origin {
+        namespace: service.name.namespace.clone(),
+        name: service.name.name.clone(),
+        section: "http",
+        index: rule.index,
+        match_index,
+        route_name: route_name(rule, None),
+        location: rule.location,
+        delegate: delegate_origin(rule, None),
+    }
+}
+
+fn delegate_origin(rule: HttpRule<'_>, item: Option<(u32, Location)>) -> Option<Box<Origin>> {
+    let delegate = rule.delegate?;
+    Some(Box::new(Origin {
+        namespace: delegate.name.namespace.clone(),
+        name: delegate.name.name.clone(),
+        section: "http",
+        index: delegate.index,
+        match_index: item.map(|(index, _)| index),
+        route_name: None,
+        location: item.map_or(delegate.location, |(_, location)| location),
+        delegate: None,
+    }))
+}
+
+/// `rule.match`; a match name without a rule name keeps the dot (semantics B8).
+fn route_name(rule: HttpRule<'_>, match_name: Option<&str>) -> Option<SmolStr> {
+    let rule_name = rule.route.name.as_ref().map_or("", |name| name.as_str());
+    match match_name.filter(|name| !name.is_empty()) {
+        Some(name) => Some(format_smolstr!("{rule_name}.{name}")),
+        None => (!rule_name.is_empty()).then(|| rule_name.into()),
+    }
+}
+
+/// The one route of a service that no VirtualService routes (semantics B38).
+pub(super) fn plain(leads: Leads, scope: &Scope<'_>, key: Key) -> RouteList {
+    let action = http_action::plain(leads.into(), scope);
+    let route = Route { predicate: Predicate::any(), action: Arc::new(action), origin: None };
+    RouteList { key, routes: vec![route], refusals: Vec::new() }
+}

@@ -1,0 +1,259 @@
+//! The route tables of a sidecar: one for each port, shared by all services that have it (semantics B36 to B40).
+
+use super::domains;
+use crate::lower::context::{Context, LoweredTable};
+use crate::lower::routes::RouteList;
+use crate::program::{Action, ActionKind, Fallback, HeaderOps, Route, RouteTable, VirtualHost};
+use crate::host::HostMap;
+use crate::registry::{Protocol, Service};
+use crate::{GatewayRef, ObjectName, VirtualService, host};
+use hashbrown::{HashMap, HashSet};
+use malha_algebra::Predicate;
+use smol_str::{SmolStr, StrExt, format_smolstr};
+use std::sync::Arc;
+
+/// Makes the tables of a sidecar; what a port's virtual hosts are is found once.
+pub(super) struct Ports<'a> {
+    context: &'a Context<'a>,
+    virtual_services: &'a [&'a Arc<VirtualService>],
+    services: &'a [Arc<Service>],
+    fallback: Fallback,
+    /// The VirtualService that owns each service: that with the most specific host, of equals the first.
+    owners: HashMap<SmolStr, ObjectName>,
+    drafts: HashMap<u32, Vec<Draft>>,
+}
+
+/// A virtual host on its way.
+#[derive(Clone, Debug)]
+struct Draft {
+    domains: Vec<SmolStr>,
+    list: Arc<RouteList>,
+}
+
+impl<'a> Ports<'a> {
+    pub(super) fn new(
+        context: &'a Context<'a>,
+        virtual_services: &'a [&'a Arc<VirtualService>],
+        services: &'a [Arc<Service>],
+        fallback: Fallback,
+    ) -> Self {
+        let owners = owners(virtual_services, services);
+        Ports { context, virtual_services, services, fallback, owners, drafts: HashMap::new() }
+    }
+
+    /// The table of a port; unknown hosts end in its catch-all (semantics B39).
+    pub(super) fn table(&mut self, name: &SmolStr, port: u32) -> LoweredTable {
+        let drafts = self.drafts(port).to_vec();
+        let mut lowered = self.lower(name, drafts.into_iter().map(|draft| (draft.domains, draft.list)));
+        lowered.table.virtual_hosts.push(catch_all(self.fallback));
+        lowered
+    }
+
+    /// The table of one service whose protocol is detected: whatever Host is sent to its address goes there (semantics
+    /// B36). Where the service has no virtual host of its own, that is the port's table without the catch-all.
+    pub(super) fn service_table(&mut self, name: &SmolStr, port: u32, service: &str) -> LoweredTable {
+        let drafts = self.drafts(port);
+        let own = drafts.iter().find(|draft| draft.domains.iter().any(|domain| domain == service));
+        let chosen: Vec<(Vec<SmolStr>, Arc<RouteList>)> = match own {
+            Some(draft) => vec![(vec![SmolStr::new_static("*")], Arc::clone(&draft.list))],
+            None => drafts.iter().map(|draft| (draft.domains.clone(), Arc::clone(&draft.list))).collect(),
+        };
+        self.lower(name, chosen.into_iter())
+    }
+
+    fn lower(&self, name: &SmolStr, hosts: impl Iterator<Item = (Vec<SmolStr>, Arc<RouteList>)>) -> LoweredTable {
+        let table = RouteTable { name: name.clone(), ..RouteTable::default() };
+        let mut lowered = LoweredTable { table, refusals: Vec::new() };
+        for (domains, list) in hosts {
+            lowered.refusals.extend(list.refusals.iter().cloned());
+            lowered.table.virtual_hosts.push(self.context.virtual_host(domains, false, &[list], None));
+        }
+        lowered
+    }
+
+    fn drafts(&mut self, port: u32) -> &[Draft] {
+        if !self.drafts.contains_key(&port) {
+            let drafts = self.make_drafts(port);
+            self.drafts.insert(port, drafts);
+        }
+        self.drafts.get(&port).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn make_drafts(&self, port: u32) -> Vec<Draft> {
+        let on_port: Vec<&Arc<Service>> =
+            self.services.iter().filter(|service| service.port(port).is_some()).collect();
+        let by_name: HashMap<&str, &Arc<Service>> =
+            on_port.iter().map(|service| (service.hostname.as_str(), *service)).collect();
+        let mut drafts = Drafts::new(self.context, &on_port);
+        let mut routed: HashSet<&str> = HashSet::new();
+        for service in self.virtual_services {
+            // Hosts that are no service have a virtual host on port 80 alone (semantics B37).
+            if port != 80 && !touches(service, &by_name) {
+                continue;
+            }
+            let hosts = self.hosts_of(service, &on_port, &by_name);
+            let is_routable = |service: &&&Arc<Service>| is_http_on(service, port);
+            let services: Vec<&Arc<Service>> = hosts.services.iter().filter(is_routable).copied().collect();
+            if services.is_empty() && port != 80 {
+                continue;
+            }
+            let gateway = GatewayRef::Mesh;
+            let list = self.context.routes(service, &self.context.scope(&gateway, &service.name.namespace, port, false));
+            if list.routes.is_empty() {
+                continue;
+            }
+            for host in hosts.others {
+                drafts.add_host(host, &list);
+            }
+            for service in services {
+                drafts.add_service(service, &list);
+                routed.insert(&service.hostname);
+            }
+        }
+        for service in &on_port {
+            if is_http_on(service, port) && !routed.contains(service.hostname.as_str()) {
+                drafts.add_service(service, &self.plain_routes(service, port));
+            }
+        }
+        drafts.list
+    }
+
+    /// The hosts of a VirtualService: services of the port that it owns, and names that are no service there.
+    fn hosts_of<'s>(
+        &self,
+        virtual_service: &'s VirtualService,
+        on_port: &[&'s Arc<Service>],
+        by_name: &HashMap<&str, &'s Arc<Service>>,
+    ) -> Hosts<'s> {
+        let (wildcards, exact): (Vec<&SmolStr>, Vec<&SmolStr>) =
+            virtual_service.hosts.iter().partition(|host| host::is_wildcard(host));
+        let mut hosts = Hosts { services: Vec::new(), others: Vec::new() };
+        for host in exact {
+            match by_name.get(host.as_str()) {
+                Some(service) => hosts.services.push(service),
+                None => hosts.others.push(host),
+            }
+        }
+        for host in wildcards {
+            let mut covers_some = false;
+            for service in on_port.iter().filter(|service| host::matches(host, &service.hostname)) {
+                covers_some = true;
+                if self.owners.get(&service.hostname) == Some(&virtual_service.name) {
+                    hosts.services.push(service);
+                }
+            }
+            if !covers_some {
+                hosts.others.push(host);
+            }
+        }
+        hosts
+    }
+
+    /// The route of a service without VirtualService: everything to its cluster (semantics B38).
+    fn plain_routes(&self, service: &Service, port: u32) -> Arc<RouteList> {
+        let gateway = GatewayRef::Mesh;
+        let scope = self.context.scope(&gateway, &service.namespace, port, false);
+        self.context.plain_routes(service, &scope)
+    }
+}
+
+/// What the hosts of a VirtualService are on a port.
+struct Hosts<'s> {
+    services: Vec<&'s Arc<Service>>,
+    others: Vec<&'s SmolStr>,
+}
+
+/// The virtual hosts of a port so far; a domain belongs to the first that asks for it.
+struct Drafts<'a> {
+    context: &'a Context<'a>,
+    list: Vec<Draft>,
+    names: HashSet<SmolStr>,
+    domains: HashSet<SmolStr>,
+    /// Names of services: no short form of another takes them.
+    whole_names: HashSet<SmolStr>,
+}
+
+impl<'a> Drafts<'a> {
+    fn new(context: &'a Context<'a>, services: &[&Arc<Service>]) -> Self {
+        let whole = services.iter().flat_map(|service| {
+            [service.hostname.clone(), format_smolstr!("{}.", service.hostname)]
+        });
+        Drafts {
+            context,
+            list: Vec::new(),
+            names: HashSet::new(),
+            domains: HashSet::new(),
+            whole_names: whole.collect(),
+        }
+    }
+
+    fn add_host(&mut self, host: &SmolStr, list: &Arc<RouteList>) {
+        self.add(host, vec![host.clone()], &[], list);
+    }
+
+    fn add_service(&mut self, service: &Service, list: &Arc<RouteList>) {
+        let short = domains::short_forms(service, self.context);
+        self.add(&service.hostname, domains::of_service(service, self.context), &short, list);
+    }
+
+    fn add(&mut self, name: &SmolStr, domains: Vec<SmolStr>, short: &[SmolStr], list: &Arc<RouteList>) {
+        if !self.names.insert(name.clone()) {
+            return;
+        }
+        let mut own = Vec::with_capacity(domains.len());
+        for domain in domains {
+            if short.contains(&domain) && self.whole_names.contains(&domain) {
+                continue;
+            }
+            let domain = domain.to_lowercase_smolstr();
+            if self.domains.insert(domain.clone()) {
+                own.push(domain);
+            }
+        }
+        if !own.is_empty() {
+            self.list.push(Draft { domains: own, list: Arc::clone(list) });
+        }
+    }
+}
+
+/// Whether a host of the VirtualService overlaps the name of a service.
+fn touches(virtual_service: &VirtualService, services: &HashMap<&str, &Arc<Service>>) -> bool {
+    virtual_service.hosts.iter().any(|wanted| {
+        services.contains_key(wanted.as_str())
+            || services.keys().any(|name| {
+                (host::is_wildcard(name) || host::is_wildcard(wanted)) && host::matches(wanted, name)
+            })
+    })
+}
+
+fn is_http_on(service: &Service, port: u32) -> bool {
+    service.port(port).is_some_and(|port| port.protocol.is_http() || port.protocol == Protocol::Auto)
+}
+
+/// For each service the VirtualService with the most specific host for it (semantics B.2).
+fn owners(virtual_services: &[&Arc<VirtualService>], services: &[Arc<Service>]) -> HashMap<SmolStr, ObjectName> {
+    let mut by_host: HostMap<Option<&ObjectName>> = HostMap::default();
+    for service in virtual_services {
+        for host in &service.hosts {
+            by_host.entry(host).get_or_insert(&service.name);
+        }
+    }
+    let owner = |service: &Arc<Service>| {
+        let owner = (*by_host.most_specific(&service.hostname)?)?;
+        Some((service.hostname.clone(), owner.clone()))
+    };
+    services.iter().filter_map(owner).collect()
+}
+
+/// The virtual host of unknown hosts (semantics B39).
+fn catch_all(fallback: Fallback) -> Arc<VirtualHost> {
+    let kind = if fallback == Fallback::Blackhole { ActionKind::Blackhole } else { ActionKind::Passthrough };
+    let action = Action { kind, request_headers: HeaderOps::default(), response_headers: HeaderOps::default() };
+    let route = Route { predicate: Predicate::any(), action: Arc::new(action), origin: None };
+    Arc::new(VirtualHost {
+        domains: vec![SmolStr::new_static("*")],
+        require_tls: false,
+        routes: vec![route],
+        catch_all: Some(fallback),
+    })
+}
