@@ -4,7 +4,7 @@ use crate::{
     Kind, Metadata, Resource, Spec,
     limits::Limits,
     names::check_metadata,
-    read::{Manner, Reader, Step, Value, list, nearest},
+    read::{Manner, Message, Reader, Step, Value, list, nearest},
     resource::ISTIO_GROUP,
     rules::{UNKNOWN_API_VERSION, UNKNOWN_KIND},
     schema::ISTIO_VERSIONS,
@@ -259,9 +259,13 @@ fn read_spec<'d>(node: Node<'d>, kind: Kind, reader: &mut Reader<'d>) -> Spec {
 
 /// Reads a kind whose content lies below `spec`.
 fn below_spec<'d, T: Value + Default>(node: Node<'d>, kind: Kind, reader: &mut Reader<'d>) -> Box<T> {
-    const FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
-    for (key, _) in node.entries().filter(|(key, _)| !FIELDS.contains(&key.text())) {
-        reader.unknown_field(key, kind.name(), &FIELDS);
+    let object = Message {
+        name: kind.name(),
+        fields: &["apiVersion", "kind", "metadata", "spec", "status"],
+        inner: &[("spec", T::FIELDS), ("metadata", Metadata::FIELDS)],
+    };
+    for (key, _) in node.entries().filter(|(key, _)| !object.fields.contains(&key.text())) {
+        reader.unknown_field(key, &object);
     }
     match node.get("spec") {
         Some(spec) if !spec.is_null() => reader

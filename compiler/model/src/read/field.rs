@@ -13,9 +13,13 @@ use crate::{
 use malha_syntax::{Node, NodeKind, Span};
 use serde_json::{Value as Json, json};
 use smol_str::SmolStr;
+use std::collections::HashMap;
 
 /// What a field of a message holds: an optional value, a list or a map.
 pub(crate) trait Field: Default {
+    /// The names of the fields of the message that it holds, if it holds one.
+    const FIELDS: &'static [&'static str] = &[];
+
     /// Reads the value `node` that stands under `key`.
     fn read<'d>(&mut self, key: Span, node: Node<'d>, limits: &Limits, reader: &mut Reader<'d>);
 
@@ -52,6 +56,8 @@ fn single_schema<T: Value>(limits: &Limits, definitions: &mut Definitions) -> Js
 }
 
 impl<T: Value> Field for Option<Spanned<T>> {
+    const FIELDS: &'static [&'static str] = T::FIELDS;
+
     fn read<'d>(&mut self, key: Span, node: Node<'d>, limits: &Limits, reader: &mut Reader<'d>) {
         *self = read_single(key, node, limits, reader);
     }
@@ -62,6 +68,8 @@ impl<T: Value> Field for Option<Spanned<T>> {
 }
 
 impl<T: Value> Field for Option<Box<Spanned<T>>> {
+    const FIELDS: &'static [&'static str] = T::FIELDS;
+
     fn read<'d>(&mut self, key: Span, node: Node<'d>, limits: &Limits, reader: &mut Reader<'d>) {
         *self = read_single(key, node, limits, reader).map(Box::new);
     }
@@ -72,6 +80,8 @@ impl<T: Value> Field for Option<Box<Spanned<T>>> {
 }
 
 impl<T: Value> Field for Vec<Spanned<T>> {
+    const FIELDS: &'static [&'static str] = T::FIELDS;
+
     fn read<'d>(&mut self, key: Span, node: Node<'d>, limits: &Limits, reader: &mut Reader<'d>) {
         self.clear();
         if is_null(key, node, limits, reader) {
@@ -166,7 +176,7 @@ fn check_count(count: usize, what: &str, key: Span, limits: &Limits, reader: &mu
 
 /// Items must differ in `field`.
 fn check_unique<'d>(list: Node<'d>, field: &'static str, reader: &mut Reader<'d>) {
-    let mut known: std::collections::HashMap<&str, Span> = std::collections::HashMap::new();
+    let mut known: HashMap<&str, Span> = HashMap::new();
     for (index, item) in list.items().enumerate() {
         let Some(value) = item.get(field).filter(|value| !value.is_null()) else { continue };
         let Some(first) = known.get(value.text()).copied() else {
@@ -174,12 +184,14 @@ fn check_unique<'d>(list: Node<'d>, field: &'static str, reader: &mut Reader<'d>
             continue;
         };
         reader.within(Step::Item(index), |reader| {
-            let message = format!("the {field} `{}` stands in this list twice", shorten(value.text()));
-            let finding = reader
-                .finding(&DUPLICATE_ITEM, value.span(), message)
-                .related(reader.location(first), "the first one is here")
-                .help(format!("give each item another {field}"));
-            reader.report(finding);
+            reader.within(Step::Key(field), |reader| {
+                let message = format!("the {field} `{}` stands in this list twice", shorten(value.text()));
+                let finding = reader
+                    .finding(&DUPLICATE_ITEM, value.span(), message)
+                    .related(reader.location(first), "the first one is here")
+                    .help(format!("give each item another {field}"));
+                reader.report(finding);
+            });
         });
     }
 }

@@ -14,12 +14,25 @@ use serde_json::Value as Json;
 
 /// A type that a value of a document can be read into.
 pub(crate) trait Value: Sized {
+    /// The names of its fields, if it is a message.
+    const FIELDS: &'static [&'static str] = &[];
+
     /// Reads `node`, which is not null. `None` where it cannot be read; there is a finding then. A finding does not
     /// have to mean `None`.
     fn read<'d>(node: Node<'d>, limits: &Limits, reader: &mut Reader<'d>) -> Option<Self>;
 
     /// Its JSON Schema.
     fn schema(limits: &Limits, definitions: &mut Definitions) -> Json;
+}
+
+/// What the reader knows of a message, to guess what an unknown field was meant to be.
+pub(crate) struct Message {
+    /// Its name in Rust; see [`api_name`].
+    pub(crate) name: &'static str,
+    /// Its fields.
+    pub(crate) fields: &'static [&'static str],
+    /// The fields of its fields.
+    pub(crate) inner: &'static [(&'static str, &'static [&'static str])],
 }
 
 /// A demand on a message that the declarations of its fields do not express.
@@ -70,19 +83,26 @@ macro_rules! message {
 
         #[allow(unused_variables, unused_assignments, reason = "most fields are in no demand")]
         impl crate::read::Value for $name {
+            const FIELDS: &'static [&'static str] = &[$($yaml),*];
+
             fn read<'d>(
                 node: malha_syntax::Node<'d>,
                 _: &crate::limits::Limits,
                 reader: &mut crate::read::Reader<'d>,
             ) -> Option<Self> {
-                const FIELDS: &[&str] = &[$($yaml),*];
-                let owner = stringify!($name);
+                const MESSAGE: crate::read::Message = crate::read::Message {
+                    name: stringify!($name),
+                    fields: $name::FIELDS,
+                    inner: &[$(($yaml, <$type as crate::read::Field>::FIELDS)),*],
+                };
+                let owner = MESSAGE.name;
                 if !reader.expect_mapping(node, &crate::read::api_name(owner)) {
                     return None;
                 }
                 #[allow(unused_mut, reason = "a message may have no fields")]
                 let mut message = $name::default();
                 $(let mut $field = crate::read::Seen::not_yet($yaml);)*
+                reader.open(&MESSAGE);
                 for (key, value) in node.entries() {
                     match key.text() {
                         $($yaml => {
@@ -93,9 +113,10 @@ macro_rules! message {
                                 crate::read::Field::read(&mut message.$field, key.span(), value, &LIMITS, reader);
                             });
                         })*
-                        _ => reader.unknown_field(key, owner, FIELDS),
+                        _ => reader.unknown_field(key, &MESSAGE),
                     }
                 }
+                reader.close();
                 $($($(crate::read::required!($limit $field, node, owner, reader);)*)?)*
                 $(reader.at_most_one(&[$($one),*]);)*
                 $(reader.at_least_one(node, owner, &[$($any),*]);)*

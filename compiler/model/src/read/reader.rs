@@ -1,7 +1,7 @@
 //! The state of reading one object: where we are, and what was found.
 
 use crate::{
-    read::api_name,
+    read::{Message, api_name},
     rules::{EXCLUSIVE_FIELDS, MISSING_FIELD, UNKNOWN_FIELD, WRONG_TYPE},
 };
 use malha_syntax::{Edit, Finding, Fix, Location, Node, NodeKind, RuleInfo, Scalar, SourceId, Span};
@@ -31,6 +31,8 @@ pub(crate) struct Reader<'d> {
     pub(crate) patch: bool,
     source: SourceId,
     path: Vec<Step<'d>>,
+    /// The messages that are being read, the outermost first.
+    messages: Vec<&'static Message>,
 }
 
 /// A field of a message while it is read: its name, and the key under which it was found.
@@ -48,7 +50,7 @@ impl Seen {
 
 impl<'d> Reader<'d> {
     pub(crate) fn new(source: SourceId, manner: Manner) -> Self {
-        Reader { findings: Vec::new(), manner, patch: false, source, path: Vec::new() }
+        Reader { findings: Vec::new(), manner, patch: false, source, path: Vec::new(), messages: Vec::new() }
     }
 
     /// Does `inner` one step further down.
@@ -141,8 +143,18 @@ impl<'d> Reader<'d> {
         self.report(finding);
     }
 
-    /// The key of a mapping is not a field of the message `owner`.
-    pub(crate) fn unknown_field(&mut self, key: Node<'d>, owner: &str, fields: &[&'static str]) {
+    /// Begins to read the fields of a message.
+    pub(crate) fn open(&mut self, message: &'static Message) {
+        self.messages.push(message);
+    }
+
+    /// Ends reading the fields of a message.
+    pub(crate) fn close(&mut self) {
+        self.messages.pop();
+    }
+
+    /// The key of a mapping is not a field of the message.
+    pub(crate) fn unknown_field(&mut self, key: Node<'d>, message: &Message) {
         if key.text() == "$patch" {
             self.patch = true;
             return;
@@ -150,18 +162,25 @@ impl<'d> Reader<'d> {
         if self.lenient() {
             return;
         }
-        let owner = api_name(owner);
         let name = key.text();
         let location = self.location(key.span());
-        let finding = Finding::new(&UNKNOWN_FIELD, location, format!("`{name}` is not a field of {owner}"))
-            .field(self.path_text(Some(name)));
-        let finding = match nearest(name, fields) {
-            Some(field) => finding.help(format!("did you mean `{field}`?")).fix(Fix {
+        let text = format!("`{}` is not a field of {}", shorten(name), api_name(message.name));
+        let finding = Finding::new(&UNKNOWN_FIELD, location, text).field(self.path_text(Some(name)));
+        // The message itself is the last of the open ones, and does not have the field.
+        let outer = self.messages.iter().rev().find(|outer| outer.fields.contains(&name));
+        let inner = message.inner.iter().find(|(_, fields)| fields.contains(&name));
+        let finding = if let Some(field) = nearest(name, message.fields) {
+            finding.help(format!("did you mean `{field}`?")).fix(Fix {
                 safe: false,
                 title: format!("rename `{name}` to `{field}`"),
                 edits: vec![Edit { location, text: field.to_owned() }],
-            }),
-            None => finding.help(format!("its fields are {}", list(fields, "and"))),
+            })
+        } else if let Some((field, _)) = inner {
+            finding.help(format!("move it into `{field}`, which has a field `{name}`"))
+        } else if let Some(outer) = outer {
+            finding.help(format!("move it out into {}, which has a field `{name}`", api_name(outer.name)))
+        } else {
+            finding.help(format!("its fields are {}", list(message.fields, "and")))
         };
         self.report(finding);
     }

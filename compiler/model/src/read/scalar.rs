@@ -11,7 +11,7 @@ use crate::{
     rules::{INVALID_DURATION, INVALID_TEXT, OUT_OF_RANGE, UNKNOWN_ENUM_VALUE},
     schema::Definitions,
 };
-use malha_syntax::{Edit, Fix, Node, NodeKind, Scalar};
+use malha_syntax::{Edit, Fix, Node, Scalar};
 use serde_json::{Value as Json, json};
 use smol_str::SmolStr;
 use std::borrow::Cow;
@@ -282,11 +282,11 @@ pub(crate) fn read_choice<'d, T: Copy>(
     names: &[&'static str],
     values: &[T],
 ) -> Option<T> {
-    if node.kind() != NodeKind::Scalar {
+    // Quotes would not help a number or a boolean: no API has names that look like these.
+    let Some(Scalar::String(text)) = node.scalar() else {
         reader.wrong_type(node, &format!("one of {}", list(names, "or")), None);
         return None;
-    }
-    let text = read_text(node, reader, &format!("one of {}", list(names, "or")))?;
+    };
     if let Some(index) = names.iter().position(|name| *name == text) {
         return values.get(index).copied();
     }

@@ -108,6 +108,8 @@ mod written {
 }
 
 impl Value for StringMatch {
+    const FIELDS: &'static [&'static str] = written::StringMatch::FIELDS;
+
     fn read<'d>(node: Node<'d>, limits: &Limits, reader: &mut Reader<'d>) -> Option<Self> {
         let written::StringMatch { exact, prefix, regex } = written::StringMatch::read(node, limits, reader)?;
         let exact = exact.map(StringMatch::Exact);
