@@ -1,55 +1,155 @@
-//! The recorded meshes of `conformance/routing.jsonl.gz`, read and linked.
+//! The routing recordings: meshes with requests, and what the real Istio and the real Envoy answered.
+
+pub mod compare;
 
 use flate2::read::GzDecoder;
-use malha_mesh::{Mesh, MeshConfig, ProxySpec, program::Role};
-use malha_model::Resource;
-use malha_syntax::SourceId;
-use serde_json::Value;
-use smol_str::SmolStr;
-use std::{fs::File, io::BufReader, path::Path, sync::Arc};
+use malha_mesh::program::{Program, Role};
+use malha_mesh::{Cache, Mesh, MeshConfig, ProxySpec};
+use malha_syntax::{Location, Source, Sources};
+use malha_table::Request;
+use serde_json::{Map, Value, json};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::sync::Arc;
 
-/// Calls `each` with every recorded case.
-pub(crate) fn each_case(mut each: impl FnMut(&Value)) {
+/// One mesh with its requests.
+pub struct Case {
+    /// As `gateway/0001`.
+    pub id: String,
+    /// The input, without the objects that Istio's validation refused.
+    pub text: String,
+    /// Who executes: the recording's `proxies`.
+    pub proxies: Vec<Value>,
+    mesh_config: Value,
+    /// The requests with what is expected, by line in the recording.
+    pub asked: Vec<Asked>,
+}
+
+/// One request and its recorded answer.
+pub struct Asked {
+    /// Line in the recording, from 1.
+    pub line: usize,
+    /// As recorded.
+    pub request: Value,
+    /// As recorded.
+    pub expect: Value,
+}
+
+impl Asked {
+    /// `http`, `tls` or `tcp`.
+    pub fn protocol(&self) -> &str {
+        self.request["protocol"].as_str().unwrap_or("http")
+    }
+}
+
+/// Calls `each` for every case of the archive.
+pub fn each_case(mut each: impl FnMut(Case)) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/routing.jsonl.gz");
     let file = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let lines = BufReader::new(GzDecoder::new(file));
-    let cases = serde_json::Deserializer::from_reader(lines).into_iter::<Value>();
-    cases.for_each(|case| each(&case.expect("a case is JSON")));
+    for line in BufReader::new(GzDecoder::new(file)).lines() {
+        let line = line.expect("the archive is gzip of lines");
+        each(read_case(&serde_json::from_str(&line).expect("each line is JSON")));
+    }
 }
 
-/// The objects of a case that Istio accepted, linked.
-pub(crate) fn link(case: &Value) -> Mesh {
-    let refused = |resource: &Resource| {
-        let verdicts = case["validation"].as_array().into_iter().flatten();
-        verdicts.into_iter().any(|verdict| {
-            verdict["accepted"] == false
-                && verdict["kind"] == resource.kind.name()
-                && verdict["namespace"] == resource.namespace.as_str()
-                && verdict["name"] == resource.name.as_str()
-        })
-    };
-    let text = case["case"].as_str().expect("a case has its input");
-    let reading = malha_syntax::read(SourceId(0), text);
-    let read = malha_model::read_documents(&reading.documents);
-    let resources = read.resources.into_iter().filter(|resource| !refused(resource)).map(Arc::new).collect();
-    Mesh::link(resources, MeshConfig::from_json(&case["proxies"]["meshConfig"]))
+fn read_case(recorded: &Value) -> Case {
+    // About bytes and time, not about the decision.
+    const SKIPPED: [&str; 4] = ["hang", "timeout", "upstream-failure", "error"];
+    let asked = recorded["requests"].as_array().into_iter().flatten().enumerate().map(|(index, asked)| Asked {
+        line: index + 1,
+        request: asked["request"].clone(),
+        expect: asked["expect"].clone(),
+    });
+    let asked = asked.filter(|asked| {
+        let outcome = asked.expect["outcome"].as_str().unwrap_or_default();
+        !SKIPPED.contains(&outcome) && asked.request["version"].is_null()
+    });
+    Case {
+        id: recorded["id"].as_str().expect("a case has an id").to_owned(),
+        text: accepted(recorded),
+        proxies: recorded["proxies"]["proxies"].as_array().cloned().unwrap_or_default(),
+        mesh_config: recorded["proxies"]["meshConfig"].clone(),
+        asked: asked.collect(),
+    }
 }
 
-/// The proxies of a case.
-pub(crate) fn proxies(case: &Value) -> Vec<ProxySpec> {
-    let text = |value: &Value| SmolStr::new(value.as_str().unwrap_or_default());
-    let proxies = case["proxies"]["proxies"].as_array().into_iter().flatten();
-    proxies
-        .map(|proxy| ProxySpec {
-            role: if proxy["type"] == "gateway" { Role::Gateway } else { Role::Sidecar },
-            namespace: text(&proxy["namespace"]),
-            name: text(&proxy["name"]),
-            labels: proxy["labels"]
-                .as_object()
-                .into_iter()
-                .flatten()
-                .map(|(name, value)| (SmolStr::new(name), text(value)))
-                .collect(),
-        })
-        .collect()
+/// The input without the objects that Istio's validation refused.
+fn accepted(recorded: &Value) -> String {
+    let text = recorded["case"].as_str().expect("a case has an input");
+    let mut verdicts = recorded["validation"].as_array().into_iter().flatten();
+    let mut documents = vec![String::new()];
+    for line in text.split_inclusive('\n') {
+        if line.trim_end() == "---" {
+            documents.push(String::new());
+        } else if let Some(document) = documents.last_mut() {
+            document.push_str(line);
+        }
+    }
+    documents.retain(|document| {
+        let is_istio = document.lines().any(|line| line.starts_with("apiVersion: networking.istio.io/"));
+        !is_istio || verdicts.next().expect("a verdict for every object")["accepted"] == json!(true)
+    });
+    documents.join("---\n")
+}
+
+/// A case, read, linked and lowered.
+pub struct Lowered {
+    pub program: Program,
+    sources: Sources,
+}
+
+impl Lowered {
+    /// Path and line of a place.
+    pub fn place(&self, location: Location) -> (String, u32) {
+        let name = self.sources.get(location.source).map(|source| source.name.clone());
+        (name.unwrap_or_default(), self.sources.line_column(location).line)
+    }
+}
+
+impl Case {
+    /// Links and lowers the mesh for the proxies of the recording.
+    pub fn lower(&self) -> Lowered {
+        let mut sources = Sources::default();
+        let source = sources.add(Source::new("case.yaml", self.text.as_str()));
+        let reading = malha_syntax::read(source, &self.text);
+        let resources = malha_model::read_documents(&reading.documents).resources;
+        let mesh = Mesh::link(resources.into_iter().map(Arc::new).collect(), MeshConfig::from_json(&self.mesh_config));
+        let wanted: Vec<ProxySpec> = self.proxies.iter().map(spec).collect();
+        Lowered { program: malha_mesh::lower(&mesh, &wanted, &mut Cache::default()), sources }
+    }
+
+    /// The request in the form of the contract; `draw` is the destination that was seen.
+    pub fn request(&self, asked: &Asked) -> Request {
+        const KEPT: [&str; 8] = ["port", "protocol", "method", "scheme", "authority", "path", "headers", "tls"];
+        let recorded = &asked.request;
+        let mut request = Map::new();
+        for key in KEPT {
+            if !recorded[key].is_null() {
+                request.insert(key.to_owned(), recorded[key].clone());
+            }
+        }
+        let proxy = self.proxies.iter().find(|proxy| proxy["name"] == recorded["proxy"]).expect("a known proxy");
+        request.insert("proxy".to_owned(), json!({"namespace": proxy["namespace"], "labels": proxy["labels"]}));
+        let via = if proxy["type"] == json!("sidecar") { "mesh" } else { "gateway" };
+        request.insert("via".to_owned(), json!(via));
+        if let Some(draw) = asked.expect["observed"].as_u64() {
+            request.insert("draw".to_owned(), json!(draw));
+        }
+        if let Some(address) = recorded["dest"].as_str() {
+            request.insert("destination".to_owned(), json!({"ip": address}));
+        }
+        serde_json::from_value(Value::Object(request)).expect("a request of the contract")
+    }
+}
+
+fn spec(proxy: &Value) -> ProxySpec {
+    let text = |value: &Value| value.as_str().unwrap_or_default().into();
+    let labels = proxy["labels"].as_object().into_iter().flatten();
+    ProxySpec {
+        role: if proxy["type"] == json!("sidecar") { Role::Sidecar } else { Role::Gateway },
+        namespace: text(&proxy["namespace"]),
+        name: text(&proxy["name"]),
+        labels: labels.map(|(name, value)| (name.as_str().into(), text(value))).collect(),
+    }
 }

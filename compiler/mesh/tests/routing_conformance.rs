@@ -1,0 +1,87 @@
+//! Holds lowering and the reference interpreter to the routing recordings.
+//!
+//! `ROUTING_CASE=gateway/0045 cargo test -p malha-mesh --test routing_conformance -- --nocapture` shows one case.
+
+mod recordings;
+
+use malha_mesh::interpret;
+use recordings::compare::{Difference, differences};
+use recordings::{Case, each_case};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Requests that are answered otherwise than recorded: docs/conformance.md has the reason of each.
+const EXCEPTIONS: &[(&str, usize)] = &[];
+
+/// How many differences are shown in full.
+const SHOWN: usize = 20;
+
+#[derive(Default)]
+struct Tally {
+    asked: usize,
+    agreed: usize,
+    fields: BTreeMap<&'static str, usize>,
+}
+
+#[test]
+fn decisions_are_as_recorded() {
+    let wanted = std::env::var("ROUTING_CASE").unwrap_or_default();
+    let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+    let mut shown = Vec::new();
+    let mut http_failures = 0;
+    each_case(|case| {
+        if !case.id.contains(&wanted) {
+            return;
+        }
+        for (line, protocol, differences) in answers(&case) {
+            let tally = tallies.entry(protocol.clone()).or_default();
+            tally.asked += 1;
+            if differences.is_empty() {
+                tally.agreed += 1;
+                continue;
+            }
+            for difference in &differences {
+                *tally.fields.entry(difference.field).or_default() += 1;
+            }
+            let is_exception = EXCEPTIONS.contains(&(case.id.as_str(), line));
+            if protocol == "http" && !is_exception {
+                http_failures += 1;
+            }
+            if !is_exception {
+                shown.push(format!("{}:{line}: {}", case.id, describe(&differences)));
+            }
+        }
+    });
+    for (protocol, tally) in &tallies {
+        println!("{protocol}: {} of {} requests agree; differences: {:?}", tally.agreed, tally.asked, tally.fields);
+    }
+    let limit = if wanted.is_empty() { SHOWN } else { usize::MAX };
+    for line in shown.iter().take(limit) {
+        println!("{line}");
+    }
+    assert_eq!(http_failures, 0, "HTTP requests answered otherwise than recorded");
+}
+
+/// For each request of a case: its line, its protocol, and what differs.
+fn answers(case: &Case) -> Vec<(usize, String, Vec<Difference>)> {
+    let lowered = case.lower();
+    let answers = case.asked.iter().map(|asked| {
+        let told = interpret(&lowered.program, &case.request(asked), 0, &|location| lowered.place(location));
+        let differences = match told {
+            Ok(decision) => differences(asked, &serde_json::to_value(decision).expect("a decision is JSON")),
+            Err(error) => {
+                let recorded = asked.expect["outcome"].clone();
+                vec![Difference { field: "error", recorded, told: json!(error.to_string()) }]
+            }
+        };
+        (asked.line, asked.protocol().to_owned(), differences)
+    });
+    answers.collect()
+}
+
+fn describe(differences: &[Difference]) -> String {
+    let one = |difference: &Difference| {
+        format!("{}: recorded {}, told {}", difference.field, difference.recorded, difference.told)
+    };
+    differences.iter().map(one).collect::<Vec<_>>().join("; ")
+}
