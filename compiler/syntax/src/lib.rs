@@ -12,6 +12,7 @@ mod finding;
 mod granit;
 mod indicator;
 mod keys;
+mod lines;
 mod locate;
 mod problem;
 mod reading;
@@ -22,6 +23,7 @@ mod span;
 mod split;
 mod suppression;
 mod tape;
+mod template;
 
 pub use document::{Document, Entries, Items, Node, NodeKind};
 pub use finding::{Edit, Finding, Fix, Group, Related, ResourceName, RuleInfo, Severity};

@@ -1,6 +1,6 @@
 //! What the readers find, before it becomes a finding.
 
-use crate::finding::{Finding, Fix, RuleInfo};
+use crate::finding::{Edit, Finding, Fix, RuleInfo};
 use crate::span::{Location, SourceId, Span};
 
 /// Something wrong in a document.
@@ -24,6 +24,16 @@ impl Problem {
         self
     }
 
+    pub(crate) fn rule(mut self, rule: &'static RuleInfo) -> Self {
+        self.rule = rule;
+        self
+    }
+
+    pub(crate) fn fix(mut self, title: &'static str, span: Span, text: String) -> Self {
+        self.fix = Some((title, span, text));
+        self
+    }
+
     pub(crate) fn related(mut self, span: Span, message: &'static str) -> Self {
         self.related = Some((span, message));
         self
@@ -37,8 +47,9 @@ impl Problem {
             finding = finding.related(at(span), message);
         }
         if let Some((title, span, text)) = self.fix {
-            let edits = vec![crate::finding::Edit { location: at(span), text }];
-            finding = finding.fix(Fix { safe: false, title: title.to_owned(), edits });
+            let edits = vec![Edit { location: at(span), text }];
+            // A document that is refused has no treatment to keep.
+            finding = finding.fix(Fix { safe: true, title: title.to_owned(), edits });
         }
         finding
     }

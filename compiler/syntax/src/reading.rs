@@ -9,9 +9,10 @@ use crate::granit::{self, Outcome};
 use crate::keys;
 use crate::problem::Problem;
 use crate::span::{SourceId, Span};
-use crate::split::split;
+use crate::split::{json_values, split};
 use crate::suppression::{Suppression, suppressions};
 use crate::tape::Tape;
+use crate::template;
 
 /// What a source says.
 #[derive(Clone, Debug, Default)]
@@ -31,8 +32,10 @@ pub struct Reading {
 pub fn read(source: SourceId, text: &str) -> Reading {
     let mut reading = Reading::default();
     let mut tape = Tape::default();
-    for span in split(text) {
-        read_document(source, text, span, &mut tape, &mut reading);
+    let mut read = |span| read_document(source, text, span, &mut tape, &mut reading);
+    match json_values(text) {
+        Some(values) => values.into_iter().for_each(read),
+        None => split(text).for_each(&mut read),
     }
     reading.suppressions = suppressions(text, &reading.documents);
     reading
@@ -49,10 +52,15 @@ fn read_document(source: SourceId, text: &str, span: Span, tape: &mut Tape, read
         return;
     }
     let refused = refused(&outcome.problems);
-    reading.findings.extend(outcome.problems.into_iter().map(|problem| problem.into_finding(source)));
-    let mut document = document(source, part, span, tape);
-    document.refused = refused;
-    reading.documents.push(document);
+    let template =
+        if refused { template::in_text(part, span.start) } else { template::in_scalars(tape, part, span.start) };
+    if template.is_some() {
+        tape.clear();
+    } else {
+        reading.findings.extend(outcome.problems.into_iter().map(|problem| problem.into_finding(source)));
+    }
+    let document = document(source, part, span, tape);
+    reading.documents.push(Document { template, refused: refused && template.is_none(), ..document });
 }
 
 fn document(source: SourceId, part: &str, span: Span, tape: &mut Tape) -> Document {

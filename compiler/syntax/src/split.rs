@@ -1,6 +1,7 @@
 //! The parts of a stream, as Kubernetes tells them apart.
 
 use crate::span::Span;
+use serde::de::IgnoredAny;
 
 /// The documents of `text`: what lies between lines that begin with `---`, be it inside a block scalar, as
 /// Kubernetes' reader has it. A separator is no part of its document, unless
@@ -28,6 +29,22 @@ pub(crate) fn split(text: &str) -> impl Iterator<Item = Span> {
         start = end;
         Some(span)
     })
+}
+
+/// The values of `text` if it is several JSON objects one after another, as `kubectl` reads and other tools write them.
+pub(crate) fn json_values(text: &str) -> Option<Vec<Span>> {
+    if !text.trim_start().starts_with('{') {
+        return None;
+    }
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    let mut spans = Vec::new();
+    let mut start = 0;
+    while let Some(value) = values.next() {
+        value.ok()?;
+        spans.push(Span::new(start as u32, values.byte_offset() as u32));
+        start = values.byte_offset();
+    }
+    (spans.len() > 1).then_some(spans)
 }
 
 /// Whether a separator stands at `start`, the start of a line. `---x` is text, not a separator.

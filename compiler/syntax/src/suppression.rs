@@ -1,7 +1,8 @@
-//! Comments that suppress findings: `# malha: ignore[R001,D*] the reason`.
+//! Comments that suppress findings: `# malha: ignore[R001,D] the reason`.
 
 use crate::document::Document;
 use crate::span::Span;
+use memchr::memmem;
 
 /// A comment that suppresses findings on its line or, alone on its line, on the next line that holds anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,42 +17,72 @@ pub struct Suppression {
     pub span: Span,
 }
 
-/// The suppressions of `text`, whose documents are `documents`.
+/// The suppressions of `text`, whose documents are `documents`, in order.
 pub(crate) fn suppressions(text: &str, documents: &[Document]) -> Vec<Suppression> {
-    let comments = memchr::memmem::find_iter(text.as_bytes(), b"malha:");
-    comments.filter_map(|at| suppression(text, at)).filter(|found| !in_scalar(found.span, documents)).collect()
+    let mut found: Vec<Suppression> = Vec::new();
+    if memmem::find(text.as_bytes(), b"malha:").is_none() {
+        return found;
+    }
+    let mut scalars = Scalars { documents: documents.iter(), spans: Vec::new(), end: 0 };
+    // From here on, those found stand alone on their lines, and nothing else has come yet.
+    let mut waiting = 0;
+    let mut start = 0;
+    for (index, line) in text.split('\n').enumerate() {
+        let number = index as u32 + 1;
+        let content = line.trim_start();
+        let alone = content.starts_with('#');
+        let suppression = suppression(line, start).filter(|found| !scalars.hold(found.span.start));
+        if !alone && !content.is_empty() {
+            for found in found.iter_mut().skip(waiting) {
+                found.line = number;
+            }
+        }
+        if let Some(suppression) = suppression {
+            found.push(Suppression { line: number, ..suppression });
+        }
+        if !alone {
+            waiting = if content.is_empty() { waiting } else { found.len() };
+        }
+        start += line.len() + 1;
+    }
+    found
 }
 
-fn suppression(text: &str, at: usize) -> Option<Suppression> {
-    let line_start = text.get(..at)?.rfind('\n').map_or(0, |newline| newline + 1);
-    let before = text.get(line_start..at)?.trim_end_matches([' ', '\t']);
-    let code = before.strip_suffix('#')?;
+/// The suppression on `line`, which begins at byte `start` of the source.
+fn suppression(line: &str, start: usize) -> Option<Suppression> {
+    let at = memmem::find(line.as_bytes(), b"malha:")?;
+    let code = line.get(..at)?.trim_end_matches([' ', '\t']).strip_suffix('#')?;
     if !code.is_empty() && !code.ends_with([' ', '\t']) {
         return None;
     }
-    let line_end = text.get(at..)?.find(['\n', '\r']).map_or(text.len(), |newline| at + newline);
-    let directive = text.get(at + "malha:".len()..line_end)?.trim();
+    let directive = line.get(at + "malha:".len()..)?.trim();
     let (codes, reason) = directive.strip_prefix("ignore")?.trim_start().strip_prefix('[')?.split_once(']')?;
-    let alone = code.trim().is_empty();
-    let own = memchr::memchr_iter(b'\n', text.get(..line_start)?.as_bytes()).count() as u32 + 1;
     Some(Suppression {
         codes: codes.split(',').map(str::trim).filter(|code| !code.is_empty()).map(str::to_owned).collect(),
         reason: reason.trim().to_owned(),
-        line: if alone { own + lines_to_content(text.get(line_end..)?) } else { own },
-        span: Span::new((line_start + code.len()) as u32, line_end as u32),
+        line: 0,
+        span: Span::new((start + code.len()) as u32, (start + line.trim_end().len()) as u32),
     })
 }
 
-/// How many lines below its first one `text` has a line that is neither blank nor a comment; 1 if there is none.
-fn lines_to_content(text: &str) -> u32 {
-    let content = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
-    text.split('\n').skip(1).position(content).map_or(1, |lines| lines as u32 + 1)
+/// The places of the scalars, asked for from the top of the text to its end.
+struct Scalars<'d> {
+    documents: std::slice::Iter<'d, Document>,
+    /// Those of the document that ends at `end`, in order.
+    spans: Vec<Span>,
+    end: u32,
 }
 
-fn in_scalar(span: Span, documents: &[Document]) -> bool {
-    let index = documents.partition_point(|document| document.span.end <= span.start);
-    documents.get(index).is_some_and(|document| {
-        document.span.start <= span.start
-            && document.scalar_spans().any(|s| s.start <= span.start && span.start < s.end)
-    })
+impl Scalars<'_> {
+    /// Whether the byte `at` belongs to a scalar, so that what stands there is no comment.
+    fn hold(&mut self, at: u32) -> bool {
+        while at >= self.end {
+            let Some(document) = self.documents.next() else { return false };
+            self.end = document.span.end;
+            self.spans = document.scalar_spans().collect();
+            self.spans.sort_unstable();
+        }
+        let next = self.spans.partition_point(|span| span.start <= at);
+        next.checked_sub(1).and_then(|last| self.spans.get(last)).is_some_and(|span| at < span.end)
+    }
 }
