@@ -94,6 +94,7 @@ fn unit_nanoseconds(unit: &str) -> Option<u64> {
 }
 
 /// The nanoseconds in `0.digits` of a unit, in floating point as Go has it. Digits that no longer fit count for nothing.
+#[allow(clippy::cast_precision_loss, clippy::cast_sign_loss, reason = "it is less than a unit, and not negative")]
 fn fraction_of(digits: &str, unit: u64) -> u64 {
     let mut numerator: u64 = 0;
     let mut denominator: f64 = 1.0;

@@ -18,8 +18,8 @@ pub(crate) struct Limits {
     pub(crate) nullable: bool,
     /// Whether a duration must be a millisecond or more.
     pub(crate) positive: bool,
-    pub(crate) minimum: Option<f64>,
-    pub(crate) maximum: Option<f64>,
+    pub(crate) minimum: Option<u32>,
+    pub(crate) maximum: Option<u32>,
     pub(crate) max_length: Option<usize>,
     /// Least number of items.
     pub(crate) min_items: usize,
@@ -61,11 +61,11 @@ impl Limits {
         Limits { positive: true, ..self }
     }
 
-    pub(crate) const fn minimum(self, minimum: f64) -> Self {
+    pub(crate) const fn minimum(self, minimum: u32) -> Self {
         Limits { minimum: Some(minimum), ..self }
     }
 
-    pub(crate) const fn maximum(self, maximum: f64) -> Self {
+    pub(crate) const fn maximum(self, maximum: u32) -> Self {
         Limits { maximum: Some(maximum), ..self }
     }
 

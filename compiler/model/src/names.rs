@@ -92,15 +92,12 @@ fn check_name(name: &Spanned<SmolStr>, kind: Kind, reader: &mut Reader<'_>) {
 }
 
 fn report_unnamed<'d>(node: Node<'d>, kind: Kind, metadata: &Metadata, reader: &mut Reader<'d>) {
-    let (span, message) = match &metadata.generate_name {
-        Some(prefix) => {
-            (prefix.key, format!("this {kind} has no name: the cluster would make one up from `generateName`"))
-        }
-        None => {
-            let key = node.entry_of("metadata").map(|(key, _)| key.span());
-            let first = node.entries().next().map(|(key, _)| key.span());
-            (key.or(first).unwrap_or(node.span()), format!("this {kind} has no name"))
-        }
+    let (span, message) = if let Some(prefix) = &metadata.generate_name {
+        (prefix.key, format!("this {kind} has no name: the cluster would make one up from `generateName`"))
+    } else {
+        let key = node.entry_of("metadata").map(|(key, _)| key.span());
+        let first = node.entries().next().map(|(key, _)| key.span());
+        (key.or(first).unwrap_or(node.span()), format!("this {kind} has no name"))
     };
     let finding = reader.finding(&MISSING_FIELD, span, message).field("metadata.name").help("add `metadata.name`");
     reader.report(finding);

@@ -239,26 +239,26 @@ fn read_metadata<'d>(node: Node<'d>, reader: &mut Reader<'d>) -> Metadata {
 
 fn read_spec<'d>(node: Node<'d>, kind: Kind, reader: &mut Reader<'d>) -> Spec {
     match kind {
-        Kind::Gateway => Spec::Gateway(below_spec(node, kind, reader)),
-        Kind::VirtualService => Spec::VirtualService(below_spec(node, kind, reader)),
-        Kind::DestinationRule => Spec::DestinationRule(below_spec(node, kind, reader)),
-        Kind::ServiceEntry => Spec::ServiceEntry(below_spec(node, kind, reader)),
-        Kind::WorkloadEntry => Spec::WorkloadEntry(below_spec(node, kind, reader)),
-        Kind::Sidecar => Spec::Sidecar(below_spec(node, kind, reader)),
-        Kind::Service => Spec::Service(below_spec(node, kind, reader)),
+        Kind::Gateway => Spec::Gateway(Box::new(below_spec(node, kind, reader))),
+        Kind::VirtualService => Spec::VirtualService(Box::new(below_spec(node, kind, reader))),
+        Kind::DestinationRule => Spec::DestinationRule(Box::new(below_spec(node, kind, reader))),
+        Kind::ServiceEntry => Spec::ServiceEntry(Box::new(below_spec(node, kind, reader))),
+        Kind::WorkloadEntry => Spec::WorkloadEntry(Box::new(below_spec(node, kind, reader))),
+        Kind::Sidecar => Spec::Sidecar(Box::new(below_spec(node, kind, reader))),
+        Kind::Service => Spec::Service(Box::new(below_spec(node, kind, reader))),
         Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet | Kind::Job => {
-            Spec::Workload(below_spec(node, kind, reader))
+            Spec::Workload(Box::new(below_spec(node, kind, reader)))
         }
-        Kind::Endpoints => Spec::Endpoints(whole(node, reader)),
-        Kind::EndpointSlice => Spec::EndpointSlice(whole(node, reader)),
-        Kind::Pod => Spec::Pod(whole(node, reader)),
-        Kind::Namespace => Spec::Namespace(whole(node, reader)),
-        Kind::Secret => Spec::Secret(whole(node, reader)),
+        Kind::Endpoints => Spec::Endpoints(Box::new(whole(node, reader))),
+        Kind::EndpointSlice => Spec::EndpointSlice(Box::new(whole(node, reader))),
+        Kind::Pod => Spec::Pod(Box::new(whole(node, reader))),
+        Kind::Namespace => Spec::Namespace(Box::new(whole(node, reader))),
+        Kind::Secret => Spec::Secret(Box::new(whole(node, reader))),
     }
 }
 
 /// Reads a kind whose content lies below `spec`.
-fn below_spec<'d, T: Value + Default>(node: Node<'d>, kind: Kind, reader: &mut Reader<'d>) -> Box<T> {
+fn below_spec<'d, T: Value + Default>(node: Node<'d>, kind: Kind, reader: &mut Reader<'d>) -> T {
     let object = Message {
         name: kind.name(),
         fields: &["apiVersion", "kind", "metadata", "spec", "status"],
@@ -268,22 +268,21 @@ fn below_spec<'d, T: Value + Default>(node: Node<'d>, kind: Kind, reader: &mut R
         reader.unknown_field(key, &object);
     }
     match node.get("spec") {
-        Some(spec) if !spec.is_null() => reader
-            .within(Step::Key("spec"), |reader| T::read(spec, &Limits::NONE, reader))
-            .map(Box::new)
-            .unwrap_or_default(),
+        Some(spec) if !spec.is_null() => {
+            reader.within(Step::Key("spec"), |reader| T::read(spec, &Limits::NONE, reader)).unwrap_or_default()
+        }
         _ => {
             if !reader.lenient() {
                 reader.missing_field(node, kind.name(), "spec");
             }
-            Box::default()
+            T::default()
         }
     }
 }
 
 /// Reads a kind whose content lies beside `metadata`.
-fn whole<'d, T: Value + Default>(node: Node<'d>, reader: &mut Reader<'d>) -> Box<T> {
-    T::read(node, &Limits::NONE, reader).map(Box::new).unwrap_or_default()
+fn whole<'d, T: Value + Default>(node: Node<'d>, reader: &mut Reader<'d>) -> T {
+    T::read(node, &Limits::NONE, reader).unwrap_or_default()
 }
 
 /// A hash of the object's text. In a list that has anchors, an object may hold what is written elsewhere, so all of

@@ -120,7 +120,7 @@ impl<'s> Maker<'s> {
         match kind_of(schema) {
             "object" => match schema.get("properties").and_then(Value::as_object) {
                 Some(fields) => {
-                    let left_out = self.left_out(schema);
+                    let left_out = left_out(schema);
                     let fields = fields.iter().filter(|(name, _)| !left_out.contains(name.as_str()));
                     Value::Object(fields.map(|(name, field)| (name.clone(), self.good(field))).collect())
                 }
@@ -134,23 +134,6 @@ impl<'s> Maker<'s> {
             _ if schema["pattern"].as_str().is_some_and(|pattern| pattern.contains("ms|s|m|h")) => json!("10s"),
             _ => json!("x"),
         }
-    }
-
-    /// Fields that cannot stand beside others: all but the first of each choice, and what the demands name.
-    fn left_out(&self, schema: &Value) -> BTreeSet<String> {
-        let mut left_out = BTreeSet::new();
-        for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
-            let one_of = part.get("oneOf").and_then(Value::as_array).into_iter().flatten();
-            let fields = one_of.filter_map(|choice| choice.pointer("/required/0")?.as_str()).skip(1);
-            left_out.extend(fields.map(str::to_owned));
-            let exclusive = part.pointer("/not/required").and_then(Value::as_array).into_iter().flatten();
-            left_out.extend(exclusive.filter_map(Value::as_str).skip(1).map(str::to_owned));
-        }
-        // A ServiceEntry may have one or the other; the edits try both.
-        if schema.pointer("/properties/resolution").is_some() {
-            left_out.insert("endpoints".to_owned());
-        }
-        left_out
     }
 
     /// Edits of `value`, each of which says what it did.
@@ -250,6 +233,23 @@ impl<'s> Maker<'s> {
             _ => {}
         }
     }
+}
+
+/// Fields that cannot stand beside others: all but the first of each choice, and what the demands name.
+fn left_out(schema: &Value) -> BTreeSet<String> {
+    let mut left_out = BTreeSet::new();
+    for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+        let one_of = part.get("oneOf").and_then(Value::as_array).into_iter().flatten();
+        let fields = one_of.filter_map(|choice| choice.pointer("/required/0")?.as_str()).skip(1);
+        left_out.extend(fields.map(str::to_owned));
+        let exclusive = part.pointer("/not/required").and_then(Value::as_array).into_iter().flatten();
+        left_out.extend(exclusive.filter_map(Value::as_str).skip(1).map(str::to_owned));
+    }
+    // A ServiceEntry may have one or the other; the edits try both.
+    if schema.pointer("/properties/resolution").is_some() {
+        left_out.insert("endpoints".to_owned());
+    }
+    left_out
 }
 
 /// The type of a schema; of a nullable one the type that is not null.

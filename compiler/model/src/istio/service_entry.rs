@@ -43,13 +43,13 @@ message! {
     /// A port of a service.
     pub struct ServicePort {
         /// Its number.
-        number: Option<Spanned<u32>> = "number" [required, minimum(1.0), maximum(65535.0)],
+        number: Option<Spanned<u32>> = "number" [required, minimum(1), maximum(65535)],
         /// What is spoken: HTTP, HTTPS, HTTP2, GRPC, TLS, TCP, MONGO, ...
         protocol: Option<Spanned<SmolStr>> = "protocol" [max_length(256)],
         /// Its name.
         name: Option<Spanned<SmolStr>> = "name" [required, max_length(256)],
         /// The port of the endpoints, where it differs.
-        target_port: Option<Spanned<u32>> = "targetPort" [minimum(1.0), maximum(65535.0)],
+        target_port: Option<Spanned<u32>> = "targetPort" [minimum(1), maximum(65535)],
     }
 }
 
@@ -206,7 +206,7 @@ message! {
         /// Its address: an IP, a name to resolve, or `unix://` and a socket.
         address: Option<Spanned<SmolStr>> = "address" [max_length(256), pattern(&ADDRESS)],
         /// Its ports by the name of the service's port, where they differ.
-        ports: Entries<u32> = "ports" [max_items(128), keys(&PORT_NAME), items(&Limits::NONE.minimum(1.0).maximum(65535.0))],
+        ports: Entries<u32> = "ports" [max_items(128), keys(&PORT_NAME), items(&Limits::NONE.minimum(1).maximum(65535))],
         /// Its labels.
         labels: Entries<SmolStr> = "labels" [max_items(256)],
         /// The network that it is in.

@@ -87,7 +87,7 @@ impl<'d> Reader<'d> {
                 // Writing to a string cannot fail.
                 Step::Item(index) => _ = write!(text, "[{index}]"),
                 Step::Key(key) if key.is_empty() || key.contains(['.', '[', ']', '"']) => {
-                    _ = write!(text, "[\"{key}\"]")
+                    _ = write!(text, "[\"{key}\"]");
                 }
                 Step::Key(key) => {
                     if !text.is_empty() {

@@ -110,8 +110,8 @@ fn read_whole<'d>(node: Node<'d>, least: i128, most: i128, limits: &Limits, read
         reader.wrong_type(node, "a whole number", quoted);
         return None;
     };
-    let least = limits.minimum.map_or(least, |minimum| least.max(minimum as i128));
-    let most = limits.maximum.map_or(most, |maximum| most.min(maximum as i128));
+    let least = limits.minimum.map_or(least, |minimum| least.max(i128::from(minimum)));
+    let most = limits.maximum.map_or(most, |maximum| most.min(i128::from(maximum)));
     if (least..=most).contains(&value) {
         return Some(value);
     }
@@ -126,10 +126,10 @@ fn whole_schema(format: Option<&str>, least: Option<i64>, most: Option<u64>, lim
     if let Some(format) = format {
         schema["format"] = json!(format);
     }
-    if let Some(least) = limits.minimum.map(|minimum| minimum as i64).or(least) {
+    if let Some(least) = limits.minimum.map(i64::from).or(least) {
         schema["minimum"] = json!(least);
     }
-    if let Some(most) = limits.maximum.map(|maximum| maximum as u64).or(most) {
+    if let Some(most) = limits.maximum.map(u64::from).or(most) {
         schema["maximum"] = json!(most);
     }
     schema
@@ -158,6 +158,7 @@ whole_numbers! {
 }
 
 impl Value for f64 {
+    #[allow(clippy::cast_precision_loss, reason = "a number of this type has that precision")]
     fn read<'d>(node: Node<'d>, limits: &Limits, reader: &mut Reader<'d>) -> Option<Self> {
         let value = match node.scalar() {
             Some(Scalar::Int(value)) => value as f64,
@@ -172,8 +173,10 @@ impl Value for f64 {
                 return None;
             }
         };
-        let low = limits.minimum.filter(|minimum| value < *minimum).map(|minimum| format!("at least {minimum}"));
-        let high = limits.maximum.filter(|maximum| value > *maximum).map(|maximum| format!("at most {maximum}"));
+        let low =
+            limits.minimum.filter(|minimum| value < f64::from(*minimum)).map(|minimum| format!("at least {minimum}"));
+        let high =
+            limits.maximum.filter(|maximum| value > f64::from(*maximum)).map(|maximum| format!("at most {maximum}"));
         let Some(demand) = low.or(high) else { return Some(value) };
         let message = format!("`{}` is {}, but must be {demand}", reader.field_name(), node.text());
         let finding = reader.finding(&OUT_OF_RANGE, node.span(), message);

@@ -19,7 +19,7 @@ pub(crate) fn read_json(value: &Value) -> (Reading, ReadResources) {
 
 /// The findings, one a line: `CODE field "the text there": message`.
 pub(crate) fn findings_of(read: &ReadResources) -> String {
-    read.findings.iter().map(|finding| format!("  {}\n", line(finding))).collect()
+    read.findings.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn line(finding: &Finding) -> String {

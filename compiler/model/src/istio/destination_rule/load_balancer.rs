@@ -163,7 +163,7 @@ message! {
         /// Whether any of this applies.
         enabled: Option<Spanned<bool>> = "enabled" [nullable],
         /// Fewer endpoints than this switch the preference off.
-        min_cluster_size: Option<Spanned<u32>> = "minClusterSize" [nullable, minimum(1.0)],
+        min_cluster_size: Option<Spanned<u32>> = "minClusterSize" [nullable, minimum(1)],
         /// Which region stands in for another.
         failover: Vec<Spanned<Failover>> = "failover",
         /// Labels whose agreement makes endpoints near, the most important first.
@@ -177,8 +177,8 @@ message! {
         /// Over how long.
         duration: Option<Spanned<Duration>> = "duration" [required, positive],
         /// Share that it starts with, in percent.
-        minimum_percent: Option<Spanned<f64>> = "minimumPercent" [nullable, minimum(0.0), maximum(100.0)],
+        minimum_percent: Option<Spanned<f64>> = "minimumPercent" [nullable, minimum(0), maximum(100)],
         /// How the share grows: 1 evenly, more for faster at first.
-        aggression: Option<Spanned<f64>> = "aggression" [nullable, minimum(0.0)],
+        aggression: Option<Spanned<f64>> = "aggression" [nullable, minimum(0)],
     }
 }

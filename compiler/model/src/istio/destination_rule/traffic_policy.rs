@@ -47,7 +47,7 @@ message! {
     }
 }
 
-const HTTP_STATUS: Limits = Limits::NONE.minimum(100.0).maximum(599.0);
+const HTTP_STATUS: Limits = Limits::NONE.minimum(100).maximum(599);
 
 message! {
     /// When failing endpoints are left out for a while.
@@ -147,7 +147,7 @@ message! {
     /// How many retries may run at a time, relative to the requests.
     pub struct RetryBudget {
         /// Retries in percent of the requests.
-        percent: Option<Spanned<f64>> = "percent" [nullable, minimum(0.0), maximum(100.0)],
+        percent: Option<Spanned<f64>> = "percent" [nullable, minimum(0), maximum(100)],
         /// Retries that may always run.
         min_retry_concurrency: Option<Spanned<u32>> = "minRetryConcurrency",
         /// The time over which requests are counted.
