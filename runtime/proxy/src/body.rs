@@ -160,7 +160,7 @@ impl Body for Sent {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.from.as_ref().map_or(SizeHint::with_exact(0), |from| from.hint.clone())
+        self.from.as_ref().map_or(SizeHint::with_exact(0), |from| from.hint)
     }
 }
 

@@ -95,7 +95,8 @@ pub(crate) async fn exchange(
         let reply = LocalReply { close: true, ..LocalReply::not_found() };
         return Ok(answer_own(Own::plain(&reply, &parts.headers), Role::Gateway, record));
     };
-    let arrival = Arrival { peer, local: address, original_port: place.known_port };
+    let arrival =
+        Arrival { peer, local: address, original_port: place.listener.map_or(address.port(), |_| place.known_port) };
     let settings = running.table.http_settings(place.role);
     let head = match RequestHead::admit(parts, settings, arrival, &local.random) {
         Ok(head) => head,
@@ -120,7 +121,7 @@ impl Exchange<'_> {
         Facts {
             method: self.head.method.as_str(),
             scheme: self.head.scheme,
-            authority: &self.head.authority,
+            authority: &self.head.sent_authority,
             path: &self.head.path_and_query,
             version: self.head.version,
             request: &self.head.headers,
@@ -242,7 +243,7 @@ impl Exchange<'_> {
         record.attempted(&attempted);
         match sent {
             Ok(mut answered) => {
-                self.take_answer(&mut answered, record);
+                take_answer(&mut answered, record);
                 let headers = answered.response.headers().clone();
                 let facts = Facts {
                     response: Some((answered.response.status(), &headers)),
@@ -256,15 +257,6 @@ impl Exchange<'_> {
             Err(Unanswered::Reply(reply)) => self.local_reply(&reply, &changes, Some(&outgoing), &attempted),
             Err(Unanswered::ClientGone) => Treated::ClientGone,
         }
-    }
-
-    /// What an upstream's answer loses and gains before operations see it.
-    fn take_answer(&self, answered: &mut Answered, record: &mut Record) {
-        let time = record.clock.elapsed();
-        record.entry.upstream_time = Some(time);
-        let headers = answered.response.headers_mut();
-        hygiene::drop_hop_by_hop_of_response(headers);
-        headers.insert(SERVICE_TIME, HeaderValue::from(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
     }
 
     /// An error of the proxy's own on a route: its response operations apply (semantics C39, corrected by the
@@ -288,7 +280,7 @@ impl Exchange<'_> {
         Treated::Own(own)
     }
 
-    /// Under ALLOW_ANY, to where the client meant it to go (semantics B39).
+    /// Under `ALLOW_ANY`, to where the client meant it to go (semantics B39).
     async fn pass_outside(&self, received: &Rc<Received>, record: &mut Record) -> Treated {
         let (cluster, outgoing) = match outside::prepare(self) {
             Outside::Allowed(cluster, outgoing) => (cluster, outgoing),
@@ -300,13 +292,22 @@ impl Exchange<'_> {
         record.attempted(&attempted);
         match sent {
             Ok(mut answered) => {
-                self.take_answer(&mut answered, record);
+                take_answer(&mut answered, record);
                 Treated::Upstream(Box::new(Passed { answered, cluster }))
             }
             Err(Unanswered::Reply(reply)) => self.plain(&reply),
             Err(Unanswered::ClientGone) => Treated::ClientGone,
         }
     }
+}
+
+/// What an upstream's answer loses and gains before operations see it.
+fn take_answer(answered: &mut Answered, record: &mut Record) {
+    let time = record.clock.elapsed();
+    record.entry.upstream_time = Some(time);
+    let headers = answered.response.headers_mut();
+    hygiene::drop_hop_by_hop_of_response(headers);
+    headers.insert(SERVICE_TIME, HeaderValue::from(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
 }
 
 /// The response operations of a route and of the destination drawn.

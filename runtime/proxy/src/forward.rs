@@ -6,7 +6,7 @@ use crate::{
     exchange::Exchange,
     flags::Flags,
     header_ops::{Changeable, evaluate},
-    local_reply::LocalReply,
+    local_reply::{LocalReply, percent_encoded},
     pool::{ConnectError, Connection, EndpointAddress},
     retry::{Conditions, Failure, Policy},
     running::{ClusterState, EndpointState},
@@ -157,7 +157,7 @@ pub(crate) fn prepare(
     let (of_route, of_destination) =
         (evaluate(&action.request_headers(), &facts), evaluate(&destination.request_headers(), &facts));
     apply_both_levels(&mut Changeable(&mut headers), &of_route, &of_destination, is_only);
-    let authority = rewrite_authority(&head.authority, forward, destination, is_only, &mut headers);
+    let authority = rewrite_authority(&head.sent_authority, forward, destination, is_only, &mut headers);
     let path = match forward.path_rewrite() {
         None => head.path_and_query.clone(),
         Some(rewrite) => {
@@ -237,9 +237,9 @@ async fn try_until_answered(
     attempted: &mut Attempted,
 ) -> Result<Answered, Unanswered> {
     let policy = &tries.policy;
-    let mut tried = Vec::new();
+    let mut previous = Vec::new();
     loop {
-        let Some(endpoint) = choose(exchange, cluster, policy, &tried) else {
+        let Some(endpoint) = choose(exchange, cluster, policy, &previous) else {
             return Err(Unanswered::Reply(LocalReply::no_healthy_upstream()));
         };
         attempted.attempts += 1;
@@ -256,7 +256,7 @@ async fn try_until_answered(
         if is_retriable && retries < policy.attempts && received.can_repeat() {
             drop(outcome);
             exchange.local.metrics().retries.fetch_add(1, Ordering::Relaxed);
-            tried.push(endpoint.address.clone());
+            previous.push(endpoint.address.clone());
             tokio::time::sleep(policy.backoff(retries + 1, &exchange.local.random)).await;
             continue;
         }
@@ -363,7 +363,7 @@ fn request_target(path: &str) -> Uri {
             if byte.is_ascii_alphanumeric() || b"/?&=-._~!$'()*+,;:@%".contains(&byte) {
                 encoded.push(char::from(byte));
             } else {
-                encoded.push_str(&format!("%{byte:02X}"));
+                encoded.extend(percent_encoded(byte));
             }
         }
         encoded.parse().unwrap_or_else(|_| Uri::from_static("/"))

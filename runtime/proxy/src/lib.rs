@@ -7,7 +7,7 @@
 //! use malha_table::Table;
 //! use std::{sync::Arc, time::Duration};
 //!
-//! let table = Arc::new(Table::load(&std::fs::read("mesh.malha")?)?);
+//! let table = Arc::new(Table::load(std::fs::read("mesh.malha")?)?);
 //! let proxy = Proxy::start(table, Options::default())?;
 //! for listener in proxy.listeners() {
 //!     println!("{} on {}", listener.name, listener.address);

@@ -90,12 +90,18 @@ fn grpc_status(status: StatusCode) -> u16 {
     }
 }
 
+/// A byte as `%XX`.
+pub(crate) fn percent_encoded(byte: u8) -> [char; 3] {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0').to_ascii_uppercase();
+    ['%', digit(byte >> 4), digit(byte & 15)]
+}
+
 /// The body as a `grpc-message`: what is not printable ASCII, and `%`, is percent-encoded.
 fn grpc_message(body: &[u8]) -> Option<HeaderValue> {
     let mut message = String::new();
     for &byte in body {
         match byte {
-            b'%' | 0..=0x1F | 0x7F.. => message.push_str(&format!("%{byte:02X}")),
+            b'%' | 0..=0x1F | 0x7F.. => message.extend(percent_encoded(byte)),
             _ => message.push(char::from(byte)),
         }
     }

@@ -142,7 +142,7 @@ mod tests {
         let key = RequestKey { listener: 1, code: 200, flags: Flags::default() };
         metrics.count(0, key, Duration::from_micros(700));
         metrics.count(1, key, Duration::from_millis(30));
-        metrics.count(1, key, Duration::from_secs(60));
+        metrics.count(1, key, Duration::from_mins(1));
         let counts = metrics.counts();
         assert_eq!(counts.requests[&key], 3);
         assert_eq!(counts.durations[&1].buckets[..6], [1, 0, 0, 0, 0, 1]);

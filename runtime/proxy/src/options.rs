@@ -65,7 +65,7 @@ impl Default for Options {
     }
 }
 
-/// How far a request may go under ALLOW_ANY (semantics B39, E21), where the mesh knows nothing of its host.
+/// How far a request may go under `ALLOW_ANY` (semantics B39, E21), where the mesh knows nothing of its host.
 ///
 /// In a cluster such a request goes wherever the client meant it to. On a developer's machine that would be a surprise:
 /// a typo in a host would leave the machine.
@@ -115,7 +115,7 @@ impl Default for Limits {
             connections: 10_000,
             replay_bytes: 1024 * 1024,
             idle_connections: 256,
-            idle_timeout: Duration::from_secs(3600),
+            idle_timeout: Duration::from_hours(1),
             admin_body_bytes: 1024 * 1024,
         }
     }

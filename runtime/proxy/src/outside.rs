@@ -34,26 +34,26 @@ pub(crate) fn blackhole() -> LocalReply {
 /// Where a request to a host outside the mesh goes.
 pub(crate) fn prepare(exchange: &Exchange<'_>) -> Outside {
     let head = &exchange.head;
-    let host = host_key(&head.authority);
-    let address = EndpointAddress { host: bare(&host).into(), port: port_of(&head.authority) };
+    let host = host_key(&head.sent_authority);
+    let address = EndpointAddress { host: bare(&host).into(), port: port_of(&head.sent_authority) };
     let loopback = loopback(&address);
     if loopback.is_none() && exchange.local.shared.options.passthrough == Passthrough::Loopback {
         return refuse(
             "outside_loopback",
             format!(
                 "no service or rule of the mesh takes {}, and requests to other hosts do not leave this machine\n",
-                head.authority
+                head.sent_authority
             ),
         );
     }
     if loopback.is_some_and(|address| exchange.running.is_own(address)) {
         return refuse(
             "own_address",
-            format!("{} is this proxy's own outbound address: name the service to call in Host\n", head.authority),
+            format!("{} is this proxy's own outbound address: name the service to call in Host\n", head.sent_authority),
         );
     }
     let outgoing = Outgoing {
-        authority: head.authority.clone(),
+        authority: head.sent_authority.clone(),
         path: head.path_and_query.clone(),
         headers: head.headers.clone(),
     };

@@ -3,7 +3,7 @@
 use crate::{listener::ListenerKey, options::Options};
 use malha_table::{
     Role, Table,
-    view::{ActionKind, Filter, Listener, LoadBalancer, Proxy, Route},
+    view::{ActionKind, Filter, Listener, LoadBalancer, Proxy, Route, Source},
 };
 use std::collections::BTreeMap;
 
@@ -200,18 +200,18 @@ pub(crate) fn rule_name(route: &Route<'_>) -> String {
     let Some(source) = route.rule().and_then(|rule| rule.source()) else {
         return "a route without a rule".to_owned();
     };
-    let mut name = format!("{} {}:{}", rule_place(source), source.file(), source.line());
-    if let Some(delegate) = source.delegate() {
-        name.push_str(&format!(" -> {} {}:{}", rule_place(delegate), delegate.file(), delegate.line()));
+    let with_file = |source: Source<'_>| format!("{} {}:{}", rule_place(source), source.file(), source.line());
+    match source.delegate() {
+        Some(delegate) => format!("{} -> {}", with_file(source), with_file(delegate)),
+        None => with_file(source),
     }
-    name
 }
 
 /// Without the file: the same as long as the rule stays where it is in its object.
-pub(crate) fn rule_place(source: malha_table::view::Source<'_>) -> String {
-    let mut place = format!("{}/{} {}[{}]", source.namespace(), source.name(), source.section(), source.rule_index());
-    if let Some(index) = source.match_index() {
-        place.push_str(&format!(".match[{index}]"));
+pub(crate) fn rule_place(source: Source<'_>) -> String {
+    let place = format!("{}/{} {}[{}]", source.namespace(), source.name(), source.section(), source.rule_index());
+    match source.match_index() {
+        Some(index) => format!("{place}.match[{index}]"),
+        None => place,
     }
-    place
 }

@@ -15,6 +15,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, io,
     net::SocketAddr,
+    path::Path,
     sync::{Arc, Mutex, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -190,6 +191,19 @@ impl Handle {
     pub fn listeners(&self) -> Vec<ListenerAddress> {
         let running = self.shared.running();
         lock(&self.control).listeners.values().filter_map(|listener| running.describe(listener)).collect()
+    }
+
+    /// What the ready file holds (design, "The proxy in dev").
+    pub fn ready(&self) -> serde_json::Value {
+        serde_json::json!({ "version": 1, "listeners": self.listeners(), "admin": self.admin() })
+    }
+
+    /// Writes [`Handle::ready`] to a file, atomically: whoever waits for the file finds it whole.
+    pub fn write_ready_file(&self, path: &Path) -> io::Result<()> {
+        let mut partial = path.as_os_str().to_owned();
+        partial.push(format!(".{}.partial", std::process::id()));
+        std::fs::write(&partial, format!("{}\n", self.ready()))?;
+        std::fs::rename(&partial, path)
     }
 
     /// The admin server's address; none where it is off.

@@ -61,7 +61,7 @@ impl Record {
         if head.is_routable() {
             self.entry.path.clone_from(&head.path_and_query);
         }
-        self.entry.authority = Some(head.authority.clone());
+        self.entry.authority = Some(head.sent_authority.clone());
         self.entry.forwarded_for = text(&head.headers, "x-forwarded-for");
         self.entry.request_id = text(&head.headers, REQUEST_ID.as_str());
         self.entry.user_agent = text(&head.headers, "user-agent");

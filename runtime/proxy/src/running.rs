@@ -77,7 +77,7 @@ impl Shared {
                 running.listeners.insert(listener.id, (Arc::clone(listener), wanted.place.clone()));
             }
         }
-        running.known_names = before.known_names.clone();
+        running.known_names.clone_from(&before.known_names);
         for (id, (_, place)) in &running.listeners {
             running.known_names.insert(*id, format!("{} {}", place.proxy_name, place.name));
         }

@@ -53,13 +53,11 @@ pub(crate) fn select<'r>(exchange: &Exchange<'r>) -> Selected<'r> {
 
 /// A gateway's connection is on its listener; a sidecar's requests name theirs by their Host's port.
 fn listener<'t>(exchange: &Exchange<'_>, proxy: &Proxy<'t>) -> Option<Listener<'t>> {
-    match exchange.place.listener {
-        Some(index) => proxy.listeners().get(index),
-        None => {
-            let authority = &exchange.head.authority;
-            proxy.find_listener(u32::from(port_of(authority)), None, Some(authority))
-        }
+    if let Some(index) = exchange.place.listener {
+        return proxy.listeners().get(index);
     }
+    let authority = &exchange.head.authority;
+    proxy.find_listener(u32::from(port_of(authority)), None, Some(authority))
 }
 
 /// The port that an authority names; 80 if it names none.

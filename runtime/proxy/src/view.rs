@@ -17,9 +17,9 @@ pub(crate) struct RequestHead {
     /// What `x-forwarded-proto` tells.
     pub(crate) forwarded_proto: &'static str,
     /// As sent: what goes upstream if nothing rewrites it (semantics C17).
-    pub(crate) authority: String,
+    pub(crate) sent_authority: String,
     /// With a mapped port read as the original one.
-    original_authority: String,
+    pub(crate) authority: String,
     /// Normalised, with query; empty where there is none to route (`*`, CONNECT).
     pub(crate) path_and_query: String,
     /// Length of the path in it.
@@ -56,22 +56,22 @@ impl RequestHead {
         let said = hosts(&headers).map_err(|Several| refuse("http1.codec_error"))?.map(<[u8]>::to_vec);
         let (scheme, said, path) = target(&method, &uri, said).ok_or_else(|| refuse("http1.codec_error"))?;
         let authority = said.ok_or_else(|| refuse("missing_host_header"))?;
-        let authority = String::from_utf8(authority).ok().filter(|authority| authority_is_valid(authority));
-        let authority = authority.ok_or_else(|| refuse("http.invalid_authority"))?;
+        let sent_authority = String::from_utf8(authority).ok().filter(|authority| authority_is_valid(authority));
+        let sent_authority = sent_authority.ok_or_else(|| refuse("http.invalid_authority"))?;
         let path_and_query = normalize_path(path, settings.path_normalization)
             .map_err(|_| refuse("path_normalization_failed"))?
             .into_owned();
         hygiene::drop_hop_by_hop(&mut headers).map_err(|_| refuse("http1.codec_error"))?;
         let forwarded_proto = hygiene::mutate(&mut headers, settings.edge, arrival.peer.ip(), random);
         let path_length = path_and_query.find('?').unwrap_or(path_and_query.len());
-        let original_authority = original(&authority, arrival);
+        let authority = original(&sent_authority, arrival);
         Ok(RequestHead {
             method,
             version,
             scheme,
             forwarded_proto,
+            sent_authority,
             authority,
-            original_authority,
             path_and_query,
             path_length,
             headers,
@@ -149,7 +149,7 @@ impl RequestView for RequestHead {
     }
 
     fn authority(&self) -> &str {
-        &self.original_authority
+        &self.authority
     }
 
     fn path(&self) -> &str {
