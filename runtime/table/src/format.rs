@@ -709,3 +709,8 @@ impl Range {
 pub fn home(hash: u64, slots: usize) -> usize {
     (hash as usize & u32::MAX as usize) & slots.wrapping_sub(1)
 }
+
+/// Whether a translated pattern is within what a reader compiles.
+pub fn translation_is_executable(translation: &str) -> bool {
+    crate::pattern::check(translation).is_ok()
+}

@@ -10,9 +10,20 @@ use regex::bytes::{Regex, RegexBuilder};
 /// The memory that a compiled pattern may take.
 const SIZE_LIMIT: usize = 10 << 20;
 
+/// The length of a translated pattern, beyond which it is not taken.
+const LONGEST_TRANSLATION: usize = 64 << 10;
+
 /// Compiles a translated pattern, within limits.
 pub(crate) fn compile(translation: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(translation).size_limit(SIZE_LIMIT).build()
+}
+
+/// Whether a translated pattern can be executed, or why not.
+pub(crate) fn check(translation: &str) -> Result<(), String> {
+    if translation.len() > LONGEST_TRANSLATION {
+        return Err(format!("its translation is longer than {LONGEST_TRANSLATION} bytes"));
+    }
+    compile(translation).map(|_| ()).map_err(|error| error.to_string())
 }
 
 /// Whether all of `value` is in the language of the pattern.

@@ -16,9 +16,6 @@ use std::{fmt, sync::OnceLock};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use zerocopy::FromBytes;
 
-/// The length of a translated pattern, beyond which it is not taken.
-const LONGEST_TRANSLATION: usize = 64 << 10;
-
 /// Why bytes are not a table that can be executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoadError {
@@ -206,10 +203,7 @@ fn regexes(table: &Table) -> Result<Vec<OnceLock<Option<crate::http::Regex>>>, L
     let try_one = |record: &PatternRecord| {
         let Some(translation) = table.optional_str(record.translation) else { return Ok(OnceLock::new()) };
         let wrong = |reason| LoadError::Pattern { text: table.str(record.text).to_owned(), reason };
-        if translation.len() > LONGEST_TRANSLATION {
-            return Err(wrong(format!("its translation is longer than {LONGEST_TRANSLATION} bytes")));
-        }
-        pattern::compile(translation).map_err(|error| wrong(error.to_string()))?;
+        pattern::check(translation).map_err(wrong)?;
         Ok(OnceLock::new())
     };
     table.section::<PatternRecord>(Section::Patterns).iter().map(try_one).collect()

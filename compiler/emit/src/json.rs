@@ -1,0 +1,1 @@
+//! A table as JSON, for people and for `compile --emit json`.

@@ -1,0 +1,164 @@
+//! The file as a whole: header, directory, sections.
+
+use super::{EmitError, SourceMap, Writer};
+use malha_table::format::{Header, MAGIC, Section, SectionEntry, U32, U64, VERSION};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+use zerocopy::IntoBytes;
+
+macro_rules! writer {
+    ($origin:expr, $($field:ident),*) => {
+        Writer {
+            features: Default::default(),
+            source_map: SourceMap::new($origin),
+            automata_by_patterns: Default::default(),
+            patterns_by_text: Default::default(),
+            in_program: Default::default(),
+            $($field: Default::default(),)*
+        }
+    };
+}
+
+impl<'o> Writer<'o> {
+    pub(super) fn new(origin: super::source::Sources<'o>) -> Self {
+        writer!(
+            origin,
+            strings,
+            string_lists,
+            numbers,
+            ranges,
+            bytes,
+            pairs,
+            settings,
+            proxies,
+            programs,
+            listeners,
+            chains,
+            cidrs,
+            terminations,
+            tcp_routes,
+            route_tables,
+            domain_slots,
+            virtual_hosts,
+            path_slots,
+            path_entries,
+            routes,
+            conditions,
+            value_tests,
+            patterns,
+            automata,
+            actions,
+            header_ops,
+            header_values,
+            forwards,
+            redirects,
+            responds,
+            destinations,
+            retries,
+            mirrors,
+            faults,
+            cors,
+            hash_keys,
+            clusters,
+            limits,
+            endpoints
+        )
+    }
+
+    /// The bytes of the table.
+    pub(super) fn finish(mut self) -> Result<Vec<u8>, EmitError> {
+        let mut features = Vec::with_capacity(self.features.len());
+        for name in std::mem::take(&mut self.features) {
+            features.push(self.strings.str(name)?);
+        }
+        let map = self.source_map.finish()?;
+        let content = |section| match section {
+            Section::Features => features.as_bytes(),
+            Section::Strings => self.strings.as_bytes(),
+            Section::StringLists => self.string_lists.as_bytes(),
+            Section::Numbers => self.numbers.as_bytes(),
+            Section::Bytes => self.bytes.as_bytes(),
+            Section::Pairs => self.pairs.as_bytes(),
+            Section::Settings => self.settings.as_bytes(),
+            Section::Proxies => self.proxies.as_bytes(),
+            Section::Programs => self.programs.as_bytes(),
+            Section::Listeners => self.listeners.as_bytes(),
+            Section::Chains => self.chains.as_bytes(),
+            Section::Cidrs => self.cidrs.as_bytes(),
+            Section::Terminations => self.terminations.as_bytes(),
+            Section::TcpRoutes => self.tcp_routes.as_bytes(),
+            Section::RouteTables => self.route_tables.as_bytes(),
+            Section::DomainSlots => self.domain_slots.as_bytes(),
+            Section::VirtualHosts => self.virtual_hosts.as_bytes(),
+            Section::PathSlots => self.path_slots.as_bytes(),
+            Section::PathEntries => self.path_entries.as_bytes(),
+            Section::Routes => self.routes.as_bytes(),
+            Section::Conditions => self.conditions.as_bytes(),
+            Section::ValueTests => self.value_tests.as_bytes(),
+            Section::Patterns => self.patterns.as_bytes(),
+            Section::Automata => self.automata.as_bytes(),
+            Section::Rules => map.rules.as_bytes(),
+            Section::Actions => self.actions.as_bytes(),
+            Section::HeaderOps => self.header_ops.as_bytes(),
+            Section::HeaderValues => self.header_values.as_bytes(),
+            Section::Forwards => self.forwards.as_bytes(),
+            Section::Redirects => self.redirects.as_bytes(),
+            Section::Responds => self.responds.as_bytes(),
+            Section::Destinations => self.destinations.as_bytes(),
+            Section::Retries => self.retries.as_bytes(),
+            Section::Mirrors => self.mirrors.as_bytes(),
+            Section::Faults => self.faults.as_bytes(),
+            Section::Cors => self.cors.as_bytes(),
+            Section::HashKeys => self.hash_keys.as_bytes(),
+            Section::Clusters => self.clusters.as_bytes(),
+            Section::Limits => self.limits.as_bytes(),
+            Section::Endpoints => self.endpoints.as_bytes(),
+            Section::Ranges => self.ranges.as_bytes(),
+            Section::SourceStrings => map.strings.as_bytes(),
+            Section::Sources => map.sources.as_bytes(),
+            Section::Locations => map.locations.as_bytes(),
+        };
+        Ok(assemble(content))
+    }
+}
+
+/// Sections that hold nothing are left out.
+fn assemble<'s>(content: impl Fn(Section) -> &'s [u8]) -> Vec<u8> {
+    const ALIGNMENT: usize = 8;
+    let sections: Vec<(Section, &[u8])> = Section::ALL
+        .iter()
+        .map(|section| (*section, content(*section)))
+        .filter(|(_, bytes)| !bytes.is_empty())
+        .collect();
+    let mut program = Xxh3::new();
+    let mut body = vec![0; sections.len() * size_of::<SectionEntry>()];
+    let mut directory = Vec::with_capacity(sections.len());
+    for (section, bytes) in &sections {
+        let kind = *section as u32;
+        let length = bytes.len() as u64;
+        if !section.is_source_map() {
+            program.update(&kind.to_le_bytes());
+            program.update(&length.to_le_bytes());
+            program.update(bytes);
+        }
+        let start = (size_of::<Header>() + body.len()).next_multiple_of(ALIGNMENT);
+        body.resize(start - size_of::<Header>(), 0);
+        directory.push(SectionEntry {
+            kind: U32::new(kind),
+            reserved: U32::ZERO,
+            offset: U64::new(start as u64),
+            length: U64::new(length),
+        });
+        body.extend_from_slice(bytes);
+    }
+    let directory = directory.as_bytes();
+    body[..directory.len()].copy_from_slice(directory);
+    let header = Header {
+        magic: MAGIC,
+        version: U32::new(VERSION),
+        sections: U32::new(sections.len() as u32),
+        length: U64::new((size_of::<Header>() + body.len()) as u64),
+        checksum: U64::new(xxh3_64(&body)),
+        program: U64::new(program.digest()),
+    };
+    [header.as_bytes(), &body].concat()
+}

@@ -1,0 +1,118 @@
+//! Listeners and filter chains.
+
+use super::{EmitError, Writer, fallback, flag, none};
+use malha_mesh::program::{Filter, FilterChain, Listener, ProxyProgram, TcpRoute, Termination};
+use malha_table::format::{ChainRecord, CidrRecord, ListenerRecord, Range, TcpRouteRecord, TerminationRecord, U32};
+use std::net::IpAddr;
+
+impl Writer<'_> {
+    pub(super) fn listener(
+        &mut self,
+        program: &ProxyProgram,
+        listener: &Listener,
+    ) -> Result<ListenerRecord, EmitError> {
+        let mut chains = Vec::new();
+        // The chains of a rejected listener are not executed, and may hold what a table cannot.
+        if listener.rejected.is_none() {
+            for chain in &listener.filter_chains {
+                chains.extend(self.chain(program, chain)?);
+            }
+        }
+        Ok(ListenerRecord {
+            bind: self.strings.optional(listener.bind.as_deref())?,
+            port: U32::new(listener.port),
+            fallback: fallback(listener.fallback),
+            server_ports: self.number_list(listener.server_ports.iter().copied())?,
+            protocol: self.strings.str(&listener.protocol)?,
+            name: self.strings.str(&listener.name)?,
+            names: self.string_list(&listener.names)?,
+            rejected: self.strings.optional(listener.rejected.as_deref())?,
+            chains: self.chains.list(&chains)?,
+        })
+    }
+
+    /// None for a chain that takes nothing: all its destination ranges mean nothing.
+    fn chain(&mut self, program: &ProxyProgram, chain: &FilterChain) -> Result<Option<ChainRecord>, EmitError> {
+        let destinations = self.cidr_list(chain)?;
+        if destinations.count.get() == 0 && !chain.destinations.is_empty() {
+            return Ok(None);
+        }
+        if chain.tls.is_some() || !chain.server_names.is_empty() || chain.termination.is_some() {
+            self.features.insert("tls-routing");
+        }
+        let (filter, target) = match &chain.filter {
+            Filter::Http(index) => {
+                self.features.insert("http");
+                let table = program.route_tables.get(*index);
+                let table = table.ok_or_else(|| EmitError::Dangling(format!("route table {index}")))?;
+                (0, self.route_table(table)?)
+            }
+            Filter::Tcp(route) => {
+                self.features.insert("tcp");
+                (1, self.tcp_route(route)?)
+            }
+        };
+        Ok(Some(ChainRecord {
+            server_names: self.string_list(&chain.server_names)?,
+            destinations,
+            tls: U32::new(chain.tls.map_or(2, u32::from)),
+            inspected: flag(chain.inspected),
+            termination: match &chain.termination {
+                Some(termination) => self.termination(termination)?,
+                None => none(),
+            },
+            filter: U32::new(filter),
+            target,
+            location: match chain.location {
+                Some(location) => self.source_map.location(location)?,
+                None => none(),
+            },
+        }))
+    }
+
+    fn cidr_list(&mut self, chain: &FilterChain) -> Result<Range, EmitError> {
+        let mut list = Vec::new();
+        for text in &chain.destinations {
+            if let Some((address, bits)) = parse_range(text) {
+                list.push(CidrRecord { text: self.strings.str(text)?, address, bits: U32::new(bits) });
+            }
+        }
+        self.cidrs.list(&list)
+    }
+
+    fn tcp_route(&mut self, route: &TcpRoute) -> Result<U32, EmitError> {
+        let destinations = self.destination_list(&route.destinations)?;
+        let rule = self.rule(route.origin.as_ref())?;
+        self.tcp_routes.one(TcpRouteRecord { destinations, rule })
+    }
+
+    fn termination(&mut self, termination: &Termination) -> Result<U32, EmitError> {
+        let record = TerminationRecord {
+            mode: self.strings.str(&termination.mode)?,
+            credentials: self.string_list(&termination.credentials)?,
+            server_certificate: self.strings.optional(termination.server_certificate.as_deref())?,
+            private_key: self.strings.optional(termination.private_key.as_deref())?,
+            ca_certificates: self.strings.optional(termination.ca_certificates.as_deref())?,
+            min_version: self.strings.optional(termination.min_version.as_deref())?,
+            max_version: self.strings.optional(termination.max_version.as_deref())?,
+            cipher_suites: self.string_list(&termination.cipher_suites)?,
+            subject_alt_names: self.string_list(&termination.subject_alt_names)?,
+        };
+        self.terminations.one(record)
+    }
+}
+
+/// An address range: its address, IPv4 mapped into IPv6, and how many of the 128 bits count. A bare address is a range
+/// of one. Ranges that are none take nothing.
+fn parse_range(text: &str) -> Option<([u8; 16], u32)> {
+    let (address, length) = match text.split_once('/') {
+        Some((address, length)) => (address, Some(length.parse::<u32>().ok()?)),
+        None => (text, None),
+    };
+    let (mapped, width) = match address.parse().ok()? {
+        IpAddr::V4(v4) => (v4.to_ipv6_mapped(), 32),
+        IpAddr::V6(v6) => (v6, 128),
+    };
+    let length = length.unwrap_or(width);
+    (length <= width).then(|| (mapped.octets(), 128 - width + length))
+}
