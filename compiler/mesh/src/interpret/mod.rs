@@ -125,13 +125,17 @@ impl Run<'_> {
             decision.outcome = Outcome::BadRequest;
             return Ok(());
         };
-        let found = table.filter(|_| head.is_routable()).and_then(|table| virtual_host(table, &head.authority));
+        let found = table.and_then(|table| virtual_host(table, &head.authority));
         let Some((host, domain)) = found else {
             decision.outcome = Outcome::NotFound;
             return Ok(());
         };
         if host.catch_all.is_none() {
             decision.host = Some(domain.to_owned());
+        }
+        if !head.is_routable() {
+            decision.outcome = Outcome::NotFound;
+            return Ok(());
         }
         if host.require_tls && head.forwarded_proto != "https" {
             decision.outcome = Outcome::HttpsRedirect;
