@@ -1,0 +1,133 @@
+//! An HTTP/1.1 client that writes what it is told, byte by byte.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+/// One connection.
+pub struct Client {
+    reader: BufReader<TcpStream>,
+}
+
+/// An answer.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    pub status: u16,
+    /// Names in lower case, in order.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The first line of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("the listener accepts");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { reader: BufReader::new(stream) }
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.reader.get_mut().write_all(bytes).expect("the connection is open");
+    }
+
+    /// As [`Client::write`], where the other side may have had enough.
+    pub fn try_write(&mut self, bytes: &[u8]) -> bool {
+        self.reader.get_mut().write_all(bytes).is_ok()
+    }
+
+    /// Sends bytes and reads an answer.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> Answer {
+        self.write(bytes.as_ref());
+        self.read().expect("an answer")
+    }
+
+    /// A GET with these header lines, each with its line feed.
+    pub fn get(&mut self, host: &str, path: &str, headers: &str) -> Answer {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n"))
+    }
+
+    /// Reads an answer; none where the connection ends before one.
+    pub fn read(&mut self) -> Option<Answer> {
+        self.read_answer_to(false)
+    }
+
+    /// Reads an answer; one to HEAD has no body whatever it says.
+    pub fn read_answer_to(&mut self, is_head: bool) -> Option<Answer> {
+        let first = self.line()?;
+        let status = first.split(' ').nth(1)?.parse().ok()?;
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line()?;
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(':')?;
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+        let mut answer = Answer { status, headers, body: Vec::new() };
+        if is_head || status == 204 || status == 304 {
+            return Some(answer);
+        }
+        answer.body = if answer.header("transfer-encoding") == Some("chunked") {
+            self.chunks()?
+        } else if let Some(length) = answer.header("content-length") {
+            let mut body = vec![0; length.parse().ok()?];
+            self.reader.read_exact(&mut body).ok()?;
+            body
+        } else {
+            let mut body = Vec::new();
+            self.reader.read_to_end(&mut body).ok()?;
+            body
+        };
+        Some(answer)
+    }
+
+    fn chunks(&mut self) -> Option<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let length = usize::from_str_radix(self.line()?.split(';').next()?, 16).ok()?;
+            let start = body.len();
+            body.resize(start + length, 0);
+            self.reader.read_exact(body.get_mut(start..)?).ok()?;
+            self.line()?;
+            if length == 0 {
+                return Some(body);
+            }
+        }
+    }
+
+    /// A line without its end; none at the end of the connection.
+    pub fn line(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        let read = self.reader.read_until(b'\n', &mut line).ok()?;
+        let line = line.strip_suffix(b"\n").filter(|_| read > 0)?;
+        Some(String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned())
+    }
+
+    /// Whether the other side has closed the connection and sent nothing more.
+    pub fn is_closed(&mut self) -> bool {
+        matches!(self.reader.fill_buf(), Ok([]) | Err(_))
+    }
+}
+
+/// One GET on a connection of its own.
+pub fn get(address: SocketAddr, host: &str, path: &str, headers: &str) -> Answer {
+    Client::connect(address).get(host, path, headers)
+}

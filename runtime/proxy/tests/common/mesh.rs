@@ -1,0 +1,98 @@
+//! Meshes as people write them, with their endpoints on this machine.
+
+use malha_mesh::{Cache, Mesh, MeshConfig, ProxySpec, program};
+use malha_syntax::{Source, Sources};
+use malha_table::Table;
+use std::{net::SocketAddr, sync::Arc};
+
+/// Compiles YAML. `place` says where the endpoints of a service listen here, by its host; each gets the service's
+/// subset as well. None: as the file says.
+pub fn compile_with(
+    text: &str,
+    proxies: &[ProxySpec],
+    config: MeshConfig,
+    place: impl Fn(&str, Option<&str>) -> Option<Vec<SocketAddr>>,
+) -> Arc<Table> {
+    let mut sources = Sources::default();
+    let source = sources.add(Source::new("mesh.yaml", text));
+    let reading = malha_syntax::read(source, text);
+    let resources = malha_model::read_documents(&reading.documents).resources;
+    let mesh = Mesh::link(resources.into_iter().map(Arc::new).collect(), config);
+    let wanted = if proxies.is_empty() { mesh.proxies().to_vec() } else { proxies.to_vec() };
+    let mut program = malha_mesh::lower(&mesh, &wanted, &mut Cache::default());
+    for proxy in &mut program.proxies {
+        let own = Arc::make_mut(&mut proxy.program);
+        for cluster in &mut own.clusters {
+            let Some(addresses) = place(&cluster.host, cluster.subset.as_deref()) else { continue };
+            let endpoints = addresses.iter().map(|address| program::Endpoint {
+                address: Some(address.ip().to_string().into()),
+                port: u32::from(address.port()),
+                weight: 1,
+                ..program::Endpoint::default()
+            });
+            Arc::make_mut(cluster).endpoints = endpoints.collect();
+        }
+    }
+    let bytes = malha_emit::table(&program, |location| {
+        let name = sources.get(location.source).map(|source| source.name.clone());
+        (name.unwrap_or_default(), sources.line_column(location).line)
+    });
+    Arc::new(Table::load(bytes.expect("the program can be written")).expect("what was written can be read"))
+}
+
+/// A mesh with a gateway on port 80 for all hosts, the services `a` and `b` (port 80), whose endpoints are those
+/// given, and these http rules (indented by four) of a VirtualService for every host.
+pub fn gateway(rules: &str, a: &[SocketAddr], b: &[SocketAddr]) -> Arc<Table> {
+    compile(&gateway_text(rules), a, b)
+}
+
+/// The text of [`gateway`].
+pub fn gateway_text(rules: &str) -> String {
+    format!(
+        "{SERVICES}---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: gw, namespace: default}}
+spec:
+  selector: {{istio: ingress}}
+  servers:
+  - port: {{number: 80, name: http, protocol: HTTP}}
+    hosts: ['*']
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: shop, namespace: default}}
+spec:
+  hosts: ['*']
+  gateways: [gw]
+  http:
+{rules}"
+    )
+}
+
+/// Compiles a mesh whose services `a` and `b` have these endpoints.
+pub fn compile(text: &str, a: &[SocketAddr], b: &[SocketAddr]) -> Arc<Table> {
+    compile_with(text, &[], MeshConfig::default(), |host, _| {
+        Some(if host.starts_with("a.") { a.to_vec() } else { b.to_vec() })
+    })
+}
+
+/// Two services.
+pub const SERVICES: &str = "apiVersion: v1
+kind: Service
+metadata: {name: a, namespace: default}
+spec:
+  clusterIP: 10.0.0.1
+  selector: {app: a}
+  ports:
+  - {name: http, port: 80}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: b, namespace: default}
+spec:
+  clusterIP: 10.0.0.2
+  selector: {app: b}
+  ports:
+  - {name: http, port: 80}
+";

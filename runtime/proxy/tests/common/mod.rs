@@ -1,0 +1,69 @@
+//! What the tests share: meshes as YAML, upstreams that tell what they saw, and a client that writes bytes.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+
+pub mod client;
+pub mod echo;
+pub mod mesh;
+
+use malha_proxy::{Handle, Options, Proxy};
+use malha_table::Table;
+use std::{
+    net::SocketAddr,
+    ops::Deref,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A running proxy that ends with its test.
+pub struct Running(pub Handle);
+
+impl Deref for Running {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.shutdown(Duration::ZERO);
+    }
+}
+
+/// Options for tests: free ports, repeatable chance.
+pub fn options() -> Options {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    Options { ephemeral: true, admin: Some(any), outbound: any, seed: Some(1), explain: true, ..Options::default() }
+}
+
+/// Starts a proxy.
+pub fn start(table: Arc<Table>, options: Options) -> Running {
+    Running(Proxy::start(table, options).expect("free ports are free"))
+}
+
+impl Running {
+    /// The address of the gateway listener on this port of the table.
+    pub fn gateway(&self, port: u16) -> SocketAddr {
+        let listeners = self.listeners();
+        let found = listeners.iter().find(|listener| listener.role == "gateway" && listener.port == port);
+        found.unwrap_or_else(|| panic!("no gateway listener on {port} among {listeners:?}")).address
+    }
+
+    /// The address of a sidecar's outbound listener.
+    pub fn outbound(&self) -> SocketAddr {
+        let listeners = self.listeners();
+        let found = listeners.iter().find(|listener| listener.role == "mesh");
+        found.unwrap_or_else(|| panic!("no outbound listener among {listeners:?}")).address
+    }
+}
+
+/// Waits until a condition holds; a test that waits for more than ten seconds has failed.
+pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(10), "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

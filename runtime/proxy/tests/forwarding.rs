@@ -1,0 +1,37 @@
+//! What goes upstream, and what comes back.
+
+mod common;
+
+use common::{client::Client, client::get, echo::Echo, mesh, options, start};
+
+#[test]
+fn a_request_is_forwarded_with_what_envoy_adds() {
+    let echo = Echo::start("a");
+    let table = mesh::gateway("  - route:\n    - destination: {host: a}\n", &[echo.address], &[]);
+    let proxy = start(table, options());
+    let answer = get(proxy.gateway(80), "x.com", "/p?q=1", "X-Own: v\r\n");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let seen = answer.json();
+    assert_eq!(seen["path"], "/p?q=1");
+    assert_eq!(seen["authority"], "x.com");
+    assert_eq!(seen["headers"]["x-own"], "v");
+    assert_eq!(seen["headers"]["x-envoy-attempt-count"], "1");
+    assert_eq!(seen["headers"]["x-forwarded-for"], "127.0.0.1");
+    assert_eq!(seen["headers"]["x-forwarded-proto"], "http");
+    assert_eq!(answer.header("server"), Some("istio-envoy"));
+    assert!(answer.header("date").is_some());
+    assert!(answer.header("x-envoy-upstream-service-time").is_some());
+    assert_eq!(answer.header("x-malha-rule"), Some("default/shop http[0] mesh.yaml:35"));
+}
+
+#[test]
+fn connections_are_kept_on_both_sides() {
+    let echo = Echo::start("a");
+    let table = mesh::gateway("  - route:\n    - destination: {host: a}\n", &[echo.address], &[]);
+    let proxy = start(table, options());
+    let mut client = Client::connect(proxy.gateway(80));
+    for _ in 0..20 {
+        assert_eq!(client.get("x.com", "/", "").status, 200);
+    }
+    assert_eq!(echo.connections(), 1);
+}

@@ -1,0 +1,280 @@
+//! The routing recordings through real sockets: what Envoy's upstreams and clients saw, ours see.
+//!
+//! `RECORDING=facts/C15 cargo test -p malha-proxy --test recordings -- --nocapture` shows one case.
+
+mod common;
+
+use common::{
+    client::{Answer, Client},
+    echo::{Echo, dead},
+    mesh, options,
+};
+use flate2::read::GzDecoder;
+use malha_mesh::{MeshConfig, ProxySpec, program::Role};
+use malha_proxy::{AccessLog, Handle, Options, Proxy};
+use malha_table::Table;
+use serde_json::{Map, Value, json};
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+/// Answers that differ from the recorded ones, and why. Each is `(case, line, reason)`.
+const EXCEPTIONS: &[(&str, usize, &str)] = &[];
+
+/// What these are is executed in later releases, or is no answer at all.
+const LATER: [&str; 9] = [
+    "fault-abort",
+    "cors-preflight",
+    "tcp-forward",
+    "passthrough",
+    "no-listener",
+    "listener-rejected",
+    "closed",
+    "hang",
+    "error",
+];
+
+/// Headers whose values are the recorder's, or that it left out.
+const VARYING: [&str; 13] = [
+    "x-request-id",
+    "x-forwarded-proto",
+    "x-forwarded-for",
+    "x-envoy-expected-rq-timeout-ms",
+    "x-envoy-attempt-count",
+    "x-envoy-decorator-operation",
+    "x-envoy-external-address",
+    "x-envoy-internal",
+    "content-length",
+    "transfer-encoding",
+    "host",
+    "date",
+    "server",
+];
+
+#[test]
+fn answers_are_as_recorded() {
+    let wanted = std::env::var("RECORDING").unwrap_or_default();
+    let echo = Echo::start("echo");
+    let flags = Arc::new(Mutex::new(String::new()));
+    let log = {
+        let flags = Arc::clone(&flags);
+        AccessLog::to_function(move |line| *flags.lock().unwrap() = flags_of(line))
+    };
+    let options = Options { access_log: Some(log), admin: None, explain: false, ..options() };
+    let mut proxy: Option<Handle> = None;
+    let (mut asked, mut failures) = (0, Vec::new());
+    for case in cases().filter(|case| case["id"].as_str().is_some_and(|id| id.contains(&wanted))) {
+        let Some(table) = table(&case, echo.address) else { continue };
+        match &proxy {
+            Some(proxy) => {
+                proxy.swap(table);
+            }
+            None => proxy = Some(Proxy::start(table, options.clone()).expect("free ports are free")),
+        }
+        let proxy = proxy.as_ref().expect("just started");
+        let id = case["id"].as_str().unwrap_or_default();
+        for (index, recorded) in case["requests"].as_array().into_iter().flatten().enumerate() {
+            let line = index + 1;
+            let Some(answer) = ask(proxy, &recorded["request"], &recorded["expect"]) else { continue };
+            asked += 1;
+            let differences = differences(&answer, &recorded["expect"], &flags.lock().unwrap());
+            let is_exception = EXCEPTIONS.iter().any(|(other, number, _)| *other == id && *number == line);
+            match (differences.is_empty(), is_exception) {
+                (false, false) => failures.push(format!("{id}:{line}: {}", differences.join("; "))),
+                (true, true) => failures.push(format!("{id}:{line}: is no exception any more")),
+                _ => {}
+            }
+        }
+    }
+    if let Some(proxy) = proxy {
+        proxy.shutdown(Duration::ZERO);
+    }
+    println!("{asked} requests, {} differ", failures.len());
+    for failure in failures.iter().take(60) {
+        println!("{failure}");
+    }
+    assert!(asked > 0 && failures.is_empty());
+}
+
+fn cases() -> impl Iterator<Item = Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/routing.jsonl.gz");
+    let file = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let lines = BufReader::new(GzDecoder::new(file)).lines();
+    lines.map(|line| serde_json::from_str(&line.expect("the archive is gzip of lines")).expect("each line is JSON"))
+}
+
+/// The case's mesh with all endpoints at the echo server, but those of `dead`.
+fn table(case: &Value, echo: SocketAddr) -> Option<Arc<Table>> {
+    let proxies: Vec<ProxySpec> = case["proxies"]["proxies"].as_array()?.iter().map(proxy).collect();
+    let config = MeshConfig::from_json(&case["proxies"]["meshConfig"]);
+    let usable = |host: &str, subset: Option<&str>| {
+        let suffix = format!("|{}|{host}", subset.unwrap_or_default());
+        let clusters = case["clusters"].as_object().into_iter().flat_map(Map::values).filter_map(Value::as_object);
+        let mut endpoints = clusters.flatten().filter(|(name, _)| name.ends_with(&suffix)).map(|(_, facts)| facts);
+        endpoints.any(|facts| facts["endpoints"].as_array().is_some_and(|endpoints| !endpoints.is_empty()))
+    };
+    Some(mesh::compile_with(&accepted(case), &proxies, config, |host, subset| {
+        Some(match usable(host, subset) {
+            false => Vec::new(),
+            true if host.starts_with("dead.") => vec![dead()],
+            true => vec![echo],
+        })
+    }))
+}
+
+fn proxy(recorded: &Value) -> ProxySpec {
+    let text = |value: &Value| value.as_str().unwrap_or_default().into();
+    let labels = recorded["labels"].as_object().into_iter().flatten();
+    ProxySpec {
+        role: if recorded["type"] == "sidecar" { Role::Sidecar } else { Role::Gateway },
+        namespace: text(&recorded["namespace"]),
+        name: text(&recorded["name"]),
+        labels: labels.map(|(name, value)| (name.as_str().into(), text(value))).collect(),
+    }
+}
+
+/// The input without the objects that Istio's validation refused.
+fn accepted(case: &Value) -> String {
+    let mut verdicts = case["validation"].as_array().into_iter().flatten();
+    let mut text = String::new();
+    for document in case["case"].as_str().unwrap_or_default().split("---\n") {
+        let is_istio = document.lines().any(|line| line.starts_with("apiVersion: networking.istio.io/"));
+        if !is_istio || verdicts.next().is_some_and(|verdict| verdict["accepted"] == true) {
+            text.push_str(document);
+            text.push_str("---\n");
+        }
+    }
+    text
+}
+
+/// Sends a recorded request; none for one that is not for this test.
+fn ask(proxy: &Handle, request: &Value, expect: &Value) -> Option<Answer> {
+    let is_later = LATER.contains(&expect["outcome"].as_str()?) || !request["tls"].is_null();
+    // A weighted destination is drawn: what is seen is one of several answers.
+    if is_later || !request["protocol"].is_null() || !request["dest"].is_null() || !expect["observed"].is_null() {
+        return None;
+    }
+    // Faults and CORS are executed in a later release.
+    if !expect["fault"].is_null() || expect["cors"] == true {
+        return None;
+    }
+    let name = request["proxy"].as_str()?;
+    let is_mesh = request["via"] == "mesh";
+    let port = request["port"].as_u64()?;
+    let listeners = proxy.listeners();
+    let listener = listeners.iter().find(|listener| {
+        let is_proxys = listener.proxy.split_once('/').is_some_and(|(_, other)| other == name);
+        is_proxys && (if is_mesh { listener.role == "mesh" } else { u64::from(listener.port) == port })
+    })?;
+    let mut authority = request["authority"].as_str().map(str::to_owned);
+    if is_mesh && port != 80 {
+        // The port of a sidecar's listener is that of the connection, which a client of the outbound listener says in
+        // Host.
+        let named = authority.as_mut()?;
+        match malha_table::http::port_start(named) {
+            Some(colon) if named[colon + 1..].parse() == Ok(port) => {}
+            _ => return None,
+        }
+    } else if is_mesh && authority.as_ref().is_some_and(|named| named.contains(':') && !named.ends_with(":80")) {
+        return None;
+    }
+    let mut client = Client::connect(listener.address);
+    client.try_write(&bytes(request, authority.as_deref())?);
+    client.read_answer_to(request["method"] == "HEAD")
+}
+
+fn bytes(request: &Value, authority: Option<&str>) -> Option<Vec<u8>> {
+    let version = request["version"].as_str().unwrap_or("1.1");
+    let mut text = format!("{} {} HTTP/{version}\r\n", request["method"].as_str()?, request["path"].as_str()?);
+    if let Some(authority) = authority {
+        text.push_str(&format!("Host: {authority}\r\n"));
+    }
+    for (name, value) in request["headers"].as_object().into_iter().flatten() {
+        for line in value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice) {
+            text.push_str(&format!("{name}: {}\r\n", line.as_str()?));
+        }
+    }
+    text.push_str("\r\n");
+    // The recordings write a byte as the character of its number.
+    Some(text.chars().map(|character| u8::try_from(u32::from(character)).unwrap_or(b'?')).collect())
+}
+
+/// The flags of an access log line.
+fn flags_of(line: &str) -> String {
+    let after = line.split("\" ").nth(1).unwrap_or_default();
+    after.split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+fn differences(answer: &Answer, expect: &Value, flags: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut compare = |what: &str, recorded: &Value, seen: Value| {
+        if *recorded != seen {
+            found.push(format!("{what}: recorded {recorded}, seen {seen}"));
+        }
+    };
+    compare("status", &expect["status"], json!(answer.status));
+    if let Some(location) = expect.get("location").filter(|location| !location.is_null()) {
+        compare("location", location, json!(answer.header("location")));
+    }
+    if let Some(body) = expect["body"].as_str() {
+        compare("body", &json!(body), json!(answer.text()));
+    }
+    if let Some(recorded) = expect["flags"].as_str() {
+        compare("flags", &json!(recorded), json!(flags));
+    }
+    if let Some(upstream) = expect["upstream"].as_object().filter(|_| !answer.body.is_empty()) {
+        let seen: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        for field in ["method", "path", "authority"] {
+            compare(&format!("upstream {field}"), &upstream[field], seen[field].clone());
+        }
+        compare("upstream headers", &upstream["headers"], json!(without_varying(&seen["headers"])));
+    }
+    let recorded = &expect["response"]["headers"];
+    compare("response headers", &json!(recorded.as_object().cloned().unwrap_or_default()), json!(response(answer, expect)));
+    found
+}
+
+fn without_varying(headers: &Value) -> Map<String, Value> {
+    let headers = headers.as_object().into_iter().flatten();
+    headers.filter(|(name, _)| !VARYING.contains(&name.as_str())).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// The response's headers as the recordings have them: the echo server's own two only where they are not as it sent
+/// them.
+fn response(answer: &Answer, expect: &Value) -> Map<String, Value> {
+    let is_echos = expect["upstream"].is_object();
+    let mut headers = Map::new();
+    for (name, value) in &answer.headers {
+        if ["content-length", "connection", "date", "server", "x-envoy-upstream-service-time", "transfer-encoding", "location"]
+            .contains(&name.as_str())
+        {
+            continue;
+        }
+        match headers.get_mut(name) {
+            Some(Value::Array(lines)) => lines.push(json!(value)),
+            Some(first) => *first = json!([first.clone(), value]),
+            None => {
+                headers.insert(name.clone(), json!(value));
+            }
+        }
+    }
+    if is_echos {
+        for (name, sent) in [("content-type", "application/json"), ("x-up", "echo")] {
+            match headers.get(name) {
+                Some(value) if value == sent => {
+                    headers.remove(name);
+                }
+                Some(_) => {}
+                None => {
+                    headers.insert(name.to_owned(), Value::Null);
+                }
+            }
+        }
+    }
+    headers
+}
