@@ -190,12 +190,12 @@ impl<'t> Resolver<'t> {
                         (target, Entry { kind: Kind::Mapping, .. }) if depth <= MAX_DEPTH => {
                             self.collect(target, Some(merge), depth, pairs)?;
                         }
-                        (_, entry) => return self.no_mapping(entry.span),
+                        _ => return self.no_mapping(self.span(item)),
                     }
                 }
                 Some(())
             }
-            _ => self.no_mapping(entry.span),
+            _ => self.no_mapping(self.span(value)),
         }
     }
 

@@ -136,8 +136,9 @@ impl<'t> Place<'t> {
         if matches!(kind, ErrorKind::UnclosedQuotedScalar) {
             return None;
         }
-        let next = Line::at(self.text, (self.line.start + self.line.text.len() + 1).min(self.text.len()));
-        let at = self.line.indenting_tab().or_else(|| next.indenting_tab())?;
+        let rest = self.text.get(self.line.start..)?;
+        let next = rest.find('\n').map(|newline| Line::at(self.text, self.line.start + newline + 1));
+        let at = self.line.indenting_tab().or_else(|| next?.indenting_tab())?;
         Some(tab(self.span(at, at + 1)))
     }
 

@@ -31,8 +31,9 @@ pub(crate) fn read(text: &str, base: u32, tape: &mut Tape) -> Outcome {
         emit_anchor_events: true,
         bom_inside_document_as_content: true,
         block_scalar_eof_without_line_feed: true,
-        flow_nesting_limit: MAX_DEPTH + 1,
-        block_nesting_limit: MAX_DEPTH + 1
+        // The scanner runs ahead of the events, which are counted.
+        flow_nesting_limit: 16 * MAX_DEPTH,
+        block_nesting_limit: 16 * MAX_DEPTH
     };
     let mut parser = Parser::new_from_str_with_options(text, options);
     let tabs = memchr::memchr(b'\t', text.as_bytes()).is_some();
@@ -415,8 +416,8 @@ impl Reader<'_> {
         let before = self.written(Span::new(self.base, span.start));
         let blank = before.trim_end_matches([' ', '\t']);
         let Some(tab) = before.get(blank.len()..).and_then(|space| space.find('\t')) else { return Some(()) };
-        let indicator =
-            blank.ends_with(['-', '?']) && blank[..blank.len() - 1].trim_end_matches([' ', '-', '?']).ends_with('\n');
+        let before_indicator = blank.strip_suffix(['-', '?']).map(|rest| rest.trim_end_matches([' ', '-', '?']));
+        let indicator = before_indicator.is_some_and(|rest| rest.is_empty() || rest.ends_with('\n'));
         if !blank.is_empty() && !blank.ends_with(['\n', '\r']) && !indicator {
             return Some(());
         }

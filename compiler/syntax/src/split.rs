@@ -13,8 +13,10 @@ pub(crate) fn split(text: &str) -> impl Iterator<Item = Span> {
         if done {
             return None;
         }
-        start += bare_separator(text, start);
-        let mut from = start;
+        let separator = bare_separator(text, start);
+        start += separator;
+        // The line break before the next separator may be that of this one.
+        let mut from = if separator > 0 { start - 1 } else { start };
         let end = loop {
             match memchr::memmem::find(text.as_bytes().get(from..).unwrap_or_default(), b"\n---") {
                 Some(at) if is_separator(text, from + at + 1) => break from + at + 1,
