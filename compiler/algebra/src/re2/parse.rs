@@ -281,6 +281,7 @@ impl<'t> Parser<'t> {
         let Some(Item { node, height }) = self.items.pop() else {
             return fail(offset, format!("`{shown}` has nothing to repeat"));
         };
+        let (node, min, max) = squash(node, min, max, greedy);
         self.check_height(offset, height + 1)?;
         let repeat = Node::Repeat(Box::new(Repeat { node, min, max, greedy }));
         let zero_hides = self.reader == Reader::Go;
@@ -408,7 +409,7 @@ impl<'t> Parser<'t> {
 
     fn close_alternation(&mut self) -> Result<Item, Fault> {
         self.end_branch()?;
-        let branches = std::mem::take(&mut self.branches);
+        let branches = merge_classes(std::mem::take(&mut self.branches));
         self.join(branches, Node::Empty, Node::Alternate)
     }
 
@@ -426,5 +427,40 @@ impl<'t> Parser<'t> {
             return fail(offset, format!("the pattern nests deeper than {MAX_HEIGHT} levels"));
         }
         Ok(())
+    }
+}
+
+/// `(?:a*)+` and the like are `a*`, as RE2 has it. Counted repetitions are not touched.
+fn squash(node: Node, min: u32, max: Option<u32>, greedy: bool) -> (Node, u32, Option<u32>) {
+    let simple = |min, max| matches!((min, max), (0 | 1, None) | (0, Some(1)));
+    match node {
+        Node::Repeat(inner) if inner.greedy == greedy && simple(min, max) && simple(inner.min, inner.max) => {
+            if (inner.min, inner.max) == (min, max) { (inner.node, min, max) } else { (inner.node, 0, None) }
+        }
+        node => (node, min, max),
+    }
+}
+
+/// `a|[bc]|d` is `[abcd]`: a branch that is one character is merged with the one before it if that is one too.
+fn merge_classes(branches: Vec<Item>) -> Vec<Item> {
+    let mut merged: Vec<Item> = Vec::with_capacity(branches.len());
+    for branch in branches {
+        match (merged.last_mut().and_then(|last| as_class(&last.node)), as_class(&branch.node)) {
+            (Some(mut class), Some(other)) => {
+                class.union(&other);
+                merged.pop();
+                merged.push(Item::leaf(Node::Class(Box::new(class))));
+            }
+            _ => merged.push(branch),
+        }
+    }
+    merged
+}
+
+fn as_class(node: &Node) -> Option<ClassUnicode> {
+    match node {
+        Node::Char(character) => Some(ClassUnicode::new([ClassUnicodeRange::new(*character, *character)])),
+        Node::Class(class) => Some((**class).clone()),
+        _ => None,
     }
 }
