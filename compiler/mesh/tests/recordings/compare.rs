@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 /// One field in which a decision differs.
 #[derive(Debug)]
-pub struct Difference {
-    pub field: &'static str,
-    pub recorded: Value,
-    pub told: Value,
+pub(crate) struct Difference {
+    pub(crate) field: &'static str,
+    pub(crate) recorded: Value,
+    pub(crate) told: Value,
 }
 
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl Differences {
 }
 
 /// The fields in which `told`, a decision as JSON, differs from what was recorded.
-pub fn differences(asked: &Asked, told: &Value) -> Vec<Difference> {
+pub(crate) fn differences(asked: &Asked, told: &Value) -> Vec<Difference> {
     let (request, want) = (&asked.request, &asked.expect);
     let mut out = Differences::default();
     let outcome = want["outcome"].as_str().unwrap_or_default();
@@ -90,8 +90,13 @@ fn compare_rule(route: &Value, rule: &Value, out: &mut Differences) {
     let delegate = &route["delegate"];
     if !delegate["rule"].is_null() {
         let told = &rule["delegate"];
-        let recorded = json!([delegate["virtualService"], delegate["rule"]]);
-        out.same("delegate", recorded, json!([object_name(told), told["index"]]));
+        // The recording knows a delegate by the name of its rule; `?` stands where it does not know the namespace.
+        let recorded = delegate["virtualService"].as_str().unwrap_or_default();
+        let name = match recorded.strip_prefix("?/") {
+            Some(_) => format!("?/{}", told["name"].as_str().unwrap_or_default()),
+            None => object_name(told),
+        };
+        out.same("delegate", json!([recorded, delegate["rule"]]), json!([name, told["index"]]));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The routing recordings: meshes with requests, and what the real Istio and the real Envoy answered.
 
-pub mod compare;
+pub(crate) mod compare;
 
 use flate2::read::GzDecoder;
 use malha_mesh::program::{Program, Role};
@@ -14,37 +14,54 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// One mesh with its requests.
-pub struct Case {
+pub(crate) struct Case {
     /// As `gateway/0001`.
-    pub id: String,
+    pub(crate) id: String,
     /// The input, without the objects that Istio's validation refused.
-    pub text: String,
+    pub(crate) text: String,
     /// Who executes: the recording's `proxies`.
-    pub proxies: Vec<Value>,
+    pub(crate) proxies: Vec<Value>,
+    /// By proxy, the clusters that Istio made.
+    pub(crate) clusters: Value,
     mesh_config: Value,
     /// The requests with what is expected, by line in the recording.
-    pub asked: Vec<Asked>,
+    pub(crate) asked: Vec<Asked>,
 }
 
 /// One request and its recorded answer.
-pub struct Asked {
+pub(crate) struct Asked {
     /// Line in the recording, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// As recorded.
-    pub request: Value,
+    pub(crate) request: Value,
     /// As recorded.
-    pub expect: Value,
+    pub(crate) expect: Value,
 }
 
 impl Asked {
     /// `http`, `tls` or `tcp`.
-    pub fn protocol(&self) -> &str {
+    pub(crate) fn protocol(&self) -> &str {
         self.request["protocol"].as_str().unwrap_or("http")
+    }
+
+    /// The draws that may have led to the answer.
+    ///
+    /// The recording tells a destination by the cluster that was reached or missed: of several with one host and port
+    /// it names the first, and of several that are missing none.
+    pub(crate) fn possible_draws(&self) -> Vec<Option<u32>> {
+        let destinations = self.expect["destinations"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if destinations.len() < 2 {
+            return vec![None];
+        }
+        let seen = self.expect["observed"].as_u64().and_then(|index| destinations.get(index as usize));
+        let may_be = |one: &Value| seen.is_none_or(|seen| one["host"] == seen["host"] && one["port"] == seen["port"]);
+        let draws = destinations.iter().zip(0..).filter(|(one, _)| may_be(one));
+        draws.map(|(_, index)| Some(index)).collect()
     }
 }
 
 /// Calls `each` for every case of the archive.
-pub fn each_case(mut each: impl FnMut(Case)) {
+pub(crate) fn each_case(mut each: impl FnMut(Case)) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/routing.jsonl.gz");
     let file = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     for line in BufReader::new(GzDecoder::new(file)).lines() {
@@ -69,6 +86,7 @@ fn read_case(recorded: &Value) -> Case {
         id: recorded["id"].as_str().expect("a case has an id").to_owned(),
         text: accepted(recorded),
         proxies: recorded["proxies"]["proxies"].as_array().cloned().unwrap_or_default(),
+        clusters: recorded["clusters"].clone(),
         mesh_config: recorded["proxies"]["meshConfig"].clone(),
         asked: asked.collect(),
     }
@@ -94,33 +112,43 @@ fn accepted(recorded: &Value) -> String {
 }
 
 /// A case, read, linked and lowered.
-pub struct Lowered {
-    pub program: Program,
+pub(crate) struct Lowered {
+    pub(crate) program: Program,
     sources: Sources,
 }
 
 impl Lowered {
     /// Path and line of a place.
-    pub fn place(&self, location: Location) -> (String, u32) {
+    pub(crate) fn place(&self, location: Location) -> (String, u32) {
         let name = self.sources.get(location.source).map(|source| source.name.clone());
         (name.unwrap_or_default(), self.sources.line_column(location).line)
     }
 }
 
 impl Case {
-    /// Links and lowers the mesh for the proxies of the recording.
-    pub fn lower(&self) -> Lowered {
+    /// Reads and links the mesh.
+    pub(crate) fn link(&self) -> (Mesh, Sources) {
         let mut sources = Sources::default();
         let source = sources.add(Source::new("case.yaml", self.text.as_str()));
         let reading = malha_syntax::read(source, &self.text);
         let resources = malha_model::read_documents(&reading.documents).resources;
-        let mesh = Mesh::link(resources.into_iter().map(Arc::new).collect(), MeshConfig::from_json(&self.mesh_config));
-        let wanted: Vec<ProxySpec> = self.proxies.iter().map(spec).collect();
-        Lowered { program: malha_mesh::lower(&mesh, &wanted, &mut Cache::default()), sources }
+        let config = MeshConfig::from_json(&self.mesh_config);
+        (Mesh::link(resources.into_iter().map(Arc::new).collect(), config), sources)
     }
 
-    /// The request in the form of the contract; `draw` is the destination that was seen.
-    pub fn request(&self, asked: &Asked) -> Request {
+    /// The proxies of the recording.
+    pub(crate) fn wanted(&self) -> Vec<ProxySpec> {
+        self.proxies.iter().map(spec).collect()
+    }
+
+    /// Links the mesh and lowers it for the proxies of the recording.
+    pub(crate) fn lower(&self) -> Lowered {
+        let (mesh, sources) = self.link();
+        Lowered { program: malha_mesh::lower(&mesh, &self.wanted(), &mut Cache::default()), sources }
+    }
+
+    /// The request in the form of the contract, without a draw.
+    pub(crate) fn request(&self, asked: &Asked) -> Request {
         const KEPT: [&str; 8] = ["port", "protocol", "method", "scheme", "authority", "path", "headers", "tls"];
         let recorded = &asked.request;
         let mut request = Map::new();
@@ -133,9 +161,6 @@ impl Case {
         request.insert("proxy".to_owned(), json!({"namespace": proxy["namespace"], "labels": proxy["labels"]}));
         let via = if proxy["type"] == json!("sidecar") { "mesh" } else { "gateway" };
         request.insert("via".to_owned(), json!(via));
-        if let Some(draw) = asked.expect["observed"].as_u64() {
-            request.insert("draw".to_owned(), json!(draw));
-        }
         if let Some(address) = recorded["dest"].as_str() {
             request.insert("destination".to_owned(), json!({"ip": address}));
         }

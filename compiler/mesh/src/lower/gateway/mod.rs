@@ -27,8 +27,14 @@ pub(super) fn lower(context: &Context<'_>) -> ProxyProgram {
         let opened = opened.entry((group.port, bind)).or_default();
         opened.add(group);
         if group.protocol.is_http() {
-            let Some(first) = group.servers.first() else { continue };
-            opened.chains.extend(http_chain(context, &merged, first, &mut tables));
+            // Plaintext servers that share a table share a chain, whatever their protocols are called.
+            let table = group.servers.first().and_then(|first| first.route_name.clone());
+            if !opened.plaintext.contains(&table)
+                && let Some(first) = group.servers.first()
+            {
+                opened.chains.extend(http_chain(context, &merged, first, &mut tables));
+                opened.plaintext.push(table);
+            }
             continue;
         }
         for server in &group.servers {
@@ -69,6 +75,8 @@ struct Opened {
     numbers: BTreeSet<u32>,
     protocol: SmolStr,
     chains: Vec<FilterChain>,
+    /// The tables of its plaintext chains.
+    plaintext: Vec<Option<SmolStr>>,
 }
 
 impl Opened {

@@ -7,10 +7,7 @@ use smol_str::{SmolStr, format_smolstr};
 /// All domains of a service's virtual host: its name, with a closing dot too, its short forms, its addresses; for a
 /// headless Service also everything below.
 pub(super) fn of_service(service: &Service, context: &Context<'_>) -> Vec<SmolStr> {
-    let mut domains = vec![service.hostname.clone()];
-    if !service.hostname.starts_with('*') {
-        domains.push(format_smolstr!("{}.", service.hostname));
-    }
+    let mut domains = vec![service.hostname.clone(), format_smolstr!("{}.", service.hostname)];
     domains.extend(short_forms(service, context));
     if service.is_headless() {
         let below: Vec<SmolStr> = domains.iter().map(|domain| format_smolstr!("*.{domain}")).collect();

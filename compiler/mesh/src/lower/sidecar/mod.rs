@@ -160,7 +160,7 @@ impl Outbound<'_> {
                 let chain = FilterChain {
                     server_names: Vec::new(),
                     destinations: Vec::new(),
-                    tls: Some(false),
+                    tls: None,
                     inspected: true,
                     termination: None,
                     filter: Filter::Http(table),
