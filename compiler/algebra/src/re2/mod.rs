@@ -214,3 +214,86 @@ fn intern(shared: Shared) -> Arc<Shared> {
     in_use.patterns.insert(shared.text.clone(), Arc::downgrade(&shared));
     shared
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(text: &str) -> (Option<usize>, Option<usize>) {
+        let verdict = verdict(text);
+        (verdict.go.err().map(|error| error.offset), verdict.re2.err().map(|error| error.offset))
+    }
+
+    #[test]
+    fn where_the_readers_differ() {
+        let cases = [
+            ("/a", (None, None)),
+            (r"a\C", (Some(1), None)),
+            (r"a\p{greek}", (None, Some(1))),
+            (r"\p{Old_Italic}", (Some(0), None)),
+            ("(?P<\u{e9}>a)", (Some(0), None)),
+            ("a{12345678901}", (Some(1), None)),
+            ("((a{1000}){0}){2}", (None, Some(14))),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(errors(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn where_the_fault_is() {
+        let cases = [
+            ("é*+", 3, "a repetition cannot follow another one directly; use a group"),
+            ("a(b(c)", 1, "missing closing `)` for this group"),
+            ("ab)", 2, "this `)` closes nothing"),
+            ("x[a-", 1, "missing closing `]` for this class"),
+            ("x[z-a]", 2, "`z-a` has its ends in the wrong order"),
+            ("x(?=a)", 1, "there is no look-ahead in this dialect"),
+            ("x(?<!a)", 1, "there is no look-behind in this dialect"),
+            (r"(a)\1", 3, r"`\1` would be a back-reference, which this dialect has not"),
+            ("(a{500}){3}", 8, "`{3}` and the repetitions in it are more than 1000 in all"),
+            ("*", 0, "`*` has nothing to repeat"),
+            (r"a\", 1, "the pattern ends in a lone backslash"),
+        ];
+        for (text, offset, message) in cases {
+            let error = Pattern::parse(text).expect_err(text);
+            assert_eq!((error.offset, error.message.as_str(), error.go_accepts), (offset, message, false), "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8() {
+        let full_match = |text: &str, subject: &[u8]| Pattern::parse(text).expect(text).is_full_match(subject);
+        // As RE2 answers: the short form of "everything beyond ASCII" is not strict, and nothing matches half of it.
+        for text in [".", "[^/]", r"\D", "(?s:.)"] {
+            assert!(full_match(text, b"\xe0\x80\x80"), "{text}");
+            assert!(!full_match(text, b"\xc0\x80"), "{text}");
+            assert!(!full_match(text, b"\xff"), "{text}");
+        }
+        assert!(!full_match("[^\u{e9}]", b"\xe0\x80\x80"));
+        assert!(full_match(r"\C\C", "\u{e9}".as_bytes()));
+    }
+
+    #[test]
+    fn equal_texts_share() {
+        let one = Pattern::parse("/shared/[a-z]+").expect("a pattern");
+        let other = Pattern::parse("/shared/[a-z]+").expect("a pattern");
+        assert!(Arc::ptr_eq(&one.shared, &other.shared));
+        assert_ne!(one, Pattern::parse("/shared/[a-y]+").expect("a pattern"));
+    }
+
+    #[test]
+    fn deep_nesting_is_bounded() {
+        let nested = |depth: usize| format!("{}a{}", "(".repeat(depth), ")?".repeat(depth));
+        let deep = Pattern::parse(&nested(499)).expect("a pattern");
+        assert!(deep.is_full_match(b"a") && deep.dfa(1 << 20).is_ok());
+        assert_eq!(
+            regex::Regex::new(&deep.to_rust()).map(|_| ()).map_err(|_| ()),
+            Err(()),
+            "the crate has a limit of its own"
+        );
+        for text in [nested(501), nested(100_000), "(".repeat(100_000), format!("a{}", "(?i)*(?i)+".repeat(100_000))] {
+            assert!(verdict(&text).go.is_err() && Pattern::parse(&text).is_err());
+        }
+    }
+}

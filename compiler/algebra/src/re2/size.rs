@@ -216,3 +216,34 @@ fn can_be_empty(node: &Node) -> bool {
         Node::Repeat(repeat) => repeat.min == 0 || can_be_empty(&repeat.node),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::re2::{Pattern, verdict};
+
+    /// How often RE2 takes the repetition of a thing, found by asking it.
+    #[test]
+    fn where_the_limit_lies() {
+        let cases = [
+            (r"\pL".to_owned(), 446),
+            (r"\PL".to_owned(), 462),
+            (r"\PN\PN".to_owned(), 549),
+            (r"[\pL\pN]".to_owned(), 404),
+            (r"\p{Han}".repeat(30), 189),
+            ("[^a]".repeat(200), 291),
+            ("[^é]".repeat(50), 537),
+            ("(?s:.)".repeat(100), 698),
+            ("(?i:a)".repeat(800), 873),
+            ("(?:x*y+z?)".repeat(150), 776),
+            ("(?:(a))".repeat(300), 776),
+            ("(?:abcdefgh)?".repeat(80), 970),
+            ("(?:a|bc|d)".repeat(200), 582),
+        ];
+        for (thing, most) in cases {
+            let repeated = |times: u32| format!("(?:{thing}){{{times}}}");
+            assert!(Pattern::parse(&repeated(most)).is_ok(), "{thing}");
+            let verdict = verdict(&repeated(most + 1));
+            assert!(verdict.go.is_ok() && verdict.re2.is_err(), "{thing}");
+        }
+    }
+}
