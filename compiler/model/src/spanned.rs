@@ -74,6 +74,11 @@ impl<T> Default for Entries<T> {
 }
 
 impl<T> Entries<T> {
+    /// No entries, with room for so many.
+    pub(crate) fn with_capacity(count: usize) -> Self {
+        Entries { list: Vec::with_capacity(count) }
+    }
+
     /// The value under `key`. A linear search: these maps are small.
     pub fn get(&self, key: &str) -> Option<&Spanned<T>> {
         self.list.iter().find(|(name, _)| name.value == key).map(|(_, value)| value)

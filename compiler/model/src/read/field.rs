@@ -29,7 +29,9 @@ pub(crate) trait Field: Default {
 
 /// Whether the value is null, and so not to be read; says so where that is not allowed.
 fn is_null<'d>(key: Span, node: Node<'d>, limits: &Limits, reader: &mut Reader<'d>) -> bool {
-    if !node.is_null() {
+    // Few values begin as null does; only of those is it worth to ask.
+    let unlike_null = |first: u8| !matches!(first, b'~' | b'n' | b'N');
+    if node.text().as_bytes().first().copied().is_some_and(unlike_null) || !node.is_null() {
         return false;
     }
     if !limits.nullable && !reader.lenient() {
@@ -96,9 +98,10 @@ impl<T: Value> Field for Vec<Spanned<T>> {
             return;
         }
         let item_limits = limits.items.unwrap_or(&Limits::NONE);
-        let mut count = 0;
+        // Counting is cheap, and room for items that never come is not: messages are large.
+        let count = node.items().count();
+        self.reserve_exact(count);
         for (index, item) in node.items().enumerate() {
-            count = index + 1;
             reader.within(Step::Item(index), |reader| {
                 self.extend(read_single(Span::empty(item.span().start), item, item_limits, reader));
             });
@@ -129,9 +132,9 @@ impl<T: Value> Field for Entries<T> {
             return;
         }
         let item_limits = limits.items.unwrap_or(&Limits::NONE);
-        let mut count = 0;
+        let count = node.entries().count();
+        *self = Entries::with_capacity(count);
         for (name, item) in node.entries() {
-            count += 1;
             reader.within(Step::Key(name.text()), |reader| {
                 check_key(name, limits, reader);
                 if let Some(value) = read_single(name.span(), item, item_limits, reader) {

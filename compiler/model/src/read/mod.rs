@@ -96,7 +96,7 @@ macro_rules! message {
                     inner: &[$(($yaml, <$type as crate::read::Field>::FIELDS)),*],
                 };
                 let owner = MESSAGE.name;
-                if !reader.expect_mapping(node, &crate::read::api_name(owner)) {
+                if !reader.expect_mapping(node, owner) {
                     return None;
                 }
                 #[allow(unused_mut, reason = "a message may have no fields")]

@@ -116,13 +116,16 @@ impl<'d> Reader<'d> {
     /// Whether `node` is a mapping; if not, says so.
     pub(crate) fn expect_mapping(&mut self, node: Node<'d>, what: &str) -> bool {
         node.kind() == NodeKind::Mapping || {
-            self.wrong_type(node, &format!("a mapping ({what})"), None);
+            self.wrong_type(node, &format!("a mapping ({})", api_name(what)), None);
             false
         }
     }
 
     /// The value is of the wrong type.
     pub(crate) fn wrong_type(&mut self, node: Node<'d>, expected: &str, fix: Option<(String, String)>) {
+        if leads_nowhere(node) {
+            return;
+        }
         let message = format!("`{}` must be {expected}, not {}", self.field_name(), describe(node));
         let mut finding = self.finding(&WRONG_TYPE, node.span(), message);
         if let Some((title, text)) = fix {
@@ -223,6 +226,14 @@ impl<'d> Reader<'d> {
         let finding = self.finding(&MISSING_FIELD, span, message).help(format!("add {}", list(&names, "or")));
         self.report(finding);
     }
+}
+
+/// Whether this is an alias without an anchor, which reading has reported: text with `*` in front and no quotes about it.
+fn leads_nowhere(node: Node<'_>) -> bool {
+    let span = node.span();
+    node.kind() == NodeKind::Scalar
+        && node.text().starts_with('*')
+        && (span.end - span.start) as usize == node.text().len()
 }
 
 /// What a value is, for messages.
