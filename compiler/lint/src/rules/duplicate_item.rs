@@ -5,25 +5,29 @@ pub(super) static RULE: Rule = Rule {
     what: "Two items of a list that must differ do not.",
     why: "The cluster refuses the object.",
     bad: Example::yaml(
-        "apiVersion: v1
-kind: Service
+        "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
 metadata:
-  name: orders
+  name: credit
 spec:
+  hosts: [credit.example.com]
+  resolution: DNS
   ports:
-    - {name: http, port: 80}
-    - {name: http, port: 80}
+    - {name: http, number: 80, protocol: HTTP}
+    - {name: http, number: 80, protocol: HTTP}
 ",
     ),
     good: Example::yaml(
-        "apiVersion: v1
-kind: Service
+        "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
 metadata:
-  name: orders
+  name: credit
 spec:
+  hosts: [credit.example.com]
+  resolution: DNS
   ports:
-    - {name: http, port: 80}
-    - {name: admin, port: 81}
+    - {name: http, number: 80, protocol: HTTP}
+    - {name: http-admin, number: 8080, protocol: HTTP}
 ",
     ),
     facts: &[],

@@ -6,24 +6,28 @@ pub(super) static RULE: Rule = Rule {
     why: "The cluster refuses the object.",
     bad: Example::yaml(
         "apiVersion: networking.istio.io/v1
-kind: ServiceEntry
+kind: VirtualService
 metadata:
-  name: credit
+  name: health
 spec:
-  hosts: [\"\"]
-  ports:
-    - {number: 443, name: tls, protocol: TLS}
+  hosts: [health.example.com]
+  http:
+    - directResponse:
+        status: 200
+        body: {bytes: all is well}
 ",
     ),
     good: Example::yaml(
         "apiVersion: networking.istio.io/v1
-kind: ServiceEntry
+kind: VirtualService
 metadata:
-  name: credit
+  name: health
 spec:
-  hosts: [credit.example.com]
-  ports:
-    - {number: 443, name: tls, protocol: TLS}
+  hosts: [health.example.com]
+  http:
+    - directResponse:
+        status: 200
+        body: {string: all is well}
 ",
     ),
     facts: &[],

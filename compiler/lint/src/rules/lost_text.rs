@@ -5,7 +5,10 @@ pub(super) static RULE: Rule = Rule {
     what: "Text follows the end of the document.",
     why: "Kubernetes reads the first value and drops the rest in silence, so what follows never takes effect.",
     bad: Example::yaml(
-        "x
+        "  apiVersion: v1
+  kind: Namespace
+  metadata: {name: shop}
+spec: {}
 ",
     ),
     good: Example::yaml(

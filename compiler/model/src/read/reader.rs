@@ -86,15 +86,7 @@ impl<'d> Reader<'d> {
             match step {
                 // Writing to a string cannot fail.
                 Step::Item(index) => _ = write!(text, "[{index}]"),
-                Step::Key(key) if key.is_empty() || key.contains(['.', '[', ']', '"']) => {
-                    _ = write!(text, "[\"{key}\"]");
-                }
-                Step::Key(key) => {
-                    if !text.is_empty() {
-                        text.push('.');
-                    }
-                    text.push_str(key);
-                }
+                Step::Key(key) => push_key(&mut text, key),
             }
         }
         text
@@ -234,6 +226,19 @@ fn leads_nowhere(node: Node<'_>) -> bool {
     node.kind() == NodeKind::Scalar
         && node.text().starts_with('*')
         && (span.end - span.start) as usize == node.text().len()
+}
+
+/// Adds a key to the text of a path; one that holds a dot or a bracket is quoted.
+pub(crate) fn push_key(path: &mut String, key: &str) {
+    if key.is_empty() || key.contains(['.', '[', ']', '"']) {
+        // Writing to a string cannot fail.
+        _ = write!(path, "[\"{key}\"]");
+        return;
+    }
+    if !path.is_empty() {
+        path.push('.');
+    }
+    path.push_str(key);
 }
 
 /// What a value is, for messages.
