@@ -1,7 +1,7 @@
 //! Aliases and merge keys, resolved into plain nodes.
 
 use crate::keys::is_merge;
-use crate::problem::Problem;
+use crate::problem::{MOST_PROBLEMS, Problem};
 use crate::rules::{ALIAS_LIMIT, MERGE_KEY_OVERRIDE, SYNTAX_ERROR, TOO_DEEP};
 use crate::span::Span;
 use crate::tape::{Entry, Kind, Tape, after, scalar_text};
@@ -220,7 +220,7 @@ impl<'t> Resolver<'t> {
         for (at, pair) in pairs.iter().enumerate() {
             let Some(earlier) = last.insert(self.name(pair.key), at) else { continue };
             keep[earlier] = false;
-            let Some(earlier) = pairs.get(earlier) else { continue };
+            let Some(earlier) = pairs.get(earlier).filter(|_| self.problems.len() < MOST_PROBLEMS) else { continue };
             // Two keys that are both written in this mapping have been reported as duplicates.
             let (own, other) = match (earlier.merge, pair.merge) {
                 (None, None) => continue,

@@ -20,10 +20,10 @@ pub(crate) enum Characters {
 
 /// Looks at all characters of `text`, which begins at byte `base` of its source, and reports the first one that YAML
 /// does not allow.
-pub(crate) fn survey(text: &str, base: u32) -> Result<Characters, Problem> {
+pub(crate) fn survey(text: &str, base: u32) -> Result<Characters, Box<Problem>> {
     let (mut control, mut high) = (false, false);
     for byte in text.bytes() {
-        control |= (byte < b' ' && byte != b'\n') | (byte == 0x7F);
+        control |= !matches!(byte, b' '..=b'~' | b'\n' | 0x80..);
         high |= byte >= 0x80;
     }
     if !control && !high {
@@ -32,11 +32,10 @@ pub(crate) fn survey(text: &str, base: u32) -> Result<Characters, Problem> {
     let mut kind = Characters::Simple;
     for (at, character) in text.char_indices() {
         match character {
-            ' '..='~' | '\n' => {}
-            '\t' | '\r' if kind == Characters::Simple => kind = Characters::Spaced,
-            '\t' | '\r' => {}
+            '\n' => {}
+            '\t' | '\r' => kind = if kind == Characters::Simple { Characters::Spaced } else { kind },
             '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{FEFF}' => kind = Characters::Broken,
-            ..' ' | '\u{7F}'..'\u{A0}' | NOT_TEXT | '\u{FFFF}' => return Err(forbidden(character, at, base)),
+            ..' ' | '\u{7F}'..'\u{A0}' | NOT_TEXT | '\u{FFFF}' => return Err(Box::new(forbidden(character, at, base))),
             _ => {}
         }
     }

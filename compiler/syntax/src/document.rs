@@ -70,7 +70,7 @@ impl fmt::Debug for Document {
             .field("template", &self.template)
             .field("refused", &self.refused)
             .field("root", &self.root())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

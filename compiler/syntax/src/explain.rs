@@ -42,7 +42,7 @@ struct Place<'t> {
     line: Line<'t>,
 }
 
-impl<'t> Place<'t> {
+impl Place<'_> {
     fn explain(self, kind: &ErrorKind) -> Problem {
         if self.text.trim_start().starts_with('%') {
             let start = self.text.len() - self.text.trim_start().len();

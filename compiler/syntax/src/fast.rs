@@ -211,7 +211,7 @@ impl Reader<'_> {
                     None => self.null(colon),
                     Some(next) if next > column => self.block_node(next, Some(column))?,
                     Some(next) if next == column && self.is_dash() => {
-                        self.nested(|reader| reader.block_sequence(next))?
+                        self.nested(|reader| reader.block_sequence(next))?;
                     }
                     Some(next) => {
                         self.at -= next;
@@ -352,12 +352,11 @@ impl Reader<'_> {
                 if kind == Kind::Mapping {
                     reader.flow_key()?;
                 }
-                match reader.byte(0) {
-                    Some(b'[' | b'{') => reader.flow_node()?,
-                    _ => {
-                        let scalar = reader.scalar(true)?;
-                        reader.write(scalar);
-                    }
+                if let Some(b'[' | b'{') = reader.byte(0) {
+                    reader.flow_node()?;
+                } else {
+                    let scalar = reader.scalar(true)?;
+                    reader.write(scalar);
                 }
                 reader.flow_blanks()?;
                 match reader.byte(0) {

@@ -1,6 +1,6 @@
 //! Keys as Kubernetes makes them of scalars, keys that are there twice, and values that JSON cannot hold.
 
-use crate::problem::Problem;
+use crate::problem::{MOST_PROBLEMS, Problem};
 use crate::rules::{DUPLICATE_KEY, NOT_JSON};
 use crate::scalar::{Scalar, resolve};
 use crate::tape::{Entry, Kind, Tape, after, scalar_text};
@@ -15,6 +15,9 @@ pub(crate) fn check(tape: &mut Tape, text: &str, base: u32, problems: &mut Vec<P
     let mut keys: Vec<(u64, u32)> = Vec::new();
     for index in 0..tape.len() {
         let Some(&entry) = tape.entries.get(index as usize) else { break };
+        if problems.len() >= MOST_PROBLEMS {
+            break;
+        }
         if entry.kind == Kind::Mapping {
             keys.clear();
             let mut key = index + 1;
@@ -127,6 +130,9 @@ fn report_duplicates(keys: &[(u64, u32)], tape: &Tape, text: &str, base: u32, pr
         Some((entry.span, scalar_text(entry, text, base, &tape.strings)))
     };
     let mut report = |first: u32, second: u32| {
+        if problems.len() >= MOST_PROBLEMS {
+            return;
+        }
         let (Some((first, _)), Some((span, name))) = (name(first), name(second)) else { return };
         let problem = Problem::new(&DUPLICATE_KEY, span, format!("`{name}` is there twice; only one can count"));
         problems.push(problem.help("remove one, or merge the two").related(first, "the first one"));

@@ -3,6 +3,9 @@
 use crate::finding::{Edit, Finding, Fix, RuleInfo};
 use crate::span::{Location, SourceId, Span};
 
+/// After so many, a document is not looked at any further.
+pub(crate) const MOST_PROBLEMS: usize = 100;
+
 /// Something wrong in a document.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {

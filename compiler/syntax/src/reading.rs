@@ -8,11 +8,18 @@ use crate::finding::{Finding, Group};
 use crate::granit::{self, Outcome};
 use crate::keys;
 use crate::problem::Problem;
-use crate::span::{SourceId, Span};
+use crate::rules::TOO_LARGE;
+use crate::span::{Location, SourceId, Span};
 use crate::split::{json_values, split};
 use crate::suppression::{Suppression, suppressions};
 use crate::tape::Tape;
 use crate::template;
+
+/// No more documents of a source are read than this.
+const MOST_DOCUMENTS: usize = 500_000;
+
+/// About how many findings of a source are kept.
+const MOST_FINDINGS: usize = 10_000;
 
 /// What a source says.
 #[derive(Clone, Debug, Default)]
@@ -32,10 +39,19 @@ pub struct Reading {
 pub fn read(source: SourceId, text: &str) -> Reading {
     let mut reading = Reading::default();
     let mut tape = Tape::default();
-    let mut read = |span| read_document(source, text, span, &mut tape, &mut reading);
-    match json_values(text) {
-        Some(values) => values.into_iter().for_each(read),
-        None => split(text).for_each(&mut read),
+    let parts: Box<dyn Iterator<Item = Span>> = match json_values(text) {
+        Some(values) => Box::new(values.into_iter()),
+        None => Box::new(split(text)),
+    };
+    for span in parts {
+        if reading.documents.len() == MOST_DOCUMENTS {
+            let place = Location { source, span: Span::empty(span.start) };
+            let message =
+                format!("there are over {MOST_DOCUMENTS} documents here; those from this one on are not read");
+            reading.findings.push(Finding::new(&TOO_LARGE, place, message).help("split the file"));
+            break;
+        }
+        read_document(source, text, span, &mut tape, &mut reading);
     }
     reading.suppressions = suppressions(text, &reading.documents);
     reading
@@ -46,7 +62,7 @@ fn read_document(source: SourceId, text: &str, span: Span, tape: &mut Tape, read
     tape.clear();
     let outcome = match survey(part, span.start) {
         Ok(characters) => nodes(part, span.start, characters, tape),
-        Err(problem) => Outcome { problems: vec![problem], unresolved: false },
+        Err(problem) => Outcome { problems: vec![*problem], unresolved: false },
     };
     if tape.entries.is_empty() && outcome.problems.is_empty() {
         return;
@@ -56,7 +72,7 @@ fn read_document(source: SourceId, text: &str, span: Span, tape: &mut Tape, read
         if refused { template::in_text(part, span.start) } else { template::in_scalars(tape, part, span.start) };
     if template.is_some() {
         tape.clear();
-    } else {
+    } else if reading.findings.len() < MOST_FINDINGS {
         reading.findings.extend(outcome.problems.into_iter().map(|problem| problem.into_finding(source)));
     }
     let document = document(source, part, span, tape);

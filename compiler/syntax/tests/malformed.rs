@@ -1,6 +1,7 @@
 //! Malformed input: every sort of it is a finding at its exact place, and the documents around it are read all the same.
 
 use malha_syntax::{Finding, Reading, Sources, read};
+use std::fmt::Write;
 
 /// A text, and the findings it gives as `code line:column-line:column`.
 const CASES: &[(&str, &[&str])] = &[
@@ -164,7 +165,7 @@ fn alias_bombs_are_stopped() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..10 {
         let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
-        bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+        writeln!(bomb, "a{level}: &a{level} [{aliases}]").expect("a string takes text");
     }
     bomb.push_str("---\nb: 1\n");
     let (_, reading, findings) = read_bytes(bomb.as_bytes());
@@ -174,7 +175,7 @@ fn alias_bombs_are_stopped() {
     let mut bomb = String::from("a0: &a0 {k: v}\n");
     for level in 1..12 {
         let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
-        bomb.push_str(&format!("a{level}: &a{level} {{<<: [{aliases}]}}\n"));
+        writeln!(bomb, "a{level}: &a{level} {{<<: [{aliases}]}}").expect("a string takes text");
     }
     let (_, _, findings) = read_bytes(bomb.as_bytes());
     assert!(findings.iter().any(|finding| finding.rule.code == "Y006"), "{:?}", findings.first());
@@ -197,7 +198,7 @@ fn depth_is_limited() {
     // Deep by aliases only.
     let mut text = String::from("a0: &a0 x\n");
     for level in 1..300 {
-        text.push_str(&format!("a{level}: &a{level} [*a{}]\n", level - 1));
+        writeln!(text, "a{level}: &a{level} [*a{}]", level - 1).expect("a string takes text");
     }
     let (_, _, findings) = read_bytes(text.as_bytes());
     assert_eq!(findings.iter().map(|finding| finding.rule.code).collect::<Vec<_>>(), ["Y007"]);
@@ -218,7 +219,7 @@ fn bytes_that_are_no_text_have_their_place() {
     assert_eq!(reading.documents.iter().map(|document| document.refused).collect::<Vec<_>>(), [false, true, false]);
     let (_, _, findings) = read_bytes(b"\xFF\xFEa\0:\0 \0\x00\xD8");
     assert_eq!(findings.iter().map(|finding| finding.rule.code).collect::<Vec<_>>(), ["Y004"]);
-    let (_, _, findings) = read_bytes(b"\xFF\xFEa\0:\0 \01\0\n");
+    let (_, _, findings) = read_bytes(b"\xFF\xFEa\x00:\x00 \x001\x00\n");
     assert_eq!(findings.iter().map(|finding| finding.rule.code).collect::<Vec<_>>(), ["Y004"]);
 }
 
