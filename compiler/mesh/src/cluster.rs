@@ -96,3 +96,91 @@ fn discovery(service: &Service, role: Role, is_passthrough: bool) -> Option<Disc
     };
     Some(if is_passthrough { Discovery::OriginalDestination } else { discovery })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{gateway, mesh, object, sidecar};
+
+    fn entry(resolution: &str, more: &str) -> [String; 1] {
+        let ports = "ports: [{number: 80, name: p, protocol: HTTP}]";
+        [object("ServiceEntry prod/s", &format!("spec: {{hosts: [x.org], {ports}, resolution: {resolution}{more}}}"))]
+    }
+
+    #[test]
+    fn resolution_decides_how_endpoints_are_found() {
+        let cases = [
+            ("NONE", "", Discovery::OriginalDestination, Discovery::Eds),
+            ("STATIC", ", endpoints: [{address: 192.0.2.1}]", Discovery::Eds, Discovery::Eds),
+            ("STATIC", "", Discovery::Eds, Discovery::Eds),
+            ("DNS", "", Discovery::StrictDns, Discovery::StrictDns),
+            ("DNS_ROUND_ROBIN", "", Discovery::LogicalDns, Discovery::LogicalDns),
+        ];
+        for (resolution, more, on_sidecar, on_gateway) in cases {
+            let mesh = mesh(&entry(resolution, more));
+            let of = |proxy: &ProxySpec| mesh.cluster(proxy, "x.org", 80, None).map(|cluster| cluster.discovery);
+            assert_eq!(of(&sidecar("prod")), Some(on_sidecar), "E3 to E6: {resolution}");
+            assert_eq!(of(&gateway("prod", ("a", "b"))), Some(on_gateway), "E3 to E6: {resolution}");
+        }
+    }
+
+    #[test]
+    fn a_headless_service_has_its_endpoints_on_gateways() {
+        let mesh = mesh(&[
+            object("Service prod/a", "spec: {clusterIP: None, selector: {app: a}, ports: [{name: http, port: 80}]}"),
+            object("Pod prod/a-1 {app: a}", "status: {podIP: 10.1.0.1}"),
+        ]);
+        let cluster =
+            |proxy: &ProxySpec| mesh.cluster(proxy, "a.prod.svc.cluster.local", 80, None).expect("it is there");
+        assert_eq!(cluster(&sidecar("prod")).discovery, Discovery::OriginalDestination, "E28");
+        let on_gateway = cluster(&gateway("prod", ("a", "b")));
+        assert_eq!((on_gateway.discovery, on_gateway.endpoints.len()), (Discovery::Eds, 1), "E28");
+    }
+
+    #[test]
+    fn a_subset_is_the_endpoints_with_its_labels() {
+        let rule =
+            "spec: {host: x.org, subsets: [{name: v1, labels: {v: '1'}}, {name: all}, {name: none, labels: {v: '9'}}]}";
+        let endpoints = ", endpoints: [{address: 192.0.2.1, labels: {v: '1', x: z}}, {address: 192.0.2.2}]";
+        let count = |resolution: &str, endpoints: &str, subset: &str| {
+            let [service] = entry(resolution, endpoints);
+            let mesh = mesh(&[service, object("DestinationRule prod/d", rule)]);
+            mesh.cluster(&sidecar("prod"), "x.org", 80, Some(subset)).map(|cluster| cluster.endpoints.len())
+        };
+        assert_eq!(count("STATIC", endpoints, "v1"), Some(1), "D16");
+        assert_eq!(count("STATIC", endpoints, "all"), Some(2), "D16: no labels, all endpoints");
+        assert_eq!(count("STATIC", endpoints, "none"), Some(0), "D19: 503 UH");
+        assert_eq!(count("STATIC", endpoints, "other"), None, "D18: 503 NC");
+        assert_eq!(count("DNS", "", "all"), Some(1), "D16");
+        assert_eq!(count("DNS", "", "v1"), None, "D19: a cluster of no names is not built");
+    }
+
+    #[test]
+    fn protocols_decide_on_http2() {
+        let rule = "spec: {host: a, trafficPolicy: {connectionPool: {http: {h2UpgradePolicy: UPGRADE}}}}";
+        let service = |port: &str| object("Service prod/a", &format!("spec: {{ports: [{{name: {port}, port: 80}}]}}"));
+        let http2 = |port: &str, upgraded: bool, proxy: &ProxySpec| {
+            let rule = upgraded.then(|| object("DestinationRule prod/d", rule));
+            let mesh = mesh(&rule.into_iter().chain([service(port)]).collect::<Vec<_>>());
+            mesh.cluster(proxy, "a.prod.svc.cluster.local", 80, None).expect("it is there").http2
+        };
+        let (client, edge) = (sidecar("prod"), gateway("prod", ("a", "b")));
+        assert!(http2("grpc", false, &client) && http2("http2-x", false, &edge), "D37");
+        assert!(!http2("http", false, &client) && http2("http", true, &client), "D37, h2UpgradePolicy");
+        assert!(!http2("web", true, &client), "D37: a sidecar keeps the client's protocol where none is named");
+        assert!(http2("web", true, &edge), "D37");
+    }
+
+    #[test]
+    fn an_alias_and_a_datagram_port_have_no_cluster() {
+        let mesh = mesh(&[
+            object(
+                "Service prod/x",
+                "spec: {type: ExternalName, externalName: x.org, ports: [{name: http, port: 80}]}",
+            ),
+            object("Service prod/d", "spec: {ports: [{name: dns, port: 53, protocol: UDP}]}"),
+        ]);
+        assert!(mesh.cluster(&sidecar("prod"), "x.prod.svc.cluster.local", 80, None).is_none(), "E28");
+        assert!(mesh.cluster(&sidecar("prod"), "d.prod.svc.cluster.local", 53, None).is_none(), "E24");
+    }
+}

@@ -238,3 +238,159 @@ fn target_name(delegate: &Delegate, root: &Resource) -> ObjectName {
     let name = delegate.name.as_ref().map(|name| name.value.clone()).unwrap_or_default();
     ObjectName::new(namespace.unwrap_or(&root.namespace).clone(), name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        mesh::Mesh,
+        testing::{mesh, object},
+    };
+
+    const TO_A: &str = "route: [{destination: {host: a}}]";
+
+    fn root(http: &str) -> String {
+        object("VirtualService prod/root", &format!("spec:\n  hosts: [x.org]\n  http:\n{http}"))
+    }
+
+    fn delegate(name: &str, http: &str) -> String {
+        object(&format!("VirtualService {name}"), &format!("spec:\n  http:\n{http}"))
+    }
+
+    fn of_root(mesh: &Mesh) -> &VirtualService {
+        mesh.virtual_service(&ObjectName::new("prod", "root")).expect("it is there")
+    }
+
+    /// The rules in force as `INDEX[:DELEGATE.INDEX][ ROOT-ITEM+DELEGATE-ITEM]...`.
+    fn rules_of(mesh: &Mesh) -> Vec<String> {
+        let index = |place: Option<(u32, Location)>| place.map_or("-".to_owned(), |(index, _)| index.to_string());
+        let rules = of_root(mesh).http_rules().map(|rule| {
+            let delegate = rule.delegate.map(|delegate| format!(":{}.{}", delegate.name, delegate.index));
+            let items = rule.matches().map(|item| format!(" {}+{}", index(item.root), index(item.delegate)));
+            format!("{}{}{}", rule.index, delegate.unwrap_or_default(), items.collect::<String>())
+        });
+        rules.collect()
+    }
+
+    fn outcomes(mesh: &Mesh) -> Vec<&DelegationOutcome> {
+        of_root(mesh).delegations.iter().map(|delegation| &delegation.outcome).collect()
+    }
+
+    #[test]
+    fn delegates_stand_in_the_place_of_the_rule_that_delegates() {
+        let mesh = mesh(&[
+            root(&format!(
+                "  - {{match: [{{uri: {{prefix: /d}}}}], delegate: {{name: d}}}}\n  - {{delegate: {{name: e, namespace: test}}}}\n  - {{{TO_A}}}"
+            )),
+            delegate("prod/d", &format!("  - {{match: [{{uri: {{prefix: /d/1}}}}], {TO_A}}}\n  - {{{TO_A}}}")),
+            delegate("test/e", &format!("  - {{match: [{{port: 80}}, {{port: 81}}], {TO_A}}}")),
+        ]);
+        let expected = ["0:prod/d.0 0+0", "0:prod/d.1 0+-", "1:test/e.0 -+0 -+1", "2"];
+        assert_eq!(rules_of(&mesh), expected, "B14, B16, B17");
+        assert!(mesh.virtual_services_for(&crate::GatewayRef::Mesh, "prod").len() == 1, "B5: delegates route nothing");
+    }
+
+    #[test]
+    fn a_delegate_that_cannot_be_merged_drops_that_rule_alone() {
+        let hidden = format!("spec: {{exportTo: [.], http: [{{{TO_A}}}]}}");
+        let with_hosts = format!("spec: {{hosts: [y.org], http: [{{{TO_A}}}]}}");
+        let mesh = mesh(&[
+            root(&format!(
+                "  - {{delegate: {{name: nosuch}}}}\n  - {{delegate: {{name: hidden, namespace: test}}}}\n  - {{delegate: {{name: hosts}}}}\n  - {{{TO_A}}}"
+            )),
+            object("VirtualService test/hidden", &hidden),
+            object("VirtualService prod/hosts", &with_hosts),
+        ]);
+        assert_eq!(rules_of(&mesh), ["3"], "B14");
+        let [missing, invisible, has_hosts] = outcomes(&mesh)[..] else { panic!("three outcomes") };
+        assert_eq!(*missing, DelegationOutcome::Missing, "B14");
+        assert!(matches!(invisible, DelegationOutcome::Invisible(_)), "B14");
+        assert!(matches!(has_hosts, DelegationOutcome::HasHosts(_)), "B14");
+    }
+
+    #[test]
+    fn an_item_without_a_partner_drops_the_whole_rule_of_the_delegate() {
+        let mesh = mesh(&[
+            root("  - {match: [{uri: {prefix: /a}}, {uri: {prefix: /b}}], delegate: {name: d}}"),
+            delegate(
+                "prod/d",
+                &format!(
+                    "  - {{match: [{{uri: {{prefix: /a/1}}}}, {{uri: {{prefix: /c}}}}], {TO_A}}}\n  - {{match: [{{method: {{exact: GET}}}}, {{uri: {{exact: /b}}}}], {TO_A}}}"
+                ),
+            ),
+        ]);
+        assert_eq!(
+            rules_of(&mesh),
+            ["0:prod/d.1 0+0 1+0 1+1"],
+            "B17: items of the delegate outside, of the root inside"
+        );
+        let [DelegationOutcome::Merged(dropped)] = outcomes(&mesh)[..] else { panic!("merged") };
+        let [DroppedRule { rule: 0, reason: DropReason::Conflict { item: 1, field: "uri", .. }, .. }] = &dropped[..]
+        else {
+            panic!("B17: {dropped:?}")
+        };
+    }
+
+    #[test]
+    fn what_a_delegate_leaves_open_its_root_fills() {
+        let mesh = mesh(&[
+            root(
+                "  - name: r\n    match: [{name: m, uri: {prefix: /a}, method: {exact: GET}, headers: {h: {exact: r}, k: {prefix: k}}}]\n    \
+                 delegate: {name: d, namespace: test}\n    timeout: 7s\n    retries: {attempts: 4}\n    mirror: {host: m}\n    \
+                 headers: {request: {set: {x: root}}}",
+            ),
+            delegate(
+                "test/d",
+                "  - name: l\n    match: [{name: leaf, uri: {prefix: /a/b}, headers: {h: {exact: r}}}]\n    \
+                 route: [{destination: {host: a}}]\n    timeout: 1s\n    headers: {response: {set: {x: leaf}}}",
+            ),
+        ]);
+        let rule = of_root(&mesh).http_rules().next().expect("it is merged");
+        let route = rule.route;
+        let item = rule.matches().next().expect("it has an item").request;
+        let text = |field: &Option<Spanned<smol_str::SmolStr>>| field.as_ref().map(|text| text.value.to_string());
+        assert_eq!(text(&route.name).as_deref(), Some("r-l"), "B22");
+        assert_eq!(text(&item.name).as_deref(), Some("m-leaf"), "B18");
+        assert_eq!(
+            item.uri.as_ref().and_then(|uri| uri.text()).map(|text| text.value.as_str()),
+            Some("/a/b"),
+            "B18, B19"
+        );
+        assert!(item.method.is_some(), "B18");
+        let mut headers: Vec<&str> = item.headers.keys().map(|name| name.value.as_str()).collect();
+        headers.sort_unstable();
+        assert_eq!(headers, ["h", "k"], "B18");
+        assert_eq!(route.timeout.map(|timeout| timeout.value), malha_model::Duration::parse("1s"), "B22");
+        assert_eq!(
+            route.retries.as_ref().and_then(|retries| retries.attempts).map(|attempts| attempts.value),
+            Some(4),
+            "B22"
+        );
+        let headers = route.headers.as_ref().expect("it has header operations");
+        assert!(headers.request.is_none() && headers.response.is_some(), "B22: a field is taken whole");
+        let hosts: Vec<_> = of_root(&mesh).destinations().filter_map(|to| text(&to.host)).collect();
+        assert_eq!(hosts, ["a.test.svc.cluster.local", "m.prod.svc.cluster.local"], "B23");
+    }
+
+    #[test]
+    fn delegates_do_not_delegate() {
+        let mesh = mesh(&[
+            root("  - {delegate: {name: d}}"),
+            delegate(
+                "prod/d",
+                &format!("  - {{delegate: {{name: e}}}}\n  - {{delegate: {{name: nosuch}}}}\n  - {{{TO_A}}}"),
+            ),
+            delegate("prod/e", "  - {delegate: {name: d}}"),
+        ]);
+        assert_eq!(rules_of(&mesh), ["0:prod/d.2"], "B15");
+        let [DelegationOutcome::Merged(dropped)] = outcomes(&mesh)[..] else { panic!("merged") };
+        let cycles: Vec<usize> = dropped
+            .iter()
+            .map(|rule| match &rule.reason {
+                DropReason::Nested { cycle, .. } => cycle.len(),
+                DropReason::Conflict { .. } => panic!("B15: {rule:?}"),
+            })
+            .collect();
+        assert_eq!(cycles, [2, 0], "B15: d and e go in circles");
+    }
+}

@@ -70,3 +70,62 @@ impl Mesh {
         own.filter(|service| service.visibility.includes(&proxy.namespace)).or_else(|| self.service(proxy, hostname))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{gateway, mesh, object, sidecar};
+
+    fn services() -> Vec<String> {
+        let service = |head: &str, ports: &str| object(head, &format!("spec: {{ports: [{ports}]}}"));
+        vec![
+            service("Service prod/one", "{name: http, port: 8080}"),
+            service("Service prod/two", "{name: http, port: 8080}, {name: http-b, port: 9090}"),
+            object(
+                "Service prod/alias",
+                "spec: {type: ExternalName, externalName: x.org, ports: [{name: h, port: 443}]}",
+            ),
+            object(
+                "ServiceEntry prod/x",
+                "spec: {hosts: [x.org], exportTo: [.], resolution: DNS, ports: [{number: 443, name: p, protocol: HTTP}]}",
+            ),
+        ]
+    }
+
+    /// The name of the cluster of a destination in namespace `prod` written as YAML, and whether there is one.
+    fn resolve(proxy: &ProxySpec, destination: &str) -> (String, bool) {
+        let route = format!("spec: {{hosts: [h.org], http: [{{route: [{{destination: {destination}}}]}}]}}");
+        let mut objects = services();
+        objects.push(object("VirtualService prod/v", &route));
+        let mesh = mesh(&objects);
+        let rules = mesh.virtual_services().first().expect("it is there");
+        let destination = rules.destinations().next().expect("it has a destination");
+        let resolved = mesh.destination(proxy, "prod", destination, 80);
+        (resolved.cluster_name.to_string(), resolved.cluster.is_some())
+    }
+
+    #[test]
+    fn host_and_port_are_completed() {
+        let cases = [
+            ("B24", "{host: one}", "outbound|8080||one.prod.svc.cluster.local", true),
+            ("B25: the listener's", "{host: two}", "outbound|80||two.prod.svc.cluster.local", false),
+            ("B25: given", "{host: two, port: {number: 9090}}", "outbound|9090||two.prod.svc.cluster.local", true),
+            ("B25, B26", "{host: nosuch}", "outbound|80||nosuch.prod.svc.cluster.local", false),
+            ("B26", "{host: one, port: {number: 99}}", "outbound|99||one.prod.svc.cluster.local", false),
+            ("B26", "{host: one, subset: v1}", "outbound|8080|v1|one.prod.svc.cluster.local", false),
+            ("0.4", "{host: one.prod}", "outbound|80||one.prod", false),
+            ("E28", "{host: alias}", "outbound|443||x.org", true),
+        ];
+        for (fact, destination, name, exists) in cases {
+            assert_eq!(resolve(&sidecar("prod"), destination), (name.to_owned(), exists), "{fact}: {destination}");
+        }
+    }
+
+    #[test]
+    fn a_destination_must_be_visible_to_the_proxy() {
+        let edge = gateway("istio-system", ("istio", "ingress"));
+        assert!(!resolve(&edge, "{host: x.org}").1, "B28");
+        assert!(resolve(&edge, "{host: one}").1, "B28");
+        assert!(resolve(&gateway("prod", ("a", "b")), "{host: x.org}").1, "B28");
+    }
+}

@@ -212,3 +212,130 @@ fn choose<'a>(rules: impl Iterator<Item = &'a DestinationRule>, proxy: &ProxySpe
     }
     for_all
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        mesh::Mesh,
+        proxy::ProxySpec,
+        testing::{mesh, object, sidecar},
+    };
+
+    /// A rule as `NAMESPACE/NAME HOST EXPORT_TO SUBSET...`.
+    fn rule(line: &str) -> String {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [name, host, export_to, subsets @ ..] = words.as_slice() else { panic!("{line}") };
+        let subsets: Vec<String> = subsets.iter().map(|name| format!("{{name: {name}, labels: {{v: x}}}}")).collect();
+        let export_to = match *export_to {
+            "-" => String::new(),
+            names => format!("\n  exportTo: ['{}']", names.replace(',', "', '")),
+        };
+        let spec = format!("spec:\n  host: '{host}'{export_to}\n  subsets: [{}]", subsets.join(", "));
+        object(&format!("DestinationRule {name}"), &spec)
+    }
+
+    fn linked(lines: &[&str]) -> Mesh {
+        let service = object("Service prod/a", "spec: {ports: [{name: http, port: 80}]}");
+        mesh(&lines.iter().map(|line| rule(line)).chain([service]).collect::<Vec<_>>())
+    }
+
+    /// The rule for the service, with its subsets, as `NAMESPACE/NAME SUBSET...`.
+    fn found(mesh: &Mesh, proxy: &ProxySpec) -> String {
+        let Some(service) = mesh.registry().service_in("a.prod.svc.cluster.local", "prod") else {
+            panic!("no service")
+        };
+        let Some(rule) = mesh.destination_rule(proxy, service) else { return "none".to_owned() };
+        let subsets = rule.subset_names().map(|name| format!(" {name}"));
+        subsets.fold(rule.name().to_string(), |all, name| all + &name)
+    }
+
+    #[test]
+    fn the_first_step_with_a_hit_ends_the_search() {
+        const FQDN: &str = "a.prod.svc.cluster.local";
+        let own = "test/own *.local - o";
+        let of_service = "prod/of-service a - s";
+        let root = &format!("istio-system/root {FQDN} - r");
+        let fourth = &format!("else/fourth {FQDN} - f");
+        let cases: &[(&str, &[&str], &str, &str)] = &[
+            ("D1, D3: a wildcard of the client's namespace", &[own, of_service, root, fourth], "test", "test/own o"),
+            ("D1: the service's namespace", &[own, of_service, root, fourth], "third", "prod/of-service s"),
+            ("D1: the root namespace", &[own, root, fourth], "third", "istio-system/root r"),
+            ("D2: never a fourth", &[fourth], "third", "none"),
+            (
+                "D1: the root's own proxies look at the service first",
+                &[of_service, root],
+                "istio-system",
+                "prod/of-service s",
+            ),
+            ("D5: not expanded twice", &["prod/a a.prod - s"], "prod", "none"),
+        ];
+        for (fact, rules, namespace, expected) in cases {
+            assert_eq!(found(&linked(rules), &sidecar(namespace)), *expected, "{fact}");
+        }
+        let private = format!("istio-system/private {FQDN} . p");
+        assert_eq!(found(&linked(&[of_service, &private]), &sidecar("istio-system")), "istio-system/private p", "D1");
+    }
+
+    #[test]
+    fn the_most_specific_host_is_chosen_before_export_to_is_looked_at() {
+        let rules = ["prod/exact a other e", "prod/wild *.prod.svc.cluster.local - w"];
+        assert_eq!(found(&linked(&rules), &sidecar("test")), "none", "D4");
+        assert_eq!(found(&linked(&rules), &sidecar("other")), "prod/exact e", "D4");
+        assert_eq!(found(&linked(&rules), &sidecar("prod")), "prod/wild w", "D4: nor is it for its own namespace");
+    }
+
+    #[test]
+    fn rules_for_one_host_merge_and_the_first_of_a_name_wins() {
+        let rules = ["prod/aa a - v1", "prod/bb a.prod.svc.cluster.local - v1 v2", "prod/cc a - v3"];
+        let mesh = linked(&rules);
+        assert_eq!(found(&mesh, &sidecar("prod")), "prod/aa v1 v2 v3", "D7");
+        assert_eq!(found(&mesh, &sidecar("test")), "prod/aa v1 v2 v3", "D7");
+    }
+
+    #[test]
+    fn the_first_policy_wins_whole() {
+        let policy = |name: &str, policy: &str| {
+            let spec = format!("spec: {{host: a, trafficPolicy: {policy}}}");
+            object(&format!("DestinationRule prod/{name}"), &spec)
+        };
+        let mesh = mesh(&[
+            rule("prod/aa a - v1"),
+            policy("bb", "{loadBalancer: {simple: RANDOM}}"),
+            policy("cc", "{connectionPool: {tcp: {maxConnections: 5}}}"),
+            object("Service prod/a", "spec: {ports: [{name: http, port: 80}]}"),
+        ]);
+        let service = mesh.registry().service_in("a.prod.svc.cluster.local", "prod").expect("it is there");
+        let rule = mesh.destination_rule(&sidecar("prod"), service).expect("it has a rule");
+        let policy = rule.traffic_policy().expect("it has a policy");
+        assert!(policy.load_balancer.is_some() && policy.connection_pool.is_none(), "D7");
+    }
+
+    #[test]
+    fn rules_with_other_export_to_stay_apart_and_the_last_visible_is_used() {
+        let mesh = linked(&["prod/aa a . s1", "prod/bb a .,test s2", "prod/cc a * s3"]);
+        for namespace in ["prod", "test", "third"] {
+            assert_eq!(found(&mesh, &sidecar(namespace)), "prod/cc s3", "D8: {namespace}");
+        }
+        let mesh = linked(&["prod/aa a . s1", "prod/bb a .,test s2"]);
+        assert_eq!(found(&mesh, &sidecar("prod")), "prod/aa s1 s2", "D8: the larger merges into the smaller");
+        assert_eq!(found(&mesh, &sidecar("test")), "prod/bb s2", "D8");
+        assert_eq!(found(&linked(&["prod/aa a - s1", "prod/dd a . s3"]), &sidecar("prod")), "prod/dd s3", "D8");
+    }
+
+    #[test]
+    fn a_selector_holds_in_its_own_namespace_alone() {
+        let selecting = object(
+            "DestinationRule prod/zz",
+            "spec: {host: a, workloadSelector: {matchLabels: {app: c}}, subsets: [{name: s, labels: {v: x}}]}",
+        );
+        let mesh = mesh(&[
+            rule("prod/plain a - p"),
+            selecting,
+            object("Service prod/a", "spec: {ports: [{name: http, port: 80}]}"),
+        ]);
+        let with_label = |namespace| ProxySpec { labels: [("app".into(), "c".into())].into(), ..sidecar(namespace) };
+        assert_eq!(found(&mesh, &with_label("prod")), "prod/zz s", "D6: preferred, and not merged");
+        assert_eq!(found(&mesh, &sidecar("prod")), "prod/plain p", "D6");
+        assert_eq!(found(&mesh, &with_label("test")), "prod/plain p", "D6: not in other namespaces");
+    }
+}

@@ -210,3 +210,72 @@ impl Builder<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{mesh, object};
+
+    fn objects() -> [String; 9] {
+        let to = |host: &str| format!("route: [{{destination: {{host: {host}}}}}]");
+        [
+            object(
+                "Gateway infra/gw",
+                "spec: {servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}",
+            ),
+            object(
+                "VirtualService prod/v",
+                &format!("spec: {{hosts: [x.org], gateways: [infra/gw], http: [{{{}}}]}}", to("a")),
+            ),
+            object("VirtualService prod/r", "spec: {hosts: [y.org], http: [{delegate: {name: d}}]}"),
+            object("VirtualService prod/d", &format!("spec: {{http: [{{{}}}]}}", to("x.org"))),
+            object("DestinationRule prod/rule", "spec: {host: a}"),
+            object("Service prod/a", "spec: {selector: {app: a}, ports: [{name: http, port: 80}]}"),
+            object("Pod prod/a-1 {app: a}", "status: {podIP: 10.1.0.1}"),
+            object(
+                "ServiceEntry prod/s",
+                "spec: {hosts: [x.org], ports: [{number: 80, name: p}], resolution: STATIC, workloadSelector: {labels: {app: w}}}",
+            ),
+            object("WorkloadEntry prod/w", "spec: {address: 192.0.2.1, labels: {app: w}}"),
+        ]
+    }
+
+    /// What a change of `KIND NAME` reaches.
+    fn reached(mesh: &Mesh, changed: &str) -> Vec<String> {
+        let name = |resource: &Resource| format!("{} {}", resource.kind, resource.name);
+        let at = mesh.resources().iter().position(|resource| name(resource) == changed).expect("it is there");
+        let reached = mesh.graph().reached_from(at);
+        let mut names: Vec<String> =
+            reached.iter().filter_map(|at| mesh.resources().get(*at)).map(|resource| name(resource)).collect();
+        names.retain(|name| name != changed);
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_change_reaches_what_refers_to_it() {
+        let mesh = mesh(&objects());
+        let cases: [(&str, &[&str]); 7] = [
+            ("Gateway gw", &["VirtualService v"]),
+            ("VirtualService v", &[]),
+            ("VirtualService d", &["VirtualService r"]),
+            ("DestinationRule rule", &["VirtualService v"]),
+            ("Service a", &["DestinationRule rule", "VirtualService v"]),
+            ("Pod a-1", &["DestinationRule rule", "Service a", "VirtualService v"]),
+            ("WorkloadEntry w", &["ServiceEntry s", "VirtualService d", "VirtualService r", "VirtualService v"]),
+        ];
+        for (changed, expected) in cases {
+            assert_eq!(reached(&mesh, changed), expected, "{changed}");
+        }
+    }
+
+    #[test]
+    fn references_say_what_they_are() {
+        let mesh = mesh(&objects());
+        let at = mesh.resources().iter().position(|resource| resource.name == "v").expect("it is there");
+        let mut references: Vec<Reference> = mesh.graph().references(at).map(|(reference, _)| reference).collect();
+        references.sort_unstable();
+        assert_eq!(references, [Reference::BindsTo, Reference::Names, Reference::Names, Reference::GovernedBy]);
+        assert_eq!(mesh.graph().references(usize::MAX).count(), 0);
+    }
+}

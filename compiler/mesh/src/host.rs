@@ -34,17 +34,16 @@ pub fn is_subset(a: &str, b: &str) -> bool {
 /// For every pair that overlaps the narrower of the two, once, in order of specificity (semantics 0.9, 0.10).
 pub fn intersection<'a>(
     left: impl IntoIterator<Item = &'a str>,
-    right: impl IntoIterator<Item = &'a str> + Clone,
+    right: impl IntoIterator<Item = &'a str>,
 ) -> Vec<&'a str> {
+    let right: Vec<&str> = right.into_iter().collect();
     let mut names: Vec<&str> = Vec::new();
     for a in left {
-        for b in right.clone() {
-            if is_subset(a, b) {
-                names.push(a);
-            } else if is_subset(b, a) {
-                names.push(b);
-            }
-        }
+        names.extend(right.iter().filter_map(|b| match (is_subset(a, b), is_subset(b, a)) {
+            (true, _) => Some(a),
+            (false, true) => Some(*b),
+            (false, false) => None,
+        }));
     }
     names.sort_by(|a, b| specificity(a, b));
     names.dedup();

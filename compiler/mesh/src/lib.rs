@@ -22,6 +22,8 @@ mod labels;
 mod lower;
 mod order;
 mod policy;
+#[cfg(test)]
+mod testing;
 
 pub use cache::Cache;
 pub use cluster::ClusterKey;

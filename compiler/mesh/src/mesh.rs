@@ -209,3 +209,98 @@ fn without_duplicates(resources: Vec<Arc<Resource>>) -> (Vec<Arc<Resource>>, Vec
         kept.filter(|(index, resource)| last.get(&name_of(resource)) == Some(index)).map(|(_, resource)| resource);
     (kept.collect(), duplicates)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{mesh, object, resources};
+
+    fn rules(head: &str, more: &str) -> String {
+        object(head, &format!("spec: {{hosts: [x.org], http: [{{directResponse: {{status: 200}}}}]{more}}}"))
+    }
+
+    fn bound(mesh: &Mesh, gateway: &GatewayRef, namespace: &str) -> String {
+        let found = mesh.virtual_services_for(gateway, namespace);
+        found.iter().map(|service| service.name.to_string()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn name_decides_before_namespace_and_age_before_both() {
+        let young = rules("VirtualService a/a", "")
+            .replace("metadata: {", "metadata: {creationTimestamp: '2024-06-01T00:00:00Z', ");
+        let old = rules("VirtualService z/z", "")
+            .replace("metadata: {", "metadata: {creationTimestamp: '2024-05-01T00:00:00Z', ");
+        let found = mesh(&[
+            young,
+            old,
+            rules("VirtualService b/d", ""),
+            rules("VirtualService c/b", ""),
+            rules("VirtualService a/d", ""),
+        ]);
+        assert_eq!(bound(&found, &GatewayRef::Mesh, "test"), "c/b a/d b/d z/z a/a", "0.1");
+    }
+
+    #[test]
+    fn rules_are_seen_private_ones_first() {
+        let found = mesh(&[
+            rules("VirtualService prod/c", ", exportTo: [.]"),
+            rules("VirtualService test/b", ", exportTo: [prod, blue]"),
+            rules("VirtualService test/a", ""),
+            rules("VirtualService test/z", ", exportTo: [.]"),
+        ]);
+        assert_eq!(bound(&found, &GatewayRef::Mesh, "prod"), "prod/c test/b test/a", "A22, B7");
+        assert_eq!(bound(&found, &GatewayRef::Mesh, "test"), "test/z test/a", "A22, B7");
+    }
+
+    #[test]
+    fn rules_bind_to_the_mesh_unless_they_say_otherwise() {
+        let found = mesh(&[
+            rules("VirtualService prod/a", ""),
+            rules("VirtualService prod/b", ", gateways: [gw, prod/gw]"),
+            rules("VirtualService prod/c", ", gateways: [mesh, infra/gw]"),
+        ]);
+        let gateway = |namespace: &str| GatewayRef::Named(ObjectName::new(namespace, "gw"));
+        assert_eq!(bound(&found, &GatewayRef::Mesh, "prod"), "prod/a prod/c", "B1");
+        assert_eq!(bound(&found, &gateway("prod"), "prod"), "prod/b", "B1, 0.6");
+        assert_eq!(bound(&found, &gateway("infra"), "test"), "prod/c", "B1, 0.6");
+    }
+
+    #[test]
+    fn of_an_object_that_is_written_twice_the_last_counts() {
+        let found = mesh(&[
+            rules("VirtualService prod/a", ", gateways: [one]"),
+            rules("VirtualService prod/b", ""),
+            rules("VirtualService prod/a", ", gateways: [two]"),
+        ]);
+        let [duplicate] = found.duplicates() else { panic!("one object is written twice") };
+        let [dropped] = &duplicate.dropped[..] else { panic!("one is dropped") };
+        assert!(dropped.span < duplicate.kept.span);
+        let linked = found.virtual_service(&ObjectName::new("prod", "a")).map(|linked| linked.gateways.clone());
+        assert_eq!(linked, Some(vec![GatewayRef::Named(ObjectName::new("prod", "two"))]));
+        assert_eq!(found.virtual_services().len(), 2);
+    }
+
+    #[test]
+    fn the_order_of_files_changes_nothing() {
+        let objects = [
+            rules("VirtualService prod/a", ", gateways: [one]"),
+            rules("VirtualService prod/a", ", gateways: [two]"),
+            rules("VirtualService prod/b", ""),
+            object("Service prod/s", "spec: {ports: [{name: http, port: 80}]}"),
+        ];
+        let forward = resources(&objects);
+        let backward = forward.iter().rev().cloned().collect();
+        let told = |resources| format!("{:?}", Mesh::link(resources, MeshConfig::default()).resources());
+        assert_eq!(told(forward.clone()), told(backward));
+    }
+
+    #[test]
+    fn refused_objects_take_no_part() {
+        let mut found = resources(&[rules("VirtualService prod/a", "")]);
+        if let Some(resource) = found.first_mut() {
+            Arc::make_mut(resource).refused = true;
+        }
+        let mesh = Mesh::link(found, MeshConfig::default());
+        assert!(mesh.virtual_services().is_empty() && mesh.refused().len() == 1, "0.14");
+    }
+}

@@ -184,3 +184,116 @@ pub(crate) fn rule_name(rule: Option<&DestinationRule>) -> Option<(SmolStr, Smol
     let name = rule?.name();
     Some((name.namespace, name.name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{mesh, mesh_with, object, sidecar};
+    use serde_json::json;
+
+    const RULE: &str = "spec:
+  host: a
+  trafficPolicy:
+    loadBalancer: {simple: RANDOM}
+    connectionPool: {tcp: {maxConnections: 5, connectTimeout: 2s}, http: {http1MaxPendingRequests: 4}}
+    outlierDetection: {consecutive5xxErrors: 3}
+    tunnel: {targetHost: x.org, targetPort: 443}
+    portLevelSettings:
+    - {port: {number: 8080}, loadBalancer: {consistentHash: {useSourceIp: true}}}
+  subsets:
+  - {name: plain, labels: {v: x}}
+  - name: lb
+    labels: {v: x}
+    trafficPolicy:
+      loadBalancer: {consistentHash: {httpHeaderName: x-user}}
+      connectionPool: {http: {http2MaxRequests: 9}}
+  - name: port
+    labels: {v: x}
+    trafficPolicy:
+      loadBalancer: {simple: ROUND_ROBIN}
+      portLevelSettings:
+      - {port: {number: 80}, outlierDetection: {}}";
+
+    fn objects() -> [String; 2] {
+        let ports = "spec: {ports: [{name: http, port: 80}, {name: http-b, port: 8080}]}";
+        [object("Service prod/a", ports), object("DestinationRule prod/d", RULE)]
+    }
+
+    #[test]
+    fn blocks_are_replaced_whole_level_by_level() {
+        let mesh = mesh(&objects());
+        let service = mesh.registry().service_in("a.prod.svc.cluster.local", "prod").expect("it is there");
+        let rule = mesh.destination_rule(&sidecar("prod"), service);
+        let keys = |port, subset: Option<&str>| {
+            let blocks = in_force(rule, port, subset, mesh.config());
+            let blocks = blocks.as_object().expect("blocks are a map");
+            blocks.keys().map(|name| name[..2].to_owned()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(keys(80, None), "lo co ou tu", "D10");
+        assert_eq!(keys(8080, None), "lo", "D10: a port's entry replaces all");
+        assert_eq!(keys(80, Some("plain")), "lo co ou tu", "D11");
+        assert_eq!(keys(8080, Some("lb")), "lo co", "D11");
+        assert_eq!(keys(80, Some("port")), "tu ou", "D11: the subset's port gives all four blocks");
+        let pool = in_force(rule, 80, Some("lb"), mesh.config());
+        assert_eq!(pool["connectionPool"], json!({"http": {"http2MaxRequests": 9}}), "D12");
+    }
+
+    #[test]
+    fn a_policy_is_read_from_its_blocks() {
+        let mesh = mesh(&objects());
+        let cluster = |port, subset| {
+            mesh.cluster(&sidecar("prod"), "a.prod.svc.cluster.local", port, subset).expect("there is such a cluster")
+        };
+        let policy = &cluster(80, None).policy;
+        assert_eq!(policy.load_balancer, LoadBalancer::Random, "D.4");
+        assert_eq!(policy.connect_timeout, Some(std::time::Duration::from_secs(2)), "D.6");
+        let limits: Vec<_> = policy.limits.iter().map(|(name, limit)| (*name, *limit)).collect();
+        assert_eq!(limits, [("http1MaxPendingRequests", 4), ("maxConnections", 5)], "D.6");
+        assert_eq!(cluster(80, Some("lb")).policy.load_balancer, LoadBalancer::RingHash { minimum_size: 1024 }, "D.4");
+        assert_eq!(cluster(80, Some("port")).policy.load_balancer, LoadBalancer::LeastRequest, "D11");
+    }
+
+    #[test]
+    fn the_most_specific_hash_is_used() {
+        let mesh = mesh(&objects());
+        let hash = |port, subset| mesh.hash_key(&sidecar("prod"), "a.prod.svc.cluster.local", port, subset);
+        assert_eq!(hash(80, None), None, "D23");
+        assert_eq!(hash(8080, None), Some(HashKey::SourceIp), "D21, D23");
+        assert_eq!(hash(8080, Some("lb")), Some(HashKey::Header("x-user".into())), "D21, D23");
+        assert_eq!(hash(8080, Some("plain")), Some(HashKey::SourceIp), "D23");
+    }
+
+    #[test]
+    fn load_balancers_and_limits_have_defaults() {
+        let read = |blocks: &str| policy(serde_json::from_str(blocks).expect("JSON"), &MeshConfig::default());
+        let cases = [
+            ("{}", LoadBalancer::LeastRequest),
+            (r#"{"loadBalancer":{"simple":"LEAST_CONN"}}"#, LoadBalancer::LeastRequest),
+            (r#"{"loadBalancer":{"simple":"PASSTHROUGH"}}"#, LoadBalancer::Passthrough),
+            (r#"{"loadBalancer":{"consistentHash":{"maglev":{}}}}"#, LoadBalancer::Maglev { table_size: 65_537 }),
+            (
+                r#"{"loadBalancer":{"consistentHash":{"minimumRingSize":8}}}"#,
+                LoadBalancer::RingHash { minimum_size: 8 },
+            ),
+        ];
+        for (blocks, expected) in cases {
+            assert_eq!(read(blocks).load_balancer, expected, "D.4: {blocks}");
+        }
+        assert!(read(r#"{"connectionPool":{"tcp":{"maxConnections":0}}}"#).limits.is_empty(), "D35");
+        assert!(read(r#"{"connectionPool":{"tcp":{"maxConnections":-1}}}"#).limits.is_empty(), "D35");
+    }
+
+    #[test]
+    fn the_mesh_fills_what_no_rule_says() {
+        let config = MeshConfig::from_json(&json!({
+            "connectTimeout": "3s",
+            "h2UpgradePolicy": "UPGRADE",
+            "defaultTrafficPolicy": {"outlierDetection": {}, "connectionPool": {"tcp": {"maxConnections": 7}}},
+        }));
+        let mesh = mesh_with(&[object("Service prod/a", "spec: {ports: [{name: http, port: 80}]}")], config);
+        let cluster = mesh.cluster(&sidecar("prod"), "a.prod.svc.cluster.local", 80, None).expect("it is there");
+        assert_eq!(cluster.policy.limits.get("maxConnections"), Some(&7), "D14");
+        assert_eq!(cluster.policy.connect_timeout, Some(std::time::Duration::from_secs(3)), "D.6");
+        assert!(cluster.http2, "D.6: h2UpgradePolicy");
+    }
+}

@@ -138,3 +138,101 @@ impl Mesh {
         workloads.find_map(|workload| workload.ports.get(name).copied())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::ConfiguredGateway,
+        testing::{gateway, mesh, mesh_with, object},
+    };
+
+    fn selecting(name: &str, selector: &str) -> String {
+        let servers = "servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]";
+        object(&format!("Gateway {name}"), &format!("spec: {{selector: {selector}, {servers}}}"))
+    }
+
+    fn names(mesh: &Mesh) -> Vec<String> {
+        mesh.proxies().iter().map(|proxy| format!("{}/{} {:?}", proxy.namespace, proxy.name, proxy.labels)).collect()
+    }
+
+    #[test]
+    fn gateway_proxies_are_workloads_or_made_up() {
+        let deployment = |name: &str, labels: &str| {
+            let template = format!("template: {{metadata: {{labels: {labels}}}}}");
+            object(&format!("Deployment {name}"), &format!("spec: {{selector: {{}}, {template}}}"))
+        };
+        let found = mesh(&[
+            selecting("prod/b", "{istio: ingress}"),
+            selecting("prod/a", "{istio: ingress}"),
+            selecting("prod/c", "{istio: egress}"),
+            selecting("prod/d", "{}"),
+            deployment("edge/ingress", "{istio: ingress, app: gw}"),
+            deployment("prod/shop", "{app: shop}"),
+        ]);
+        let ingress = r#"edge/ingress {"app": "gw", "istio": "ingress"}"#;
+        assert_eq!(names(&found), [ingress, r#"istio-system/c {"istio": "egress"}"#], "A1");
+        let bound = |at: usize| {
+            found.proxies().get(at).map(|proxy| {
+                found.gateways_of(proxy).map(|gateway| gateway.name.name.to_string()).collect::<Vec<_>>().join(" ")
+            })
+        };
+        assert_eq!(bound(0).as_deref(), Some("a b d"), "A1, 0.1: in order of name; no selector takes all");
+        assert_eq!(bound(1).as_deref(), Some("c d"), "A1");
+        assert_eq!(names(&mesh(&[selecting("prod/d", "{}")])), ["istio-system/d {}"], "A1");
+    }
+
+    #[test]
+    fn configured_gateways_come_before_made_up_ones() {
+        let labels = Labels::from([("istio".into(), "ingress".into())]);
+        let edge = ConfiguredGateway { name: "edge".into(), namespace: "infra".into(), labels };
+        let config = MeshConfig { gateways: vec![edge], ..MeshConfig::default() };
+        let mesh = mesh_with(&[selecting("prod/a", "{istio: ingress}")], config);
+        assert_eq!(names(&mesh), [r#"infra/edge {"istio": "ingress"}"#]);
+    }
+
+    #[test]
+    fn pods_of_one_template_are_one_proxy() {
+        let mesh = mesh(&[
+            selecting("prod/a", "{istio: ingress}"),
+            object("Pod edge/gw-1 {istio: ingress, pod-template-hash: abc}", "status: {podIP: 10.1.0.1}"),
+            object("Pod edge/gw-2 {istio: ingress, pod-template-hash: abc}", "status: {podIP: 10.1.0.2}"),
+        ]);
+        assert_eq!(names(&mesh), [r#"edge/gw-1 {"istio": "ingress"}"#]);
+    }
+
+    #[test]
+    fn a_service_translates_the_ports_of_servers() {
+        let service = |head: &str, ports: &str| {
+            object(head, &format!("spec: {{selector: {{istio: ingress}}, ports: [{ports}]}}"))
+        };
+        let pod =
+            "spec: {containers: [{name: c, ports: [{name: web, containerPort: 8888}]}]}\nstatus: {podIP: 10.1.0.1}";
+        let found = mesh(&[
+            service(
+                "Service edge/gw",
+                "{name: http, port: 80, targetPort: 8080}, {name: http-b, port: 81, targetPort: 8080}, \
+                 {name: http2, port: 82, targetPort: 8080}, {name: http-n, port: 83, targetPort: web}, \
+                 {name: http-m, port: 84, targetPort: missing}",
+            ),
+            service("Service else/gw", "{name: http, port: 85, targetPort: 9999}"),
+            object("Pod edge/gw-1 {istio: ingress}", pod),
+        ]);
+        let proxy = gateway("edge", ("istio", "ingress"));
+        let cases = [
+            ("A2", 80, 8080),
+            ("A3: a second port of one protocol is not translated", 81, 81),
+            ("A3: but of another", 82, 8080),
+            ("A2: by the container's name", 83, 8888),
+            ("A2: no such name", 84, 84),
+            ("A2: not in another namespace", 85, 85),
+            ("A2: no such port", 90, 90),
+        ];
+        for (fact, number, expected) in cases {
+            assert_eq!(found.listener_port(&proxy, number), expected, "{fact}");
+        }
+        let opted_out = format!("Service edge/gw {{{NO_TRANSLATION}: 'true'}}");
+        let opted_out = mesh(&[service(&opted_out, "{name: http, port: 80, targetPort: 8080}")]);
+        assert_eq!(opted_out.listener_port(&proxy, 80), 80, "A2");
+    }
+}

@@ -55,17 +55,6 @@ impl Visibility {
     pub fn is_private_to(&self, namespace: &str) -> bool {
         matches!(self, Visibility::Namespaces(names) if names.iter().all(|name| name == namespace))
     }
-
-    /// Whether it is visible wherever `other` is.
-    pub fn covers(&self, other: &Visibility) -> bool {
-        match (self, other) {
-            (Visibility::Public, _) | (_, Visibility::Nobody) => true,
-            (Visibility::Namespaces(own), Visibility::Namespaces(theirs)) => {
-                theirs.iter().all(|name| own.contains(name))
-            }
-            _ => false,
-        }
-    }
 }
 
 /// What holds for configs without `exportTo`: `default*ExportTo` of the mesh configuration.
@@ -107,13 +96,5 @@ mod tests {
         let default = ExportDefault(vec![".".into()]);
         assert!(default.of("prod").is_private_to("prod"), "0.7");
         assert_eq!(Visibility::new(["*"], "prod", &default), Visibility::Public);
-    }
-
-    #[test]
-    fn covering_is_a_partial_order() {
-        assert!(read(&["*"]).covers(&read(&["."])), "D8");
-        assert!(read(&[".", "test"]).covers(&read(&["."])), "D8");
-        assert!(!read(&["."]).covers(&read(&[".", "test"])), "D8");
-        assert!(!read(&["test"]).covers(&read(&["*"])), "D8");
     }
 }

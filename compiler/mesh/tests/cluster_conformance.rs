@@ -1,16 +1,18 @@
 //! Clusters against those that Istio built for the recorded meshes.
 
 #[allow(dead_code, reason = "the requests are asked elsewhere")]
+#[allow(dead_code, reason = "the requests are asked elsewhere")]
 mod recordings;
 
 use malha_mesh::{
     Mesh, ProxySpec,
     program::{Cluster, Discovery, LoadBalancer},
 };
-use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use recordings::each_case;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// What a recording tells of a cluster, and what ours says of the same.
+/// What of our cluster a recording tells too.
 fn facts(cluster: &Cluster) -> Value {
     let mut endpoints: Vec<Value> = cluster
         .endpoints
@@ -57,6 +59,7 @@ fn facts(cluster: &Cluster) -> Value {
     })
 }
 
+/// What a recording tells, in the form of [`facts`].
 fn recorded(cluster: &Value) -> Value {
     let endpoints = cluster["endpoints"].as_array().cloned().unwrap_or_default();
     let plain = |address: &str| match address.strip_prefix("10.200.") {
@@ -102,30 +105,22 @@ fn clusters(mesh: &Mesh, proxy: &ProxySpec) -> BTreeMap<String, Value> {
 fn clusters_are_those_that_istio_builds() {
     let mut compared = 0;
     let mut differences = Vec::new();
-    recordings::each_case(|case| {
+    each_case(|case| {
         let (mesh, _) = case.link();
         for proxy in case.wanted() {
             let Some(theirs) = case.clusters[proxy.name.as_str()].as_object() else { continue };
-            let theirs: Map<String, Value> = theirs
-                .iter()
-                .filter(|(name, _)| name.starts_with("outbound|"))
-                .map(|(name, cluster)| (name.clone(), recorded(cluster)))
-                .collect();
+            let theirs = theirs.iter().filter(|(name, _)| name.starts_with("outbound|"));
+            let theirs: BTreeMap<&str, Value> =
+                theirs.map(|(name, cluster)| (name.as_str(), recorded(cluster))).collect();
             let ours = clusters(&mesh, &proxy);
             compared += theirs.len();
-            for (name, theirs) in &theirs {
-                match ours.get(name) {
-                    Some(ours) if ours == theirs => {}
-                    ours => differences.push(format!(
-                        "{} {} {name}\n  ours   {}\n  theirs {theirs}",
-                        case.id,
-                        proxy.name,
-                        ours.unwrap_or(&Value::Null)
-                    )),
+            for name in theirs.keys().copied().chain(ours.keys().map(String::as_str)).collect::<BTreeSet<_>>() {
+                let (ours, theirs) = (ours.get(name), theirs.get(name));
+                if ours != theirs {
+                    let told = |facts: Option<&Value>| facts.map_or_else(|| "none".to_owned(), Value::to_string);
+                    let (ours, theirs) = (told(ours), told(theirs));
+                    differences.push(format!("{} {} {name}\n  ours   {ours}\n  theirs {theirs}", case.id, proxy.name));
                 }
-            }
-            for (name, ours) in ours.iter().filter(|(name, _)| !theirs.contains_key(name.as_str())) {
-                differences.push(format!("{} {} {name}\n  ours   {ours}\n  theirs none", case.id, proxy.name));
             }
         }
     });

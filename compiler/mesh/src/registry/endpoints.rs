@@ -226,3 +226,139 @@ fn written(endpoint: &istio::WorkloadEntry, port: &str, number: u32) -> Endpoint
         labels: labels(&endpoint.labels),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{mesh, object};
+
+    /// The endpoints of port 80 of the only service, as `ADDRESS:PORT` and perhaps `*WEIGHT`.
+    fn found(objects: &[String]) -> String {
+        let mesh = mesh(objects);
+        let [service] = mesh.registry().services() else { panic!("one service") };
+        let port = service.port(80).expect("it has port 80");
+        let endpoints = mesh.registry().endpoints(service, port).iter().map(|endpoint| {
+            let weight = if endpoint.weight == 1 { String::new() } else { format!("*{}", endpoint.weight) };
+            format!("{}:{}{weight}", endpoint.address.as_deref().unwrap_or("?"), endpoint.port)
+        });
+        endpoints.collect::<Vec<_>>().join(" ")
+    }
+
+    fn service(target: &str) -> String {
+        object("Service prod/a", &format!("spec: {{selector: {{app: a}}, ports: [{{name: http, port: 80{target}}}]}}"))
+    }
+
+    fn pod(name: &str, labels: &str, status: &str) -> String {
+        let spec = "spec: {containers: [{name: c, ports: [{name: web, containerPort: 8080}]}]}";
+        object(&format!("Pod {name} {labels}"), &format!("{spec}\nstatus: {{{status}}}"))
+    }
+
+    fn deployment(name: &str, labels: &str, more: &str) -> String {
+        let template = format!("template: {{metadata: {{labels: {labels}}}, spec: {{containers: []}}}}");
+        object(name, &format!("spec: {{selector: {{}}, {template}{more}}}"))
+    }
+
+    #[test]
+    fn a_service_selects_pods_of_its_namespace() {
+        let pods = [
+            pod("prod/a-2", "{app: a, v: x}", "podIP: 10.1.0.2"),
+            pod("prod/a-1", "{app: a}", "podIPs: [{ip: 10.1.0.1}]"),
+            pod("prod/b-1", "{app: b}", "podIP: 10.1.0.3"),
+            pod("test/a-1", "{app: a}", "podIP: 10.1.0.4"),
+            pod("prod/a-3", "{app: a}", "podIP: 10.1.0.5, phase: Succeeded"),
+            pod("prod/a-4", "{app: a}", "podIP: 10.1.0.6, conditions: [{type: Ready, status: 'False'}]"),
+        ];
+        let with = |target| found(&[[service(target)].as_slice(), &pods].concat());
+        assert_eq!(with(""), "10.1.0.1:80 10.1.0.2:80", "E27");
+        assert_eq!(with(", targetPort: 9000"), "10.1.0.1:9000 10.1.0.2:9000", "E27");
+        assert_eq!(with(", targetPort: web"), "10.1.0.1:8080 10.1.0.2:8080", "E27");
+        assert_eq!(with(", targetPort: missing"), "", "E27");
+    }
+
+    #[test]
+    fn templates_are_endpoints_without_addresses_unless_their_pods_are_there() {
+        let template = deployment("Deployment prod/a", "{app: a}", ", replicas: 2");
+        assert_eq!(found(&[service(""), template.clone()]), "?:80 ?:80");
+        assert_eq!(
+            found(&[
+                service(""),
+                template.clone(),
+                pod("prod/a-1", "{app: a, pod-template-hash: h}", "podIP: 10.1.0.1")
+            ]),
+            "10.1.0.1:80"
+        );
+        let made = deployment("ReplicaSet prod/a-h", "{app: a, pod-template-hash: h}", ", replicas: 2");
+        assert_eq!(found(&[service(""), template, made]), "?:80 ?:80");
+        assert_eq!(found(&[service(""), deployment("Deployment prod/a", "{app: a}", ", replicas: 0")]), "");
+        assert_eq!(found(&[service(""), deployment("StatefulSet prod/a", "{app: a}", "")]), "?:80");
+    }
+
+    #[test]
+    fn what_the_cluster_lists_counts_before_what_a_selector_finds() {
+        let slice = object(
+            "EndpointSlice prod/a-x {kubernetes.io/service-name: a}",
+            "ports: [{name: http, port: 8080}, {name: other, port: 1}]\nendpoints:\n\
+             - {addresses: [10.1.0.8], targetRef: {kind: Pod, name: a-1}}\n\
+             - {addresses: [10.1.0.9], conditions: {ready: false}}",
+        );
+        let endpoints = object(
+            "Endpoints prod/a",
+            "subsets: [{addresses: [{ip: 10.1.0.7}], notReadyAddresses: [{ip: 10.1.0.6}], ports: [{name: http, port: 8081}]}]",
+        );
+        let pod = pod("prod/a-1", "{app: a, v: x}", "podIP: 10.1.0.1");
+        assert_eq!(found(&[service(""), endpoints.clone(), pod.clone()]), "10.1.0.7:8081", "E27");
+        let objects = [service(""), slice, endpoints, pod];
+        assert_eq!(found(&objects), "10.1.0.8:8080", "E27");
+        let mesh = mesh(&objects);
+        let service = mesh.registry().service_in("a.prod.svc.cluster.local", "prod").expect("it is there");
+        let port = service.port(80).expect("it has port 80");
+        let labels = mesh.registry().endpoints(service, port).first().map(|endpoint| endpoint.labels.len());
+        assert_eq!(labels, Some(2), "D16: an endpoint has the labels of its Pod");
+    }
+
+    #[test]
+    fn endpoints_of_an_entry_are_written_down() {
+        let entry = |more: &str| {
+            let ports = "ports: [{number: 80, name: p, protocol: HTTP, targetPort: 8443}]";
+            object("ServiceEntry prod/s", &format!("spec: {{hosts: [x.org], {ports}, {more}}}"))
+        };
+        let endpoints = "resolution: STATIC, endpoints: [{address: 192.0.2.1, weight: 0}, \
+                         {address: 192.0.2.2, ports: {p: 99}, weight: 7}, {address: 'unix:///run/s'}]";
+        assert_eq!(found(&[entry(endpoints)]), "192.0.2.1:8443 192.0.2.2:99*7 unix:///run/s:0", "E10, D25");
+        assert_eq!(found(&[entry("resolution: DNS")]), "x.org:8443", "E5");
+        assert_eq!(found(&[entry("resolution: STATIC")]), "", "E4");
+        assert_eq!(found(&[entry("resolution: NONE")]), "", "E3");
+    }
+
+    #[test]
+    fn an_entry_selects_workload_entries_and_pods_of_its_namespace() {
+        let spec = "{hosts: [x.org], ports: [{number: 80, name: web, protocol: HTTP}], resolution: STATIC, \
+                    workloadSelector: {labels: {app: a}}}";
+        let workload = |name: &str, more: &str| {
+            object(&format!("WorkloadEntry {name}"), &format!("spec: {{labels: {{app: a}}, {more}}}"))
+        };
+        let objects = [
+            object("ServiceEntry prod/s", &format!("spec: {spec}")),
+            workload("prod/w1", "address: 192.0.2.1, ports: {web: 8081}"),
+            workload("prod/w2", "address: 192.0.2.2, weight: 3"),
+            workload("test/w3", "address: 192.0.2.3"),
+            object("Pod prod/a-1 {app: a}", "status: {podIP: 10.1.0.1}"),
+        ];
+        assert_eq!(found(&objects), "10.1.0.1:80 192.0.2.1:8081 192.0.2.2:80*3", "E13");
+    }
+
+    #[test]
+    fn endpoints_of_one_host_add_up_by_the_name_of_the_port() {
+        let entry = |name: &str, port: &str, address: &str| {
+            let spec = format!(
+                "{{hosts: [x.org], ports: [{{number: 80, name: {port}}}], resolution: STATIC, endpoints: [{{address: {address}}}]}}"
+            );
+            object(name, &format!("spec: {spec}"))
+        };
+        let objects = [
+            entry("ServiceEntry prod/a", "p", "192.0.2.1"),
+            entry("ServiceEntry prod/b", "p", "192.0.2.2"),
+            entry("ServiceEntry prod/c", "q", "192.0.2.3"),
+        ];
+        assert_eq!(found(&objects), "192.0.2.1:80 192.0.2.2:80", "E17");
+    }
+}

@@ -152,3 +152,45 @@ fn join(first: &mut Service, mut other: Service) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        registry::{Protocol, Resolution},
+        testing::{mesh, object},
+    };
+
+    #[test]
+    fn entries_of_one_host_and_namespace_are_one_service() {
+        let entry = |name: &str, ports: &str, resolution: &str| {
+            object(name, &format!("spec: {{hosts: [x.org], ports: [{ports}], resolution: {resolution}}}"))
+        };
+        let found = mesh(&[
+            entry("ServiceEntry prod/a", "{number: 80, name: p, protocol: HTTP}", "STATIC"),
+            entry(
+                "ServiceEntry prod/b",
+                "{number: 80, name: z, protocol: TCP}, {number: 81, name: q, protocol: HTTP}",
+                "STATIC",
+            ),
+            entry("ServiceEntry prod/c", "{number: 82, name: r, protocol: HTTP}", "DNS"),
+        ]);
+        let [service] = found.registry().services() else { panic!("one service") };
+        let ports: Vec<_> = service.ports.iter().map(|port| (port.number, port.name.as_str(), port.protocol)).collect();
+        assert_eq!(ports, [(80, "p", Protocol::Http), (81, "q", Protocol::Http)], "E17: the first of a number wins");
+        assert_eq!(service.resolution, Resolution::Static);
+    }
+
+    #[test]
+    fn each_host_of_an_entry_is_a_service() {
+        let ports = "ports: [{number: 443, name: p}]";
+        let hosts =
+            format!("spec: {{hosts: [a.org, '*.b.org', short], {ports}, addresses: [192.0.2.1, 192.0.2.0/24]}}");
+        let found = mesh(&[object("ServiceEntry prod/s", &hosts)]);
+        let names: Vec<&str> = found.registry().services().iter().map(|service| service.hostname.as_str()).collect();
+        assert_eq!(names, ["*.b.org", "a.org", "short"], "E1: as written, in order of name");
+        let service = found.registry().service_in("a.org", "prod").expect("it is there");
+        assert_eq!(service.addresses, ["192.0.2.1", "192.0.2.0/24"], "E14");
+        assert_eq!(service.resolution, Resolution::Passthrough, "E3: NONE is the default");
+        assert_eq!(service.port(443).map(|port| port.protocol), Some(Protocol::Auto), "E11");
+    }
+}

@@ -129,3 +129,74 @@ impl Views {
         view.get_or_init(|| ServiceView::new(namespace, services, &self.routed))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        mesh::Mesh,
+        testing::{mesh, object},
+    };
+
+    fn entry(name: &str, host: &str, more: &str) -> String {
+        let spec = format!("spec: {{hosts: [{host}], ports: [{{number: 80, name: p, protocol: HTTP}}]{more}}}");
+        object(&format!("ServiceEntry {name}"), &spec)
+    }
+
+    /// What `namespace` sees, as `HOST@NAMESPACE`.
+    fn seen(mesh: &Mesh, namespace: &str) -> String {
+        let services = mesh.registry().view(namespace).services().iter();
+        services.map(|service| format!("{}@{}", service.hostname, service.namespace)).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn one_service_of_a_name_is_seen() {
+        let found = mesh(&[
+            entry("prod/s", "x.org", ""),
+            entry("blue/s", "x.org", ""),
+            entry("blue/k", "a.prod.svc.cluster.local", ""),
+            object("Service prod/a", "spec: {ports: [{name: http, port: 80}]}"),
+        ]);
+        assert_eq!(
+            seen(&found, "test"),
+            "a.prod.svc.cluster.local@prod x.org@blue",
+            "E17, E18: Kubernetes, then the oldest"
+        );
+        assert_eq!(seen(&found, "prod"), "a.prod.svc.cluster.local@prod x.org@prod", "E17: the own namespace first");
+        let aged = entry("blue/s", "x.org", "")
+            .replace("metadata: {", "metadata: {creationTimestamp: '2024-05-01T00:00:00Z', ");
+        let found = mesh(&[entry("prod/s", "x.org", ""), aged]);
+        assert_eq!(seen(&found, "test"), "x.org@prod", "0.1, E17: what has no time of creation is the oldest");
+    }
+
+    #[test]
+    fn export_to_hides_services() {
+        let service = object("Service prod/a", "spec: {ports: [{name: http, port: 80}]}");
+        let annotated =
+            service.replace("metadata: {", "metadata: {annotations: {networking.istio.io/exportTo: 'blue, red'}, ");
+        let found = mesh(&[
+            annotated,
+            entry("prod/own", "own.org", ", exportTo: [.]"),
+            entry("prod/hidden", "hidden.org", ", exportTo: ['~']"),
+            entry("prod/all", "all.org", ", exportTo: ['*']"),
+        ]);
+        assert_eq!(seen(&found, "prod"), "own.org@prod all.org@prod", "0.7, B28");
+        assert_eq!(seen(&found, "red"), "a.prod.svc.cluster.local@prod all.org@prod", "0.7, B28");
+        assert_eq!(seen(&found, "test"), "all.org@prod", "0.7");
+    }
+
+    #[test]
+    fn sidecars_see_hidden_services_of_their_namespace_that_rules_name() {
+        let hidden = entry("prod/s", "x.org", ", exportTo: [red]")
+            .replace("protocol: HTTP}", "protocol: HTTP}, {number: 81, name: q, protocol: HTTP}");
+        let rules = |name: &str, destination: &str| {
+            object(name, &format!("spec: {{hosts: [h.org], http: [{{route: [{{destination: {destination}}}]}}]}}"))
+        };
+        let found = mesh(&[hidden.clone(), rules("VirtualService prod/v", "{host: x.org, port: {number: 81}}")]);
+        assert_eq!(seen(&found, "prod"), "x.org@prod", "E16, as recorded");
+        let ports = |mesh: &Mesh| mesh.registry().view("prod").get("x.org").map(|service| service.ports.len());
+        assert_eq!(ports(&found), Some(1), "only the ports that are named");
+        assert_eq!(ports(&mesh(&[hidden.clone(), rules("VirtualService prod/v", "{host: x.org}")])), Some(2));
+        assert_eq!(seen(&found, "test"), "", "E16");
+        assert_eq!(seen(&mesh(&[hidden]), "prod"), "", "E16");
+    }
+}
