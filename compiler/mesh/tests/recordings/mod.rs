@@ -5,9 +5,11 @@ pub(crate) mod compare;
 use flate2::read::GzDecoder;
 use malha_mesh::program::{Program, Role};
 use malha_mesh::{Cache, Mesh, MeshConfig, ProxySpec};
-use malha_syntax::{Location, Source, Sources};
+use malha_model::Spanned;
+use malha_syntax::{Location, Source, Sources, Span};
 use malha_table::Request;
 use serde_json::{Map, Value, json};
+use smol_str::SmolStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -131,7 +133,13 @@ impl Case {
         let mut sources = Sources::default();
         let source = sources.add(Source::new("case.yaml", self.text.as_str()));
         let reading = malha_syntax::read(source, &self.text);
-        let resources = malha_model::read_documents(&reading.documents).resources;
+        let mut resources = malha_model::read_documents(&reading.documents).resources;
+        // The objects of the recordings were all made then, unless they say otherwise.
+        const CREATED: SmolStr = SmolStr::new_static("2024-01-01T00:00:00Z");
+        for resource in &mut resources {
+            let created = &mut resource.metadata.creation_timestamp;
+            created.get_or_insert(Spanned::new(CREATED, Span::default(), Span::default()));
+        }
         let config = MeshConfig::from_json(&self.mesh_config);
         (Mesh::link(resources.into_iter().map(Arc::new).collect(), config), sources)
     }

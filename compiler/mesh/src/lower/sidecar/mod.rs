@@ -48,15 +48,17 @@ pub(super) fn lower(context: &Context<'_>) -> ProxyProgram {
         OutboundMode::RegistryOnly => Fallback::Blackhole,
         OutboundMode::AllowAny | OutboundMode::AllowAnyDynamicDns => Fallback::Passthrough,
     };
-    let services = context.mesh.services(context.proxy);
+    // Services that are hidden from the namespace are reached by routes alone: they open no listeners.
+    let is_visible = |service: &&Arc<Service>| service.visibility.includes(&context.proxy.namespace);
+    let services: Vec<Arc<Service>> = context.mesh.services(context.proxy).iter().filter(is_visible).cloned().collect();
     let virtual_services = context.mesh.virtual_services_for(&GatewayRef::Mesh, &context.proxy.namespace);
     let mut outbound = Outbound { context, virtual_services, fallback, opened: BTreeMap::new() };
-    for service in services {
+    for service in &services {
         for port in service.ports.iter().filter(|port| port.protocol != Protocol::Udp) {
             outbound.open(service, port);
         }
     }
-    outbound.finish(services)
+    outbound.finish(&services)
 }
 
 impl Outbound<'_> {
