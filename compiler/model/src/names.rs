@@ -2,10 +2,10 @@
 
 use crate::{
     Kind, Metadata, Spanned,
-    read::{Reader, Step},
+    read::{Reader, Step, push_key, shorten},
     rules::{INVALID_NAME, MISSING_FIELD},
 };
-use malha_syntax::Node;
+use malha_syntax::{Node, Span};
 use smol_str::SmolStr;
 
 /// Whether `text` is a DNS label (RFC 1123) in lower case.
@@ -54,23 +54,28 @@ pub(crate) fn check_metadata<'d>(node: Node<'d>, kind: Kind, metadata: &Metadata
             let finding = reader.finding(&INVALID_NAME, namespace.span, message).field("metadata.namespace").help(help);
             reader.report(finding);
         }
-        let parts = [("labels", &metadata.labels, true), ("annotations", &metadata.annotations, false)];
-        for (part, entries, values_too) in parts {
-            for (key, value) in entries {
-                let problem = if !is_label_key(key) {
-                    Some((key.span, format!("`{}` cannot be the key of a label or an annotation", key.value)))
-                } else if values_too && !value.is_empty() && !is_label_word(value) {
-                    Some((value.span, format!("`{}` cannot be the value of a label", value.value)))
-                } else {
-                    None
-                };
-                let Some((span, message)) = problem else { continue };
-                let help = "use at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends";
-                let finding = reader.finding(&INVALID_NAME, span, message).field(format!("metadata.{part}")).help(help);
-                reader.report(finding);
+        for (key, value) in &metadata.labels {
+            if !is_label_key(key) {
+                report_label(key.span, "labels", key, "cannot be the key of a label", &key.value, reader);
+            } else if !value.is_empty() && !is_label_word(value) {
+                report_label(value.span, "labels", key, "cannot be the value of a label", &value.value, reader);
             }
         }
+        // Of annotations only the keys matter, and there capitals are fine in the prefix too.
+        for (key, _) in metadata.annotations.iter().filter(|(key, _)| !is_label_key(&key.to_lowercase())) {
+            report_label(key.span, "annotations", key, "cannot be the key of an annotation", &key.value, reader);
+        }
     });
+}
+
+fn report_label(span: Span, part: &'static str, key: &str, problem: &str, text: &str, reader: &mut Reader<'_>) {
+    let mut path = format!("metadata.{part}");
+    push_key(&mut path, key);
+    let help = "use at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends; \
+        a key may have a DNS name and `/` before that";
+    let message = format!("`{}` {problem}", shorten(text));
+    let finding = reader.finding(&INVALID_NAME, span, message).field(path).help(help);
+    reader.report(finding);
 }
 
 fn check_name(name: &Spanned<SmolStr>, kind: Kind, reader: &mut Reader<'_>) {

@@ -174,8 +174,8 @@ fn findings_name_field_place_and_remedy() {
             &[
                 "K009 metadata.name <Front>: `Front` is not a name for a Service | use at most 63 lower case letters, digits and inner hyphens, with a letter first",
                 "K009 metadata.namespace <a.b>: `a.b` is not a name for a namespace | use at most 63 lower case letters, digits and inner hyphens",
-                "K009 metadata.labels <'a b'>: `a b` cannot be the key of a label or an annotation | use at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends",
-                "K009 metadata.labels <-e>: `-e` cannot be the value of a label | use at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends",
+                "K009 metadata.labels.a b <'a b'>: `a b` cannot be the key of a label | use at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends; a key may have a DNS name and `/` before that",
+                "K009 metadata.labels.d <-e>: `-e` cannot be the value of a label | use at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends; a key may have a DNS name and `/` before that",
             ],
         ),
         // K010, K011: versions and kinds.

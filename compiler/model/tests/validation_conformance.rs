@@ -2,17 +2,9 @@
 
 mod common;
 
-use common::{findings_of, read_json};
+use common::{findings_of, read_json, recordings};
 use serde_json::Value;
-use std::{collections::BTreeMap, io::Read};
-
-fn recordings() -> Vec<Value> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../conformance/validation.jsonl.gz");
-    let file = std::fs::File::open(path).expect("the recordings are in the project");
-    let mut text = String::new();
-    flate2::read::GzDecoder::new(file).read_to_string(&mut text).expect("the recordings are gzip");
-    text.lines().map(|line| serde_json::from_str(line).expect("a line of the recordings is JSON")).collect()
-}
+use std::collections::BTreeMap;
 
 /// Applies the operations of a JSON patch (RFC 6902) that the recordings use.
 fn patch(object: &mut Value, operation: &Value) {
@@ -33,7 +25,7 @@ fn patch(object: &mut Value, operation: &Value) {
 
 #[test]
 fn refuses_what_the_schema_refuses_and_nothing_that_is_accepted() {
-    let recordings = recordings();
+    let recordings = recordings("validation.jsonl.gz");
     let bases: BTreeMap<&str, &Value> =
         recordings.iter().filter_map(|line| Some((line["base"].as_str()?, line.get("object")?))).collect();
     let mut wrong = Vec::new();

@@ -5,7 +5,7 @@ mod reader;
 mod scalar;
 
 pub(crate) use field::Field;
-pub(crate) use reader::{Manner, Reader, Seen, Step, list, nearest};
+pub(crate) use reader::{Manner, Reader, Seen, Step, list, nearest, push_key, shorten};
 pub(crate) use scalar::read_choice;
 
 use crate::{limits::Limits, schema::Definitions};

@@ -4,6 +4,7 @@
 use malha_model::{ReadResources, read_documents};
 use malha_syntax::{Finding, Reading, SourceId, read};
 use serde_json::Value;
+use std::io::Read;
 
 /// Reads a YAML text.
 pub(crate) fn read_yaml(text: &str) -> (Reading, ReadResources) {
@@ -24,4 +25,13 @@ pub(crate) fn findings_of(read: &ReadResources) -> String {
 
 fn line(finding: &Finding) -> String {
     format!("{} {}: {}", finding.rule.code, finding.field.as_deref().unwrap_or("-"), finding.message)
+}
+
+/// The lines of a file of `conformance/`.
+pub(crate) fn recordings(name: &str) -> Vec<Value> {
+    let path = format!("{}/../../conformance/{name}", env!("CARGO_MANIFEST_DIR"));
+    let file = std::fs::File::open(path).expect("the recordings are in the project");
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(file).read_to_string(&mut text).expect("the recordings are gzip");
+    text.lines().map(|line| serde_json::from_str(line).expect("a line of the recordings is JSON")).collect()
 }
