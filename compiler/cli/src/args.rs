@@ -136,8 +136,6 @@ pub enum EmitFormat {
     /// The decision table that the proxy runs
     #[default]
     Table,
-    /// The same, as JSON, to be read by people and programs
-    Json,
 }
 
 /// `malha run`.
@@ -157,7 +155,7 @@ pub struct RunArgs {
     pub mock: bool,
     /// Open a port of the mesh on another port of this machine; 0 is any free one
     #[arg(long = "port", value_name = "MESH=LOCAL", value_parser = config::port_mapping)]
-    pub ports: Vec<(u32, u16)>,
+    pub ports: Vec<(u16, u16)>,
     /// Open every port on a free one, the admin server's too
     #[arg(long)]
     pub ephemeral: bool,

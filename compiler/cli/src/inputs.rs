@@ -30,7 +30,7 @@ enum Input {
 }
 
 /// One mesh that the inputs choose, with everything that it reads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MeshInput {
     /// The directory that paths in tables are relative to.
     pub root: PathBuf,
@@ -38,7 +38,7 @@ pub struct MeshInput {
     pub config_path: Option<PathBuf>,
     /// What that says.
     pub config: Config,
-    /// Everything that links together, in order of path.
+    /// Everything that links together, in order of the relative path.
     pub files: Vec<InputFile>,
 }
 
@@ -188,6 +188,7 @@ impl Inputs {
                 let name = STDIN_NAME.to_owned();
                 files.push(InputFile { path: None, shown: name.clone(), relative: name, named: true });
             }
+            files.sort_by(|left, right| left.relative.cmp(&right.relative));
             return Ok(MeshInput { root, config_path: None, config: Config::default(), files });
         };
         let config_path = root.join(config::FILE_NAME);
@@ -212,7 +213,8 @@ impl Inputs {
         if let Some(file) = &config.mesh.config {
             files.remove(&canonical(&root.join(file)).unwrap_or_else(|_| root.join(file)));
         }
-        let files = files.iter().map(|file| self.file(&root, file, group.named.contains(file))).collect();
+        let mut files: Vec<_> = files.iter().map(|file| self.file(&root, file, group.named.contains(file))).collect();
+        files.sort_by(|left, right| left.relative.cmp(&right.relative));
         Ok(MeshInput { root, config_path: Some(config_path), config, files })
     }
 
@@ -278,7 +280,8 @@ fn walk(directory: &Path, enter: &(dyn Fn(&DirEntry) -> bool + Sync)) -> Result<
     Ok(files)
 }
 
-fn may_hold_documents(path: &Path) -> bool {
+/// Whether a file of this name is read when a directory is.
+pub(crate) fn may_hold_documents(path: &Path) -> bool {
     path.extension()
         .and_then(|extension| extension.to_str())
         .is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known)))
@@ -369,17 +372,17 @@ mod tests {
         let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         assert_eq!(
             chosen(&tree, &["a/one.yaml"]),
-            [("a".to_owned(), own(&["(deep/two.yml)", "one.yaml", "(../shared/four.yaml)"]))]
+            [("a".to_owned(), own(&["(../shared/four.yaml)", "(deep/two.yml)", "one.yaml"]))]
         );
         assert_eq!(
             chosen(&tree, &["a/deep"]),
-            [("a".to_owned(), own(&["deep/two.yml", "(one.yaml)", "(../shared/four.yaml)"]))]
+            [("a".to_owned(), own(&["(../shared/four.yaml)", "deep/two.yml", "(one.yaml)"]))]
         );
         assert_eq!(
             chosen(&tree, &["."]),
             [
                 (String::new(), own(&["loose.yaml", "shared/four.yaml"])),
-                ("a".to_owned(), own(&["deep/two.yml", "one.yaml", "(../shared/four.yaml)"])),
+                ("a".to_owned(), own(&["(../shared/four.yaml)", "deep/two.yml", "one.yaml"])),
                 ("a/inner".to_owned(), own(&["three.json"])),
             ]
         );

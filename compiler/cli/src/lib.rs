@@ -4,6 +4,7 @@
 //! [`commands`].
 
 pub mod args;
+pub mod commands;
 pub mod config;
 pub mod failure;
 pub mod inputs;
@@ -13,3 +14,25 @@ pub mod report;
 pub mod selection;
 pub mod suppression;
 pub mod terminal;
+pub mod watch;
+pub mod workspace;
+
+use args::{Cli, Command};
+use failure::{Failure, Status};
+
+/// Does what the command line says.
+///
+/// # Errors
+/// The job could not be done.
+pub fn run(cli: &Cli) -> Result<Status, Failure> {
+    match &cli.command {
+        Command::Check(args) => commands::check::check(args),
+        Command::Compile(args) => commands::compile::compile(args),
+        Command::Run(args) => commands::run::run(args),
+        Command::Route(args) => commands::route::route(args),
+        Command::Show(args) => commands::show::show(args),
+        Command::Rule(args) => commands::rule::rule(args),
+        Command::Schema(args) => commands::schema::schema(args),
+        Command::Completions(args) => commands::completions::completions(args),
+    }
+}

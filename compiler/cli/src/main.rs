@@ -1,2 +1,22 @@
-//! x
-fn main() {}
+//! The `malha` command.
+
+use clap::Parser as _;
+use malha::{args::Cli, failure::Status};
+use std::{panic, process::ExitCode};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match panic::catch_unwind(|| malha::run(&cli)) {
+        Ok(Ok(Status::Clean)) => ExitCode::SUCCESS,
+        Ok(Ok(Status::Findings)) => ExitCode::from(1),
+        Ok(Ok(Status::Incomplete)) => ExitCode::from(2),
+        Ok(Err(failure)) => {
+            eprintln!("malha: {failure}");
+            ExitCode::from(2)
+        }
+        Err(_) => {
+            eprintln!("malha: this is a defect of malha itself; please report it with the lines above");
+            ExitCode::from(2)
+        }
+    }
+}

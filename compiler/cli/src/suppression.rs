@@ -1,8 +1,8 @@
 //! Findings that the files themselves ask to be silent about.
 
 use malha_model::Resource;
-use malha_syntax::{Finding, Group, Location, ResourceName, RuleInfo, SourceId, Span, Suppression};
-use std::collections::HashMap;
+use malha_syntax::{Finding, Group, Location, ResourceName, RuleInfo, SourceId, Suppression};
+use std::collections::{HashMap, HashSet};
 
 /// A comment or an annotation that suppresses nothing.
 pub static UNUSED: RuleInfo =
@@ -85,10 +85,14 @@ impl Suppressions {
 
     /// Leaves out the findings that are suppressed, and adds one for each suppression that no finding needed.
     /// `line` gives the line of a position.
+    ///
+    /// A source that holds something refused is not judged: what is refused takes no part, so findings may be missing.
     pub fn apply(mut self, findings: Vec<Finding>, line: impl Fn(Location) -> u32) -> Vec<Finding> {
         if self.comments.is_empty() && self.annotations.is_empty() {
             return findings;
         }
+        let refused = findings.iter().filter(|finding| finding.rule.group == Group::Admission);
+        let refused: HashSet<SourceId> = refused.map(|finding| finding.location.source).collect();
         let mut left = Vec::with_capacity(findings.len());
         for finding in findings {
             let place = (finding.location.source, line(finding.location));
@@ -106,7 +110,10 @@ impl Suppressions {
             }
         }
         let all = self.comments.into_values().chain(self.annotations.into_values()).flatten();
-        left.extend(all.filter(|silencer| !silencer.used && silencer.dialect == Dialect::Malha).map(unused));
+        let unneeded = |silencer: &Silencer| {
+            !silencer.used && silencer.dialect == Dialect::Malha && !refused.contains(&silencer.location.source)
+        };
+        left.extend(all.filter(|silencer| unneeded(silencer)).map(unused));
         left
     }
 }
@@ -124,6 +131,7 @@ fn unused(silencer: Silencer) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use malha_syntax::Span;
 
     static RULE: RuleInfo =
         RuleInfo { code: "H007", name: "gateway-missing", group: Group::Correctness, aliases: &["IST0101"] };

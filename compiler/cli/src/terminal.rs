@@ -26,3 +26,9 @@ pub fn print(text: &[u8]) -> Result<(), Failure> {
         _ => Ok(()),
     }
 }
+
+/// Says something to whoever watches a running command; nobody need listen.
+pub fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}

@@ -96,7 +96,7 @@ pub struct LintSection {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunSection {
     /// Port in the files to port on this machine; 0 is any free one.
-    pub ports: BTreeMap<u32, u16>,
+    pub ports: BTreeMap<u16, u16>,
     /// Where the admin server listens.
     pub admin: Option<SocketAddr>,
     /// Whether saves are followed; they are if absent.
@@ -248,7 +248,7 @@ fn run(reader: &mut Reader<'_>, table: &reader::Table<'_>) -> RunSection {
 }
 
 /// `["80=8080"]`, as `--port` has it.
-fn ports(reader: &mut Reader<'_>, table: &reader::Table<'_>) -> BTreeMap<u32, u16> {
+fn ports(reader: &mut Reader<'_>, table: &reader::Table<'_>) -> BTreeMap<u16, u16> {
     let texts = reader.texts(table, "ports");
     texts.iter().filter_map(|text| reader.parse_item(text, port_mapping)).collect()
 }
@@ -294,11 +294,11 @@ pub(crate) fn service_port(text: &str) -> Option<(&str, u32)> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn port_mapping(text: &str) -> Result<(u32, u16), String> {
+pub fn port_mapping(text: &str) -> Result<(u16, u16), String> {
     let mapping =
         text.split_once('=').and_then(|(from, to)| Some((from.parse::<u16>().ok()?, to.parse::<u16>().ok()?)));
     match mapping {
-        Some((from, to)) if from != 0 => Ok((u32::from(from), to)),
+        Some((from, to)) if from != 0 => Ok((from, to)),
         _ => Err(format!("`{text}` maps no port; write it as `80=8080`, or `80=0` for any free one")),
     }
 }

@@ -2,9 +2,11 @@
 
 mod answer;
 mod call;
+mod counts;
 mod server;
 mod set;
 
 pub use answer::Identity;
+pub use counts::Counts;
 pub use server::Log;
 pub use set::{StandIns, Wanted};

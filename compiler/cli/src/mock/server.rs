@@ -3,6 +3,7 @@
 use super::{
     answer::{Answered, Identity, Task, body, task},
     call::call,
+    counts::Counts,
 };
 use bytes::Bytes;
 use http_body_util::Full;
@@ -18,10 +19,7 @@ use serde_json::json;
 use std::{
     convert::Infallible,
     net::SocketAddr,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::net::TcpListener;
@@ -34,9 +32,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the requests of one stand-in share.
 pub(super) struct StandIn {
-    pub(super) identity: Identity,
-    /// Requests answered.
-    pub(super) requests: AtomicU64,
+    identity: Identity,
+    counts: Counts,
     /// Whom it calls on `/s`, and through which proxy. Both may change when the mesh does.
     calls: Mutex<Calls>,
     answered: Mutex<Answered>,
@@ -50,8 +47,8 @@ struct Calls {
 }
 
 impl StandIn {
-    pub(super) fn new(identity: Identity, log: Log) -> Self {
-        StandIn { identity, requests: AtomicU64::new(0), calls: Mutex::default(), answered: Mutex::default(), log }
+    pub(super) fn new(identity: Identity, counts: Counts, log: Log) -> Self {
+        StandIn { identity, counts, calls: Mutex::default(), answered: Mutex::default(), log }
     }
 
     pub(super) fn call_through(&self, urls: Vec<String>, proxy: Option<SocketAddr>) {
@@ -81,7 +78,7 @@ impl StandIn {
     }
 
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.counts.add(&self.identity, 1);
         let (path, query) = (request.uri().path(), request.uri().query());
         let mut told = None;
         let status = match task(path, query) {

@@ -2,6 +2,7 @@
 
 use super::{
     answer::Identity,
+    counts::Counts,
     server::{Log, StandIn},
 };
 use crate::failure::Failure;
@@ -9,7 +10,7 @@ use std::{
     collections::BTreeMap,
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     thread::{self, JoinHandle},
 };
 use tokio::{
@@ -33,6 +34,7 @@ pub struct StandIns {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     running: BTreeMap<Identity, Running>,
+    counts: Counts,
     log: Log,
 }
 
@@ -42,11 +44,11 @@ struct Running {
 }
 
 impl StandIns {
-    /// Starts without any.
+    /// Starts without any. Each request is counted, then logged, then answered.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(log: Log) -> Result<StandIns, Failure> {
+    pub fn start(counts: Counts, log: Log) -> Result<StandIns, Failure> {
         let failed = |error: io::Error| Failure::new(format!("the stand-ins cannot be started: {error}"));
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = runtime.handle().clone();
@@ -56,7 +58,7 @@ impl StandIns {
             let _ = runtime.block_on(stopped);
         };
         let thread = thread::Builder::new().name("stand-ins".to_owned()).spawn(serve).map_err(failed)?;
-        Ok(StandIns { runtime: handle, stop: Some(stop), thread: Some(thread), running: BTreeMap::new(), log })
+        Ok(StandIns { runtime: handle, stop: Some(stop), thread: Some(thread), running: BTreeMap::new(), counts, log })
     }
 
     /// The address of a stand-in, which is started if there is none yet.
@@ -76,7 +78,8 @@ impl StandIns {
         };
         let (listener, address) = bind()
             .map_err(|error: io::Error| Failure::new(format!("no stand-in for {}: {error}", identity.workload)))?;
-        let stand_in = Arc::new(StandIn::new(identity.clone(), Arc::clone(&self.log)));
+        let stand_in = Arc::new(StandIn::new(identity.clone(), self.counts.clone(), Arc::clone(&self.log)));
+        self.counts.add(identity, 0);
         self.runtime.spawn(Arc::clone(&stand_in).serve(listener));
         self.running.insert(identity.clone(), Running { address, stand_in });
         Ok(address)
@@ -89,14 +92,9 @@ impl StandIns {
         }
     }
 
-    /// Requests so far, by `NAMESPACE/WORKLOAD`.
-    pub fn counts(&self) -> BTreeMap<String, u64> {
-        let mut counts = BTreeMap::new();
-        for (identity, running) in &self.running {
-            let name = format!("{}/{}", identity.namespace, identity.workload);
-            *counts.entry(name).or_default() += running.stand_in.requests.load(Ordering::Relaxed);
-        }
-        counts
+    /// How many requests each has had.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Who has a stand-in, and where.
@@ -147,9 +145,12 @@ mod tests {
     fn stand_ins_answer_count_and_log() {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&lines);
-        let mut stand_ins =
-            StandIns::start(Arc::new(move |line| log.lock().expect("not poisoned").push(line.to_owned())))
-                .expect("a thread");
+        let counts = Counts::default();
+        let mut stand_ins = StandIns::start(
+            counts.clone(),
+            Arc::new(move |line| log.lock().expect("not poisoned").push(line.to_owned())),
+        )
+        .expect("a thread");
         let address = stand_ins.address(&identity("orders-v1")).expect("a port");
         assert_eq!(stand_ins.address(&identity("orders-v1")).expect("a port"), address);
         let (status, body) = get(address, "/?a=1");
@@ -157,14 +158,14 @@ mod tests {
         assert_eq!(get(address, "/other").0, 404);
         let statuses: Vec<_> = (0..3).map(|_| get(address, "/r?code=503&times=2").0).collect();
         assert_eq!(statuses, [503, 503, 200]);
-        assert_eq!(stand_ins.counts(), BTreeMap::from([("shop/orders-v1".to_owned(), 5)]));
+        assert_eq!(counts.to_json(), serde_json::json!({"shop/orders-v1": 5}));
         let lines = lines.lock().expect("not poisoned");
         assert_eq!(lines[1], "stand-in shop/orders-v1 app=orders version=v1 GET /other 404");
     }
 
     #[test]
     fn stand_ins_call_through_a_proxy() {
-        let mut stand_ins = StandIns::start(Arc::new(|_| ())).expect("a thread");
+        let mut stand_ins = StandIns::start(Counts::default(), Arc::new(|_| ())).expect("a thread");
         let caller = identity("front-end");
         let address = stand_ins.address(&caller).expect("a port");
         // Another stand-in plays the proxy: it answers 404 to what it does not know, and repeats what it was asked.

@@ -85,7 +85,10 @@ fn line_matches(pattern: &str, line: &str) -> bool {
 
 #[test]
 fn a_shown_line_matches_only_what_it_shows() {
-    assert!(line_matches("{\"app\":\"login\",...\"path\":\"/\",...}", "{\"app\":\"login\",\"v\":1,\"path\":\"/\",\"h\":{}}"));
+    assert!(line_matches(
+        "{\"app\":\"login\",...\"path\":\"/\",...}",
+        "{\"app\":\"login\",\"v\":1,\"path\":\"/\",\"h\":{}}"
+    ));
     assert!(!line_matches("{\"app\":\"login\",...\"path\":\"/\",...}", "{\"app\":\"login\",\"path\":\"/x\",\"h\":{}}"));
     assert!(line_matches("404", "404") && !line_matches("404", "4040") && !line_matches("404", "1404"));
     assert!(!line_matches("a...a", "a"));

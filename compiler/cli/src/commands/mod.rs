@@ -1,0 +1,10 @@
+//! One file per subcommand.
+
+pub mod check;
+pub mod compile;
+pub mod completions;
+pub mod route;
+pub mod rule;
+pub mod run;
+pub mod schema;
+pub mod show;

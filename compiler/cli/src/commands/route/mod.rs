@@ -1,0 +1,71 @@
+//! `malha route`: what becomes of a request.
+
+mod batch;
+mod pretty;
+mod url;
+
+use crate::{
+    args::{RouteArgs, RouteFormat},
+    failure::{Failure, Status},
+    inputs::Inputs,
+    terminal,
+    workspace::{Workspace, labels},
+};
+use malha_mesh::{Mesh, ProxySpec, program::Role};
+use malha_table::{ProxyIdentity, Request, Table};
+use std::path::PathBuf;
+
+/// Decides one request, or a batch of them.
+///
+/// # Errors
+/// The request or the inputs are not understood.
+pub fn route(args: &RouteArgs) -> Result<Status, Failure> {
+    if let Some(batch) = &args.batch {
+        return batch::route(args, batch);
+    }
+    let Some((url, paths)) = args.arguments.split_first() else {
+        return Err(Failure::new("no URL is given").help("malha route http://simul-shop.com/login istio/"));
+    };
+    let mut request = url::request(args, url)?;
+    let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
+    let mut workspace = Workspace::open(Inputs::find(&paths)?.mesh_alone()?)?;
+    let mesh = workspace.link()?;
+    let table = table(&mut workspace, &mesh, std::slice::from_ref(&request))?;
+    url::complete(&mut request, &table);
+    let decision = table.decide(&request, args.seed).map_err(|error| Failure::new(error.to_string()))?;
+    let text = match args.format {
+        RouteFormat::Pretty => pretty::pretty(&request, &decision),
+        RouteFormat::Json => match serde_json::to_string_pretty(&decision) {
+            Ok(text) => format!("{text}\n"),
+            Err(error) => return Err(Failure::new(format!("the decision cannot be written: {error}"))),
+        },
+    };
+    terminal::print(text.as_bytes())?;
+    Ok(Status::Clean)
+}
+
+/// The table of a mesh, with every proxy that the requests name.
+fn table(workspace: &mut Workspace, mesh: &Mesh, requests: &[Request]) -> Result<Table, Failure> {
+    let mut proxies = workspace.proxies(mesh);
+    for request in requests {
+        let Some(identity) = &request.proxy else { continue };
+        let role = match request.via.as_deref() {
+            Some("mesh") => Role::Sidecar,
+            _ => Role::Gateway,
+        };
+        let wanted = spec(role, identity);
+        let known = |known: &ProxySpec| {
+            (known.role, &known.namespace, &known.labels) == (wanted.role, &wanted.namespace, &wanted.labels)
+        };
+        if !proxies.iter().any(known) {
+            proxies.push(wanted);
+        }
+    }
+    let (program, _) = workspace.lower(mesh, &proxies);
+    Table::load(workspace.table(&program)?).map_err(|error| Failure::new(error.to_string()))
+}
+
+fn spec(role: Role, identity: &ProxyIdentity) -> ProxySpec {
+    let namespace = if identity.namespace.is_empty() { "default" } else { &identity.namespace };
+    ProxySpec { role, namespace: namespace.into(), name: "request".into(), labels: labels(&identity.labels) }
+}

@@ -1,0 +1,71 @@
+//! From a URL and options to a request.
+
+use crate::{args::RouteArgs, failure::Failure};
+use hyper::Uri;
+use malha_table::{Lines, Request, Role, Table, Tls};
+
+/// The request that the command line describes.
+///
+/// # Errors
+/// The URL or a header is not understood.
+pub(super) fn request(args: &RouteArgs, url: &str) -> Result<Request, Failure> {
+    let usage = "a URL is a scheme, a host and a path, as `http://simul-shop.com/login`";
+    let text = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    let uri: Uri = text.parse().map_err(|error| Failure::new(format!("`{url}`: {error}")).help(usage))?;
+    let scheme = uri.scheme_str().unwrap_or("http");
+    let authority = uri.authority().ok_or_else(|| Failure::new(format!("`{url}` names no host")).help(usage))?;
+    let default_port = match scheme {
+        "http" => 80,
+        "https" => 443,
+        other => return Err(Failure::new(format!("`{other}` is not a scheme that a mesh routes")).help(usage)),
+    };
+    let mut request = Request {
+        via: args.via.clone(),
+        proxy: args.proxy.clone(),
+        port: Some(args.port.unwrap_or_else(|| authority.port_u16().map_or(default_port, u32::from))),
+        tls: (scheme == "https").then(|| Tls { sni: Some(authority.host().to_owned()), alpn: Vec::new() }),
+        method: args.method.clone(),
+        authority: Some(authority.as_str().to_owned()),
+        path: Some(uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string)),
+        ..Request::default()
+    };
+    for header in &args.headers {
+        let (name, value) = header
+            .split_once(':')
+            .ok_or_else(|| Failure::new(format!("`{header}` is not a header")).help("write it as `Name: value`"))?;
+        let (name, value) = (name.trim().to_ascii_lowercase(), value.trim().to_owned());
+        if name == "host" {
+            request.authority = Some(value);
+            continue;
+        }
+        let lines = match request.headers.remove(&name) {
+            None => Lines::One(value),
+            Some(Lines::One(first)) => Lines::Many(vec![first, value]),
+            Some(Lines::Many(mut lines)) => {
+                lines.push(value);
+                Lines::Many(lines)
+            }
+        };
+        request.headers.insert(name, lines);
+    }
+    Ok(request)
+}
+
+/// Fills in what the URL leaves open: a gateway takes it if one has the port, else the mesh; and a port may be a
+/// server's own number where a Service translates it.
+pub(super) fn complete(request: &mut Request, table: &Table) {
+    let Some(port) = request.port else { return };
+    let gateways = || table.proxies().filter(|proxy| proxy.role() == Role::Gateway);
+    let listens = gateways().any(|proxy| proxy.listeners().any(|listener| listener.port() == port));
+    let translated =
+        gateways().flat_map(|proxy| proxy.listeners()).find(|listener| listener.server_ports().any(|it| it == port));
+    if request.via.is_none() && !listens && translated.is_none() {
+        request.via = Some("mesh".to_owned());
+    }
+    if request.via.as_deref() != Some("mesh")
+        && !listens
+        && let Some(listener) = translated
+    {
+        request.port = Some(listener.port());
+    }
+}

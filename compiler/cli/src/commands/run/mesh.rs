@@ -1,0 +1,167 @@
+//! Serving a mesh from its files.
+
+use super::{
+    Built, Outcome,
+    local::{Localizer, workload_identity},
+};
+use crate::{
+    args::RunArgs,
+    config::LocalEndpoint,
+    failure::Failure,
+    inputs::{Inputs, MeshInput},
+    mock::{Counts, Log, StandIns, Wanted},
+    report::{self, check_report},
+    selection::Selection,
+    watch::Change,
+    workspace::{Work, Workspace},
+};
+use malha_mesh::{Mesh, MeshConfig, ObjectName, ProxySpec, program::Role, registry::Workload};
+use malha_proxy::ListenerAddress;
+use malha_syntax::{Finding, Sources};
+use malha_table::Table;
+use serde_json::Value;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+/// The variable that names whom a stand-in calls.
+const CALLS: &str = "SPLIT_CALL_URL_LST";
+
+/// A mesh, and what stands for its workloads.
+pub(super) struct MeshSource {
+    inputs: Inputs,
+    workspace: Workspace,
+    /// The settings that the last table was made with.
+    config: Option<MeshConfig>,
+    endpoints: Vec<LocalEndpoint>,
+    stand_ins: Option<StandIns>,
+    callers: Vec<Caller>,
+}
+
+/// A stand-in that calls others, and the sidecar that it calls through.
+struct Caller {
+    proxy: ProxySpec,
+    wanted: Wanted,
+}
+
+impl MeshSource {
+    pub(super) fn open(args: &RunArgs, inputs: Inputs) -> Result<MeshSource, Failure> {
+        let workspace = Workspace::open(inputs.mesh_alone()?)?;
+        let endpoints = args.endpoints.clone();
+        Ok(MeshSource { inputs, workspace, config: None, endpoints, stand_ins: None, callers: Vec::new() })
+    }
+
+    /// Gives workloads without an address on this machine stand-ins from now on.
+    pub(super) fn mock(&mut self, counts: Counts, log: Log) -> Result<(), Failure> {
+        self.stand_ins = Some(StandIns::start(counts, log)?);
+        Ok(())
+    }
+
+    pub(super) fn input(&self) -> &MeshInput {
+        self.workspace.input()
+    }
+
+    pub(super) fn watched(&self) -> BTreeMap<PathBuf, bool> {
+        self.inputs.watched(self.workspace.input())
+    }
+
+    pub(super) fn stand_ins(&self) -> Option<&StandIns> {
+        self.stand_ins.as_ref()
+    }
+
+    /// The first table: it serves what the cluster would not refuse.
+    pub(super) fn start(&mut self) -> Result<Built, Failure> {
+        match self.build(0, true)? {
+            Outcome::Built(built) => Ok(*built),
+            Outcome::Same | Outcome::Refused { .. } => Err(Failure::new("there is nothing to serve")),
+        }
+    }
+
+    /// The table after a change; `whole` builds it though nothing seems to have changed.
+    pub(super) fn rebuild(&mut self, change: &Change, whole: bool) -> Result<Outcome, Failure> {
+        let input = self.inputs.mesh_alone()?;
+        let is_other = input != *self.workspace.input();
+        let files_read = self.workspace.update(input, change)?;
+        let same_settings = self.config.as_ref() == Some(&self.workspace.config()?);
+        if files_read == 0 && !is_other && same_settings && !whole {
+            return Ok(Outcome::Same);
+        }
+        self.build(files_read, false)
+    }
+
+    fn build(&mut self, files_read: usize, partly: bool) -> Result<Outcome, Failure> {
+        let config = self.workspace.config()?;
+        let selection = Selection::new(&self.workspace.input().config.lint, &[], &[])?;
+        let mesh = self.workspace.link_with(config.clone());
+        let mut proxies = self.workspace.proxies(&mesh);
+        let callers = if self.stand_ins.is_some() { callers(&mesh) } else { Vec::new() };
+        proxies.extend(callers.iter().map(|caller| caller.proxy.clone()));
+        let (program, virtual_hosts_lowered) = self.workspace.lower(&mesh, &proxies);
+        let findings = self.workspace.findings(&mesh, &program);
+        let refusals: Vec<Finding> = self.workspace.refusals(&findings).into_iter().cloned().collect();
+        let told = self.workspace.report(findings, &selection);
+        let mut summary = self.workspace.summary();
+        summary.count(&told);
+        let sources = self.workspace.files().sources();
+        let pairs: Vec<(&Finding, &Sources)> = told.iter().map(|finding| (finding, sources)).collect();
+        let document = serde_json::to_value(check_report(&summary, &pairs)).unwrap_or(Value::Null);
+        let refused: Vec<(&Finding, &Sources)> = refusals.iter().map(|finding| (finding, sources)).collect();
+        let refused: Vec<String> = report::concise(&refused).lines().map(str::to_owned).collect();
+        self.config = Some(config);
+        if !refused.is_empty() && !partly {
+            return Ok(Outcome::Refused { why: refused, findings: document });
+        }
+
+        let mut local = self.endpoints.clone();
+        local.extend(self.workspace.input().config.run.endpoints.iter().cloned());
+        let mut localizer = Localizer { mesh: &mesh, local: &local, stand_ins: self.stand_ins.as_mut() };
+        let notes = localizer.strangers().into_iter().map(|LocalEndpoint { service, port, address, .. }| {
+            format!("{service}:{port} is no port of a service here, so {address} gets no requests")
+        });
+        let notes = notes.collect();
+        let program = localizer.localize(&program)?;
+        let table = Table::load(self.workspace.table(&program)?).map_err(|error| Failure::new(error.to_string()))?;
+        self.callers = callers;
+        Ok(Outcome::Built(Box::new(Built {
+            table: Arc::new(table),
+            left_out: refused,
+            findings: document,
+            summary,
+            notes,
+            work: Work { files_read, virtual_hosts_lowered },
+        })))
+    }
+
+    /// Lets the stand-ins know where their sidecars listen.
+    pub(super) fn connect(&self, listeners: &[ListenerAddress]) {
+        let Some(stand_ins) = &self.stand_ins else { return };
+        for Caller { proxy, wanted } in &self.callers {
+            let name = format!("{}/{}", proxy.namespace, proxy.name);
+            let listener = listeners.iter().find(|listener| listener.role == "mesh" && listener.proxy == name);
+            stand_ins.call_through(wanted, listener.map(|listener| listener.address));
+        }
+    }
+}
+
+/// The workloads that call others, each with a sidecar of its own.
+fn callers(mesh: &Mesh) -> Vec<Caller> {
+    mesh.registry().workloads().iter().filter_map(caller).collect()
+}
+
+fn caller(workload: &Workload) -> Option<Caller> {
+    let variables = workload.containers().iter().flat_map(|container| &container.env);
+    let list = variables
+        .filter(|variable| variable.name.as_ref().is_some_and(|name| name.value == CALLS))
+        .find_map(|variable| variable.value.value.as_ref())?;
+    let urls: Vec<_> = list.value.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect();
+    if urls.is_empty() {
+        return None;
+    }
+    let ObjectName { namespace, name } = &workload.name;
+    let proxy = ProxySpec {
+        role: Role::Sidecar,
+        namespace: namespace.clone(),
+        name: name.clone(),
+        labels: workload.labels.clone(),
+    };
+    let identity = workload_identity(namespace, name, &workload.labels);
+    Some(Caller { proxy, wanted: Wanted { identity, calls: urls } })
+}

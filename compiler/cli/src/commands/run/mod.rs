@@ -1,0 +1,125 @@
+//! `malha run`: serves a mesh on this machine and follows every save.
+
+mod local;
+mod mesh;
+mod options;
+mod serve;
+mod signals;
+mod table_file;
+mod tell;
+
+use crate::{
+    args::RunArgs,
+    config::RunSection,
+    failure::{Failure, Status},
+    inputs::Inputs,
+    mock::{Counts, StandIns},
+    report::Summary,
+    watch::Change,
+    workspace::Work,
+};
+use malha_proxy::ListenerAddress;
+use malha_table::Table;
+use mesh::MeshSource;
+use serde_json::Value;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use table_file::TableSource;
+
+/// Serves until it is asked to stop.
+///
+/// # Errors
+/// The inputs cannot be read, or an address cannot be listened on.
+pub fn run(args: &RunArgs) -> Result<Status, Failure> {
+    let source = match TableSource::find(&args.paths.paths) {
+        Some(_) if args.mock || !args.endpoints.is_empty() => {
+            return Err(Failure::new("a table holds its endpoints: --mock and --endpoint are for a mesh's files"));
+        }
+        Some(table) => Source::Table(table),
+        None => Source::Mesh(Box::new(MeshSource::open(args, Inputs::find(&args.paths.paths)?)?)),
+    };
+    serve::serve(args, source)
+}
+
+/// Where tables come from.
+enum Source {
+    Mesh(Box<MeshSource>),
+    Table(TableSource),
+}
+
+/// A table to serve, and what is to be said of it.
+struct Built {
+    table: Arc<Table>,
+    /// Why objects take no part, one line each.
+    left_out: Vec<String>,
+    /// The report of a check.
+    findings: Value,
+    summary: Summary,
+    /// What else is worth a line.
+    notes: Vec<String>,
+    work: Work,
+}
+
+/// What a change came to.
+enum Outcome {
+    /// Nothing has changed after all.
+    Same,
+    /// There is another table.
+    Built(Box<Built>),
+    /// A cluster would refuse this, so the table stays.
+    Refused {
+        /// One line each.
+        why: Vec<String>,
+        /// The report of a check.
+        findings: Value,
+    },
+}
+
+impl Source {
+    fn section(&self) -> RunSection {
+        match self {
+            Source::Mesh(mesh) => mesh.input().config.run.clone(),
+            Source::Table(_) => RunSection::default(),
+        }
+    }
+
+    fn mock(&mut self, counts: Counts, log: crate::mock::Log) -> Result<(), Failure> {
+        match self {
+            Source::Mesh(mesh) => mesh.mock(counts, log),
+            Source::Table(_) => Ok(()),
+        }
+    }
+
+    fn stand_ins(&self) -> Option<&StandIns> {
+        match self {
+            Source::Mesh(mesh) => mesh.stand_ins(),
+            Source::Table(_) => None,
+        }
+    }
+
+    fn start(&mut self) -> Result<Built, Failure> {
+        match self {
+            Source::Mesh(mesh) => mesh.start(),
+            Source::Table(table) => table.start(),
+        }
+    }
+
+    fn rebuild(&mut self, change: &Change, whole: bool) -> Result<Outcome, Failure> {
+        match self {
+            Source::Mesh(mesh) => mesh.rebuild(change, whole),
+            Source::Table(table) => table.rebuild(whole),
+        }
+    }
+
+    fn connect(&self, listeners: &[ListenerAddress]) {
+        if let Source::Mesh(mesh) = self {
+            mesh.connect(listeners);
+        }
+    }
+
+    fn watched(&self) -> BTreeMap<PathBuf, bool> {
+        match self {
+            Source::Mesh(mesh) => mesh.watched(),
+            Source::Table(table) => table.watched(),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! From the command line and `malha.toml` to the proxy's options.
+
+use crate::{args::RunArgs, config::RunSection};
+use malha_proxy::{AccessLog, Options, Reload};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+};
+
+/// What the proxy is told; the command line has the last word.
+pub(super) fn options(args: &RunArgs, section: &RunSection, on_reload: Reload) -> Options {
+    let defaults = Options::default();
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let free = args.ephemeral.then_some(any_port);
+    let mut ports = if args.ephemeral { std::collections::BTreeMap::new() } else { section.ports.clone() };
+    ports.extend(args.ports.iter().copied());
+    let sidecars = section.sidecars.iter().filter_map(|sidecar| {
+        let listen = free.or(sidecar.listen).unwrap_or(any_port);
+        Some((sidecar.name.clone(), listen))
+    });
+    Options {
+        ports,
+        ephemeral: args.ephemeral,
+        outbound: args.outbound.or(free).unwrap_or(defaults.outbound),
+        sidecars: sidecars.collect(),
+        admin: args.admin.or(free).or(section.admin).or(defaults.admin),
+        explain: args.explain,
+        seed: args.seed,
+        access_log: Some(AccessLog::to_writer(io::stdout())),
+        on_reload: Some(on_reload),
+        ..defaults
+    }
+}

@@ -1,0 +1,100 @@
+//! What a running mesh says on the terminal.
+
+use super::Built;
+use crate::{mock::StandIns, report::count};
+use malha_proxy::{Handle, ListenerAddress, SwapReport};
+use malha_table::{Role, Table, view::Filter};
+use std::{fmt::Write as _, time::Duration};
+
+/// What is served, where, and how to try it.
+pub(super) fn started(handle: &Handle, built: &Built, stand_ins: Option<&StandIns>) -> String {
+    let mut page = String::new();
+    for line in &built.left_out {
+        let _ = writeln!(page, "left out: {line}");
+    }
+    for line in built.notes.iter().chain(&handle.unsupported()) {
+        let _ = writeln!(page, "note: {line}");
+    }
+    for listener in handle.listeners() {
+        let ListenerAddress { role, proxy, port, protocol, address, .. } = &listener;
+        if *role == "gateway" {
+            let _ = writeln!(page, "gateway {proxy} port {port} {protocol} on http://{address}");
+        } else {
+            let _ = writeln!(page, "sidecar {proxy} on http://{address}");
+        }
+        let _ = writeln!(page, "  {}", example(&listener, &built.table));
+    }
+    if let Some(admin) = handle.admin() {
+        let _ = writeln!(page, "admin on http://{admin} (/status, /findings, /metrics, /route, /mock)");
+    }
+    if let Some(stand_ins) = stand_ins {
+        let _ = writeln!(page, "{}", count(stand_ins.iter().count(), "stand-in"));
+    }
+    let summary = &built.summary;
+    if summary.errors + summary.warnings > 0 {
+        let _ = writeln!(
+            page,
+            "{} and {}: `malha check` names them",
+            count(summary.errors, "error"),
+            count(summary.warnings, "warning")
+        );
+    }
+    page.push_str("malha: ready");
+    page
+}
+
+/// What a reload came to.
+pub(super) fn reloaded(built: &Built, report: &SwapReport, is_other: bool, took: Duration) -> String {
+    let mut page = String::new();
+    for line in built.notes.iter().chain(&report.failed) {
+        let _ = writeln!(page, "note: {line}");
+    }
+    for listener in &report.added {
+        let _ = writeln!(page, "{} {} opened on http://{}", listener.role, listener.proxy, listener.address);
+    }
+    for listener in &report.removed {
+        let _ = writeln!(page, "{} {} closed on http://{}", listener.role, listener.proxy, listener.address);
+    }
+    let _ = write!(
+        page,
+        "malha: {} in {:.1} ms: {} read, {} lowered anew",
+        if is_other { "reloaded" } else { "nothing but lines moved" },
+        took.as_secs_f64() * 1e3,
+        count(built.work.files_read, "file"),
+        count(built.work.virtual_hosts_lowered, "virtual host"),
+    );
+    page
+}
+
+/// A command that shows a listener at work.
+fn example(listener: &ListenerAddress, table: &Table) -> String {
+    let proxies = table.proxies().filter(|proxy| format!("{}/{}", proxy.namespace(), proxy.name()) == listener.proxy);
+    let role = if listener.role == "gateway" { Role::Gateway } else { Role::Sidecar };
+    let listeners = proxies.filter(|proxy| proxy.role() == role).flat_map(|proxy| proxy.listeners());
+    let is_this = |port: u32| role == Role::Sidecar || port == u32::from(listener.port);
+    let domain = listeners
+        .filter(|known| is_this(known.port()))
+        .flat_map(|known| known.chains())
+        .filter_map(|chain| match chain.filter() {
+            Some(Filter::Http(routes)) => Some(routes),
+            _ => None,
+        })
+        .flat_map(|routes| routes.virtual_hosts().collect::<Vec<_>>())
+        .filter(|host| host.catch_all().is_none())
+        .find_map(|host| host.domains().next());
+    let address = listener.address;
+    match (role, domain) {
+        (Role::Gateway, None | Some("*")) => format!("curl http://{address}/"),
+        (Role::Gateway, Some(domain)) => format!("curl -H 'Host: {}' http://{address}/", concrete(domain)),
+        (Role::Sidecar, None) => format!("curl -x http://{address} http://SERVICE.NAMESPACE/"),
+        (Role::Sidecar, Some(domain)) => format!("curl -x http://{address} http://{}/", concrete(domain)),
+    }
+}
+
+/// A host that a domain takes.
+fn concrete(domain: &str) -> String {
+    match domain.strip_prefix('*') {
+        Some(suffix) => format!("www{suffix}"),
+        None => domain.to_owned(),
+    }
+}

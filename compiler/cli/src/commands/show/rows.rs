@@ -1,0 +1,178 @@
+//! The lists that `malha show` prints.
+
+use super::{
+    Row,
+    words::{action, destination, predicate},
+};
+use crate::{report, workspace::Workspace};
+use malha_mesh::program::{Discovery, Filter, LoadBalancer, Origin, Proxy};
+use malha_table::Role;
+use serde_json::{Value, json};
+
+/// Every object of the mesh.
+pub(super) fn resources(workspace: &Workspace) -> Vec<Row> {
+    let sources = workspace.files().sources();
+    let mut rows = Vec::new();
+    for file in workspace.files().iter() {
+        for resource in &file.resources {
+            let location = resource.location(resource.span);
+            rows.push(vec![
+                ("kind", json!(resource.kind.name())),
+                ("namespace", json!(resource.namespace)),
+                ("name", json!(resource.name)),
+                ("file", json!(report::file(sources, location))),
+                ("line", json!(report::range(sources, location).start.line)),
+                ("refused", json!(resource.refused)),
+            ]);
+        }
+    }
+    rows.sort_by_cached_key(|row| row.iter().take(3).map(|(_, value)| value.to_string()).collect::<Vec<_>>());
+    rows
+}
+
+/// The listeners of each proxy.
+pub(super) fn listeners(proxies: &[&Proxy]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for proxy in proxies {
+        for listener in &proxy.program.listeners {
+            let names: Vec<_> = listener.filter_chains.iter().flat_map(|chain| &chain.server_names).collect();
+            rows.push(vec![
+                ("proxy", json!(proxy_name(proxy))),
+                ("bind", json!(listener.bind)),
+                ("port", json!(listener.port)),
+                ("protocol", json!(listener.protocol)),
+                ("name", json!(listener.name)),
+                ("chains", json!(listener.filter_chains.len())),
+                ("sni", json!(names)),
+                ("rejected", json!(listener.rejected)),
+            ]);
+        }
+    }
+    rows
+}
+
+/// The routes of each proxy, in the order in which they are tried.
+pub(super) fn routes(proxies: &[&Proxy], workspace: &Workspace) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for proxy in proxies {
+        for listener in &proxy.program.listeners {
+            for chain in &listener.filter_chains {
+                let row = |host: Value, taken: String, done: String, origin: Option<&Origin>| -> Row {
+                    let (rule, place) = rule(origin, workspace);
+                    vec![
+                        ("proxy", json!(proxy_name(proxy))),
+                        ("port", json!(listener.port)),
+                        ("host", host),
+                        ("match", json!(taken)),
+                        ("to", json!(done)),
+                        ("rule", rule),
+                        ("at", place),
+                    ]
+                };
+                match &chain.filter {
+                    Filter::Http(index) => {
+                        let hosts = proxy.program.route_tables.get(*index).map(|table| table.virtual_hosts.as_slice());
+                        for host in hosts.unwrap_or_default() {
+                            rows.extend(host.routes.iter().map(|route| {
+                                let origin = route.origin.as_deref();
+                                row(json!(host.domains), predicate(&route.predicate), action(&route.action), origin)
+                            }));
+                        }
+                    }
+                    Filter::Tcp(tcp) => {
+                        let weighted = tcp.destinations.len() > 1;
+                        let to: Vec<_> = tcp.destinations.iter().map(|it| destination(it, weighted)).collect();
+                        let names = json!(chain.server_names);
+                        rows.push(row(names, "bytes".to_owned(), to.join(", "), tcp.origin.as_deref()));
+                    }
+                }
+            }
+        }
+    }
+    rows.dedup();
+    rows
+}
+
+/// The clusters that the routes of each proxy lead to.
+pub(super) fn clusters(proxies: &[&Proxy]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for proxy in proxies {
+        for cluster in &proxy.program.clusters {
+            let rule = cluster.destination_rule.as_ref().map(|(namespace, name)| format!("{namespace}/{name}"));
+            rows.push(vec![
+                ("proxy", json!(proxy_name(proxy))),
+                ("host", json!(cluster.host)),
+                ("port", json!(cluster.port)),
+                ("subset", json!(cluster.subset)),
+                ("discovery", json!(discovery(cluster.discovery))),
+                ("endpoints", json!(cluster.endpoints.len())),
+                ("balancing", json!(balancing(&cluster.policy.load_balancer))),
+                ("destinationRule", json!(rule)),
+            ]);
+        }
+    }
+    rows
+}
+
+/// The endpoints of each cluster.
+pub(super) fn endpoints(proxies: &[&Proxy]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for proxy in proxies {
+        for cluster in &proxy.program.clusters {
+            for endpoint in &cluster.endpoints {
+                let workload = endpoint.workload.as_ref().map(|(namespace, name)| format!("{namespace}/{name}"));
+                rows.push(vec![
+                    ("proxy", json!(proxy_name(proxy))),
+                    ("host", json!(cluster.host)),
+                    ("port", json!(cluster.port)),
+                    ("subset", json!(cluster.subset)),
+                    ("workload", json!(workload)),
+                    ("address", json!(endpoint.address)),
+                    ("targetPort", json!(endpoint.port)),
+                    ("weight", json!(endpoint.weight)),
+                    ("locality", json!(endpoint.locality)),
+                    ("labels", json!(endpoint.labels)),
+                ]);
+            }
+        }
+    }
+    rows
+}
+
+fn proxy_name(proxy: &Proxy) -> String {
+    let role = match proxy.role {
+        Role::Gateway => "gateway",
+        Role::Sidecar => "sidecar",
+    };
+    format!("{role} {}/{}", proxy.namespace, proxy.name)
+}
+
+fn rule(origin: Option<&Origin>, workspace: &Workspace) -> (Value, Value) {
+    let Some(origin) = origin else { return (Value::Null, Value::Null) };
+    let item = origin.match_index.map(|index| format!(".match[{index}]")).unwrap_or_default();
+    let Origin { namespace, name, section, index, location, .. } = origin;
+    let sources = workspace.files().sources();
+    let place = format!("{}:{}", report::file(sources, *location), report::range(sources, *location).start.line);
+    (json!(format!("{namespace}/{name} {section}[{index}]{item}")), json!(place))
+}
+
+fn discovery(discovery: Discovery) -> &'static str {
+    match discovery {
+        Discovery::Eds => "EDS",
+        Discovery::StrictDns => "STRICT_DNS",
+        Discovery::LogicalDns => "LOGICAL_DNS",
+        Discovery::OriginalDestination => "ORIGINAL_DST",
+        Discovery::DynamicDns => "DYNAMIC_DNS",
+    }
+}
+
+fn balancing(balancer: &LoadBalancer) -> &'static str {
+    match balancer {
+        LoadBalancer::LeastRequest => "LEAST_REQUEST",
+        LoadBalancer::RoundRobin => "ROUND_ROBIN",
+        LoadBalancer::Random => "RANDOM",
+        LoadBalancer::Passthrough => "PASSTHROUGH",
+        LoadBalancer::RingHash { .. } => "RING_HASH",
+        LoadBalancer::Maglev { .. } => "MAGLEV",
+    }
+}

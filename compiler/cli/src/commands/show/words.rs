@@ -1,0 +1,67 @@
+//! Matches and actions in words.
+
+use malha_algebra::{Condition, Field, PathTest, Predicate, ValueTest};
+use malha_mesh::program::{Action, ActionKind, Destination};
+
+/// What a route takes.
+pub(super) fn predicate(predicate: &Predicate) -> String {
+    let mut parts = Vec::new();
+    match &predicate.path {
+        PathTest::Any => {}
+        PathTest::Exact { value, ignore_case } => parts.push(format!("path = {value}{}", case(*ignore_case))),
+        PathTest::Prefix { value, ignore_case } => parts.push(format!("path {value}*{}", case(*ignore_case))),
+        PathTest::Regex(pattern) => parts.push(format!("path ~ {}", pattern.as_str())),
+    }
+    parts.extend(predicate.conditions.iter().map(condition));
+    if parts.is_empty() { "any".to_owned() } else { parts.join(" and ") }
+}
+
+fn case(ignored: bool) -> &'static str {
+    if ignored { " (any case)" } else { "" }
+}
+
+fn condition(condition: &Condition) -> String {
+    let field = match &condition.field {
+        Field::Method => "method".to_owned(),
+        Field::Scheme => "scheme".to_owned(),
+        Field::Authority => "authority".to_owned(),
+        Field::PathWithQuery => "path with query".to_owned(),
+        Field::Header(name) => format!("header {name}"),
+        Field::Query(name) => format!("query {name}"),
+        Field::Claim(path) => format!("claim {path}"),
+    };
+    let test = match &condition.test {
+        ValueTest::Present => "present".to_owned(),
+        ValueTest::Exact(value) => format!("= {value}"),
+        ValueTest::Prefix(value) => format!("{value}*"),
+        ValueTest::Regex(pattern) => format!("~ {}", pattern.as_str()),
+    };
+    if condition.negated { format!("not {field} {test}") } else { format!("{field} {test}") }
+}
+
+/// What a route does.
+pub(super) fn action(action: &Action) -> String {
+    match &action.kind {
+        ActionKind::Forward(forward) => {
+            let weighted = forward.destinations.len() > 1;
+            let list: Vec<_> = forward.destinations.iter().map(|it| destination(it, weighted)).collect();
+            list.join(", ")
+        }
+        ActionKind::Redirect(redirect) => {
+            let host = redirect.authority.as_deref().unwrap_or_default();
+            let path = redirect.path.as_deref().or(redirect.prefix.as_deref()).unwrap_or_default();
+            format!("redirect {} {host}{path}", redirect.status).trim_end().to_owned()
+        }
+        ActionKind::Respond(respond) => format!("respond {}", respond.status),
+        ActionKind::Passthrough => "passthrough".to_owned(),
+        ActionKind::Blackhole => "blackhole".to_owned(),
+    }
+}
+
+/// Where bytes go.
+pub(super) fn destination(destination: &Destination, weighted: bool) -> String {
+    let subset = destination.subset.as_ref().map(|subset| format!(" {subset}")).unwrap_or_default();
+    let weight = if weighted { format!(" {}%", destination.weight) } else { String::new() };
+    let missing = if destination.cluster.is_none() { " (missing)" } else { "" };
+    format!("{}:{}{subset}{weight}{missing}", destination.host, destination.port)
+}

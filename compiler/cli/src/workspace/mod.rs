@@ -1,0 +1,200 @@
+//! A mesh from its files to its program, kept up to date with as little work as a change asks for.
+
+mod files;
+mod mesh_config;
+
+pub use files::{Files, ReadFile};
+pub(crate) use mesh_config::labels;
+
+use crate::{
+    failure::Failure,
+    inputs::{InputFile, MeshInput},
+    report::{Skipped, Summary},
+    selection::Selection,
+    suppression::Suppressions,
+    watch::Change,
+};
+use malha_mesh::{
+    Cache, Mesh, MeshConfig, ProxySpec, lower,
+    program::{Program, Role},
+};
+use malha_syntax::{Finding, Group, Location, SourceId};
+use std::{collections::HashMap, sync::Arc};
+
+/// One mesh, with everything that is kept from one state of its files to the next.
+pub struct Workspace {
+    input: MeshInput,
+    files: Files,
+    cache: Cache,
+}
+
+/// What an update cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Files whose bytes were new.
+    pub files_read: usize,
+    /// Virtual hosts that could not be taken over from before.
+    pub virtual_hosts_lowered: usize,
+}
+
+impl Workspace {
+    /// Reads a mesh.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn open(input: MeshInput) -> Result<Workspace, Failure> {
+        let mut files = Files::default();
+        files.refresh(&input.files, &Change::Anything)?;
+        Ok(Workspace { input, files, cache: Cache::default() })
+    }
+
+    /// Brings the files up to date; says how many were read anew.
+    ///
+    /// # Errors
+    /// A file cannot be read; then nothing is changed.
+    pub fn update(&mut self, input: MeshInput, change: &Change) -> Result<usize, Failure> {
+        let read = self.files.refresh(&input.files, change)?;
+        self.input = input;
+        Ok(read)
+    }
+
+    /// Where the mesh is, and what its `malha.toml` says.
+    pub fn input(&self) -> &MeshInput {
+        &self.input
+    }
+
+    /// What was read.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// The settings of the mesh.
+    ///
+    /// # Errors
+    /// The `MeshConfig` file cannot be read.
+    pub fn config(&self) -> Result<MeshConfig, Failure> {
+        mesh_config::mesh_config(&self.input)
+    }
+
+    /// Links what was read.
+    ///
+    /// # Errors
+    /// The `MeshConfig` file cannot be read.
+    pub fn link(&self) -> Result<Mesh, Failure> {
+        Ok(self.link_with(self.config()?))
+    }
+
+    /// Links what was read under these settings.
+    pub fn link_with(&self, config: MeshConfig) -> Mesh {
+        let resources = self.files.iter().flat_map(|file| file.resources.iter().map(Arc::clone)).collect();
+        Mesh::link(resources, config)
+    }
+
+    /// Lowers a linked mesh for `wanted` proxies; says how many virtual hosts that was.
+    pub fn lower(&mut self, mesh: &Mesh, wanted: &[ProxySpec]) -> (Program, usize) {
+        let program = lower(mesh, wanted, &mut self.cache);
+        let lowered = self.cache.lowered();
+        (program, lowered)
+    }
+
+    /// The proxies that a table always holds: the gateways, the default sidecar and those of `[[run.sidecars]]`.
+    pub fn proxies(&self, mesh: &Mesh) -> Vec<ProxySpec> {
+        let mut proxies = mesh.proxies().to_vec();
+        proxies.push(ProxySpec::default_sidecar());
+        proxies.extend(self.input.config.run.sidecars.iter().map(|sidecar| ProxySpec {
+            role: Role::Sidecar,
+            namespace: sidecar.namespace.as_deref().unwrap_or("default").into(),
+            name: sidecar.name.as_str().into(),
+            labels: labels(&sidecar.labels),
+        }));
+        proxies
+    }
+
+    /// Everything that is wrong with the mesh, whether somebody wants to hear of it or not.
+    pub fn findings(&self, mesh: &Mesh, program: &Program) -> Vec<Finding> {
+        let mut findings: Vec<_> = self.files.iter().flat_map(|file| file.findings.iter().cloned()).collect();
+        findings.extend(malha_lint::check(mesh, program));
+        findings
+    }
+
+    /// Those findings that somebody wants to hear of: selected, not suppressed, in files that the inputs name; in order
+    /// of file and position.
+    ///
+    /// # Errors
+    /// A selector names no rule.
+    pub fn report(&self, findings: Vec<Finding>, selection: &Selection) -> Vec<Finding> {
+        let mut suppressions = Suppressions::default();
+        let mut named: HashMap<SourceId, &InputFile> = HashMap::new();
+        for (file, read) in self.read_files() {
+            suppressions.add_comments(read.source, &read.suppressions);
+            read.resources.iter().for_each(|resource| suppressions.add_annotations(resource));
+            if file.named {
+                named.insert(read.source, file);
+            }
+        }
+        let sources = self.files.sources();
+        let mut left = suppressions.apply(findings, |location| sources.line_column(location).line);
+        left.retain(|finding| {
+            let file = named.get(&finding.location.source);
+            file.is_some_and(|file| selection.selects(finding.rule, &file.relative))
+        });
+        left.iter_mut().for_each(|finding| selection.weigh(finding));
+        let place = |finding: &Finding| {
+            let shown = named.get(&finding.location.source).map(|file| file.shown.as_str());
+            (shown, finding.location.span, finding.rule.code)
+        };
+        left.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| a.message.cmp(&b.message)));
+        left.dedup();
+        left
+    }
+
+    /// Those findings for which the cluster would refuse an object, or the object cannot be read.
+    pub fn refusals<'f>(&self, findings: &'f [Finding]) -> Vec<&'f Finding> {
+        findings.iter().filter(|finding| finding.rule.group == Group::Admission).collect()
+    }
+
+    /// Counts what the files that the inputs name hold.
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary::default();
+        for (file, read) in self.read_files().filter(|(file, _)| file.named) {
+            summary.files += 1;
+            summary.documents += read.documents;
+            for resource in &read.resources {
+                *summary.resources.entry(resource.kind.name().to_owned()).or_default() += 1;
+            }
+            for other in &read.others {
+                match files::reason(other.reason) {
+                    None => {
+                        let kind = other.kind.as_deref().unwrap_or_default();
+                        *summary.resources.entry(kind.to_owned()).or_default() += 1;
+                    }
+                    Some(reason) => {
+                        summary.skipped.push(Skipped { file: file.shown.clone(), reason: reason.to_owned() });
+                    }
+                }
+            }
+        }
+        summary.skipped.sort();
+        summary.skipped.dedup();
+        summary
+    }
+
+    /// The table of a program, its paths relative to the root of the mesh.
+    ///
+    /// # Errors
+    /// The program does not fit into a table.
+    pub fn table(&self, program: &Program) -> Result<Vec<u8>, Failure> {
+        let relative: HashMap<SourceId, &str> =
+            self.read_files().map(|(file, read)| (read.source, file.relative.as_str())).collect();
+        let sources = self.files.sources();
+        let origin = |location: Location| {
+            let file = relative.get(&location.source).copied().unwrap_or_default();
+            (file.to_owned(), sources.line_column(location).line)
+        };
+        malha_emit::table(program, origin).map_err(|error| Failure::new(error.to_string()))
+    }
+
+    fn read_files(&self) -> impl Iterator<Item = (&InputFile, &ReadFile)> {
+        self.input.files.iter().filter_map(|file| self.files.get(file).map(|read| (file, read)))
+    }
+}
