@@ -56,18 +56,22 @@ impl Mesh {
 
     /// What the consistent hash of the cluster reads, if its policy has one (semantics D21, D23).
     pub fn hash_key(&self, proxy: &ProxySpec, hostname: &str, port: u32, subset: Option<&str>) -> Option<HashKey> {
-        let service = self.service(proxy, hostname)?;
+        let service = self.registry().view(&proxy.namespace).get_reachable(hostname)?;
         policy::hash_key(self.destination_rule(proxy, service)?, port, subset)
     }
 
     /// The service that a destination of a config in `namespace` means: on gateways that of the config's own namespace
     /// first, where several namespaces have the name.
     fn destination_service(&self, proxy: &ProxySpec, namespace: &str, hostname: &str) -> Option<&Arc<Service>> {
-        let own = match proxy.role {
-            Role::Gateway => self.registry().service_in(hostname, namespace),
-            Role::Sidecar => None,
-        };
-        own.filter(|service| service.visibility.includes(&proxy.namespace)).or_else(|| self.service(proxy, hostname))
+        let view = self.registry().view(&proxy.namespace);
+        match proxy.role {
+            Role::Sidecar => view.get(hostname),
+            Role::Gateway => {
+                let own = self.registry().service_in(hostname, namespace);
+                own.filter(|service| service.visibility.includes(&proxy.namespace))
+                    .or_else(|| view.get_reachable(hostname))
+            }
+        }
     }
 }
 
