@@ -4,10 +4,9 @@ use crate::{
     body::{Received, Reply},
     flags::Flags,
     forward::{self, Answered, Attempted, Outgoing, Tries, Unanswered},
-    header_ops::{Changeable, evaluate},
-    hygiene,
+    header_ops, hygiene,
     listener::OpenListener,
-    local_reply::LocalReply,
+    local_reply::{GRPC_STATUS, LocalReply},
     location,
     outside::{self, Outside},
     plan::{Place, rule_name},
@@ -26,7 +25,7 @@ use http::{
 use hyper::body::Incoming;
 use malha_table::{
     Role,
-    http::{RedirectTo, apply_both_levels, apply_operations, https_location, redirect_location},
+    http::{RedirectTo, Template, https_location, redirect_location},
     view::{Action, ActionKind, Destination, Forward, Redirect, Respond, Route},
 };
 use std::{fmt, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
@@ -126,6 +125,7 @@ impl Exchange<'_> {
             version: self.head.version,
             request: &self.head.headers,
             response: None,
+            code: 0,
             flags: Flags::default(),
             start: self.start,
             local: self.arrival.local,
@@ -196,23 +196,16 @@ impl Exchange<'_> {
             redirection(status, "")
         };
         self.change_own(&mut own, action);
-        let body = Bytes::copy_from_slice(respond.body());
-        if !body.is_empty() && !own.response.headers().contains_key(CONTENT_TYPE) {
-            own.response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        }
-        *own.response.body_mut() = body;
+        *own.response.body_mut() = Bytes::copy_from_slice(respond.body());
         Treated::Own(own)
     }
 
     /// The route's response operations, on an answer that no destination had a part in.
     fn change_own(&self, own: &mut Own, action: &Action<'_>) {
-        let operations = action.response_headers();
-        if operations.is_empty() {
-            return;
-        }
-        let (status, headers) = (own.response.status(), own.response.headers().clone());
-        let facts = Facts { response: Some((status, &headers)), ..self.facts() };
-        apply_operations(&mut Changeable(own.response.headers_mut()), &[&evaluate(&operations, &facts)]);
+        let expand = |template: &Template, headers: &HeaderMap| {
+            template.evaluate(&Facts { response: Some(headers), ..self.facts() })
+        };
+        header_ops::change(own.response.headers_mut(), &action.response_headers(), None, true, expand);
     }
 
     async fn forward(
@@ -244,9 +237,8 @@ impl Exchange<'_> {
         match sent {
             Ok(mut answered) => {
                 take_answer(&mut answered, record);
-                let headers = answered.response.headers().clone();
                 let facts = Facts {
-                    response: Some((answered.response.status(), &headers)),
+                    code: answered.response.status().as_u16(),
                     upstream: attempted.upstream,
                     cluster: Some(&cluster.name),
                     ..forward::facts_upstream(self.facts(), &outgoing)
@@ -269,13 +261,11 @@ impl Exchange<'_> {
         attempted: &Attempted,
     ) -> Treated {
         let mut own = Own::plain(reply, &self.head.headers);
-        let (status, headers) = (own.response.status(), own.response.headers().clone());
         let facts = match outgoing {
             Some(outgoing) => forward::facts_upstream(self.facts(), outgoing),
             None => self.facts(),
         };
-        let facts =
-            Facts { response: Some((status, &headers)), flags: reply.flags, upstream: attempted.upstream, ..facts };
+        let facts = Facts { flags: reply.flags, upstream: attempted.upstream, ..facts };
         changes.apply(own.response.headers_mut(), &facts);
         Treated::Own(own)
     }
@@ -320,12 +310,10 @@ struct Changes<'a> {
 impl Changes<'_> {
     fn apply(&self, headers: &mut HeaderMap, facts: &Facts<'_>) {
         let (route, destination) = (self.action.response_headers(), self.destination.response_headers());
-        if route.is_empty() && destination.is_empty() {
-            return;
-        }
-        let (route, destination) = (evaluate(&route, facts), evaluate(&destination, facts));
+        let expand =
+            |template: &Template, headers: &HeaderMap| template.evaluate(&Facts { response: Some(headers), ..*facts });
         let is_only = self.forward.destinations().len() == 1;
-        apply_both_levels(&mut Changeable(headers), &route, &destination, is_only);
+        header_ops::change(headers, &route, Some(&destination), is_only, expand);
     }
 }
 
@@ -364,12 +352,24 @@ fn finish(headers: &mut HeaderMap, role: Role, record: &Record) {
     }
 }
 
+/// Text, if nobody said otherwise, and nothing at all without a body: whatever operations say.
+fn settle_content_type(headers: &mut HeaderMap, is_empty: bool) {
+    if is_empty {
+        if !headers.contains_key(GRPC_STATUS) {
+            headers.remove(CONTENT_TYPE);
+        }
+    } else if !headers.contains_key(CONTENT_TYPE) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    }
+}
+
 fn answer_own(own: Own, role: Role, mut record: Record) -> Response<Reply> {
     let Own { response, flags, details, close } = own;
     let (mut parts, body) = response.into_parts();
     record.entry.code = parts.status.as_u16();
     record.entry.flags = flags;
     record.entry.details = details;
+    settle_content_type(&mut parts.headers, body.is_empty());
     finish(&mut parts.headers, role, &record);
     if close {
         parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -5,7 +5,7 @@ use crate::{
     body::{Received, Sent, limit_from_completion},
     exchange::Exchange,
     flags::Flags,
-    header_ops::{Changeable, evaluate},
+    header_ops,
     local_reply::{LocalReply, percent_encoded},
     pool::{ConnectError, Connection, EndpointAddress},
     retry::{Conditions, Failure, Policy},
@@ -20,7 +20,7 @@ use http::{
 use hyper::body::Incoming;
 use malha_table::{
     RequestView,
-    http::{apply_both_levels, pick, replace_matched, rewrite_matches},
+    http::{Template, pick, replace_matched, rewrite_matches},
     view::{Action, Destination, Forward, PathRewrite, Retries, Route},
 };
 use std::{
@@ -154,9 +154,9 @@ pub(crate) fn prepare(
     }
     let is_only = forward.destinations().len() == 1;
     let facts = exchange.facts();
-    let (of_route, of_destination) =
-        (evaluate(&action.request_headers(), &facts), evaluate(&destination.request_headers(), &facts));
-    apply_both_levels(&mut Changeable(&mut headers), &of_route, &of_destination, is_only);
+    let expand = |template: &Template, headers: &HeaderMap| template.evaluate(&Facts { request: headers, ..facts });
+    let (of_route, of_destination) = (action.request_headers(), destination.request_headers());
+    header_ops::change(&mut headers, &of_route, Some(&of_destination), is_only, expand);
     let authority = rewrite_authority(&head.sent_authority, forward, destination, is_only, &mut headers);
     let path = match forward.path_rewrite() {
         None => head.path_and_query.clone(),

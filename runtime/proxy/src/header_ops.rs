@@ -1,28 +1,50 @@
 //! Header operations on hyper's header maps (semantics C31 to C38).
 
-use crate::variables::Facts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use malha_table::{
-    http::{HeaderLines, HeaderOperations, is_inline},
-    view::{HeaderOperation, HeaderOps, Views},
+    http::{Template, is_inline},
+    view::{HeaderOperation, HeaderOps},
 };
-use std::borrow::Cow;
 
-/// The operations of one level with their values, which are computed before anything changes; those that come out empty
-/// are left out (C37).
-pub(crate) fn evaluate<'t>(operations: &HeaderOps<'t>, facts: &Facts<'_>) -> HeaderOperations<'t> {
-    let values = |operations: Views<'t, HeaderOperation<'t>>| {
-        let value = |operation: &HeaderOperation<'t>| match operation.template() {
-            Some(template) => Cow::Owned(template.evaluate(facts)),
-            None => Cow::Borrowed(operation.text()),
-        };
-        let pairs = operations.map(|operation| (operation.name(), value(&operation)));
-        pairs.filter(|(_, value)| !value.is_empty()).collect()
+/// The operations of a route and of the destination drawn, on a message's headers (C31 to C35). `expand` gives the
+/// values of variables, for the headers as they are then.
+///
+/// A single destination's operations are part of the route's own run. Of several, the destination's run comes first, so
+/// that the route has the last word.
+pub(crate) fn change(
+    headers: &mut HeaderMap,
+    route: &HeaderOps<'_>,
+    destination: Option<&HeaderOps<'_>>,
+    is_only: bool,
+    expand: impl Fn(&Template, &HeaderMap) -> String,
+) {
+    match destination {
+        Some(destination) if is_only => run(headers, &[route, destination], expand),
+        Some(destination) => {
+            run(headers, &[destination], &expand);
+            run(headers, &[route], expand);
+        }
+        None => run(headers, &[route], expand),
+    }
+}
+
+/// One run: every removal; then the values, computed before any of them is written; then every `set`, then every `add`.
+/// An entry whose value comes out empty does nothing (C37).
+fn run(headers: &mut HeaderMap, levels: &[&HeaderOps<'_>], expand: impl Fn(&Template, &HeaderMap) -> String) {
+    for name in levels.iter().flat_map(|level| level.remove()) {
+        Changeable(headers).remove(name);
+    }
+    let value = |operation: HeaderOperation<'_>| match operation.template() {
+        Some(template) => expand(template, headers),
+        None => operation.text().to_owned(),
     };
-    HeaderOperations {
-        set: values(operations.set()),
-        add: values(operations.add()),
-        remove: operations.remove().collect(),
+    let set: Vec<_> = levels.iter().flat_map(|level| level.set()).map(|set| (set.name(), value(set))).collect();
+    let add: Vec<_> = levels.iter().flat_map(|level| level.add()).map(|add| (add.name(), value(add))).collect();
+    for (name, value) in set.iter().filter(|(_, value)| !value.is_empty()) {
+        Changeable(headers).set(name, value);
+    }
+    for (name, value) in add.iter().filter(|(_, value)| !value.is_empty()) {
+        Changeable(headers).append(name, value);
     }
 }
 
@@ -30,9 +52,9 @@ pub(crate) fn evaluate<'t>(operations: &HeaderOps<'t>, facts: &Facts<'_>) -> Hea
 ///
 /// `host` is not touched (its change is an authority rewrite, C16), and neither is what frames a message or belongs to
 /// its connection: whatever a file says, one message goes out with one length.
-pub(crate) struct Changeable<'h>(pub(crate) &'h mut HeaderMap);
+struct Changeable<'h>(&'h mut HeaderMap);
 
-impl HeaderLines for Changeable<'_> {
+impl Changeable<'_> {
     fn remove(&mut self, name: &str) {
         if let Some(name) = changeable(name) {
             self.0.remove(name);
@@ -53,7 +75,7 @@ impl HeaderLines for Changeable<'_> {
 }
 
 /// Adds a line, or joins it to the line there is where Envoy keeps only one.
-pub(crate) fn append(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+fn append(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
     if is_inline(name.as_str())
         && let Some(old) = headers.get(&name)
         && let Ok(joined) = HeaderValue::from_bytes(&[old.as_bytes(), b",", value.as_bytes()].concat())

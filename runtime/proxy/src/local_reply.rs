@@ -48,7 +48,7 @@ impl LocalReply {
         LocalReply { close: true, ..Self::new(status, body, Flags::DOWNSTREAM_PROTOCOL_ERROR, details) }
     }
 
-    /// The answer, in gRPC's form where the request is gRPC's.
+    /// The answer, in gRPC's form where the request is gRPC's; without the type of its text.
     pub(crate) fn response(&self, request_headers: &HeaderMap) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
         let headers = response.headers_mut();
@@ -59,9 +59,6 @@ impl LocalReply {
                 headers.insert(GRPC_MESSAGE, message);
             }
             return response;
-        }
-        if !self.body.is_empty() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         }
         *response.status_mut() = self.status;
         *response.body_mut() = self.body.clone();
@@ -120,9 +117,7 @@ mod tests {
     fn plain_requests_get_status_and_text() {
         let response = LocalReply::no_healthy_upstream().response(&HeaderMap::new());
         assert_eq!(response.status(), 503);
-        assert_eq!(response.headers()[CONTENT_TYPE], "text/plain");
         assert_eq!(response.body(), "no healthy upstream");
-        assert!(!LocalReply::not_found().response(&HeaderMap::new()).headers().contains_key(CONTENT_TYPE));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What `%VARIABLES%` in header operations can speak of (semantics C36, C37).
 
 use crate::{flags::Flags, time};
-use http::{HeaderMap, StatusCode, Version};
+use http::{HeaderMap, Version};
 use malha_table::http::Variables;
 use std::{borrow::Cow, net::SocketAddr, time::SystemTime};
 
@@ -15,7 +15,9 @@ pub(crate) struct Facts<'a> {
     pub(crate) path: &'a str,
     pub(crate) version: Version,
     pub(crate) request: &'a HeaderMap,
-    pub(crate) response: Option<(StatusCode, &'a HeaderMap)>,
+    pub(crate) response: Option<&'a HeaderMap>,
+    /// The upstream's status; 0 in answers of the proxy's own, which Envoy has not counted yet when it evaluates them.
+    pub(crate) code: u16,
     pub(crate) flags: Flags,
     pub(crate) start: SystemTime,
     pub(crate) local: SocketAddr,
@@ -37,13 +39,13 @@ impl Variables for Facts<'_> {
     }
 
     fn response_header(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.response.and_then(|(_, headers)| first_line(headers, name))
+        first_line(self.response?, name)
     }
 
     fn command(&self, name: &str, _: Option<&str>) -> Option<Cow<'_, str>> {
         let text = match name {
             "PROTOCOL" => format!("{:?}", self.version),
-            "RESPONSE_CODE" => self.response?.0.as_str().to_owned(),
+            "RESPONSE_CODE" => self.response.map(|_| self.code.to_string())?,
             "RESPONSE_FLAGS" => self.flags.to_string(),
             "START_TIME" => time::iso(self.start),
             "STREAM_ID" => return first_line(self.request, "x-request-id"),
@@ -92,7 +94,8 @@ mod tests {
             path: "/1/z?q",
             version: Version::HTTP_11,
             request: &request,
-            response: Some((StatusCode::OK, &response)),
+            response: Some(&response),
+            code: 200,
             flags: Flags::default(),
             start: UNIX_EPOCH,
             local: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),

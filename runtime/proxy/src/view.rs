@@ -50,18 +50,22 @@ impl RequestHead {
             return Err(LocalReply::bad_request(status, "Upgrade Required", "low_version"));
         }
         let refuse = |details| LocalReply::bad_request(StatusCode::BAD_REQUEST, "", details);
+        let malformed = || LocalReply::bad_request(StatusCode::BAD_REQUEST, "Bad Request", "http1.codec_error");
         if !method_is_known(method.as_str()) {
-            return Err(refuse("http1.codec_error"));
+            return Err(malformed());
         }
-        let said = hosts(&headers).map_err(|Several| refuse("http1.codec_error"))?.map(<[u8]>::to_vec);
-        let (scheme, said, path) = target(&method, &uri, said).ok_or_else(|| refuse("http1.codec_error"))?;
+        let said = hosts(&headers).map_err(|Several| malformed())?.map(<[u8]>::to_vec);
+        let (scheme, said, path) = target(&method, &uri, said).ok_or_else(malformed)?;
         let authority = said.ok_or_else(|| refuse("missing_host_header"))?;
         let sent_authority = String::from_utf8(authority).ok().filter(|authority| authority_is_valid(authority));
         let sent_authority = sent_authority.ok_or_else(|| refuse("http.invalid_authority"))?;
-        let path_and_query = normalize_path(path, settings.path_normalization)
-            .map_err(|_| refuse("path_normalization_failed"))?
-            .into_owned();
-        hygiene::drop_hop_by_hop(&mut headers).map_err(|_| refuse("http1.codec_error"))?;
+        let path_and_query = if path.is_empty() {
+            String::new()
+        } else {
+            let normal = normalize_path(path, settings.path_normalization);
+            normal.map_err(|_| refuse("path_normalization_failed"))?.into_owned()
+        };
+        hygiene::drop_hop_by_hop(&mut headers).map_err(|_| malformed())?;
         let forwarded_proto = hygiene::mutate(&mut headers, settings.edge, arrival.peer.ip(), random);
         let path_length = path_and_query.find('?').unwrap_or(path_and_query.len());
         let authority = original(&sent_authority, arrival);

@@ -79,7 +79,9 @@ fn serve(stream: &TcpStream, name: &str, seen: &Mutex<Vec<Value>>, answer: &Answ
             None if header("x-echo-close").is_some() => Vec::new(),
             None => {
                 let status = header("x-echo-status").unwrap_or_else(|| "200".to_owned());
-                let more = header("x-echo-header").map(|line| format!("{line}\r\n")).unwrap_or_default();
+                let more = header("x-echo-header")
+                    .map(|line| format!("{}\r\n", line.replacen('=', ": ", 1)))
+                    .unwrap_or_default();
                 let body = if request["method"] == "HEAD" { String::new() } else { told(&request, name) };
                 let length = told(&request, name).len();
                 format!(

@@ -5,13 +5,12 @@ use malha_syntax::{Source, Sources};
 use malha_table::Table;
 use std::{net::SocketAddr, sync::Arc};
 
-/// Compiles YAML. `place` says where the endpoints of a service listen here, by its host; each gets the service's
-/// subset as well. None: as the file says.
+/// Compiles YAML. `place` says where the endpoints of a cluster listen here; none: where the file says.
 pub fn compile_with(
     text: &str,
     proxies: &[ProxySpec],
     config: MeshConfig,
-    place: impl Fn(&str, Option<&str>) -> Option<Vec<SocketAddr>>,
+    place: impl Fn(&program::Cluster) -> Option<Vec<SocketAddr>>,
 ) -> Arc<Table> {
     let mut sources = Sources::default();
     let source = sources.add(Source::new("mesh.yaml", text));
@@ -23,7 +22,7 @@ pub fn compile_with(
     for proxy in &mut program.proxies {
         let own = Arc::make_mut(&mut proxy.program);
         for cluster in &mut own.clusters {
-            let Some(addresses) = place(&cluster.host, cluster.subset.as_deref()) else { continue };
+            let Some(addresses) = place(cluster) else { continue };
             let endpoints = addresses.iter().map(|address| program::Endpoint {
                 address: Some(address.ip().to_string().into()),
                 port: u32::from(address.port()),
@@ -72,8 +71,8 @@ spec:
 
 /// Compiles a mesh whose services `a` and `b` have these endpoints.
 pub fn compile(text: &str, a: &[SocketAddr], b: &[SocketAddr]) -> Arc<Table> {
-    compile_with(text, &[], MeshConfig::default(), |host, _| {
-        Some(if host.starts_with("a.") { a.to_vec() } else { b.to_vec() })
+    compile_with(text, &[], MeshConfig::default(), |cluster| {
+        Some(if cluster.host.starts_with("a.") { a.to_vec() } else { b.to_vec() })
     })
 }
 
