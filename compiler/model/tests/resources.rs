@@ -142,6 +142,7 @@ fn passes_over_what_is_no_object_of_ours() {
             PassedOver::KustomizePatch,
             Some("Gateway"),
         ),
+        ("apiVersion: v1\nkind: Service\nmetadata:\n  name: {{ .Values.name }}\n", PassedOver::Template, None),
         ("- {op: replace, path: /spec/hosts/0, value: a}\n", PassedOver::KustomizePatch, None),
     ] {
         let (_reading, read) = read_yaml(text);
@@ -149,6 +150,15 @@ fn passes_over_what_is_no_object_of_ours() {
         assert_eq!(others, [(reason, kind)], "{text}");
         assert!(read.resources.is_empty() && read.findings.is_empty(), "{text}: {read:?}");
     }
+}
+
+#[test]
+fn an_object_that_cannot_be_read_cleanly_is_refused() {
+    let text = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec:\n  type: ClusterIP\n  type: NodePort\n";
+    let (reading, read) = read_yaml(text);
+    assert_eq!(reading.findings.len(), 1);
+    assert_eq!(findings_of(&read), "");
+    assert_eq!(read.resources.iter().map(|resource| resource.refused).collect::<Vec<_>>(), [true]);
 }
 
 #[test]
