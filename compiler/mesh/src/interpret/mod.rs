@@ -65,6 +65,8 @@ pub fn interpret(
     match &chain.filter {
         _ if ends_tls && !connection.tls => decision.outcome = Outcome::Closed,
         Filter::Tcp(route) => run.tcp(route, &mut decision)?,
+        // The handshake is done, and no request is there to be routed.
+        Filter::Http(_) if ends_tls && connection.protocol == Protocol::Tls => decision.outcome = Outcome::TcpForward,
         Filter::Http(_) if connection.tls != ends_tls => decision.outcome = Outcome::Closed,
         Filter::Http(_) if connection.protocol != Protocol::Http => decision.outcome = Outcome::Closed,
         Filter::Http(table) => run.http(proxy.program.route_tables.get(*table), head, &mut decision)?,

@@ -106,18 +106,30 @@ fn decode_slashes(path: &[u8]) -> Vec<u8> {
 }
 
 /// Backslashes become slashes, escapes of unreserved characters are decoded, characters that a path may not hold are
-/// escaped; other escapes stay as sent, malformed ones too.
+/// escaped; other escapes stay as sent, malformed ones too. A malformed one whose `%` would come to begin an escape by what
+/// is decoded after it has that `%` escaped: `%2%30` is `%2520`, not `%20`.
 fn canonical_escapes(path: &[u8]) -> Result<String, InvalidPath> {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let mut out = String::with_capacity(path.len());
     let mut rest = path;
+    let mut malformed = None;
     while let Some((&byte, tail)) = rest.split_first() {
         match (byte, escape(rest)) {
             (0, _) | (_, Some(0)) => return Err(InvalidPath),
             (_, Some(decoded)) if is_unreserved(decoded) => {
                 out.push(char::from(decoded));
                 rest = rest.get(3..).unwrap_or_default();
+                if let Some(at) = malformed
+                    && begins_escape(&out.as_bytes()[at..], rest.first())
+                {
+                    out.insert_str(at + 1, "25");
+                    malformed = None;
+                }
                 continue;
+            }
+            (b'%', None) => {
+                malformed = Some(out.len());
+                out.push('%');
             }
             (b'\\', _) => out.push('/'),
             _ if is_escaped(byte) => {
@@ -130,6 +142,15 @@ fn canonical_escapes(path: &[u8]) -> Result<String, InvalidPath> {
         rest = tail;
     }
     Ok(out)
+}
+
+/// Whether `written`, which begins with a `%` that began no escape, does so now, perhaps by the byte that follows.
+fn begins_escape(written: &[u8], next: Option<&u8>) -> bool {
+    match (written, next) {
+        ([_, _, _], _) => escape(written).is_some(),
+        ([_, digit], Some(&next)) => escape(&[b'%', *digit, next]).is_some(),
+        _ => false,
+    }
 }
 
 /// Dot segments are resolved; what climbs above the root stays at the root.
@@ -194,6 +215,10 @@ mod tests {
             ("/z/.", "/z/"),
             ("/a%5cb", "/a%5cb"),
             ("/z%2", "/z%2"),
+            ("/a%2%30b", "/a%2520b"),
+            ("/a%%320b", "/a%2520b"),
+            ("/a%%32x", "/a%2x"),
+            ("/a%2%7Eb", "/a%2~b"),
             ("/z;a=b", "/z;a=b"),
             ("/z\"<>^`{|}", "/z%22%3C%3E%5E%60%7B%7C%7D"),
             ("/.hidden/..more", "/.hidden/..more"),
