@@ -34,6 +34,11 @@ pub(crate) fn survey(text: &str, base: u32) -> Result<Characters, Box<Problem>> 
         match character {
             '\n' => {}
             '\t' | '\r' => kind = if kind == Characters::Simple { Characters::Spaced } else { kind },
+            '\u{FEFF}' if text.get(..at).is_some_and(|before| before.ends_with(['\n', '\r'])) => {
+                let span = Span::new(base + at as u32, base + at as u32 + 3);
+                let problem = Problem::new(&SYNTAX_ERROR, span, "there is a byte order mark in the middle of the text");
+                return Err(Box::new(problem.help("remove it: it comes from joining files that begin with one")));
+            }
             '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{FEFF}' => kind = Characters::Broken,
             ..' ' | '\u{7F}'..'\u{A0}' | NOT_TEXT | '\u{FFFF}' => return Err(Box::new(forbidden(character, at, base))),
             _ => {}

@@ -43,6 +43,18 @@ struct Reader<'t> {
     tape: &'t mut Tape,
 }
 
+/// The bytes at which a plain scalar may end.
+const MAY_END: [bool; 256] = {
+    let mut table = [false; 256];
+    let bytes = b"\n:#?,[]{}";
+    let mut at = 0;
+    while at < bytes.len() {
+        table[bytes[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
 /// A scalar that has been found but not yet written.
 #[derive(Clone, Copy)]
 struct Scalar {
@@ -317,6 +329,10 @@ impl Reader<'_> {
         let rest = self.bytes.get(start..).unwrap_or_default();
         let mut length = 0;
         for (at, byte) in rest.iter().enumerate() {
+            length = at + 1;
+            if !MAY_END[usize::from(*byte)] {
+                continue;
+            }
             length = at;
             match byte {
                 b'\n' => break,

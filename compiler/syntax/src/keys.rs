@@ -31,7 +31,8 @@ pub(crate) fn check(tape: &mut Tape, text: &str, base: u32, problems: &mut Vec<P
             report_duplicates(&keys, tape, text, base, problems);
         } else if entry.plain && matches!(entry.span.end - entry.span.start, 4 | 5) {
             let written = scalar_text(&entry, text, base, &tape.strings);
-            if matches!(resolve(written), Scalar::Float(value) if !value.is_finite()) {
+            let number = written.starts_with(['.', '+', '-']);
+            if number && matches!(resolve(written), Scalar::Float(value) if !value.is_finite()) {
                 let message = format!("Kubernetes turns YAML into JSON, which has no number `{written}`");
                 problems.push(Problem::new(&NOT_JSON, entry.span, message).help("quote it if text is meant"));
             }
@@ -150,15 +151,12 @@ fn report_duplicates(keys: &[(u64, u32)], tape: &Tape, text: &str, base: u32, pr
         return;
     }
     for (count, &(print, key)) in keys.iter().enumerate() {
-        let earlier = keys.iter().take(count).filter(|(other, _)| *other == print);
+        let earlier = keys.get(..count).unwrap_or_default().iter().filter(|(other, _)| *other == print);
+        let text = |key: u32| name(key).map(|(_, text)| text);
         if let Some((_, first)) =
-            earlier.into_iter().find(|(_, other)| name(*other).is_some() && same(name(*other), name(key)))
+            earlier.into_iter().find(|(_, other)| text(*other).is_some() && text(*other) == text(key))
         {
             report(*first, key);
         }
     }
-}
-
-fn same(a: Option<(crate::span::Span, &str)>, b: Option<(crate::span::Span, &str)>) -> bool {
-    a.map(|(_, text)| text) == b.map(|(_, text)| text)
 }

@@ -7,6 +7,7 @@ use serde::de::IgnoredAny;
 /// Kubernetes' reader has it. A separator is no part of its document, unless
 /// the document begins on the same line.
 pub(crate) fn split(text: &str) -> impl Iterator<Item = Span> {
+    let finder = memchr::memmem::Finder::new(b"\n---");
     let mut start = 0;
     let mut done = false;
     std::iter::from_fn(move || {
@@ -18,7 +19,7 @@ pub(crate) fn split(text: &str) -> impl Iterator<Item = Span> {
         // The line break before the next separator may be that of this one.
         let mut from = if separator > 0 { start - 1 } else { start };
         let end = loop {
-            match memchr::memmem::find(text.as_bytes().get(from..).unwrap_or_default(), b"\n---") {
+            match finder.find(text.as_bytes().get(from..).unwrap_or_default()) {
                 Some(at) if is_separator(text, from + at + 1) => break from + at + 1,
                 Some(at) => from += at + 1,
                 None => {
