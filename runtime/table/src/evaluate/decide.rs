@@ -140,7 +140,9 @@ impl Run<'_> {
             }
             ActionKind::Respond(respond) => {
                 decision.outcome = Outcome::Respond;
-                let body = String::from_utf8_lossy(respond.body()).into_owned();
+                // An answer to HEAD has no body.
+                let body = if head.method() == "HEAD" { &[][..] } else { respond.body() };
+                let body = String::from_utf8_lossy(body).into_owned();
                 decision.respond = Some(Respond { status: respond.status(), body });
             }
             ActionKind::Passthrough => {
