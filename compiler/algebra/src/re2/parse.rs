@@ -58,6 +58,7 @@ pub(super) fn fail<T>(offset: usize, message: impl Into<String>) -> Result<T, Fa
 }
 
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "the dialect has four flags, and any of them may be set")]
 pub(super) struct Flags {
     pub(super) ignore_case: bool,
     multi_line: bool,
@@ -126,39 +127,40 @@ impl<'t> Parser<'t> {
     fn step(&mut self, character: char) -> Result<(), Fault> {
         let offset = self.at;
         match character {
-            '(' => self.open_group(),
-            ')' => self.close_group(),
+            '(' => self.open_group()?,
+            ')' => self.close_group()?,
             '|' => {
                 self.at += 1;
-                self.end_branch()
+                self.end_branch()?;
             }
-            '*' => self.repeat(offset, 1, 0, None),
-            '+' => self.repeat(offset, 1, 1, None),
-            '?' => self.repeat(offset, 1, 0, Some(1)),
+            '*' => self.repeat(offset, 1, 0, None)?,
+            '+' => self.repeat(offset, 1, 1, None)?,
+            '?' => self.repeat(offset, 1, 0, Some(1))?,
             '{' => match self.counts()? {
-                Some((length, min, max)) => self.repeat(offset, length, min, max),
-                None => self.single('{', 1),
+                Some((length, min, max)) => self.repeat(offset, length, min, max)?,
+                None => self.literal('{'),
             },
             '[' => {
                 let class = class::bracketed(self)?;
                 self.push_class(class);
-                Ok(())
             }
             '^' => self.look(1, if self.flags.multi_line { Look::StartLF } else { Look::Start }),
             '$' => self.look(1, if self.flags.multi_line { Look::EndLF } else { Look::End }),
-            '.' => {
-                self.at += 1;
-                let mut class = ClassUnicode::empty();
-                if !self.flags.dot_newline {
-                    class.push(ClassUnicodeRange::new('\n', '\n'));
-                }
-                class.negate();
-                self.push_class(class);
-                Ok(())
-            }
-            '\\' => self.backslash(),
-            other => self.single(other, other.len_utf8()),
+            '.' => self.dot(),
+            '\\' => self.backslash()?,
+            other => self.literal(other),
         }
+        Ok(())
+    }
+
+    fn dot(&mut self) {
+        self.at += 1;
+        let mut class = ClassUnicode::empty();
+        if !self.flags.dot_newline {
+            class.push(ClassUnicodeRange::new('\n', '\n'));
+        }
+        class.negate();
+        self.push_class(class);
     }
 
     fn push(&mut self, node: Node) {
@@ -174,10 +176,9 @@ impl<'t> Parser<'t> {
         self.push(Node::Class(Box::new(class)));
     }
 
-    fn single(&mut self, character: char, length: usize) -> Result<(), Fault> {
-        self.at += length;
+    fn literal(&mut self, character: char) {
+        self.at += character.len_utf8();
         self.push_char(character);
-        Ok(())
     }
 
     fn push_char(&mut self, character: char) {
@@ -189,10 +190,9 @@ impl<'t> Parser<'t> {
         self.push_class(class);
     }
 
-    fn look(&mut self, length: usize, look: Look) -> Result<(), Fault> {
+    fn look(&mut self, length: usize, look: Look) {
         self.at += length;
         self.push(Node::Look(look));
-        Ok(())
     }
 
     fn backslash(&mut self) -> Result<(), Fault> {
@@ -219,7 +219,8 @@ impl<'t> Parser<'t> {
                 return Ok(());
             }
         };
-        self.look(2, look)
+        self.look(2, look);
+        Ok(())
     }
 
     /// `\Q...\E`: the text between stands for itself. Without `\E` it goes on to the end.
@@ -282,7 +283,7 @@ impl<'t> Parser<'t> {
             return fail(offset, format!("`{shown}` has nothing to repeat"));
         };
         let (node, min, max) = squash(node, min, max, greedy);
-        self.check_height(offset, height + 1)?;
+        check_height(offset, height + 1)?;
         let repeat = Node::Repeat(Box::new(Repeat { node, min, max, greedy }));
         let zero_hides = self.reader == Reader::Go;
         if max.unwrap_or(min) >= 2 && repeat.copies(zero_hides) > u64::from(MAX_REPEAT) {
@@ -394,7 +395,7 @@ impl<'t> Parser<'t> {
         self.items = group.items;
         if group.captures {
             item = Item { height: item.height + 1, node: Node::Group(Box::new(item.node)) };
-            self.check_height(offset, item.height)?;
+            check_height(offset, item.height)?;
         }
         self.items.push(item);
         Ok(())
@@ -418,16 +419,16 @@ impl<'t> Parser<'t> {
             return Ok(items.pop().unwrap_or(Item::leaf(empty)));
         }
         let height = 1 + items.iter().map(|item| item.height).max().unwrap_or(0);
-        self.check_height(self.at, height)?;
+        check_height(self.at, height)?;
         Ok(Item { node: many(items.into_iter().map(|item| item.node).collect()), height })
     }
+}
 
-    fn check_height(&self, offset: usize, height: usize) -> Result<(), Fault> {
-        if height > MAX_HEIGHT {
-            return fail(offset, format!("the pattern nests deeper than {MAX_HEIGHT} levels"));
-        }
-        Ok(())
+fn check_height(offset: usize, height: usize) -> Result<(), Fault> {
+    if height > MAX_HEIGHT {
+        return fail(offset, format!("the pattern nests deeper than {MAX_HEIGHT} levels"));
     }
+    Ok(())
 }
 
 /// `(?:a*)+` and the like are `a*`, as RE2 has it. Counted repetitions are not touched.

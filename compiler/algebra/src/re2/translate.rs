@@ -46,13 +46,14 @@ fn write_node(text: &mut String, node: &Node) {
         Node::Repeat(repeat) => {
             let single = matches!(repeat.node, Node::Char(_) | Node::Class(_) | Node::Group(_));
             write_part(text, &repeat.node, !single);
-            match (repeat.min, repeat.max) {
-                (0, None) => text.push('*'),
-                (1, None) => text.push('+'),
-                (0, Some(1)) => text.push('?'),
-                (min, None) => text.push_str(&format!("{{{min},}}")),
-                (min, Some(max)) => text.push_str(&format!("{{{min},{max}}}")),
-            }
+            // Writing to a String does not fail.
+            let _ = match (repeat.min, repeat.max) {
+                (0, None) => text.write_char('*'),
+                (1, None) => text.write_char('+'),
+                (0, Some(1)) => text.write_char('?'),
+                (min, None) => write!(text, "{{{min},}}"),
+                (min, Some(max)) => write!(text, "{{{min},{max}}}"),
+            };
             if !repeat.greedy {
                 text.push('?');
             }

@@ -28,7 +28,7 @@ fn go_position(name: &str) -> Option<usize> {
     }
     let alias = |alias: &&str| alias.replace('_', "").eq_ignore_ascii_case(&canonical);
     // What is in these matters to nobody: RE2, which matches, does not know them.
-    GO_NAMES.iter().any(|name| alias(&name)).then_some(0)
+    GO_NAMES.iter().any(alias).then_some(0)
 }
 
 /// What Unicode puts into the class.
@@ -336,7 +336,7 @@ mod tests {
         // What RE2 counts.
         for (name, count) in [("L", 136_726), ("N", 1831), ("S", 7775), ("C", 137_703), ("Han", 99_030)] {
             let class = class(name, Reader::Re2).expect(name);
-            assert_eq!(class.iter().map(|range| range.len()).sum::<usize>(), count, "{name}");
+            assert_eq!(class.iter().map(regex_syntax::hir::ClassUnicodeRange::len).sum::<usize>(), count, "{name}");
         }
     }
 
