@@ -196,13 +196,15 @@ impl Reader<'_> {
             _ => None,
         };
         if open.kind == Kind::Mapping && open.count.is_multiple_of(2) {
-            open.explicit_key = indicator(self.text, self.behind, b'?').is_some();
+            let before = self.text.get(..(span.start - self.base) as usize).unwrap_or_default();
+            let announced = before.trim_end_matches([' ', '\t', '\n', '\r']).ends_with('?');
+            open.explicit_key = announced || indicator(self.text, self.behind, b'?').is_some();
         }
         open.count += 1;
         let explicit_key = open.explicit_key;
         if let Some(at) = mark.and_then(|mark| indicator(self.text, self.behind, mark)) {
             let before = self.text.get(self.behind..at).unwrap_or_default();
-            if mark == Some(b':') && !explicit_key && before.contains('\n') {
+            if mark == Some(b':') && !explicit_key && before.contains(['\n', '\r']) {
                 let at = self.base + at as u32;
                 let problem =
                     Problem::new(&SYNTAX_ERROR, Span::new(at, at + 1), "this `:` is not on the line of its key");

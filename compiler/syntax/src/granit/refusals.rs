@@ -67,7 +67,7 @@ impl Reader<'_> {
     pub(super) fn check_key(&mut self, span: Span) {
         let Some(open) = self.open.last() else { return };
         let key = open.kind == Kind::Mapping && !open.count.is_multiple_of(2);
-        if key && !open.explicit_key && self.written(span).contains('\n') {
+        if key && !open.explicit_key && self.written(span).contains(['\n', '\r']) {
             let problem = Problem::new(&SYNTAX_ERROR, span, "this key goes over several lines");
             self.report(problem.help("close its quotes before the `:`, on one line"));
         }
