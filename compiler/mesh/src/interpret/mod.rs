@@ -15,7 +15,8 @@ use connection::Connection;
 use malha_syntax::Location;
 use malha_table::http::{self, BadRequest, Head, HttpSettings, Matched};
 use malha_table::{
-    Decision, Outcome, Protocol, Redirect, Request, RequestView, Respond, Rewrite, RouteError, choose_proxy, request_port,
+    Decision, Outcome, Protocol, Redirect, Request, RequestView, Respond, Rewrite, RouteError, choose_proxy,
+    request_port,
 };
 
 /// Says, of a place in the sources, the file's path relative to the mesh root and the line.
@@ -38,10 +39,8 @@ pub fn interpret(
     let port = request_port(request);
     let proxy = choose_proxy(request, program.proxies.iter().map(proxy::View))?.0;
     let mut decision = Decision { proxy: Some(proxy::identity(proxy)), ..Decision::default() };
-    let settings = HttpSettings {
-        path_normalization: program.settings.path_normalization,
-        edge: proxy.role == Role::Gateway,
-    };
+    let settings =
+        HttpSettings { path_normalization: program.settings.path_normalization, edge: proxy.role == Role::Gateway };
     let head = http::admit(request, settings);
     let connection = Connection::of(request, head.as_ref().err())?;
     let Some(listener) = connection::listener(proxy, request, &connection, port) else {
@@ -86,7 +85,8 @@ fn fallback_outcome(fallback: Fallback) -> Outcome {
 /// (semantics A34, A35).
 fn virtual_host<'a>(table: &'a RouteTable, authority: &str) -> Option<(&'a VirtualHost, &'a str)> {
     let key = http::host_key(authority);
-    let domains = table.virtual_hosts.iter().flat_map(|host| host.domains.iter().map(move |domain| (&**host, &**domain)));
+    let domains =
+        table.virtual_hosts.iter().flat_map(|host| host.domains.iter().map(move |domain| (&**host, &**domain)));
     domains
         .filter(|(_, domain)| match domain.strip_prefix('*') {
             None => *domain == key,
@@ -226,7 +226,8 @@ impl Run<'_> {
 
     /// What the upstream sees, if that is not what was asked.
     fn rewrite(&self, path: String, authority: &str) -> Option<Rewrite> {
-        let asked = (self.request.path.as_deref().unwrap_or("/"), self.request.authority.as_deref().unwrap_or_default());
+        let asked =
+            (self.request.path.as_deref().unwrap_or("/"), self.request.authority.as_deref().unwrap_or_default());
         (asked != (path.as_str(), authority)).then(|| Rewrite { path, authority: authority.to_owned() })
     }
 

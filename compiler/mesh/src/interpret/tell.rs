@@ -30,9 +30,8 @@ pub(super) fn rule(origin: &Origin, sources: &Sources<'_>) -> malha_table::Rule 
 
 pub(super) fn destination(program: &ProxyProgram, destination: &Destination) -> malha_table::Destination {
     let cluster = super::cluster(program, destination);
-    let counted = cluster.filter(|cluster| {
-        !matches!(cluster.discovery, Discovery::OriginalDestination | Discovery::DynamicDns)
-    });
+    let counted =
+        cluster.filter(|cluster| !matches!(cluster.discovery, Discovery::OriginalDestination | Discovery::DynamicDns));
     malha_table::Destination {
         host: destination.host.to_string(),
         port: destination.port,
@@ -47,7 +46,10 @@ pub(super) fn destination(program: &ProxyProgram, destination: &Destination) -> 
 
 pub(super) fn header_ops(ops: &HeaderOps) -> malha_table::HeaderOps {
     let strings = |entries: &BTreeMap<_, _>| {
-        entries.iter().map(|(name, value): (&smol_str::SmolStr, &smol_str::SmolStr)| (name.to_string(), value.to_string())).collect()
+        entries
+            .iter()
+            .map(|(name, value): (&smol_str::SmolStr, &smol_str::SmolStr)| (name.to_string(), value.to_string()))
+            .collect()
     };
     malha_table::HeaderOps {
         set: strings(&ops.set),

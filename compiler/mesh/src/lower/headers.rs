@@ -38,18 +38,10 @@ fn operations(operations: &HeaderOperations, source: SourceId, refusals: &mut Ve
     let mut remove: Vec<SmolStr> = remove.map(|name| lower_case(name)).collect();
     remove.sort();
     remove.dedup();
-    HeaderOps {
-        set: values(&operations.set, source, refusals),
-        add: values(&operations.add, source, refusals),
-        remove,
-    }
+    HeaderOps { set: values(&operations.set, source, refusals), add: values(&operations.add, source, refusals), remove }
 }
 
-fn values(
-    entries: &Entries<SmolStr>,
-    source: SourceId,
-    refusals: &mut Vec<Refusal>,
-) -> BTreeMap<SmolStr, SmolStr> {
+fn values(entries: &Entries<SmolStr>, source: SourceId, refusals: &mut Vec<Refusal>) -> BTreeMap<SmolStr, SmolStr> {
     let mut values = BTreeMap::new();
     for (name, value) in entries.iter().filter(|(name, _)| !is_authority(name)) {
         check_template(value, source, refusals);

@@ -49,9 +49,8 @@ pub fn lower(mesh: &Mesh, wanted: &[ProxySpec], cache: &mut Cache) -> Program {
         let program = programs
             .entry((proxy.role, proxy.namespace.clone(), labels.clone()))
             .or_insert_with(|| Arc::new(lower_proxy(mesh, proxy, labels, cache)));
-        let gateways = mesh.gateways_of(proxy).map(|gateway| {
-            (gateway.name.namespace.clone(), gateway.name.name.clone())
-        });
+        let gateways =
+            mesh.gateways_of(proxy).map(|gateway| (gateway.name.namespace.clone(), gateway.name.name.clone()));
         Proxy {
             role: proxy.role,
             name: proxy.name.clone(),

@@ -35,10 +35,9 @@ fn rule_routes(service: &VirtualService, rule: HttpRule<'_>, scope: &Scope<'_>, 
     let source = rule.delegate.map_or(rule.location.source, |delegate| delegate.location.source);
     let first_refusal = list.refusals.len();
     let mut action = None;
-    let mut action_of_rule =
-        |refusals: &mut Vec<Refusal>| Arc::clone(action.get_or_insert_with(|| {
-            Arc::new(http_action::action(rule.route, scope, source, refusals))
-        }));
+    let mut action_of_rule = |refusals: &mut Vec<Refusal>| {
+        Arc::clone(action.get_or_insert_with(|| Arc::new(http_action::action(rule.route, scope, source, refusals))))
+    };
     let mut is_last = false;
     if rule.route.matches.is_empty() {
         list.routes.push(Route {
@@ -56,7 +55,11 @@ fn rule_routes(service: &VirtualService, rule: HttpRule<'_>, scope: &Scope<'_>, 
         is_last = predicate.is_catch_all();
         let route_name = route_name(rule, item.request.name.as_ref().map(|name| name.as_str()));
         let origin = Origin {
-            match_index: item.root.map(|(index, _)| index).or(if rule.delegate.is_none() { Some(at as u32) } else { None }),
+            match_index: item.root.map(|(index, _)| index).or(if rule.delegate.is_none() {
+                Some(at as u32)
+            } else {
+                None
+            }),
             location: item.root.map_or(rule.location, |(_, location)| location),
             delegate: delegate_origin(rule, item.delegate),
             route_name,

@@ -27,14 +27,8 @@ pub(super) fn lower(context: &Context<'_>) -> ProxyProgram {
         let opened = opened.entry((group.port, bind)).or_default();
         opened.add(group);
         if group.protocol.is_http() {
-            // Plaintext servers that share a table share a chain, whatever their protocols are called.
-            let table = group.servers.first().and_then(|first| first.route_name.clone());
-            if !opened.plaintext.contains(&table)
-                && let Some(first) = group.servers.first()
-            {
-                opened.chains.extend(http_chain(context, &merged, first, &mut tables));
-                opened.plaintext.push(table);
-            }
+            let Some(first) = group.servers.first() else { continue };
+            opened.chains.extend(http_chain(context, &merged, first, &mut tables));
             continue;
         }
         for server in &group.servers {
@@ -75,8 +69,6 @@ struct Opened {
     numbers: BTreeSet<u32>,
     protocol: SmolStr,
     chains: Vec<FilterChain>,
-    /// The tables of its plaintext chains.
-    plaintext: Vec<Option<SmolStr>>,
 }
 
 impl Opened {

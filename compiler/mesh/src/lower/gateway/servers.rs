@@ -117,7 +117,7 @@ pub(super) fn merge<'a>(gateways: &[&'a Gateway], resolve: impl Fn(u32) -> u32) 
                     None,
                     "istiod writes past the end of the list of hosts, since `*/*` is followed by another host of this \
                      form"
-                    .to_owned(),
+                        .to_owned(),
                 );
                 continue;
             };
@@ -145,7 +145,8 @@ struct Merger<'a> {
     merged: Merged<'a>,
     index: HashMap<Key, usize>,
     ports: HashSet<u32>,
-    /// The plaintext group that came first on its port.
+    /// The plaintext group that the next server on the port is held against: the first, or the last that had another
+    /// bind than the one before it.
     plaintext: HashMap<u32, Key>,
     /// Binds of a port on which TLS came first, of the second server on.
     later_binds: HashMap<u32, HashSet<SmolStr>>,
@@ -194,9 +195,11 @@ impl<'a> Merger<'a> {
         self.add_to_group(key, server);
     }
 
-    /// Semantics A12 to A14.
+    /// Semantics A12 to A14. Going back to an earlier bind with another protocol name makes a second group of that bind,
+    /// and so two equal filter chains.
     fn beside_plaintext(&mut self, current: &Key, key: Key, server: ServerRef<'a>) {
         if current.bind != key.bind {
+            self.plaintext.insert(key.port, key.clone());
             self.add_to_table(&server);
             self.add_to_group(key, server);
             return;

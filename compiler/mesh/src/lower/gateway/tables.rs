@@ -18,11 +18,7 @@ struct Draft {
 }
 
 /// The table of `servers`, which share it.
-pub(super) fn route_table(
-    context: &Context<'_>,
-    name: &SmolStr,
-    servers: &[ServerRef<'_>],
-) -> LoweredTable {
+pub(super) fn route_table(context: &Context<'_>, name: &SmolStr, servers: &[ServerRef<'_>]) -> LoweredTable {
     let mut drafts: BTreeMap<SmolStr, Draft> = BTreeMap::new();
     // Routes of a VirtualService are made once for each gateway, with the number of the first server that has some
     // (semantics A31).
@@ -62,7 +58,8 @@ pub(super) fn route_table(
             drafts.entry(host.to_lowercase_smolstr()).or_default().require_tls = true;
         }
     }
-    let mut table = LoweredTable { table: RouteTable { name: name.clone(), ..RouteTable::default() }, refusals: vec![] };
+    let mut table =
+        LoweredTable { table: RouteTable { name: name.clone(), ..RouteTable::default() }, refusals: vec![] };
     for (domain, draft) in drafts {
         for list in &draft.lists {
             table.refusals.extend(list.refusals.iter().cloned());

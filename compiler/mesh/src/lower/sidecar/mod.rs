@@ -134,9 +134,10 @@ impl Outbound<'_> {
         }
         for chain in chains {
             // Of chains that match alike, the first stays.
-            let is_taken = opened.chains.iter().any(|other| {
-                other.server_names == chain.server_names && other.destinations == chain.destinations
-            });
+            let is_taken = opened
+                .chains
+                .iter()
+                .any(|other| other.server_names == chain.server_names && other.destinations == chain.destinations);
             if !is_taken {
                 opened.chains.push(chain);
             }

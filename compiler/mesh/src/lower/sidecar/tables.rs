@@ -1,10 +1,10 @@
 //! The route tables of a sidecar: one for each port, shared by all services that have it (semantics B36 to B40).
 
 use super::domains;
+use crate::host::HostMap;
 use crate::lower::context::{Context, LoweredTable};
 use crate::lower::routes::RouteList;
 use crate::program::{Action, ActionKind, Fallback, HeaderOps, Route, RouteTable, VirtualHost};
-use crate::host::HostMap;
 use crate::registry::{Protocol, Service};
 use crate::{GatewayRef, ObjectName, VirtualService, host};
 use hashbrown::{HashMap, HashSet};
@@ -80,8 +80,7 @@ impl<'a> Ports<'a> {
     }
 
     fn make_drafts(&self, port: u32) -> Vec<Draft> {
-        let on_port: Vec<&Arc<Service>> =
-            self.services.iter().filter(|service| service.port(port).is_some()).collect();
+        let on_port: Vec<&Arc<Service>> = self.services.iter().filter(|service| service.port(port).is_some()).collect();
         let by_name: HashMap<&str, &Arc<Service>> =
             on_port.iter().map(|service| (service.hostname.as_str(), *service)).collect();
         let mut drafts = Drafts::new(self.context, &on_port);
@@ -98,7 +97,8 @@ impl<'a> Ports<'a> {
                 continue;
             }
             let gateway = GatewayRef::Mesh;
-            let list = self.context.routes(service, &self.context.scope(&gateway, &service.name.namespace, port, false));
+            let list =
+                self.context.routes(service, &self.context.scope(&gateway, &service.name.namespace, port, false));
             if list.routes.is_empty() {
                 continue;
             }
@@ -175,9 +175,8 @@ struct Drafts<'a> {
 
 impl<'a> Drafts<'a> {
     fn new(context: &'a Context<'a>, services: &[&Arc<Service>]) -> Self {
-        let whole = services.iter().flat_map(|service| {
-            [service.hostname.clone(), format_smolstr!("{}.", service.hostname)]
-        });
+        let whole =
+            services.iter().flat_map(|service| [service.hostname.clone(), format_smolstr!("{}.", service.hostname)]);
         Drafts {
             context,
             list: Vec::new(),
@@ -220,9 +219,9 @@ impl<'a> Drafts<'a> {
 fn touches(virtual_service: &VirtualService, services: &HashMap<&str, &Arc<Service>>) -> bool {
     virtual_service.hosts.iter().any(|wanted| {
         services.contains_key(wanted.as_str())
-            || services.keys().any(|name| {
-                (host::is_wildcard(name) || host::is_wildcard(wanted)) && host::matches(wanted, name)
-            })
+            || services
+                .keys()
+                .any(|name| (host::is_wildcard(name) || host::is_wildcard(wanted)) && host::matches(wanted, name))
     })
 }
 
