@@ -129,7 +129,7 @@ impl Inputs {
         if groups.is_empty() {
             groups.insert(None, Group::default());
         }
-        groups.into_iter().map(|(root, group)| self.mesh(root, group)).collect()
+        groups.into_iter().map(|(root, group)| self.mesh(root, &group)).collect()
     }
 
     /// The one mesh that the inputs choose.
@@ -180,7 +180,7 @@ impl Inputs {
         }
     }
 
-    fn mesh(&self, root: Option<PathBuf>, group: Group) -> Result<MeshInput, Failure> {
+    fn mesh(&self, root: Option<PathBuf>, group: &Group) -> Result<MeshInput, Failure> {
         let Some(root) = root else {
             let root = common_directory(&group.named).unwrap_or_else(|| self.working_directory.clone());
             let mut files: Vec<_> = group.named.iter().map(|file| self.file(&root, file, true)).collect();

@@ -113,12 +113,12 @@ impl Suppressions {
         let unneeded = |silencer: &Silencer| {
             !silencer.used && silencer.dialect == Dialect::Malha && !refused.contains(&silencer.location.source)
         };
-        left.extend(all.filter(|silencer| unneeded(silencer)).map(unused));
+        left.extend(all.filter(|silencer| unneeded(silencer)).map(|silencer| unused(&silencer)));
         left
     }
 }
 
-fn unused(silencer: Silencer) -> Finding {
+fn unused(silencer: &Silencer) -> Finding {
     let what = match silencer.codes.as_slice() {
         [] => "it names no code".to_owned(),
         [code] => format!("there is no {code} here"),

@@ -29,7 +29,7 @@ pub(super) enum Task {
 }
 
 /// Longest wait that is granted.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// Most queries whose number of answers is remembered.
 const REMEMBERED: usize = 4096;

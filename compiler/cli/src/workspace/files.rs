@@ -60,11 +60,11 @@ impl Files {
             read.map_err(|error| Failure::new(format!("the standard input cannot be read: {error}")))?;
             self.stdin = Some(bytes);
         }
-        let may_be_stale = |file: &&InputFile| match (self.read.contains_key(&file.relative), &file.path, change) {
-            (false, ..) => true,
-            (true, None, _) => false,
-            (true, Some(_), Change::Anything) => true,
-            (true, Some(path), Change::Files(changed)) => changed.contains(path),
+        let may_be_stale = |file: &&InputFile| match (&file.path, change) {
+            _ if !self.read.contains_key(&file.relative) => true,
+            (Some(path), Change::Files(changed)) => changed.contains(path),
+            (path, Change::Anything) => path.is_some(),
+            (None, Change::Files(_)) => false,
         };
         let stale: Vec<_> = files.iter().filter(may_be_stale).collect();
         let fresh: Vec<_> = stale.into_par_iter().map(|file| self.load(file)).collect::<Result<_, _>>()?;

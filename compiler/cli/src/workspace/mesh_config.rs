@@ -82,7 +82,7 @@ fn json(node: Node<'_>) -> Value {
             Value::Object(node.entries().map(|(key, value)| (key.text().to_owned(), json(value))).collect())
         }
         NodeKind::Sequence => Value::Array(node.items().map(json).collect()),
-        _ => match node.scalar() {
+        NodeKind::Scalar => match node.scalar() {
             None | Some(Scalar::Null) => Value::Null,
             Some(Scalar::Bool(value)) => value.into(),
             Some(Scalar::Int(value)) => value.into(),

@@ -138,7 +138,9 @@ impl Workspace {
             let file = named.get(&finding.location.source);
             file.is_some_and(|file| selection.selects(finding.rule, &file.relative))
         });
-        left.iter_mut().for_each(|finding| selection.weigh(finding));
+        for finding in &mut left {
+            selection.weigh(finding);
+        }
         let place = |finding: &Finding| {
             let shown = named.get(&finding.location.source).map(|file| file.shown.as_str());
             (shown, finding.location.span, finding.rule.code)

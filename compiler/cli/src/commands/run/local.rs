@@ -36,24 +36,19 @@ impl Localizer<'_> {
         let mut done: HashMap<*const ProxyProgram, Arc<ProxyProgram>> = HashMap::new();
         let mut local = program.clone();
         for proxy in &mut local.proxies {
-            let known = done.get(&Arc::as_ptr(&proxy.program)).map(Arc::clone);
-            let localized = match known {
-                Some(known) => known,
-                None => {
-                    let mut changed = ProxyProgram::clone(&proxy.program);
-                    for cluster in &mut changed.clusters {
-                        if let Some(endpoints) = self.endpoints(cluster)? {
-                            let cluster = Arc::make_mut(cluster);
-                            cluster.endpoints = endpoints;
-                            cluster.discovery = Discovery::Eds;
-                        }
-                    }
-                    let changed = Arc::new(changed);
-                    done.insert(Arc::as_ptr(&proxy.program), Arc::clone(&changed));
-                    changed
+            let shared = Arc::as_ptr(&proxy.program);
+            if let Some(known) = done.get(&shared) {
+                proxy.program = Arc::clone(known);
+                continue;
+            }
+            for cluster in &mut Arc::make_mut(&mut proxy.program).clusters {
+                if let Some(endpoints) = self.endpoints(cluster)? {
+                    let cluster = Arc::make_mut(cluster);
+                    cluster.endpoints = endpoints;
+                    cluster.discovery = Discovery::Eds;
                 }
-            };
-            proxy.program = localized;
+            }
+            done.insert(shared, Arc::clone(&proxy.program));
         }
         Ok(local)
     }

@@ -133,11 +133,22 @@ impl MeshSource {
     /// Lets the stand-ins know where their sidecars listen.
     pub(super) fn connect(&self, listeners: &[ListenerAddress]) {
         let Some(stand_ins) = &self.stand_ins else { return };
-        for Caller { proxy, wanted } in &self.callers {
-            let name = format!("{}/{}", proxy.namespace, proxy.name);
-            let listener = listeners.iter().find(|listener| listener.role == "mesh" && listener.proxy == name);
-            stand_ins.call_through(wanted, listener.map(|listener| listener.address));
+        for caller in &self.callers {
+            let listener = listeners.iter().find(|listener| caller.is_served_by(listener));
+            stand_ins.call_through(&caller.wanted, listener.map(|listener| listener.address));
         }
+    }
+
+    /// Whether a listener is the sidecar of a stand-in, and of nobody else.
+    pub(super) fn is_for_stand_in(&self, listener: &ListenerAddress) -> bool {
+        self.callers.iter().any(|caller| caller.is_served_by(listener))
+    }
+}
+
+impl Caller {
+    fn is_served_by(&self, listener: &ListenerAddress) -> bool {
+        let (namespace, name) = (&self.proxy.namespace, &self.proxy.name);
+        listener.role == "mesh" && listener.proxy.strip_prefix(namespace.as_str()).and_then(|it| it.strip_prefix('/')) == Some(name)
     }
 }
 

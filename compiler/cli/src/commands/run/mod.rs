@@ -116,6 +116,14 @@ impl Source {
         }
     }
 
+    /// Whether a listener is the sidecar of a stand-in.
+    fn is_for_stand_in(&self, listener: &ListenerAddress) -> bool {
+        match self {
+            Source::Mesh(mesh) => mesh.is_for_stand_in(listener),
+            Source::Table(_) => false,
+        }
+    }
+
     fn watched(&self) -> BTreeMap<PathBuf, bool> {
         match self {
             Source::Mesh(mesh) => mesh.watched(),

@@ -3,6 +3,7 @@
 use crate::{args::RunArgs, config::RunSection};
 use malha_proxy::{AccessLog, Options, Reload};
 use std::{
+    collections::BTreeMap,
     io,
     net::{Ipv4Addr, SocketAddr},
 };
@@ -12,11 +13,11 @@ pub(super) fn options(args: &RunArgs, section: &RunSection, on_reload: Reload) -
     let defaults = Options::default();
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let free = args.ephemeral.then_some(any_port);
-    let mut ports = if args.ephemeral { std::collections::BTreeMap::new() } else { section.ports.clone() };
+    let mut ports = if args.ephemeral { BTreeMap::new() } else { section.ports.clone() };
     ports.extend(args.ports.iter().copied());
-    let sidecars = section.sidecars.iter().filter_map(|sidecar| {
+    let sidecars = section.sidecars.iter().map(|sidecar| {
         let listen = free.or(sidecar.listen).unwrap_or(any_port);
-        Some((sidecar.name.clone(), listen))
+        (sidecar.name.clone(), listen)
     });
     Options {
         ports,

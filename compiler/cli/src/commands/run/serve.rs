@@ -36,7 +36,6 @@ struct Served {
     source: Source,
     handle: Handle,
     program_hash: u64,
-    reloads: u64,
 }
 
 /// Serves until it is asked to stop.
@@ -59,9 +58,9 @@ pub(super) fn serve(args: &RunArgs, mut source: Source) -> Result<Status, Failur
     let options = options(args, &section, on_reload(events.clone()));
     let handle = Proxy::start(Arc::clone(&built.table), options).map_err(|error| Failure::new(error.to_string()))?;
     let _ = proxy.set(handle.clone());
-    let mut served = Served { source, handle, program_hash: built.table.program_hash(), reloads: 0 };
+    let mut served = Served { source, handle, program_hash: built.table.program_hash() };
     served.publish(&built);
-    say(&tell::started(&served.handle, &built, served.source.stand_ins()));
+    say(&tell::started(&served.handle, &built, &served.source));
     if let Some(file) = &args.ready_file {
         write_ready_file(file, &served.handle)?;
     }
@@ -161,10 +160,7 @@ impl Served {
             self.handle.publish("findings", findings);
         }
         let status = json!({
-            "version": 1,
             "state": "stale",
-            "reloads": self.reloads,
-            "programHash": format!("{:016x}", self.program_hash),
             "lastReload": { "outcome": "refused", "why": why },
         });
         self.handle.publish("status", status);
@@ -177,7 +173,6 @@ impl Served {
         self.source.connect(&self.handle.listeners());
         let is_other = self.program_hash != built.table.program_hash();
         self.program_hash = built.table.program_hash();
-        self.reloads += 1;
         let took = started.elapsed();
         let last = json!({
             "outcome": if is_other { "reloaded" } else { "lines moved" },
@@ -186,26 +181,22 @@ impl Served {
             "milliseconds": took.as_secs_f64() * 1e3,
             "listeners": report,
         });
-        self.publish_with(built, last.clone());
+        self.publish_with(built, &last);
         say(&tell::reloaded(built, &report, is_other, took));
         last
     }
 
     fn publish(&self, built: &Built) {
         self.source.connect(&self.handle.listeners());
-        self.publish_with(built, Value::Null);
+        self.publish_with(built, &Value::Null);
     }
 
-    fn publish_with(&self, built: &Built, last_reload: Value) {
+    fn publish_with(&self, built: &Built, last_reload: &Value) {
         let status = json!({
-            "version": 1,
             "state": "serving",
-            "reloads": self.reloads,
-            "programHash": format!("{:016x}", self.program_hash),
             "leftOut": built.left_out,
             "notes": built.notes,
             "summary": built.summary,
-            "unsupported": self.handle.unsupported(),
             "lastReload": last_reload,
         });
         self.handle.publish("status", status);

@@ -1,13 +1,16 @@
 //! What a running mesh says on the terminal.
 
-use super::Built;
-use crate::{mock::StandIns, report::count};
+use super::{Built, Source};
+use crate::report::count;
 use malha_proxy::{Handle, ListenerAddress, SwapReport};
-use malha_table::{Role, Table, view::Filter};
+use malha_table::{
+    Role, Table,
+    view::{Filter, Listener, Proxy},
+};
 use std::{fmt::Write as _, time::Duration};
 
 /// What is served, where, and how to try it.
-pub(super) fn started(handle: &Handle, built: &Built, stand_ins: Option<&StandIns>) -> String {
+pub(super) fn started(handle: &Handle, built: &Built, source: &Source) -> String {
     let mut page = String::new();
     for line in &built.left_out {
         let _ = writeln!(page, "left out: {line}");
@@ -16,28 +19,28 @@ pub(super) fn started(handle: &Handle, built: &Built, stand_ins: Option<&StandIn
         let _ = writeln!(page, "note: {line}");
     }
     for listener in handle.listeners() {
+        // The sidecars of stand-ins are for them alone.
+        if source.is_for_stand_in(&listener) {
+            continue;
+        }
         let ListenerAddress { role, proxy, port, protocol, address, .. } = &listener;
         if *role == "gateway" {
             let _ = writeln!(page, "gateway {proxy} port {port} {protocol} on http://{address}");
         } else {
-            let _ = writeln!(page, "sidecar {proxy} on http://{address}");
+            let _ = writeln!(page, "sidecar {proxy} on http://{address}, as http_proxy or by Host");
         }
         let _ = writeln!(page, "  {}", example(&listener, &built.table));
     }
     if let Some(admin) = handle.admin() {
         let _ = writeln!(page, "admin on http://{admin} (/status, /findings, /metrics, /route, /mock)");
     }
-    if let Some(stand_ins) = stand_ins {
-        let _ = writeln!(page, "{}", count(stand_ins.iter().count(), "stand-in"));
+    if let Some(stand_ins) = source.stand_ins() {
+        let _ = writeln!(page, "{} in the place of workloads", count(stand_ins.iter().count(), "stand-in"));
     }
     let summary = &built.summary;
     if summary.errors + summary.warnings > 0 {
-        let _ = writeln!(
-            page,
-            "{} and {}: `malha check` names them",
-            count(summary.errors, "error"),
-            count(summary.warnings, "warning")
-        );
+        let (errors, warnings) = (count(summary.errors, "error"), count(summary.warnings, "warning"));
+        let _ = writeln!(page, "{errors} and {warnings}: `malha check` names them");
     }
     page.push_str("malha: ready");
     page
@@ -68,27 +71,32 @@ pub(super) fn reloaded(built: &Built, report: &SwapReport, is_other: bool, took:
 
 /// A command that shows a listener at work.
 fn example(listener: &ListenerAddress, table: &Table) -> String {
-    let proxies = table.proxies().filter(|proxy| format!("{}/{}", proxy.namespace(), proxy.name()) == listener.proxy);
     let role = if listener.role == "gateway" { Role::Gateway } else { Role::Sidecar };
-    let listeners = proxies.filter(|proxy| proxy.role() == role).flat_map(|proxy| proxy.listeners());
-    let is_this = |port: u32| role == Role::Sidecar || port == u32::from(listener.port);
-    let domain = listeners
-        .filter(|known| is_this(known.port()))
-        .flat_map(|known| known.chains())
-        .filter_map(|chain| match chain.filter() {
-            Some(Filter::Http(routes)) => Some(routes),
-            _ => None,
-        })
-        .flat_map(|routes| routes.virtual_hosts().collect::<Vec<_>>())
-        .filter(|host| host.catch_all().is_none())
-        .find_map(|host| host.domains().next());
+    let is_proxy = |proxy: &Proxy<'_>| {
+        proxy.role() == role && format!("{}/{}", proxy.namespace(), proxy.name()) == listener.proxy
+    };
+    let listeners = table.proxies().filter(is_proxy).flat_map(|proxy| proxy.listeners());
+    let is_this = |known: &Listener<'_>| role == Role::Sidecar || known.port() == u32::from(listener.port);
+    let host = listeners.filter(is_this).find_map(|known| Some((known.port(), first_domain(&known)?)));
     let address = listener.address;
-    match (role, domain) {
-        (Role::Gateway, None | Some("*")) => format!("curl http://{address}/"),
-        (Role::Gateway, Some(domain)) => format!("curl -H 'Host: {}' http://{address}/", concrete(domain)),
+    match (role, host) {
+        (Role::Gateway, None | Some((_, "*"))) => format!("curl http://{address}/"),
+        (Role::Gateway, Some((_, domain))) => format!("curl -H 'Host: {}' http://{address}/", concrete(domain)),
         (Role::Sidecar, None) => format!("curl -x http://{address} http://SERVICE.NAMESPACE/"),
-        (Role::Sidecar, Some(domain)) => format!("curl -x http://{address} http://{}/", concrete(domain)),
+        (Role::Sidecar, Some((port, domain))) => {
+            let port = if port == 80 { String::new() } else { format!(":{port}") };
+            format!("curl -x http://{address} http://{}{port}/", concrete(domain))
+        }
     }
+}
+
+fn first_domain<'t>(listener: &Listener<'t>) -> Option<&'t str> {
+    let tables = listener.chains().filter_map(|chain| match chain.filter() {
+        Some(Filter::Http(routes)) => Some(routes),
+        _ => None,
+    });
+    let hosts = tables.flat_map(|routes| routes.virtual_hosts().collect::<Vec<_>>());
+    hosts.filter(|host| host.catch_all().is_none()).find_map(|host| host.domains().next())
 }
 
 /// A host that a domain takes.
