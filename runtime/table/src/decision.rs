@@ -219,7 +219,7 @@ pub struct Cors {
     pub allow_headers: Vec<String>,
     /// Headers.
     pub expose_headers: Vec<String>,
-    /// As `24h`, in whole seconds.
+    /// As `86400s`, in whole seconds.
     pub max_age: Option<String>,
     /// Whether credentials are allowed, where said.
     pub allow_credentials: Option<bool>,
