@@ -10,6 +10,7 @@ use crate::{
     proxy::ProxySpec,
     registry::{Protocol, Resolution, Service},
 };
+use smol_str::SmolStr;
 use std::sync::Arc;
 
 impl Mesh {
@@ -47,7 +48,7 @@ impl Mesh {
             endpoints,
             http2,
             policy,
-            destination_rule: policy::rule_name(rule),
+            destination_rule: rule.map(DestinationRule::name).map(|name| (name.namespace, name.name)),
         }))
     }
 
@@ -75,11 +76,11 @@ impl Mesh {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClusterKey {
     /// Fully qualified host of the service.
-    pub host: smol_str::SmolStr,
+    pub host: SmolStr,
     /// Service port.
     pub port: u32,
     /// Subset.
-    pub subset: Option<smol_str::SmolStr>,
+    pub subset: Option<SmolStr>,
 }
 
 /// How the endpoints are found; none: the service has no clusters of its own (semantics E3 to E7, E28).

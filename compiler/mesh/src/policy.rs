@@ -15,7 +15,6 @@ use malha_model::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
-use smol_str::SmolStr;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The policy that `rule` has for `port` and `subset`, as the blocks in force (semantics D10 to D14).
@@ -177,12 +176,6 @@ pub(crate) fn is_http2(protocol: Protocol, role: Role, blocks: &Value, config: &
         Some("DO_NOT_UPGRADE") => false,
         _ => protocol.is_http() && config.h2_upgrade,
     }
-}
-
-/// What [`in_force`] depends on, for a name of the file that a cluster's policy comes from.
-pub(crate) fn rule_name(rule: Option<&DestinationRule>) -> Option<(SmolStr, SmolStr)> {
-    let name = rule?.name();
-    Some((name.namespace, name.name))
 }
 
 #[cfg(test)]

@@ -98,9 +98,8 @@ impl Mesh {
     /// The port on which `proxy` listens for a Gateway server with the number `number`: the targetPort of a Service
     /// that selects the proxy and has that port, else the number itself (semantics A2).
     pub fn listener_port(&self, proxy: &ProxySpec, number: u32) -> u32 {
-        let services = self.registry().services().iter().filter(|service| {
+        let services = self.registry().services_in(&proxy.namespace).filter(|service| {
             service.origin == ServiceOrigin::Kubernetes
-                && service.namespace == proxy.namespace
                 && service.selector.as_ref().is_some_and(|selector| satisfies(&proxy.labels, selector))
                 && !service.resource.metadata.labels.contains_key(NO_TRANSLATION)
         });

@@ -13,14 +13,11 @@ pub use service::{Resolution, Service, ServiceOrigin, ServicePort, TargetPort};
 pub use view::ServiceView;
 pub use workload::{Workload, WorkloadKind};
 
-use crate::{
-    config::MeshConfig, labels::Labels, names::ObjectName, order::Age, program::Endpoint,
-    virtual_service::VirtualService,
-};
+use crate::{config::MeshConfig, labels::Labels, order::Age, program::Endpoint, virtual_service::VirtualService};
 use hashbrown::HashMap;
 use malha_model::Resource;
 use smol_str::SmolStr;
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 use workload::Workloads;
 
 /// Every service and workload of a mesh.
@@ -29,6 +26,7 @@ pub struct Registry {
     /// In the order of creation, then of name, then of namespace (semantics 0.1); one for each host and namespace.
     services: Vec<Arc<Service>>,
     by_host: HashMap<SmolStr, Vec<u32>>,
+    by_namespace: HashMap<SmolStr, Vec<u32>>,
     workloads: Workloads,
     sources: endpoints::Sources,
     views: view::Views,
@@ -53,13 +51,16 @@ impl Registry {
         found.sort_by(|(a, _), (b, _)| a.cmp(b));
         let services = service::merge_same_host(found.into_iter().map(|(_, service)| service));
         let mut by_host: HashMap<SmolStr, Vec<u32>> = HashMap::with_capacity(services.len());
+        let mut by_namespace: HashMap<SmolStr, Vec<u32>> = HashMap::new();
         for (index, service) in services.iter().enumerate() {
             by_host.entry(service.hostname.clone()).or_default().push(index as u32);
+            by_namespace.entry(service.namespace.clone()).or_default().push(index as u32);
         }
         let views = view::Views::new(&services, virtual_services, config);
         Registry {
             services,
             by_host,
+            by_namespace,
             workloads: Workloads::link(resources),
             sources: endpoints::Sources::link(resources),
             views,
@@ -73,8 +74,16 @@ impl Registry {
 
     /// The services of the name `hostname`, one for each namespace that has one.
     pub fn services_of_host(&self, hostname: &str) -> impl Iterator<Item = &Arc<Service>> {
-        let indices = self.by_host.get(hostname).map(Vec::as_slice).unwrap_or_default();
-        indices.iter().filter_map(|index| self.services.get(*index as usize))
+        self.pick(self.by_host.get(hostname))
+    }
+
+    /// The services that live in `namespace`, in order of creation and name.
+    pub fn services_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Service>> {
+        self.pick(self.by_namespace.get(namespace))
+    }
+
+    fn pick<'a>(&'a self, indices: Option<&'a Vec<u32>>) -> impl Iterator<Item = &'a Arc<Service>> {
+        indices.into_iter().flatten().filter_map(|index| self.services.get(*index as usize))
     }
 
     /// The service of the name `hostname` that lives in `namespace`.
@@ -97,20 +106,9 @@ impl Registry {
         self.workloads.matching(namespace, selector)
     }
 
-    /// Namespaces that have a service or a workload.
-    pub fn namespaces(&self) -> BTreeSet<SmolStr> {
-        let of_services = self.services.iter().map(|service| service.namespace.clone());
-        of_services.chain(self.workloads().iter().map(|workload| workload.name.namespace.clone())).collect()
-    }
-
     /// The healthy endpoints of a port of `service`, whatever their labels (semantics E10, E12, E13, E27), in order of
     /// address.
     pub fn endpoints<'a>(&self, service: &'a Service, port: &'a ServicePort) -> &'a [Endpoint] {
         port.endpoints.get_or_init(|| endpoints::endpoints(self, service, port))
-    }
-
-    /// The workload behind an endpoint.
-    pub fn workload(&self, name: &ObjectName) -> Option<&Workload> {
-        self.workloads.named(name)
     }
 }

@@ -1,7 +1,6 @@
 //! Clusters against those that Istio built for the recorded meshes.
 
 #[allow(dead_code, reason = "the requests are asked elsewhere")]
-#[allow(dead_code, reason = "the requests are asked elsewhere")]
 mod recordings;
 
 use malha_mesh::{

@@ -168,7 +168,7 @@ fn listed(
     let pod = target.filter(|target| target.kind.as_ref().is_some_and(|kind| kind.value == "Pod"));
     let pod = pod.and_then(|pod| pod.name.as_ref());
     let name = pod.map(|name| ObjectName::new(resource.namespace.clone(), name.value.clone()));
-    let workload = name.as_ref().and_then(|name| registry.workload(name));
+    let workload = name.as_ref().and_then(|name| registry.workloads.pod(name));
     Endpoint {
         address: Some(address.clone()),
         port,
@@ -272,6 +272,19 @@ mod tests {
         assert_eq!(with(", targetPort: 9000"), "10.1.0.1:9000 10.1.0.2:9000", "E27");
         assert_eq!(with(", targetPort: web"), "10.1.0.1:8080 10.1.0.2:8080", "E27");
         assert_eq!(with(", targetPort: missing"), "", "E27");
+    }
+
+    #[test]
+    fn a_service_selects_workload_entries_too() {
+        let entry = |name: &str, more: &str| object(name, &format!("spec: {{labels: {{app: a}}, {more}}}"));
+        let entries = [
+            entry("WorkloadEntry prod/w1", "address: 192.0.2.1, ports: {http: 8081}"),
+            entry("WorkloadEntry prod/w2", "address: 192.0.2.2, ports: {web: 8082}"),
+            entry("WorkloadEntry prod/w3", "address: 192.0.2.3"),
+        ];
+        let with = |target| found(&[[service(target)].as_slice(), &entries].concat());
+        assert_eq!(with(", targetPort: 9000"), "192.0.2.1:9000 192.0.2.2:9000 192.0.2.3:9000");
+        assert_eq!(with(", targetPort: web"), "192.0.2.1:8081 192.0.2.2:8082 192.0.2.3:80");
     }
 
     #[test]

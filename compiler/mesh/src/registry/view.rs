@@ -2,7 +2,7 @@
 
 use super::{Service, ServiceOrigin};
 use crate::{
-    config::MeshConfig,
+    config::{IstioVersion, MeshConfig},
     names::{GatewayRef, fully_qualified},
     virtual_service::VirtualService,
     visibility::Visibility,
@@ -10,6 +10,9 @@ use crate::{
 use hashbrown::{HashMap, hash_map::Entry};
 use smol_str::SmolStr;
 use std::sync::{Arc, OnceLock};
+
+/// The first release that prefers the oldest service of a name.
+const OLDEST_FIRST: IstioVersion = IstioVersion { major: 1, minor: 30 };
 
 /// The services that proxies of one namespace see, one for each host.
 #[derive(Debug, Default)]
@@ -44,7 +47,7 @@ impl ServiceView {
         self.all.get(*self.by_host.get(hostname)? as usize)
     }
 
-    fn new(namespace: &str, all: &[Arc<Service>], routed: &[Arc<Service>]) -> Self {
+    fn new(namespace: &str, all: &[Arc<Service>], routed: &[Arc<Service>], istio: IstioVersion) -> Self {
         let mut visible: Vec<&Arc<Service>> =
             all.iter().filter(|service| service.visibility.includes(namespace)).collect();
         visible.sort_by_key(|service| match &service.visibility {
@@ -61,7 +64,7 @@ impl ServiceView {
                 }
                 Entry::Occupied(at) => {
                     if let Some(known) = view.all.get_mut(*at.get() as usize)
-                        && rank(service, namespace) < rank(known, namespace)
+                        && is_preferred(service, known, namespace, istio)
                     {
                         *known = Arc::clone(service);
                     }
@@ -79,33 +82,55 @@ impl ServiceView {
     }
 }
 
-/// Of several services of one name the own namespace's is preferred, then a Kubernetes Service (semantics E17).
-fn rank(service: &Service, namespace: &str) -> (bool, ServiceOrigin) {
-    (service.namespace != namespace, service.origin)
+/// Of several services of one name the own namespace's is preferred, then a Kubernetes Service, else the oldest; before
+/// 1.30 that of the first namespace (semantics E17, G).
+fn is_preferred(service: &Service, known: &Service, namespace: &str, istio: IstioVersion) -> bool {
+    let rank = |service: &Service| {
+        let is_other = service.namespace != namespace;
+        if istio < OLDEST_FIRST {
+            (is_other, service.namespace.clone(), ServiceOrigin::Kubernetes)
+        } else {
+            (is_other, SmolStr::default(), service.origin)
+        }
+    };
+    rank(service) < rank(known)
 }
 
-/// Of a service that its own namespace does not see those ports that rules for its sidecars name: Istio makes clusters
+/// Of services that their own namespaces do not see those ports that rules for sidecars there name: Istio makes clusters
 /// of them, whatever `exportTo` says.
-fn routed(service: &Service, virtual_services: &[Arc<VirtualService>], config: &MeshConfig) -> Option<Service> {
-    let rules = virtual_services.iter().filter(|rules| {
-        rules.binds_to(&GatewayRef::Mesh) && !rules.hosts.is_empty() && rules.visibility.includes(&service.namespace)
-    });
-    let mut named = Vec::new();
-    for rules in rules {
-        let to_service = rules.destinations().filter(|destination| {
-            destination.host.as_ref().is_some_and(|host| {
-                fully_qualified(host, &rules.name.namespace, &config.cluster_domain) == service.hostname
-            })
-        });
-        let ports = to_service.map(|destination| destination.port.as_ref().and_then(|port| port.number.as_ref()));
-        named.extend(ports.map(|number| number.map_or(0, |number| number.value)));
+fn routed(
+    hidden: &[&Arc<Service>],
+    virtual_services: &[Arc<VirtualService>],
+    config: &MeshConfig,
+) -> Vec<Arc<Service>> {
+    if hidden.is_empty() {
+        return Vec::new();
     }
-    let mut service = service.clone();
-    // A destination without a port may lead to any.
-    if !named.contains(&0) {
-        service.ports.retain(|port| named.contains(&port.number));
+    let mut by_host: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (index, service) in hidden.iter().enumerate() {
+        by_host.entry(&service.hostname).or_default().push(index);
     }
-    (!named.is_empty() && !service.ports.is_empty()).then_some(service)
+    let mut named: HashMap<usize, Vec<u32>> = HashMap::new();
+    for rules in virtual_services.iter().filter(|rules| rules.binds_to(&GatewayRef::Mesh)) {
+        for destination in rules.destinations() {
+            let Some(host) = &destination.host else { continue };
+            let host = fully_qualified(host, &rules.name.namespace, &config.cluster_domain);
+            let number = destination.port.as_ref().and_then(|port| port.number.as_ref());
+            for index in by_host.get(host.as_str()).into_iter().flatten() {
+                if hidden.get(*index).is_some_and(|service| rules.visibility.includes(&service.namespace)) {
+                    named.entry(*index).or_default().push(number.map_or(0, |number| number.value));
+                }
+            }
+        }
+    }
+    let named_ports = |(index, service): (usize, &&Arc<Service>)| {
+        let named = named.get(&index)?;
+        let mut service = Service::clone(service);
+        // A destination without a port may lead to any.
+        service.ports.retain(|port| named.contains(&0) || named.contains(&port.number));
+        (!service.ports.is_empty()).then(|| Arc::new(service))
+    };
+    hidden.iter().enumerate().filter_map(named_ports).collect()
 }
 
 /// Views by namespace, made when first asked for.
@@ -114,8 +139,9 @@ pub(super) struct Views {
     named: HashMap<SmolStr, OnceLock<ServiceView>>,
     /// Of every namespace that has no service and that no `exportTo` names.
     other: OnceLock<ServiceView>,
-    /// Services that their own namespaces see for the sake of routes alone.
+    /// Services that their own namespaces reach for the sake of routes alone.
     routed: Vec<Arc<Service>>,
+    istio: IstioVersion,
 }
 
 impl Views {
@@ -124,32 +150,33 @@ impl Views {
         virtual_services: &[Arc<VirtualService>],
         config: &MeshConfig,
     ) -> Self {
-        let mut views = Views::default();
+        let mut named: HashMap<SmolStr, OnceLock<ServiceView>> = HashMap::new();
         for service in services {
-            views.named.entry(service.namespace.clone()).or_default();
+            named.entry(service.namespace.clone()).or_default();
             if let Visibility::Namespaces(names) = &service.visibility {
                 for name in names {
-                    views.named.entry(name.clone()).or_default();
+                    named.entry(name.clone()).or_default();
                 }
             }
-            if !service.visibility.includes(&service.namespace) {
-                views.routed.extend(routed(service, virtual_services, config).map(Arc::new));
-            }
         }
-        views
+        let is_hidden = |service: &&Arc<Service>| !service.visibility.includes(&service.namespace);
+        let hidden: Vec<&Arc<Service>> = services.iter().filter(is_hidden).collect();
+        let routed = routed(&hidden, virtual_services, config);
+        Views { named, other: OnceLock::new(), routed, istio: config.istio }
     }
 
     pub(super) fn of(&self, namespace: &str, services: &[Arc<Service>]) -> &ServiceView {
         let view = self.named.get(namespace).unwrap_or(&self.other);
-        view.get_or_init(|| ServiceView::new(namespace, services, &self.routed))
+        view.get_or_init(|| ServiceView::new(namespace, services, &self.routed, self.istio))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::{
+        config::{IstioVersion, MeshConfig},
         mesh::Mesh,
-        testing::{mesh, object},
+        testing::{mesh, mesh_with, object},
     };
 
     fn entry(name: &str, host: &str, more: &str) -> String {
@@ -181,6 +208,17 @@ mod tests {
             .replace("metadata: {", "metadata: {creationTimestamp: '2024-05-01T00:00:00Z', ");
         let found = mesh(&[entry("prod/s", "x.org", ""), aged]);
         assert_eq!(seen(&found, "test"), "x.org@prod", "0.1, E17: what has no time of creation is the oldest");
+    }
+
+    #[test]
+    fn older_releases_take_the_first_namespace() {
+        let old = || {
+            let time = "metadata: {creationTimestamp: '2024-05-01T00:00:00Z', ";
+            entry("blue/s", "x.org", "").replace("metadata: {", time)
+        };
+        let config = MeshConfig { istio: IstioVersion { major: 1, minor: 29 }, ..MeshConfig::default() };
+        assert_eq!(seen(&mesh_with(&[entry("prod/s", "x.org", ""), old()], config), "test"), "x.org@blue", "E17, G");
+        assert_eq!(seen(&mesh(&[entry("prod/s", "x.org", ""), old()]), "test"), "x.org@prod", "E17, G");
     }
 
     #[test]

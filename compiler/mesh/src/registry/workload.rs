@@ -65,7 +65,7 @@ fn pod_spec(resource: &Resource) -> Option<&kubernetes::PodSpec> {
     spec.map(|spec| &spec.value)
 }
 
-/// All workloads, found by name and by label.
+/// All workloads, found by label; Pods by name too.
 #[derive(Debug, Default)]
 pub(super) struct Workloads {
     all: Vec<Workload>,
@@ -73,7 +73,7 @@ pub(super) struct Workloads {
     by_namespace: HashMap<SmolStr, Vec<u32>>,
     /// Indices by namespace, label and its value.
     by_label: HashMap<(SmolStr, SmolStr, SmolStr), Vec<u32>>,
-    by_name: HashMap<ObjectName, u32>,
+    pods: HashMap<ObjectName, u32>,
 }
 
 impl Workloads {
@@ -111,8 +111,8 @@ impl Workloads {
         &self.all
     }
 
-    pub(super) fn named(&self, name: &ObjectName) -> Option<&Workload> {
-        self.all.get(*self.by_name.get(name)? as usize)
+    pub(super) fn pod(&self, name: &ObjectName) -> Option<&Workload> {
+        self.all.get(*self.pods.get(name)? as usize)
     }
 
     pub(super) fn matching<'a>(&'a self, namespace: &str, selector: &'a Labels) -> impl Iterator<Item = &'a Workload> {
@@ -134,7 +134,9 @@ impl Workloads {
             for (name, value) in &workload.labels {
                 self.by_label.entry((namespace.clone(), name.clone(), value.clone())).or_default().push(index);
             }
-            self.by_name.entry(workload.name.clone()).or_insert(index);
+            if workload.kind == WorkloadKind::Pod {
+                self.pods.insert(workload.name.clone(), index);
+            }
             self.all.push(workload);
         }
     }
