@@ -4,17 +4,17 @@
 //! run; `MALHA_EQUIVALENCE_FIRST=N` begins with the mesh of seed N.
 
 mod equivalence {
+    pub(crate) mod lowered;
     pub(crate) mod mesh;
     pub(crate) mod random;
     pub(crate) mod requests;
 }
 
-use equivalence::{mesh::mesh, random::Random, requests::request};
+use equivalence::{lowered::Lowered, mesh::mesh, random::Random, requests::request};
 use malha_mesh::{
-    Cache, Mesh, MeshConfig, ProxySpec, interpret,
+    interpret,
     program::{Program, Role},
 };
-use malha_syntax::{Location, Source, Sources};
 use malha_table::Table;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -22,43 +22,6 @@ const REQUESTS: usize = 60;
 
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
-fn proxies() -> Vec<ProxySpec> {
-    let gateway = ProxySpec {
-        role: Role::Gateway,
-        namespace: "istio-system".into(),
-        name: "ingress".into(),
-        labels: [("istio".into(), "ingress".into())].into(),
-    };
-    let sidecar = ProxySpec {
-        role: Role::Sidecar,
-        namespace: "default".into(),
-        name: "client".into(),
-        labels: [("app".into(), "client".into())].into(),
-    };
-    vec![gateway, sidecar]
-}
-
-struct Lowered {
-    program: Program,
-    sources: Sources,
-}
-
-impl Lowered {
-    fn new(yaml: &str, config: &serde_json::Value) -> Self {
-        let mut sources = Sources::default();
-        let source = sources.add(Source::new("mesh.yaml", yaml));
-        let reading = malha_syntax::read(source, yaml);
-        let resources = malha_model::read_documents(&reading.documents).resources;
-        let mesh = Mesh::link(resources.into_iter().map(Arc::new).collect(), MeshConfig::from_json(config));
-        Lowered { program: malha_mesh::lower(&mesh, &proxies(), &mut Cache::default()), sources }
-    }
-
-    fn place(&self, location: Location) -> (String, u32) {
-        let name = self.sources.get(location.source).map(|source| source.name.clone());
-        (name.unwrap_or_default(), self.sources.line_column(location).line)
-    }
 }
 
 /// What was asked and how it came out, to see that the requests reach what they are to test.

@@ -714,3 +714,8 @@ pub fn home(hash: u64, slots: usize) -> usize {
 pub fn translation_is_executable(translation: &str) -> bool {
     crate::pattern::check(translation).is_ok()
 }
+
+/// Writes the checksums of a table whose other bytes are done: the last step of writing one.
+pub fn seal(bytes: &mut [u8]) {
+    crate::load::seal(bytes);
+}

@@ -1,8 +1,7 @@
 //! The file as a whole: header, directory, sections.
 
 use super::{EmitError, SourceMap, Writer};
-use malha_table::format::{Header, MAGIC, Section, SectionEntry, U32, U64, VERSION};
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+use malha_table::format::{self, Header, MAGIC, Section, SectionEntry, U32, U64, VERSION};
 use zerocopy::IntoBytes;
 
 macro_rules! writer {
@@ -129,36 +128,32 @@ fn assemble<'s>(content: impl Fn(Section) -> &'s [u8]) -> Vec<u8> {
         .map(|section| (*section, content(*section)))
         .filter(|(_, bytes)| !bytes.is_empty())
         .collect();
-    let mut program = Xxh3::new();
-    let mut body = vec![0; sections.len() * size_of::<SectionEntry>()];
     let mut directory = Vec::with_capacity(sections.len());
+    let mut end = size_of::<Header>() + sections.len() * size_of::<SectionEntry>();
     for (section, bytes) in &sections {
-        let kind = *section as u32;
-        let length = bytes.len() as u64;
-        if !section.is_source_map() {
-            program.update(&kind.to_le_bytes());
-            program.update(&length.to_le_bytes());
-            program.update(bytes);
-        }
-        let start = (size_of::<Header>() + body.len()).next_multiple_of(ALIGNMENT);
-        body.resize(start - size_of::<Header>(), 0);
+        let offset = end.next_multiple_of(ALIGNMENT);
+        end = offset + bytes.len();
         directory.push(SectionEntry {
-            kind: U32::new(kind),
+            kind: U32::new(*section as u32),
             reserved: U32::ZERO,
-            offset: U64::new(start as u64),
-            length: U64::new(length),
+            offset: U64::new(offset as u64),
+            length: U64::new(bytes.len() as u64),
         });
-        body.extend_from_slice(bytes);
     }
-    let directory = directory.as_bytes();
-    body[..directory.len()].copy_from_slice(directory);
     let header = Header {
         magic: MAGIC,
         version: U32::new(VERSION),
         sections: U32::new(sections.len() as u32),
-        length: U64::new((size_of::<Header>() + body.len()) as u64),
-        checksum: U64::new(xxh3_64(&body)),
-        program: U64::new(program.digest()),
+        length: U64::new(end as u64),
+        ..Header::default()
     };
-    [header.as_bytes(), &body].concat()
+    let mut file = Vec::with_capacity(end);
+    file.extend_from_slice(header.as_bytes());
+    file.extend_from_slice(directory.as_bytes());
+    for (_, bytes) in &sections {
+        file.resize(file.len().next_multiple_of(ALIGNMENT), 0);
+        file.extend_from_slice(bytes);
+    }
+    format::seal(&mut file);
+    file
 }

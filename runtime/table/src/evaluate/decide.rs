@@ -58,6 +58,8 @@ impl Table {
             None => decision.outcome = Outcome::Closed,
             Some(_) if ends_tls && !is_tls => decision.outcome = Outcome::Closed,
             Some(Filter::Tcp(route)) => run.tcp(&route, &mut decision)?,
+            // The handshake is done, and no request is there to be routed.
+            Some(Filter::Http(_)) if ends_tls && protocol == Protocol::Tls => decision.outcome = Outcome::TcpForward,
             Some(Filter::Http(_)) if is_tls != ends_tls || protocol != Protocol::Http => {
                 decision.outcome = Outcome::Closed;
             }

@@ -4,6 +4,7 @@ mod automata;
 mod check;
 mod hosts;
 mod records;
+mod seal;
 
 use crate::{
     Table,
@@ -12,8 +13,9 @@ use crate::{
     pattern,
 };
 use check::Checker;
+pub(crate) use seal::seal;
 use std::{fmt, sync::OnceLock};
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+use xxhash_rust::xxh3::xxh3_64;
 use zerocopy::FromBytes;
 
 /// Why bytes are not a table that can be executed.
@@ -106,7 +108,7 @@ impl Table {
             program: header.program.get(),
             checksum: header.checksum.get(),
         };
-        if program_hash(&table) != table.program {
+        if seal::program_hash(&table.bytes) != Some(table.program) {
             return Err(LoadError::Checksum);
         }
         check_features(&table)?;
@@ -162,20 +164,6 @@ fn read_directory(bytes: &[u8]) -> Result<(Header, Directory), LoadError> {
         }
     }
     Ok((header, sections))
-}
-
-/// The hash over all but the source map.
-fn program_hash(table: &Table) -> u64 {
-    let mut hasher = Xxh3::new();
-    for &section in Section::ALL {
-        let bytes = table.section_bytes(section);
-        if !section.is_source_map() && !bytes.is_empty() {
-            hasher.update(&(section as u32).to_le_bytes());
-            hasher.update(&(bytes.len() as u64).to_le_bytes());
-            hasher.update(bytes);
-        }
-    }
-    hasher.digest()
 }
 
 /// An unknown feature is named before anything is called broken: it may be why a record looks so.
