@@ -72,20 +72,42 @@ async fn guarded<E>(
     local: Rc<Local>,
     work: impl Future<Output = Result<Response<Reply>, E>>,
 ) -> Result<Response<Reply>, E> {
+    if let Some(outcome) = caught(work).await {
+        return outcome;
+    }
+    local.metrics().panics.fetch_add(1, Ordering::Relaxed);
+    let mut response = Response::new(Reply::own("".into(), |_, _| {}));
+    *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+    Ok(response)
+}
+
+/// What the work comes to; none if it panics.
+async fn caught<W: Future>(work: W) -> Option<W::Output> {
     let mut work = Box::pin(work);
-    let outcome = poll_fn(|context| {
-        let polled = catch_unwind(AssertUnwindSafe(|| Pin::as_mut(&mut work).poll(context)));
-        match polled {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(outcome)) => Poll::Ready(Some(outcome)),
-            Err(_) => Poll::Ready(None),
-        }
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| Pin::as_mut(&mut work).poll(context))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(outcome)) => Poll::Ready(Some(outcome)),
+        Err(_) => Poll::Ready(None),
     })
-    .await;
-    outcome.unwrap_or_else(|| {
-        local.metrics().panics.fetch_add(1, Ordering::Relaxed);
-        let mut response = Response::new(Reply::own("".into(), |_, _| {}));
-        *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
-        Ok(response)
-    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_caught_where_it_happens() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let calm = async {
+            tokio::task::yield_now().await;
+            7
+        };
+        let panics = async {
+            tokio::task::yield_now().await;
+            assert!(std::hint::black_box(false), "on purpose");
+        };
+        assert_eq!(runtime.block_on(caught(calm)), Some(7));
+        assert_eq!(runtime.block_on(caught(panics)), None);
+    }
 }

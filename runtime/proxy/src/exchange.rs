@@ -24,8 +24,8 @@ use http::{
 };
 use hyper::body::Incoming;
 use malha_table::{
-    Role,
-    http::{RedirectTo, Template, https_location, redirect_location},
+    RequestView, Role,
+    http::{RedirectTo, Template, https_location, redirect_location, replace_matched},
     view::{Action, ActionKind, Destination, Forward, Redirect, Respond, Route},
 };
 use std::{fmt, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
@@ -182,7 +182,12 @@ impl Exchange<'_> {
         let status = StatusCode::from_u16(redirect.status()).unwrap_or(StatusCode::MOVED_PERMANENTLY);
         let location = redirect_location(&redirect.to(), &self.head, route.matched());
         let mut own = redirection(status, &location::on_this_machine(self, location));
-        self.change_own(&mut own, action);
+        // Operations see the path as a prefix rewrite leaves it, though nothing goes upstream.
+        let path = redirect.to().prefix.map(|prefix| {
+            let path = replace_matched(self.head.path(), route.matched(), prefix);
+            [&path, &self.head.path_and_query[self.head.path().len()..]].concat()
+        });
+        self.change_own(&mut own, action, path.as_deref());
         Treated::Own(own)
     }
 
@@ -195,15 +200,17 @@ impl Exchange<'_> {
         } else {
             redirection(status, "")
         };
-        self.change_own(&mut own, action);
+        self.change_own(&mut own, action, None);
         *own.response.body_mut() = Bytes::copy_from_slice(respond.body());
         Treated::Own(own)
     }
 
-    /// The route's response operations, on an answer that no destination had a part in.
-    fn change_own(&self, own: &mut Own, action: &Action<'_>) {
+    /// The route's response operations, on an answer that no destination had a part in; `path` is the rewritten one.
+    fn change_own(&self, own: &mut Own, action: &Action<'_>, path: Option<&str>) {
+        let facts = self.facts();
+        let path = path.unwrap_or(facts.path);
         let expand = |template: &Template, headers: &HeaderMap| {
-            template.evaluate(&Facts { response: Some(headers), ..self.facts() })
+            template.evaluate(&Facts { path, response: Some(headers), ..facts })
         };
         header_ops::change(own.response.headers_mut(), &action.response_headers(), None, true, expand);
     }

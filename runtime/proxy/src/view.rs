@@ -58,7 +58,8 @@ impl RequestHead {
         let (scheme, said, path) = target(&method, &uri, said).ok_or_else(malformed)?;
         let authority = said.ok_or_else(|| refuse("missing_host_header"))?;
         let sent_authority = String::from_utf8(authority).ok().filter(|authority| authority_is_valid(authority));
-        let sent_authority = sent_authority.ok_or_else(|| refuse("http.invalid_authority"))?;
+        let sent_authority = sent_authority
+            .ok_or_else(|| LocalReply::bad_request(StatusCode::BAD_REQUEST, "Bad Request", "http.invalid_authority"))?;
         let path_and_query = if path.is_empty() {
             String::new()
         } else {
