@@ -144,17 +144,20 @@ impl Summary {
     pub fn line(&self) -> String {
         let objects: usize = self.resources.values().sum();
         let read = format!("{} in {}", count(objects, "object"), count(self.files, "file"));
-        let parts: Vec<_> = [(self.errors, "error"), (self.warnings, "warning"), (self.infos, "info")]
-            .into_iter()
-            .filter(|(number, _)| *number > 0)
-            .map(|(number, what)| count(number, what))
-            .collect();
         let skipped = match self.skipped.len() {
             0 => String::new(),
             number => format!(", {number} skipped"),
         };
-        let found = if parts.is_empty() { "nothing found".to_owned() } else { parts.join(", ") };
+        let found = self.found();
+        let found = if found.is_empty() { "nothing found" } else { &found };
         format!("{found} ({read}{skipped})")
+    }
+
+    /// How many findings of which severity; empty if there are none.
+    pub fn found(&self) -> String {
+        let counts = [(self.errors, "error"), (self.warnings, "warning"), (self.infos, "info")];
+        let counts = counts.iter().filter(|(number, _)| *number > 0).map(|(number, what)| count(*number, what));
+        counts.collect::<Vec<_>>().join(", ")
     }
 }
 

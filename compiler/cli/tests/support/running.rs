@@ -1,5 +1,5 @@
 //! A `malha run` on free ports, and plain requests to it.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use std::{
     fs,
@@ -64,6 +64,12 @@ impl Running {
     /// What it printed so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self._scratch.path().join("log")).unwrap_or_default()
+    }
+
+    /// The ready file as it is now.
+    pub fn ready_again(&self) -> serde_json::Value {
+        let text = fs::read_to_string(self._scratch.path().join("ready.json")).expect("it is there");
+        serde_json::from_str(&text).expect("the ready file is written whole")
     }
 
     /// Address of the gateway listener of a port.

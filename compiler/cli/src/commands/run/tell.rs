@@ -37,10 +37,9 @@ pub(super) fn started(handle: &Handle, built: &Built, source: &Source) -> String
     if let Some(stand_ins) = source.stand_ins() {
         let _ = writeln!(page, "{} in the place of workloads", count(stand_ins.iter().count(), "stand-in"));
     }
-    let summary = &built.summary;
-    if summary.errors + summary.warnings > 0 {
-        let (errors, warnings) = (count(summary.errors, "error"), count(summary.warnings, "warning"));
-        let _ = writeln!(page, "{errors} and {warnings}: `malha check` names them");
+    let found = built.summary.found();
+    if !found.is_empty() {
+        let _ = writeln!(page, "{found}: `malha check` names them");
     }
     page.push_str("malha: ready");
     page
@@ -72,9 +71,8 @@ pub(super) fn reloaded(built: &Built, report: &SwapReport, is_other: bool, took:
 /// A command that shows a listener at work.
 fn example(listener: &ListenerAddress, table: &Table) -> String {
     let role = if listener.role == "gateway" { Role::Gateway } else { Role::Sidecar };
-    let is_proxy = |proxy: &Proxy<'_>| {
-        proxy.role() == role && format!("{}/{}", proxy.namespace(), proxy.name()) == listener.proxy
-    };
+    let is_proxy =
+        |proxy: &Proxy<'_>| proxy.role() == role && format!("{}/{}", proxy.namespace(), proxy.name()) == listener.proxy;
     let listeners = table.proxies().filter(is_proxy).flat_map(|proxy| proxy.listeners());
     let is_this = |known: &Listener<'_>| role == Role::Sidecar || known.port() == u32::from(listener.port);
     let host = listeners.filter(is_this).find_map(|known| Some((known.port(), first_domain(&known)?)));

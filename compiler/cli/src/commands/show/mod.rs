@@ -103,6 +103,8 @@ fn cell(value: &Value) -> String {
         Value::String(text) if text.is_empty() => "-".to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(items) if items.is_empty() => "-".to_owned(),
+        // The names of a service would fill the page.
+        Value::Array(items) if items.len() > 2 => format!("{} +{}", cell(&items[0]), items.len() - 1),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
         Value::Object(entries) => {
             let entries: Vec<_> = entries.iter().map(|(name, value)| format!("{name}={}", cell(value))).collect();

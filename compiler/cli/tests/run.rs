@@ -1,0 +1,197 @@
+//! A running mesh follows its files, and nothing else.
+
+#[path = "support/command.rs"]
+mod command;
+#[path = "support/running.rs"]
+mod running;
+
+use command::{GOOD, malha, tree, write};
+use running::{Running, get, wait_for};
+use serde_json::Value;
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    thread,
+};
+use tempfile::TempDir;
+
+/// [`GOOD`], but for any host, so that the tests need not send one.
+fn mesh() -> TempDir {
+    let mesh = tree(GOOD);
+    for (name, text) in GOOD {
+        write(&mesh, name, &text.replace("[shop.example]", "[\"*\"]"));
+    }
+    mesh
+}
+
+fn routes(mesh: &TempDir) -> String {
+    fs::read_to_string(mesh.path().join("routes.yaml")).expect("it is there")
+}
+
+fn status(running: &Running) -> Value {
+    serde_json::from_str(&get(&running.admin(), "/status")).expect("JSON")
+}
+
+fn post(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("the listener accepts");
+    write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+#[test]
+fn saves_are_followed_and_broken_ones_change_nothing() {
+    let mesh = mesh();
+    let running = Running::start(&["--mock"], mesh.path());
+    assert!(running.get("/cart/1").contains("\"path\":\"/1\""), "{}", running.log());
+
+    let good = routes(&mesh);
+    write(&mesh, "routes.yaml", &good.replace("/cart/", "/basket/"));
+    wait_for("the new route", || running.get("/basket/2").contains("\"path\":\"/2\""));
+    assert_eq!(running.get("/cart/1"), "", "{}", running.log());
+
+    write(&mesh, "routes.yaml", &good.replace("route:", "rout:"));
+    wait_for("the failure to be told", || running.log().contains("not reloaded: the last good table stays"));
+    assert!(running.log().contains("routes.yaml:12:5: error[K001]"), "{}", running.log());
+    assert!(running.get("/basket/2").contains("\"path\":\"/2\""), "the last good table stays");
+    assert_eq!(status(&running)["compile"]["state"], "stale");
+    assert_eq!(status(&running)["reloadFailures"], 1);
+    assert!(get(&running.admin(), "/findings").contains("\"K001\""));
+    assert!(post(&running.admin(), "/reload").contains("K001"), "a reload says why it comes to nothing");
+
+    write(&mesh, "routes.yaml", &good);
+    wait_for("the old route", || running.get("/cart/3").contains("\"path\":\"/3\""));
+    assert_eq!(status(&running)["compile"]["state"], "serving");
+    running.stop();
+}
+
+#[test]
+fn files_that_come_go_and_move_count() {
+    let mesh = mesh();
+    let running = Running::start(&["--mock"], mesh.path());
+    let is_routed = |path: &str| running.get(path).contains("\"app\":\"cart\"");
+    assert!(is_routed("/cart/"));
+    let more = routes(&mesh).replace("name: shop", "name: more").replace("/cart/", "/more/");
+    write(&mesh, "deep/more.yaml", &more);
+    wait_for("the new file's route", || is_routed("/more/"));
+    assert!(is_routed("/cart/"));
+    fs::rename(mesh.path().join("deep"), mesh.path().join("deeper")).expect("it moves");
+    fs::remove_file(mesh.path().join("routes.yaml")).expect("it goes");
+    wait_for("the old route to go", || !is_routed("/cart/"));
+    assert!(is_routed("/more/"));
+    // As editors save: a new file takes the old one's name.
+    write(&mesh, "deeper/more.yaml~", &more.replace("/more/", "/most/"));
+    fs::rename(mesh.path().join("deeper/more.yaml~"), mesh.path().join("deeper/more.yaml")).expect("it moves");
+    wait_for("the replaced file's route", || is_routed("/most/"));
+    running.stop();
+}
+
+#[test]
+fn a_comment_moves_lines_and_nothing_else() {
+    let mesh = mesh();
+    let running = Running::start(&["--mock", "--explain"], mesh.path());
+    let program = status(&running)["table"]["program"].clone();
+    write(&mesh, "routes.yaml", &format!("# a comment\n{}", routes(&mesh)));
+    wait_for("the reload", || running.log().contains("nothing but lines moved"));
+    assert_eq!(status(&running)["table"]["program"], program);
+    running.stop();
+}
+
+#[test]
+fn a_gateway_that_comes_is_listened_for() {
+    let mesh = mesh();
+    let running = Running::start(&["--mock"], mesh.path());
+    let gateway = fs::read_to_string(mesh.path().join("gateway.yaml")).expect("it is there");
+    write(&mesh, "gateway.yaml", &gateway.replace("number: 80", "number: 81"));
+    wait_for("the other port", || running.ready_again()["listeners"][0]["port"] == 81);
+    let address = running.ready_again()["listeners"][0]["address"].as_str().expect("an address").to_owned();
+    assert!(get(&address, "/cart/").contains("\"app\":\"cart\""));
+    running.stop();
+}
+
+#[test]
+fn what_is_refused_at_the_start_is_left_out_and_named() {
+    let mesh = mesh();
+    write(&mesh, "bad.yaml", &routes(&mesh).replace("name: shop", "name: bad").replace("route:", "rout:"));
+    let running = Running::start(&["--mock"], mesh.path());
+    assert!(running.log().contains("left out: "), "{}", running.log());
+    assert!(running.log().contains("bad.yaml:12:5: error[K001]"), "{}", running.log());
+    assert!(running.get("/cart/").contains("\"app\":\"cart\""));
+    running.stop();
+}
+
+/// A process of the user's own: it answers every request with the same words.
+fn own_process(words: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut stream = stream;
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
+            let length = words.len();
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{words}");
+        }
+    });
+    address
+}
+
+#[test]
+fn own_processes_take_the_place_of_workloads() {
+    let mesh = mesh();
+    let (flag, file) = (own_process("from the flag"), own_process("from the file"));
+    let running = Running::start(&["--endpoint", &format!("cart.default:8000={flag}")], mesh.path());
+    assert_eq!(running.get("/cart/"), "from the flag");
+    running.stop();
+    write(&mesh, "malha.toml", &format!("[run.endpoints]\n\"cart.default:8000\" = \"{file}\"\n"));
+    let running = Running::start(&["--mock"], mesh.path());
+    assert_eq!(running.get("/cart/"), "from the file");
+    // And back again, by an edit of malha.toml.
+    write(&mesh, "malha.toml", "");
+    wait_for("the stand-in", || running.get("/cart/").contains("\"app\":\"cart\""));
+    running.stop();
+}
+
+#[test]
+fn a_table_is_served_and_followed_like_a_mesh() {
+    let mesh = mesh();
+    let elsewhere = tree(&[]);
+    let process = own_process("served");
+    // Without --mock a table holds the addresses of the mesh; this one is on loopback.
+    write(
+        &mesh,
+        "cart.yaml",
+        &format!(
+            "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: cart}}
+spec:
+  hosts: [cart.default.svc.cluster.local]
+  ports: [{{number: 8000, name: http, protocol: HTTP}}]
+  resolution: STATIC
+  endpoints:
+  - address: {}
+    ports: {{http: {}}}
+",
+            process.ip(),
+            process.port()
+        ),
+    );
+    let table = elsewhere.path().join("mesh.table");
+    let compile = || {
+        let told = malha(mesh.path(), &["compile", ".", "-o", table.to_str().expect("UTF-8")]);
+        assert_eq!(told.status, 0, "{}", told.err);
+    };
+    compile();
+    let running = Running::start(&[], &table);
+    assert_eq!(running.get("/cart/"), "served");
+    write(&mesh, "routes.yaml", &routes(&mesh).replace("/cart/", "/basket/"));
+    compile();
+    wait_for("the new table", || running.get("/basket/") == "served");
+    fs::write(&table, b"MALHATBL, but broken").expect("it is written");
+    wait_for("the failure to be told", || running.log().contains("not reloaded: the last good table stays"));
+    assert_eq!(running.get("/basket/"), "served");
+    running.stop();
+}
