@@ -196,9 +196,11 @@ impl Reader<'_> {
             _ => None,
         };
         if open.kind == Kind::Mapping && open.count.is_multiple_of(2) {
-            let before = self.text.get(..(span.start - self.base) as usize).unwrap_or_default();
-            let announced = before.trim_end_matches([' ', '\t', '\n', '\r']).ends_with('?');
-            open.explicit_key = announced || indicator(self.text, self.behind, b'?').is_some();
+            let start = (span.start - self.base) as usize;
+            let before = self.text.get(..start).unwrap_or_default();
+            let mark = indicator(self.text, self.behind, b'?').filter(|mark| *mark < start || span.is_empty());
+            open.explicit_key = mark.is_some() || before.trim_end_matches([' ', '\t', '\n', '\r']).ends_with('?');
+            self.behind = mark.map_or(self.behind, |mark| mark + 1);
         }
         open.count += 1;
         let explicit_key = open.explicit_key;

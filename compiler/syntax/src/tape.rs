@@ -65,7 +65,7 @@ impl Tape {
     pub(crate) fn close(&mut self, index: usize, end: u32) {
         let next = self.len();
         if let Some(entry) = self.entries.get_mut(index) {
-            entry.span.end = end;
+            entry.span.end = end.max(entry.span.start);
             entry.link = next;
         }
     }

@@ -73,6 +73,7 @@ fn every_node_has_its_exact_span() {
             "- - a\n  - b\n- |\n  c\n  d\n\n- e\n  f\n",
             &["- - a\n  - b\n- |\n  c\n  d\n\n- e\n  f", "- a\n  - b", "a", "b", "|\n  c\n  d", "e\n  f"],
         ),
+        (" ? a\n : b\n ? c\n", &["? a\n : b\n ? c", "a", "b", "c", ""]),
         ("a:  \"b\\n\" \nc: >-\n\n  d\n", &["a:  \"b\\n\" \nc: >-\n\n  d", "a", "\"b\\n\"", "c", ">-\n\n  d"]),
         // An alias leads to what it stands for.
         (
