@@ -92,7 +92,7 @@ impl Run<'_> {
     fn tcp(&self, route: &TcpRoute<'_>, decision: &mut Decision) -> Result<(), RouteError> {
         decision.rule = route.rule().and_then(|rule| rule.source()).map(|source| source.to_rule());
         decision.destinations = route.destinations().map(|destination| tell::destination(&destination)).collect();
-        decision.outcome = match reach(self.drawn(route.destinations())?.as_ref()) {
+        decision.outcome = match reach(self.drawn(&route.destinations())?.as_ref()) {
             Outcome::Forward => Outcome::TcpForward,
             other => other,
         };
@@ -164,7 +164,7 @@ impl Run<'_> {
         decision: &mut Decision,
     ) -> Result<(), RouteError> {
         decision.destinations = forward.destinations().map(|destination| tell::destination(&destination)).collect();
-        let drawn = self.drawn(forward.destinations())?;
+        let drawn = self.drawn(&forward.destinations())?;
         decision.outcome = reach(drawn.as_ref());
         let path = match forward.path_rewrite() {
             Some(PathRewrite::Matched(text)) => http::replace_matched(head.path(), route.matched(), text),
@@ -195,12 +195,12 @@ impl Run<'_> {
     }
 
     /// The destination that the request's `draw`, or else the seed, takes (semantics C8).
-    fn drawn<'t>(&self, destinations: Views<'t, Destination<'t>>) -> Result<Option<Destination<'t>>, RouteError> {
+    fn drawn<'t>(&self, destinations: &Views<'t, Destination<'t>>) -> Result<Option<Destination<'t>>, RouteError> {
         if let Some(draw) = self.request.draw {
             let drawn = destinations.get(draw as usize);
             return drawn.map(Some).ok_or(RouteError::Draw { draw, destinations: destinations.len() });
         }
-        let weights = destinations.map(|destination| destination.weight());
+        let weights = destinations.clone().map(|destination| destination.weight());
         Ok(http::pick(weights, self.seed).and_then(|index| destinations.get(index)))
     }
 }

@@ -22,16 +22,13 @@ impl<'t> RouteTable<'t> {
         let host = port_start(authority).map_or(authority, |colon| &authority[..colon]).as_bytes();
         let mut buffer = [0; 256];
         let long;
-        let key = match buffer.get_mut(..host.len()) {
-            Some(lower) => {
-                lower.copy_from_slice(host);
-                lower.make_ascii_lowercase();
-                &*lower
-            }
-            None => {
-                long = host.to_ascii_lowercase();
-                &long
-            }
+        let key = if let Some(lower) = buffer.get_mut(..host.len()) {
+            lower.copy_from_slice(host);
+            lower.make_ascii_lowercase();
+            &*lower
+        } else {
+            long = host.to_ascii_lowercase();
+            &long
         };
         self.exact(key).or_else(|| self.wildcard(key)).or_else(|| {
             let host = at(self.table, table::index(self.record.default_host)?)?;

@@ -26,7 +26,7 @@ impl<'t> VirtualHost<'t> {
         let path = request.path().as_bytes();
         search.exact(self.table.range(Section::PathSlots, self.record.exact), path);
         search.exact_ignoring_case(self.entries(self.record.exact_ignoring_case), path);
-        search.prefixes(self.entries(self.record.prefixes), path, compare, |path, prefix| path.starts_with(prefix));
+        search.prefixes(self.entries(self.record.prefixes), path, compare, <[u8]>::starts_with);
         search.prefixes(self.entries(self.record.prefixes_ignoring_case), path, compare_lower, |path, prefix| {
             path.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
         });

@@ -42,7 +42,7 @@ mod tests {
             (Duration::from_micros(7), "7us"),
             (Duration::from_nanos(3), "3ns"),
             (Duration::from_secs(90), "90s"),
-            (Duration::from_secs(86_400), "86400s"),
+            (Duration::from_hours(24), "86400s"),
         ] {
             assert_eq!(duration_text(duration), text);
         }

@@ -91,15 +91,12 @@ fn decode_slashes(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());
     let mut rest = path;
     while let Some((&byte, tail)) = rest.split_first() {
-        match escape(rest) {
-            Some(decoded @ (b'/' | b'\\')) => {
-                out.push(decoded);
-                rest = rest.get(3..).unwrap_or_default();
-            }
-            _ => {
-                out.push(byte);
-                rest = tail;
-            }
+        if let Some(decoded @ (b'/' | b'\\')) = escape(rest) {
+            out.push(decoded);
+            rest = rest.get(3..).unwrap_or_default();
+        } else {
+            out.push(byte);
+            rest = tail;
         }
     }
     out

@@ -4,7 +4,13 @@ use super::{
     LoadError,
     check::{Broken, Check, Checker, below},
 };
-use crate::format::*;
+use crate::format::{
+    ActionRecord, AutomatonRecord, ChainRecord, CidrRecord, ClusterRecord, ConditionRecord, CorsRecord,
+    DestinationRecord, EndpointRecord, FaultRecord, ForwardRecord, HashKeyRecord, HeaderOpsRecord, HeaderValueRecord,
+    LimitRecord, ListenerRecord, LocationRecord, MirrorRecord, NONE, Pair, PatternRecord, ProgramRecord, ProxyRecord,
+    Range, RedirectRecord, RespondRecord, RetriesRecord, RouteTableRecord, Section, SettingsRecord, SourceRecord, Str,
+    TcpRouteRecord, TerminationRecord, ValueTestRecord, VirtualHostRecord,
+};
 
 impl Checker<'_> {
     /// Checks every record of the table.

@@ -44,11 +44,9 @@ pub struct Views<'t, V> {
 
 impl<V> Clone for Views<'_, V> {
     fn clone(&self) -> Self {
-        *self
+        Views { table: self.table, first: self.first, end: self.end, view: PhantomData }
     }
 }
-
-impl<V> Copy for Views<'_, V> {}
 
 impl<'t, V: View<'t>> Views<'t, V> {
     pub(crate) fn all(table: &'t Table) -> Self {
@@ -78,11 +76,6 @@ impl<'t, V: View<'t>> Views<'t, V> {
         }
         at(self.table, self.first.checked_add(u32::try_from(index).ok()?)?)
     }
-
-    /// All of them, in order.
-    pub fn iter(&self) -> Views<'t, V> {
-        *self
-    }
 }
 
 impl<'t, V: View<'t>> Iterator for Views<'t, V> {
@@ -105,7 +98,7 @@ impl<'t, V: View<'t>> FusedIterator for Views<'t, V> {}
 
 impl<'t, V: View<'t> + fmt::Debug> fmt::Debug for Views<'t, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(*self).finish()
+        f.debug_list().entries(self.clone()).finish()
     }
 }
 

@@ -82,8 +82,8 @@ impl<'t> Source<'t> {
             rules.push(source.without_delegate());
             next = source.delegate();
         }
-        let nest = |delegate: Option<Box<crate::Rule>>, rule| Some(Box::new(crate::Rule { delegate, ..rule }));
-        rules.into_iter().rev().fold(None, nest).map_or_else(crate::Rule::default, |rule| *rule)
+        let inside = |delegate: Option<Box<crate::Rule>>, rule| Some(Box::new(crate::Rule { delegate, ..rule }));
+        rules.into_iter().rev().fold(None, inside).map_or_else(crate::Rule::default, |rule| *rule)
     }
 
     fn without_delegate(&self) -> crate::Rule {
