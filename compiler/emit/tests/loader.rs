@@ -11,6 +11,7 @@ use malha_table::{
     LoadError, Request, Table,
     format::{Header, MAGIC, Section, SectionEntry, VERSION, seal},
 };
+use std::path::Path;
 
 /// The tables of some random meshes.
 fn tables(count: u64) -> Vec<Vec<u8>> {
@@ -187,4 +188,33 @@ fn noise_is_refused() {
         }
         assert!(Table::load(bytes).is_err());
     }
+}
+
+/// The seeds of the fuzz target `table`. They are tables of this version: where it changes, `MALHA_WRITE_SEEDS=1` writes
+/// them anew.
+#[test]
+fn the_seeds_of_the_fuzz_target_are_replayed() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/table");
+    if std::env::var_os("MALHA_WRITE_SEEDS").is_some() {
+        let mut small = tables(200);
+        small.retain(|bytes| Table::load(bytes.clone()).is_ok_and(|table| table.rules().len() > 5));
+        small.sort_by_key(Vec::len);
+        std::fs::create_dir_all(&directory).expect("a directory for the seeds");
+        for (number, bytes) in small.iter().step_by(20).take(5).enumerate() {
+            std::fs::write(directory.join(format!("mesh-{number}")), bytes).expect("a seed");
+        }
+    }
+    let mut seeds = 0;
+    for entry in std::fs::read_dir(&directory).expect("the seeds") {
+        let path = entry.expect("a seed").path();
+        let mut bytes = std::fs::read(&path).expect("a seed");
+        let is_table = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("mesh-"));
+        assert!(!is_table || Table::load(bytes.clone()).is_ok(), "{} is of another version", path.display());
+        seal(&mut bytes);
+        if let Ok(table) = Table::load(bytes) {
+            use_it(&table);
+        }
+        seeds += 1;
+    }
+    assert!(seeds >= 5, "{seeds} seeds");
 }
