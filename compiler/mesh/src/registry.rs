@@ -49,7 +49,9 @@ impl Registry {
             }
         }
         found.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let services = service::merge_same_host(found.into_iter().map(|(_, service)| service));
+        let mut services = service::merge_same_host(found.into_iter().map(|(_, service)| service));
+        service::resolve_aliases(&mut services);
+        let services: Vec<Arc<Service>> = services.into_iter().map(Arc::new).collect();
         let mut by_host: HashMap<SmolStr, Vec<u32>> = HashMap::with_capacity(services.len());
         let mut by_namespace: HashMap<SmolStr, Vec<u32>> = HashMap::new();
         for (index, service) in services.iter().enumerate() {

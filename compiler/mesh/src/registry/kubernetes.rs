@@ -26,6 +26,7 @@ pub(super) fn service(resource: &Arc<Resource>, config: &MeshConfig) -> Option<S
         ports: ports(spec, resource),
         addresses: addresses(spec),
         resolution: resolution(spec),
+        aliases: Vec::new(),
         selector: (!selector.is_empty()).then_some(selector),
         visibility: Visibility::new(entries, &namespace, &config.default_service_export_to),
         namespace,

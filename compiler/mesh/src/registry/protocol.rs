@@ -27,7 +27,7 @@ pub enum Protocol {
     Mysql,
     /// Istio's tunnel.
     Hbone,
-    /// Datagrams: no part of routing.
+    /// UDP or SCTP: no part of routing (semantics E24).
     Udp,
     /// Not said: detected by the first bytes on sidecars (semantics E24).
     #[default]
@@ -62,7 +62,7 @@ impl Protocol {
         if let Some(transport) = transport
             && !transport.eq_ignore_ascii_case("tcp")
         {
-            return if transport.eq_ignore_ascii_case("udp") { Protocol::Udp } else { Protocol::Auto };
+            return Protocol::Udp;
         }
         let declared = match app_protocol {
             Some("kubernetes.io/h2c") => Protocol::Http2,
@@ -154,6 +154,7 @@ mod tests {
             assert_eq!(protocol, expected, "E24, E25: {port} {name} {app_protocol:?}");
         }
         assert_eq!(Protocol::of_service_port(53, "dns", Some("UDP"), None), Protocol::Udp, "E24");
+        assert_eq!(Protocol::of_service_port(80, "http", Some("SCTP"), None), Protocol::Udp, "E24");
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Service {
     pub addresses: Vec<SmolStr>,
     /// How its endpoints are found.
     pub resolution: Resolution,
+    /// Names that stand for it: of ExternalName Services that lead here, perhaps by way of others (semantics E28).
+    pub aliases: Vec<SmolStr>,
     /// Labels of its workloads; none: it selects none.
     pub selector: Option<Labels>,
     /// Who sees it, by namespace (semantics 0.7).
@@ -112,9 +114,33 @@ impl Service {
     }
 }
 
+/// Tells services of the names that stand for them.
+pub(super) fn resolve_aliases(services: &mut [Service]) {
+    let target = |service: &Service| match &service.resolution {
+        Resolution::Alias(target) => Some((service.hostname.clone(), target.clone())),
+        _ => None,
+    };
+    let targets: HashMap<SmolStr, SmolStr> = services.iter().filter_map(target).collect();
+    if targets.is_empty() {
+        return;
+    }
+    let mut aliases: HashMap<SmolStr, Vec<SmolStr>> = HashMap::new();
+    for alias in targets.keys() {
+        // A way longer than there are aliases goes in circles.
+        let hops = std::iter::successors(targets.get(alias), |name| targets.get(*name));
+        if let Some(end) = hops.take(targets.len() + 1).find(|name| !targets.contains_key(*name)) {
+            aliases.entry(end.clone()).or_default().push(alias.clone());
+        }
+    }
+    for service in services {
+        service.aliases = aliases.get(&service.hostname).cloned().unwrap_or_default();
+        service.aliases.sort();
+    }
+}
+
 /// One service for each host and namespace: the Kubernetes Service if there is one, else the oldest, with the ports that
 /// younger ones of its kind and resolution add (semantics E17, E18).
-pub(super) fn merge_same_host(services: impl Iterator<Item = Service>) -> Vec<Arc<Service>> {
+pub(super) fn merge_same_host(services: impl Iterator<Item = Service>) -> Vec<Service> {
     let mut merged: Vec<Service> = Vec::new();
     let mut index: HashMap<(SmolStr, SmolStr), usize> = HashMap::new();
     for service in services {
@@ -130,7 +156,7 @@ pub(super) fn merge_same_host(services: impl Iterator<Item = Service>) -> Vec<Ar
             }
         }
     }
-    merged.into_iter().map(Arc::new).collect()
+    merged
 }
 
 fn join(first: &mut Service, mut other: Service) {
@@ -192,5 +218,26 @@ mod tests {
         assert_eq!(service.addresses, ["192.0.2.1", "192.0.2.0/24"], "E14");
         assert_eq!(service.resolution, Resolution::Passthrough, "E3: NONE is the default");
         assert_eq!(service.port(443).map(|port| port.protocol), Some(Protocol::Auto), "E11");
+    }
+
+    #[test]
+    fn an_alias_is_told_to_what_it_stands_for() {
+        let alias = |name: &str, target: &str| {
+            let spec =
+                format!("spec: {{type: ExternalName, externalName: {target}, ports: [{{name: http, port: 80}}]}}");
+            object(&format!("Service prod/{name}"), &spec)
+        };
+        let entry = "spec: {hosts: [x.org], ports: [{number: 80, name: p}], resolution: DNS}";
+        let found = mesh(&[
+            alias("one", "x.org"),
+            alias("two", "one.prod.svc.cluster.local"),
+            alias("left", "right.prod.svc.cluster.local"),
+            alias("right", "left.prod.svc.cluster.local"),
+            alias("gone", "nosuch.org"),
+            object("ServiceEntry prod/s", entry),
+        ]);
+        let service = found.registry().service_in("x.org", "prod").expect("it is there");
+        assert_eq!(service.aliases, ["one.prod.svc.cluster.local", "two.prod.svc.cluster.local"], "E28");
+        assert!(found.registry().services().iter().all(|other| other.hostname == "x.org" || other.aliases.is_empty()));
     }
 }

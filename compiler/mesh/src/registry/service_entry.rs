@@ -25,6 +25,7 @@ pub(super) fn services(resource: &Arc<Resource>, config: &MeshConfig) -> impl It
             ports: ports(entry, resource),
             addresses: entry.addresses.iter().map(|address| address.value.clone()).collect(),
             resolution: resolution(entry),
+            aliases: Vec::new(),
             selector: entry.workload_selector.as_ref().map(|selector| labels(&selector.labels)),
             visibility: visibility.clone(),
             resource: Arc::clone(resource),
