@@ -3,12 +3,13 @@ use crate::{
     rule::{Context, Example, Rule},
 };
 use malha_mesh::{
-    GatewayRef, VirtualService,
+    Gateway, GatewayRef, VirtualService,
     names::{MESH_GATEWAY, gateway_ref},
 };
 use malha_model::{Spanned, Spec};
 use malha_syntax::{Edit, Finding, Fix, Group, RuleInfo};
 use smol_str::SmolStr;
+use std::fmt::Display;
 
 pub(super) static RULE: Rule = Rule {
     info: &RuleInfo {
@@ -71,74 +72,68 @@ spec:
 fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for service in context.mesh.virtual_services() {
         let Spec::VirtualService(spec) = &service.resource.spec else { continue };
-        for (index, name) in spec.gateways.iter().enumerate() {
-            missing(context, service, name, || format!("spec.gateways[{index}]"), findings);
-        }
+        named(context, service, &spec.gateways, "spec", findings);
         for (rule, http) in spec.http.iter().enumerate() {
             for (item, matching) in http.matches.iter().enumerate() {
-                for (index, name) in matching.gateways.iter().enumerate() {
-                    let field = || format!("spec.http[{rule}].match[{item}].gateways[{index}]");
-                    missing(context, service, name, field, findings);
-                }
+                named(context, service, &matching.gateways, format_args!("spec.http[{rule}].match[{item}]"), findings);
             }
         }
         for (rule, tls) in spec.tls.iter().enumerate() {
             for (item, matching) in tls.matches.iter().enumerate() {
-                for (index, name) in matching.gateways.iter().enumerate() {
-                    let field = || format!("spec.tls[{rule}].match[{item}].gateways[{index}]");
-                    missing(context, service, name, field, findings);
-                }
+                named(context, service, &matching.gateways, format_args!("spec.tls[{rule}].match[{item}]"), findings);
             }
         }
         for (rule, tcp) in spec.tcp.iter().enumerate() {
             for (item, matching) in tcp.matches.iter().enumerate() {
-                for (index, name) in matching.gateways.iter().enumerate() {
-                    let field = || format!("spec.tcp[{rule}].match[{item}].gateways[{index}]");
-                    missing(context, service, name, field, findings);
-                }
+                named(context, service, &matching.gateways, format_args!("spec.tcp[{rule}].match[{item}]"), findings);
             }
         }
     }
 }
 
-fn missing(
+/// The missing ones among the gateways that `path` names.
+fn named(
     context: &Context<'_>,
     service: &VirtualService,
-    name: &Spanned<SmolStr>,
-    field: impl Fn() -> String,
+    names: &[Spanned<SmolStr>],
+    path: impl Display,
     findings: &mut Vec<Finding>,
 ) {
+    for (index, name) in names.iter().enumerate() {
+        if let Some(finding) = missing(context, service, name) {
+            findings.push(finding.field(format!("{path}.gateways[{index}]")));
+        }
+    }
+}
+
+fn missing(context: &Context<'_>, service: &VirtualService, name: &Spanned<SmolStr>) -> Option<Finding> {
     let namespace = &service.name.namespace;
-    let GatewayRef::Named(target) = gateway_ref(name, namespace) else { return };
+    let GatewayRef::Named(target) = gateway_ref(name, namespace) else { return None };
     if context.mesh.gateway(&target).is_some() {
-        return;
+        return None;
     }
     let location = service.resource.location(name.span);
     let message = format!("there is no Gateway `{target}`, so this binds to nothing");
-    let mut finding =
-        Finding::new(RULE.info, location, message).resource(service.resource.resource_name()).field(field());
-    let written = |gateway: &malha_mesh::Gateway| {
+    let finding = Finding::new(RULE.info, location, message).resource(service.resource.resource_name());
+    let instead = |text: String| Fix {
+        safe: false,
+        title: format!("write `{text}`"),
+        edits: vec![Edit { location, text }],
+    };
+    let gateways = context.mesh.gateways();
+    if let Some(gateway) = gateways.iter().find(|gateway| gateway.name.name == target.name) {
+        let whole = gateway.name.to_string();
+        let place = &gateway.name.namespace;
+        let help = format!("Gateway `{}` lives in namespace `{place}`: write `{whole}`", target.name);
+        return Some(finding.help(help).fix(instead(whole)));
+    }
+    let written = |gateway: &Gateway| {
         if gateway.name.namespace == *namespace { gateway.name.name.to_string() } else { gateway.name.to_string() }
     };
-    let elsewhere = context.mesh.gateways().iter().find(|gateway| gateway.name.name == target.name);
-    if let Some(gateway) = elsewhere {
-        let whole = gateway.name.to_string();
-        finding = finding.help(format!("Gateway `{}` lives in namespace `{}`: write `{whole}`", target.name, gateway.name.namespace)).fix(Fix {
-            safe: false,
-            title: format!("write `{whole}`"),
-            edits: vec![Edit { location, text: whole }],
-        });
-    } else {
-        let known: Vec<String> =
-            context.mesh.gateways().iter().map(|gateway| written(gateway)).chain([MESH_GATEWAY.to_owned()]).collect();
-        finding = match nearest(name, known.iter().map(String::as_str)) {
-            Some(close) => finding.help(format!("did you mean `{close}`?")).fix(Fix {
-                safe: false,
-                title: format!("write `{close}`"),
-                edits: vec![Edit { location, text: close.to_owned() }],
-            }),
-            None => finding.help("name a Gateway as `namespace/name`, or `mesh` for all sidecars"),
-        };
-    }
-    findings.push(finding);
+    let known = gateways.iter().map(|gateway| written(gateway)).chain([MESH_GATEWAY.to_owned()]);
+    let known: Vec<String> = known.collect();
+    Some(match nearest(name, known.iter().map(String::as_str)) {
+        Some(close) => finding.help(format!("did you mean `{close}`?")).fix(instead(close.to_owned())),
+        None => finding.help("name a Gateway as `namespace/name`, or `mesh` for all sidecars"),
+    })
 }
