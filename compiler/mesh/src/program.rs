@@ -88,9 +88,9 @@ pub enum Fallback {
     /// It is closed (gateways).
     #[default]
     Close,
-    /// It goes where the client meant it to (ALLOW_ANY).
+    /// It goes where the client meant it to (`ALLOW_ANY`).
     Passthrough,
-    /// It ends in the BlackHoleCluster (REGISTRY_ONLY).
+    /// It ends in the `BlackHoleCluster` (`REGISTRY_ONLY`).
     Blackhole,
 }
 
@@ -231,7 +231,7 @@ pub enum ActionKind {
     Respond(Respond),
     /// To where the client meant it to go (semantics B39).
     Passthrough,
-    /// 502 of REGISTRY_ONLY (semantics B39).
+    /// 502 of `REGISTRY_ONLY` (semantics B39).
     Blackhole,
 }
 

@@ -86,7 +86,7 @@ pub(super) fn filter_chain<'a>(listener: &'a Listener, connection: &Connection) 
     }
 
     keep_best(&mut chains, |chain| chain.tls.map(|tls| tls == connection.tls));
-    keep_best(&mut chains, |chain| chain.inspected.then(|| connection.is_plain_http));
+    keep_best(&mut chains, |chain| chain.inspected.then_some(connection.is_plain_http));
     chains.first().copied()
 }
 

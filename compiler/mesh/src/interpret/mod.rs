@@ -7,6 +7,8 @@ mod predicate;
 mod proxy;
 mod tell;
 
+pub use predicate::{Unmet, unmet};
+
 use crate::program::{
     ActionKind, Cluster, Destination, Discovery, Fallback, Filter, Forward, PathRewrite, Program, ProxyProgram, Role,
     Route, RouteTable, TcpRoute, VirtualHost,

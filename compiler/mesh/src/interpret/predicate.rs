@@ -4,10 +4,26 @@ use malha_algebra::{Condition, Field, PathTest, Predicate, ValueTest};
 use malha_table::RequestView;
 use malha_table::http::Matched;
 
+/// The part of a predicate that a request does not meet.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Unmet<'p> {
+    /// Its path test.
+    Path(&'p PathTest),
+    /// One of its conditions.
+    Condition(&'p Condition),
+}
+
 /// Whether the predicate takes the request: path and all conditions (semantics B9).
 pub(super) fn holds(predicate: &Predicate, request: &impl RequestView) -> bool {
-    path_holds(&predicate.path, request.path())
-        && predicate.conditions.iter().all(|condition| condition_holds(condition, request))
+    unmet(predicate, request).is_none()
+}
+
+/// The first part of the predicate that the request does not meet; none: it takes the request (semantics B9).
+pub fn unmet<'p>(predicate: &'p Predicate, request: &impl RequestView) -> Option<Unmet<'p>> {
+    if !path_holds(&predicate.path, request.path()) {
+        return Some(Unmet::Path(&predicate.path));
+    }
+    predicate.conditions.iter().find(|condition| !condition_holds(condition, request)).map(Unmet::Condition)
 }
 
 /// How much of the path a rewrite of `Matched` replaces (semantics C.2).
@@ -69,8 +85,8 @@ fn condition_holds(condition: &Condition, request: &impl RequestView) -> bool {
 fn value_passes(test: &ValueTest, value: &[u8]) -> bool {
     match test {
         ValueTest::Present => true,
-        ValueTest::Exact(text) => value == text.as_bytes(),
-        ValueTest::Prefix(text) => value.starts_with(text.as_bytes()),
+        ValueTest::Exact(whole) => value == whole.as_bytes(),
+        ValueTest::Prefix(prefix) => value.starts_with(prefix.as_bytes()),
         ValueTest::Regex(pattern) => pattern.is_full_match(value),
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn level(headers: Option<&Headers>, source: SourceId, refusals: &mut 
 
 fn operations(operations: &HeaderOperations, source: SourceId, refusals: &mut Vec<Refusal>) -> HeaderOps {
     let remove = operations.remove.iter().map(|name| &name.value).filter(|name| !is_authority(name));
-    let mut remove: Vec<SmolStr> = remove.map(|name| lower_case(name)).collect();
+    let mut remove: Vec<SmolStr> = remove.map(lower_case).collect();
     remove.sort();
     remove.dedup();
     HeaderOps { set: values(&operations.set, source, refusals), add: values(&operations.add, source, refusals), remove }

@@ -80,10 +80,10 @@ impl Lower<'_> {
     fn condition(&mut self, field: Field, test: &Spanned<StringMatch>, negated: bool) {
         let test = match &test.value {
             StringMatch::Any => ValueTest::Present,
-            StringMatch::Exact(text) => ValueTest::Exact(text.value.clone()),
-            StringMatch::Prefix(text) => ValueTest::Prefix(text.value.clone()),
-            StringMatch::Regex(text) if text.value == "*" => ValueTest::Present,
-            StringMatch::Regex(text) => self.pattern(text).map_or(ValueTest::Present, ValueTest::Regex),
+            StringMatch::Exact(whole) => ValueTest::Exact(whole.value.clone()),
+            StringMatch::Prefix(prefix) => ValueTest::Prefix(prefix.value.clone()),
+            StringMatch::Regex(regex) if regex.value == "*" => ValueTest::Present,
+            StringMatch::Regex(regex) => self.pattern(regex).map_or(ValueTest::Present, ValueTest::Regex),
         };
         self.conditions.push(Condition { field, test, negated });
     }

@@ -9,6 +9,7 @@ use malha_syntax::Span;
 use std::sync::Arc;
 
 /// The rule that a chain comes from.
+#[derive(Clone, Copy)]
 pub(super) struct Rule<'a> {
     pub(super) service: &'a VirtualService,
     pub(super) section: &'static str,

@@ -136,7 +136,7 @@ pub(super) fn cors(policy: &CorsPolicy, source: SourceId, refusals: &mut Vec<Ref
     let allow_origins = if policy.allow_origins.is_empty() {
         policy.allow_origin.iter().map(|origin| ValueTest::Exact(origin.value.clone())).collect()
     } else {
-        let tests = policy.allow_origins.iter().filter_map(|origin| match &origin.value {
+        let origins = policy.allow_origins.iter().filter_map(|origin| match &origin.value {
             StringMatch::Any => None,
             StringMatch::Exact(text) => Some(ValueTest::Exact(text.value.clone())),
             StringMatch::Prefix(text) => Some(ValueTest::Prefix(text.value.clone())),
@@ -145,7 +145,7 @@ pub(super) fn cors(policy: &CorsPolicy, source: SourceId, refusals: &mut Vec<Ref
                 http_match::pattern(text, location, refusals).map(ValueTest::Regex)
             }
         });
-        tests.collect()
+        origins.collect()
     };
     Cors {
         allow_origins,

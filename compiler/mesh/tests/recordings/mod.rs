@@ -135,10 +135,9 @@ impl Case {
         let reading = malha_syntax::read(source, &self.text);
         let mut resources = malha_model::read_documents(&reading.documents).resources;
         // The objects of the recordings were all made then, unless they say otherwise.
-        const CREATED: SmolStr = SmolStr::new_static("2024-01-01T00:00:00Z");
+        let then = || Spanned::new(SmolStr::new("2024-01-01T00:00:00Z"), Span::default(), Span::default());
         for resource in &mut resources {
-            let created = &mut resource.metadata.creation_timestamp;
-            created.get_or_insert(Spanned::new(CREATED, Span::default(), Span::default()));
+            resource.metadata.creation_timestamp.get_or_insert_with(then);
         }
         let config = MeshConfig::from_json(&self.mesh_config);
         (Mesh::link(resources.into_iter().map(Arc::new).collect(), config), sources)

@@ -32,19 +32,18 @@ pub(super) fn route_table(context: &Context<'_>, name: &SmolStr, servers: &[Serv
                 continue;
             }
             let key = (server.gateway.name.clone(), service.name.clone());
-            let list = match made.get(&key) {
-                Some(list) => Arc::clone(list),
-                None => {
-                    let namespace = &service.name.namespace;
-                    let scope = context.scope(&gateway, namespace, server.number, server.has_tls_block());
-                    let list = context.routes(service, &scope);
-                    if list.routes.is_empty() {
-                        // No routes, no virtual host: a wider one can still take the request (semantics A28).
-                        continue;
-                    }
-                    made.insert(key, Arc::clone(&list));
-                    list
+            let list = if let Some(list) = made.get(&key) {
+                Arc::clone(list)
+            } else {
+                let namespace = &service.name.namespace;
+                let scope = context.scope(&gateway, namespace, server.number, server.has_tls_block());
+                let list = context.routes(service, &scope);
+                if list.routes.is_empty() {
+                    // No routes, no virtual host: a wider one can still take the request (semantics A28).
+                    continue;
                 }
+                made.insert(key, Arc::clone(&list));
+                list
             };
             for host in hosts {
                 let draft = drafts.entry(host.to_lowercase_smolstr()).or_default();

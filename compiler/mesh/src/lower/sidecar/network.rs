@@ -80,7 +80,8 @@ fn tls(
         }
     }
     if chains.is_empty() {
-        let names = if is_wildcard || !ranges.is_empty() { sni(&[service.hostname.clone()]) } else { Vec::new() };
+        let names =
+            if is_wildcard || !ranges.is_empty() { sni(std::slice::from_ref(&service.hostname)) } else { Vec::new() };
         chains.push(chain(names, ranges.to_vec(), own_route(context, service, port), None));
     }
     chains
