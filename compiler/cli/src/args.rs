@@ -136,6 +136,8 @@ pub enum EmitFormat {
     /// The decision table that the proxy runs
     #[default]
     Table,
+    /// The same, as JSON, to be read by people and programs
+    Json,
 }
 
 /// `malha run`.

@@ -15,6 +15,7 @@ pub mod selection;
 pub mod suppression;
 pub mod terminal;
 pub mod watch;
+mod words;
 pub mod workspace;
 
 use args::{Cli, Command};

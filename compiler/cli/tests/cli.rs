@@ -171,6 +171,8 @@ fn compile_writes_all_or_nothing() {
     assert_eq!(malha(mesh.path(), &["compile", ".", "-o", "mesh.table"]).status, 0);
     let good = fs::read(&table).expect("it was written");
     assert!(good.starts_with(b"MALHATBL"));
+    let told = malha(mesh.path(), &["compile", ".", "--emit", "json", "-o", "-"]);
+    assert!(serde_json::from_str::<Value>(&told.out).is_ok_and(|table| table.is_object()), "{}", told.out);
     write(&mesh, "misspelt.yaml", BROKEN[0].1);
     let told = malha(mesh.path(), &["compile", ".", "-o", "mesh.table"]);
     assert_eq!(told.status, 1);

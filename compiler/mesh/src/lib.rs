@@ -32,7 +32,7 @@ pub use delegate::{DelegateRule, Delegation, DelegationOutcome, DropReason, Drop
 pub use destination::ResolvedDestination;
 pub use destination_rule::DestinationRule;
 pub use gateway::Gateway;
-pub use interpret::{Sources, interpret};
+pub use interpret::{Sources, Unmet, interpret, unmet};
 pub use lower::lower;
 pub use mesh::{Duplicate, Mesh};
 pub use names::{GatewayRef, ObjectName};

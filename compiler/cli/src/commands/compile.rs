@@ -8,6 +8,7 @@ use crate::{
     workspace::Workspace,
 };
 use malha_syntax::{Finding, Sources};
+use malha_table::Table;
 use std::{fs, io::Write as _, path::Path};
 use tempfile::Builder;
 
@@ -31,6 +32,10 @@ pub fn compile(args: &CompileArgs) -> Result<Status, Failure> {
     let table = workspace.table(&program)?;
     let bytes = match args.emit {
         EmitFormat::Table => table,
+        EmitFormat::Json => {
+            let table = Table::load(table).map_err(|error| Failure::new(error.to_string()))?;
+            format!("{:#}\n", malha_emit::json(&table)).into_bytes()
+        }
     };
     if args.output.as_os_str() == "-" {
         terminal::print(&bytes)?;

@@ -186,14 +186,18 @@ impl Workspace {
     /// # Errors
     /// The program does not fit into a table.
     pub fn table(&self, program: &Program) -> Result<Vec<u8>, Failure> {
+        malha_emit::table(program, self.places()).map_err(|error| Failure::new(error.to_string()))
+    }
+
+    /// Tells the file of a position, relative to the root of the mesh, and its line.
+    pub fn places(&self) -> impl Fn(Location) -> (String, u32) {
         let relative: HashMap<SourceId, &str> =
             self.read_files().map(|(file, read)| (read.source, file.relative.as_str())).collect();
         let sources = self.files.sources();
-        let origin = |location: Location| {
+        move |location| {
             let file = relative.get(&location.source).copied().unwrap_or_default();
             (file.to_owned(), sources.line_column(location).line)
-        };
-        malha_emit::table(program, origin).map_err(|error| Failure::new(error.to_string()))
+        }
     }
 
     fn read_files(&self) -> impl Iterator<Item = (&InputFile, &ReadFile)> {

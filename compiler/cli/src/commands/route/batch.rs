@@ -1,6 +1,6 @@
 //! Requests by the line.
 
-use super::table;
+use super::build;
 use crate::{
     args::RouteArgs,
     failure::{Failure, Status},
@@ -34,7 +34,7 @@ pub(super) fn route(args: &RouteArgs, batch: &Path) -> Result<Status, Failure> {
     let mut workspace = Workspace::open(Inputs::find(&paths)?.mesh_alone()?)?;
     let mesh = workspace.link()?;
     let understood: Vec<Request> = requests.iter().flatten().cloned().collect();
-    let table = table(&mut workspace, &mesh, &understood)?;
+    let (_, table) = build(&mut workspace, &mesh, &understood)?;
     let answers: Vec<Answer> = requests.par_iter().map(|request| answer(request, &table, args.seed)).collect();
     let mut out = Vec::new();
     for answer in &answers {

@@ -1,6 +1,7 @@
 //! `malha route`: what becomes of a request.
 
 mod batch;
+mod losers;
 mod pretty;
 mod url;
 
@@ -11,7 +12,10 @@ use crate::{
     terminal,
     workspace::{Workspace, labels},
 };
-use malha_mesh::{Mesh, ProxySpec, program::Role};
+use malha_mesh::{
+    Mesh, ProxySpec,
+    program::{Program, Role},
+};
 use malha_table::{ProxyIdentity, Request, Table};
 use std::path::PathBuf;
 
@@ -30,11 +34,14 @@ pub fn route(args: &RouteArgs) -> Result<Status, Failure> {
     let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
     let mut workspace = Workspace::open(Inputs::find(&paths)?.mesh_alone()?)?;
     let mesh = workspace.link()?;
-    let table = table(&mut workspace, &mesh, std::slice::from_ref(&request))?;
+    let (program, table) = build(&mut workspace, &mesh, std::slice::from_ref(&request))?;
     url::complete(&mut request, &table);
     let decision = table.decide(&request, args.seed).map_err(|error| Failure::new(error.to_string()))?;
     let text = match args.format {
-        RouteFormat::Pretty => pretty::pretty(&request, &decision),
+        RouteFormat::Pretty => {
+            let losers = losers::losers(&program, &request, &decision, &workspace.places());
+            format!("{}{losers}", pretty::pretty(&request, &decision))
+        }
         RouteFormat::Json => match serde_json::to_string_pretty(&decision) {
             Ok(text) => format!("{text}\n"),
             Err(error) => return Err(Failure::new(format!("the decision cannot be written: {error}"))),
@@ -44,8 +51,8 @@ pub fn route(args: &RouteArgs) -> Result<Status, Failure> {
     Ok(Status::Clean)
 }
 
-/// The table of a mesh, with every proxy that the requests name.
-fn table(workspace: &mut Workspace, mesh: &Mesh, requests: &[Request]) -> Result<Table, Failure> {
+/// The program of a mesh, and its table, with every proxy that the requests name.
+fn build(workspace: &mut Workspace, mesh: &Mesh, requests: &[Request]) -> Result<(Program, Table), Failure> {
     let mut proxies = workspace.proxies(mesh);
     for request in requests {
         let Some(identity) = &request.proxy else { continue };
@@ -62,7 +69,8 @@ fn table(workspace: &mut Workspace, mesh: &Mesh, requests: &[Request]) -> Result
         }
     }
     let (program, _) = workspace.lower(mesh, &proxies);
-    Table::load(workspace.table(&program)?).map_err(|error| Failure::new(error.to_string()))
+    let table = Table::load(workspace.table(&program)?).map_err(|error| Failure::new(error.to_string()))?;
+    Ok((program, table))
 }
 
 fn spec(role: Role, identity: &ProxyIdentity) -> ProxySpec {

@@ -1,7 +1,6 @@
 //! `malha show`: what a mesh is made of, and what its proxies execute.
 
 mod rows;
-mod words;
 
 use crate::{
     args::{ShowArgs, ShowFormat, ShowWhat},

@@ -1,10 +1,11 @@
 //! The lists that `malha show` prints.
 
-use super::{
-    Row,
+use super::Row;
+use crate::{
+    report,
     words::{action, destination, predicate},
+    workspace::Workspace,
 };
-use crate::{report, workspace::Workspace};
 use malha_mesh::program::{Discovery, Filter, LoadBalancer, Origin, Proxy};
 use malha_table::Role;
 use serde_json::{Value, json};

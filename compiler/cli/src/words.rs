@@ -1,19 +1,32 @@
 //! Matches and actions in words.
 
 use malha_algebra::{Condition, Field, PathTest, Predicate, ValueTest};
-use malha_mesh::program::{Action, ActionKind, Destination};
+use malha_mesh::{
+    Unmet,
+    program::{Action, ActionKind, Destination},
+};
 
 /// What a route takes.
-pub(super) fn predicate(predicate: &Predicate) -> String {
-    let mut parts = Vec::new();
-    match &predicate.path {
-        PathTest::Any => {}
-        PathTest::Exact { value, ignore_case } => parts.push(format!("path = {value}{}", case(*ignore_case))),
-        PathTest::Prefix { value, ignore_case } => parts.push(format!("path {value}*{}", case(*ignore_case))),
-        PathTest::Regex(pattern) => parts.push(format!("path ~ {}", pattern.as_str())),
-    }
-    parts.extend(predicate.conditions.iter().map(condition));
+pub(crate) fn predicate(predicate: &Predicate) -> String {
+    let parts: Vec<_> = path(&predicate.path).into_iter().chain(predicate.conditions.iter().map(condition)).collect();
     if parts.is_empty() { "any".to_owned() } else { parts.join(" and ") }
+}
+
+/// What a request lacks.
+pub(crate) fn unmet(unmet: Unmet<'_>) -> String {
+    match unmet {
+        Unmet::Path(test) => path(test).unwrap_or_else(|| "a path that begins with /".to_owned()),
+        Unmet::Condition(unmet) => condition(unmet),
+    }
+}
+
+fn path(test: &PathTest) -> Option<String> {
+    match test {
+        PathTest::Any => None,
+        PathTest::Exact { value, ignore_case } => Some(format!("path = {value}{}", case(*ignore_case))),
+        PathTest::Prefix { value, ignore_case } => Some(format!("path {value}*{}", case(*ignore_case))),
+        PathTest::Regex(pattern) => Some(format!("path ~ {}", pattern.as_str())),
+    }
 }
 
 fn case(ignored: bool) -> &'static str {
@@ -40,7 +53,7 @@ fn condition(condition: &Condition) -> String {
 }
 
 /// What a route does.
-pub(super) fn action(action: &Action) -> String {
+pub(crate) fn action(action: &Action) -> String {
     match &action.kind {
         ActionKind::Forward(forward) => {
             let weighted = forward.destinations.len() > 1;
@@ -59,7 +72,7 @@ pub(super) fn action(action: &Action) -> String {
 }
 
 /// Where bytes go.
-pub(super) fn destination(destination: &Destination, weighted: bool) -> String {
+pub(crate) fn destination(destination: &Destination, weighted: bool) -> String {
     let subset = destination.subset.as_ref().map(|subset| format!(" {subset}")).unwrap_or_default();
     let weight = if weighted { format!(" {}%", destination.weight) } else { String::new() };
     let missing = if destination.cluster.is_none() { " (missing)" } else { "" };
