@@ -1,9 +1,14 @@
 //! Bytes that the APIs carry as base64.
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
+/// What [`Bytes::decode`] takes, but for line breaks.
+const SYNTAX: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$";
+
 /// Bytes written as base64 text (`format: byte`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, JsonSchema)]
+#[schemars(inline, with = "String", extend("format" = "byte", "pattern" = SYNTAX))]
 pub struct Bytes(pub Vec<u8>);
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

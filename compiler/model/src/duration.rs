@@ -1,13 +1,18 @@
 //! Durations as Istio's APIs write them.
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::{fmt, time};
+
+/// What [`Duration::parse`] takes, but for its range.
+const SYNTAX: &str = r"^[-+]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
 
 /// A span of time in nanoseconds, written as `10s`, `1.5h` or `1m30s`.
 ///
 /// The syntax and the range are those of Go's `time.ParseDuration`, which reads these fields both in the schema's rules
 /// (`duration(self) >= duration('1ms')`) and in Istio. It may be negative where no rule forbids that (a cookie's `ttl`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(inline, with = "String", extend("pattern" = SYNTAX))]
 pub struct Duration {
     nanoseconds: i64,
 }

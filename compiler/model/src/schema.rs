@@ -1,11 +1,11 @@
-//! JSON Schemas of the kinds, made from the same declarations as the types.
+//! JSON Schemas of the kinds: what schemars makes of the types, with the demands of their declarations.
 
-use crate::{
-    istio,
-    limits::Limits,
-    read::{Value, api_name},
+use crate::{istio, limits::Limits};
+use schemars::{
+    JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema, transform::RecursiveTransform,
 };
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
+use std::{borrow::Cow, marker::PhantomData};
 
 /// The versions of `networking.istio.io` that exist. They are alike for all kinds here.
 pub(crate) const ISTIO_VERSIONS: [&str; 3] = ["v1", "v1alpha3", "v1beta1"];
@@ -19,148 +19,143 @@ pub const SCHEMA_KINDS: [&str; 6] =
 /// It accepts what [`read_resources`](crate::read_resources) accepts, but for what a schema cannot say: that durations
 /// are at least a millisecond, and that the ports of a ServiceEntry differ.
 pub fn schema(kind: &str) -> Option<Json> {
-    let mut definitions = Definitions::default();
-    let spec = match kind {
-        "DestinationRule" => istio::DestinationRule::schema(&Limits::NONE, &mut definitions),
-        "Gateway" => istio::Gateway::schema(&Limits::NONE, &mut definitions),
-        "ServiceEntry" => istio::ServiceEntry::schema(&Limits::NONE, &mut definitions),
-        "Sidecar" => istio::Sidecar::schema(&Limits::NONE, &mut definitions),
-        "VirtualService" => istio::VirtualService::schema(&Limits::NONE, &mut definitions),
-        "WorkloadEntry" => istio::WorkloadEntry::schema(&Limits::NONE, &mut definitions),
+    // To schemars, what may be left out in writing is what may be left out at all.
+    let settings = SchemaSettings::draft07().for_serialize().with_transform(RecursiveTransform(bound));
+    let generator = settings.into_generator();
+    let schema = match kind {
+        "DestinationRule" => generator.into_root_schema_for::<Object<istio::DestinationRule>>(),
+        "Gateway" => generator.into_root_schema_for::<Object<istio::Gateway>>(),
+        "ServiceEntry" => generator.into_root_schema_for::<Object<istio::ServiceEntry>>(),
+        "Sidecar" => generator.into_root_schema_for::<Object<istio::Sidecar>>(),
+        "VirtualService" => generator.into_root_schema_for::<Object<istio::VirtualService>>(),
+        "WorkloadEntry" => generator.into_root_schema_for::<Object<istio::WorkloadEntry>>(),
         _ => return None,
     };
-    let versions = ISTIO_VERSIONS.map(|version| format!("networking.istio.io/{version}"));
-    let text_map = json!({ "type": ["object", "null"], "additionalProperties": { "type": ["string", "null"] } });
-    Some(json!({
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": kind,
-        "type": "object",
-        "required": ["apiVersion", "kind", "metadata", "spec"],
-        "additionalProperties": false,
-        "properties": {
-            "apiVersion": { "type": "string", "enum": versions },
-            "kind": { "type": "string", "enum": [kind] },
-            "metadata": {
-                "description": "What the object says of itself.",
-                "type": "object",
-                "required": ["name"],
-                "properties": {
-                    "name": { "description": "Its name.", "type": "string", "pattern": NAME_REGEX, "maxLength": 253 },
-                    "namespace": { "description": "Its namespace.", "type": ["string", "null"] },
-                    "labels": text_map,
-                    "annotations": text_map,
+    Some(schema.to_value())
+}
+
+/// An object of the kind whose spec is `T`.
+struct Object<T>(PhantomData<T>);
+
+impl<T: JsonSchema> JsonSchema for Object<T> {
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        format!("object of {}", T::schema_id()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let versions = ISTIO_VERSIONS.map(|version| format!("networking.istio.io/{version}"));
+        let text_map = json!({ "type": ["object", "null"], "additionalProperties": { "type": ["string", "null"] } });
+        json_schema!({
+            "type": "object",
+            "required": ["apiVersion", "kind", "metadata", "spec"],
+            "additionalProperties": false,
+            "properties": {
+                "apiVersion": { "type": "string", "enum": versions },
+                "kind": { "type": "string", "enum": [T::schema_name()] },
+                "metadata": {
+                    "description": "What the object says of itself.",
+                    "type": "object",
+                    "required": ["name"],
+                    "properties": {
+                        "name": { "description": "Its name.", "type": "string", "pattern": NAME_REGEX, "maxLength": 253 },
+                        "namespace": { "description": "Its namespace.", "type": ["string", "null"] },
+                        "labels": text_map,
+                        "annotations": text_map,
+                    },
                 },
+                "spec": generator.subschema_for::<T>(),
+                "status": { "description": "What became of it; written by the cluster.", "type": ["object", "null"] },
             },
-            "spec": spec,
-            "status": { "description": "What became of it; written by the cluster.", "type": ["object", "null"] },
-        },
-        "definitions": definitions.0,
-    }))
+        })
+    }
 }
 
 /// What Kubernetes takes for a name (a DNS subdomain).
 const NAME_REGEX: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
-/// The schemas of messages, by name.
-#[derive(Default)]
-pub(crate) struct Definitions(Map<String, Json>);
-
-impl Definitions {
-    /// A reference to the message `name`, which `build` describes if nobody did so before.
-    pub(crate) fn message(&mut self, name: &str, doc: &str, build: impl FnOnce(&mut Object, &mut Definitions)) -> Json {
-        let name = api_name(name);
-        let reference = json!({ "$ref": format!("#/definitions/{name}") });
-        if !self.0.contains_key(&name) {
-            self.0.insert(name.clone(), Json::Null);
-            let mut object = Object::default();
-            build(&mut object, self);
-            self.0.insert(name, object.finish(doc));
-        }
-        reference
+/// Writes down the bounds of whole numbers that their format implies, since few validators know the formats.
+fn bound(schema: &mut Schema) {
+    let (least, most) = match schema.get("format").and_then(Json::as_str) {
+        Some("int32") => (json!(i32::MIN), json!(i32::MAX)),
+        Some("int64") => (json!(i64::MIN), json!(i64::MAX)),
+        Some("uint32") => (json!(u32::MIN), json!(u32::MAX)),
+        Some("uint64") => (json!(u64::MIN), json!(u64::MAX)),
+        _ => return,
+    };
+    for (limit, value) in [("minimum", least), ("maximum", most)] {
+        schema.ensure_object().entry(limit).or_insert(value);
     }
 }
 
-/// A text out of a few; each comes with its description.
-pub(crate) fn choice(values: &[(&str, &str)]) -> Json {
-    let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
-    let descriptions: Vec<String> = values.iter().map(|(_, doc)| sentence(doc)).collect();
-    json!({ "type": "string", "enum": names, "enumDescriptions": descriptions })
+/// The schema of a choice as `enum`, which editors and people read more easily than a `oneOf` of constants.
+pub(crate) fn choice(schema: &mut Schema) {
+    let Some(Json::Array(values)) = schema.remove("oneOf") else { return };
+    let each = |key: &str| values.iter().map(|value| value[key].clone()).collect::<Json>();
+    schema.insert("type".to_owned(), json!("string"));
+    schema.insert("enum".to_owned(), each("const"));
+    schema.insert("enumDescriptions".to_owned(), each("description"));
 }
 
-/// The schema of an object while it is put together.
-#[derive(Default)]
-pub(crate) struct Object {
-    properties: Map<String, Json>,
-    required: Vec<&'static str>,
-    /// Choices in the form that Istio's own schema has, which allows none of the fields as well.
-    choices: Vec<Json>,
-    demands: Vec<Json>,
-}
-
-impl Object {
-    pub(crate) fn field(&mut self, name: &'static str, doc: &str, limits: &Limits, schema: Json) {
-        let mut field = Map::new();
-        field.insert("description".to_owned(), json!(sentence(doc)));
-        match schema {
-            // Draft 7 reads nothing beside a `$ref`.
-            Json::Object(reference) if reference.contains_key("$ref") => {
-                field.insert("allOf".to_owned(), json!([reference]));
-            }
-            Json::Object(schema) => field.extend(schema),
-            _ => {}
-        }
-        self.properties.insert(name.to_owned(), Json::Object(field));
-        if limits.required {
-            self.required.push(name);
-        }
+/// Lays `limits` on a field of the message that `message` describes.
+pub(crate) fn limit(message: &mut Schema, field: &str, limits: &Limits) {
+    if limits.required
+        && let Json::Array(required) = message.ensure_object().entry("required").or_insert(json!([]))
+    {
+        required.push(json!(field));
     }
-
-    pub(crate) fn one_of(&mut self, fields: &[&str]) {
-        let each = fields.iter().map(|field| json!({ "required": [field] }));
-        let none = json!({ "not": { "anyOf": each.clone().collect::<Vec<_>>() } });
-        self.choices.push(json!({ "oneOf": std::iter::once(none).chain(each).collect::<Vec<_>>() }));
-    }
-
-    pub(crate) fn any_of(&mut self, fields: &[&str]) {
-        let each: Vec<Json> = fields.iter().map(|field| json!({ "required": [field] })).collect();
-        self.demands.push(json!({ "anyOf": each }));
-    }
-
-    pub(crate) fn exclusive(&mut self, fields: &[&str]) {
-        self.demands.push(json!({ "not": { "required": fields } }));
-    }
-
-    pub(crate) fn rule(&mut self, demand: Json) {
-        self.demands.push(demand);
-    }
-
-    fn finish(mut self, doc: &str) -> Json {
-        let mut schema = json!({
-            "description": sentence(doc),
-            "type": "object",
-            "additionalProperties": false,
-            "properties": self.properties,
-        });
-        if !self.required.is_empty() {
-            schema["required"] = json!(self.required);
-        }
-        self.choices.append(&mut self.demands);
-        if !self.choices.is_empty() {
-            schema["allOf"] = Json::Array(self.choices);
-        }
-        schema
+    if let Some(field) = message.pointer_mut(&format!("/properties/{field}")) {
+        constrain(field, limits);
     }
 }
 
-/// The schema with null allowed.
-pub(crate) fn nullable(mut schema: Json) -> Json {
-    if let Some(kind) = schema.get("type").cloned() {
-        schema["type"] = json!([kind, "null"]);
+fn constrain(schema: &mut Json, limits: &Limits) {
+    let of_map = schema["type"] == "object";
+    let (most, each) = if of_map { ("maxProperties", "additionalProperties") } else { ("maxItems", "items") };
+    let least_items = (limits.min_items > 0).then_some(limits.min_items);
+    for (key, value) in [
+        ("type", limits.nullable.then(|| json!([schema["type"], "null"]))),
+        ("minimum", limits.minimum.map(Json::from)),
+        ("maximum", limits.maximum.map(Json::from)),
+        ("maxLength", limits.max_length.map(Json::from)),
+        ("minItems", least_items.map(Json::from)),
+        (most, limits.max_items.map(Json::from)),
+        ("pattern", limits.pattern.map(|pattern| json!(pattern.regex))),
+        ("propertyNames", limits.keys.map(|keys| json!({ "pattern": keys.regex }))),
+        ("x-kubernetes-validations", limits.positive.then(|| json!([{ "rule": "duration(self) >= duration('1ms')" }]))),
+    ] {
+        if let Some(value) = value {
+            schema[key] = value;
+        }
     }
-    schema
+    if let Some(items) = limits.items {
+        constrain(&mut schema[each], items);
+    }
 }
 
-/// A doc comment as a description: one line, without the marks of code.
-fn sentence(doc: &str) -> String {
-    doc.trim().replace("  ", " ")
+/// Adds a demand on a message as a whole.
+pub(crate) fn demand(message: &mut Schema, demand: Json) {
+    if let Json::Array(demands) = message.ensure_object().entry("allOf").or_insert(json!([])) {
+        demands.push(demand);
+    }
+}
+
+/// At most one of `fields`, in the form that Istio's own schema has.
+pub(crate) fn one_of(fields: &[&str]) -> Json {
+    let each = || fields.iter().map(|field| json!({ "required": [field] }));
+    let none = json!({ "not": { "anyOf": each().collect::<Json>() } });
+    json!({ "oneOf": std::iter::once(none).chain(each()).collect::<Json>() })
+}
+
+/// At least one of `fields`.
+pub(crate) fn any_of(fields: &[&str]) -> Json {
+    json!({ "anyOf": fields.iter().map(|field| json!({ "required": [field] })).collect::<Json>() })
+}
+
+/// Not all of `fields`.
+pub(crate) fn exclusive(fields: &[&str]) -> Json {
+    json!({ "not": { "required": fields } })
 }

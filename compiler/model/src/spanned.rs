@@ -1,9 +1,10 @@
 //! Values that remember where they were written.
 
 use malha_syntax::Span;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use smol_str::SmolStr;
-use std::{hash, ops};
+use std::{borrow::Cow, collections::BTreeMap, hash, ops};
 
 /// A value with its place in the source.
 ///
@@ -56,6 +57,21 @@ impl<T: hash::Hash> hash::Hash for Spanned<T> {
 impl<T: Serialize> Serialize for Spanned<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.value.serialize(serializer)
+    }
+}
+
+/// A stand-in for the value in schemas, as in text.
+impl<T: JsonSchema> JsonSchema for Spanned<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<T>()
     }
 }
 
@@ -160,6 +176,20 @@ impl<T: Serialize> Serialize for Entries<T> {
             map.serialize_entry(key, value)?;
         }
         map.end()
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Entries<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        BTreeMap::<String, T>::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        BTreeMap::<String, T>::json_schema(generator)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `Service`, `Namespace` and `Secret`.
 
 use crate::{Entries, Spanned, read::message};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use smol_str::SmolStr;
 
@@ -45,7 +46,7 @@ message! {
 }
 
 /// A port by number or by name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum IntOrString {
     /// A number.
@@ -72,7 +73,8 @@ message! {
 }
 
 /// A value that is neither kept nor shown; only its place is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, JsonSchema)]
+#[schemars(with = "String")]
 pub struct Redacted;
 
 impl Serialize for Redacted {

@@ -8,10 +8,8 @@ use crate::{
         reader::{Reader, Step, shorten},
     },
     rules::{DUPLICATE_ITEM, INVALID_TEXT, OUT_OF_RANGE},
-    schema::{Definitions, nullable},
 };
 use malha_syntax::{Node, NodeKind, Span};
-use serde_json::{Value as Json, json};
 use smol_str::SmolStr;
 use std::collections::HashMap;
 
@@ -22,9 +20,6 @@ pub(crate) trait Field: Default {
 
     /// Reads the value `node` that stands under `key`.
     fn read<'d>(&mut self, key: Span, node: Node<'d>, limits: &Limits, reader: &mut Reader<'d>);
-
-    /// The JSON Schema of the field, without its description.
-    fn schema(limits: &Limits, definitions: &mut Definitions) -> Json;
 }
 
 /// Whether the value is null, and so not to be read; says so where that is not allowed.
@@ -52,20 +47,11 @@ fn read_single<'d, T: Value>(
     T::read(node, limits, reader).map(|value| Spanned::new(value, key, node.span()))
 }
 
-fn single_schema<T: Value>(limits: &Limits, definitions: &mut Definitions) -> Json {
-    let schema = T::schema(limits, definitions);
-    if limits.nullable { nullable(schema) } else { schema }
-}
-
 impl<T: Value> Field for Option<Spanned<T>> {
     const FIELDS: &'static [&'static str] = T::FIELDS;
 
     fn read<'d>(&mut self, key: Span, node: Node<'d>, limits: &Limits, reader: &mut Reader<'d>) {
         *self = read_single(key, node, limits, reader);
-    }
-
-    fn schema(limits: &Limits, definitions: &mut Definitions) -> Json {
-        single_schema::<T>(limits, definitions)
     }
 }
 
@@ -74,10 +60,6 @@ impl<T: Value> Field for Option<Box<Spanned<T>>> {
 
     fn read<'d>(&mut self, key: Span, node: Node<'d>, limits: &Limits, reader: &mut Reader<'d>) {
         *self = read_single(key, node, limits, reader).map(Box::new);
-    }
-
-    fn schema(limits: &Limits, definitions: &mut Definitions) -> Json {
-        single_schema::<T>(limits, definitions)
     }
 }
 
@@ -111,18 +93,6 @@ impl<T: Value> Field for Vec<Spanned<T>> {
             check_unique(node, field, reader);
         }
     }
-
-    fn schema(limits: &Limits, definitions: &mut Definitions) -> Json {
-        let items = T::schema(limits.items.unwrap_or(&Limits::NONE), definitions);
-        let mut schema = json!({ "type": "array", "items": items });
-        if limits.min_items > 0 {
-            schema["minItems"] = json!(limits.min_items);
-        }
-        if let Some(most) = limits.max_items {
-            schema["maxItems"] = json!(most);
-        }
-        schema
-    }
 }
 
 impl<T: Value> Field for Entries<T> {
@@ -144,18 +114,6 @@ impl<T: Value> Field for Entries<T> {
             });
         }
         check_count(count, "entries", key, limits, reader);
-    }
-
-    fn schema(limits: &Limits, definitions: &mut Definitions) -> Json {
-        let items = T::schema(limits.items.unwrap_or(&Limits::NONE), definitions);
-        let mut schema = json!({ "type": "object", "additionalProperties": items });
-        if let Some(most) = limits.max_items {
-            schema["maxProperties"] = json!(most);
-        }
-        if let Some(keys) = limits.keys {
-            schema["propertyNames"] = json!({ "pattern": keys.regex });
-        }
-        schema
     }
 }
 

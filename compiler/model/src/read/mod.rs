@@ -8,7 +8,7 @@ pub(crate) use field::Field;
 pub(crate) use reader::{Manner, Reader, Seen, Step, list, nearest, push_key, shorten};
 pub(crate) use scalar::read_choice;
 
-use crate::{limits::Limits, schema::Definitions};
+use crate::limits::Limits;
 use malha_syntax::Node;
 use serde_json::Value as Json;
 
@@ -20,9 +20,6 @@ pub(crate) trait Value: Sized {
     /// Reads `node`, which is not null. `None` where it cannot be read; there is a finding then. A finding does not
     /// have to mean `None`.
     fn read<'d>(node: Node<'d>, limits: &Limits, reader: &mut Reader<'d>) -> Option<Self>;
-
-    /// Its JSON Schema.
-    fn schema(limits: &Limits, definitions: &mut Definitions) -> Json;
 }
 
 /// What the reader knows of a message, to guess what an unknown field was meant to be.
@@ -72,11 +69,14 @@ macro_rules! message {
         $(rules [$($rule:path),*])?
     ) => {
         $(#[doc = $doc])*
-        #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+        #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, schemars::JsonSchema)]
+        #[schemars(deny_unknown_fields, transform = Self::constrain)]
         $visibility struct $name {
             $(
                 $(#[doc = $field_doc])*
                 #[serde(rename = $yaml, skip_serializing_if = "crate::spanned::Absent::is_absent")]
+                // Not that it must be there, but that it must not be null.
+                #[schemars(required)]
                 pub $field: $type,
             )*
         }
@@ -124,21 +124,22 @@ macro_rules! message {
                 $($(($rule.check)(&message, node, reader);)*)?
                 Some(message)
             }
+        }
 
-            fn schema(_: &crate::limits::Limits, definitions: &mut crate::schema::Definitions) -> serde_json::Value {
-                definitions.message(stringify!($name), concat!($($doc),*), |object, definitions| {
-                    $({
-                        const LIMITS: crate::limits::Limits =
-                            crate::limits::Limits::NONE $($(.$limit($($limit_argument)?))*)?;
-                        let schema = <$type as crate::read::Field>::schema(&LIMITS, definitions);
-                        object.field($yaml, concat!($($field_doc),*), &LIMITS, schema);
-                    })*
-                    $(let $field = $yaml;)*
-                    $(object.one_of(&[$($one),*]);)*
-                    $(object.any_of(&[$($any),*]);)*
-                    $(object.exclusive(&[$($exclusive),*]);)*
-                    $($(object.rule(($rule.schema)());)*)?
-                })
+        impl $name {
+            /// Adds to the schema what the types of the fields do not say.
+            #[allow(unused_variables, reason = "most fields are in no demand")]
+            fn constrain(schema: &mut schemars::Schema) {
+                $({
+                    const LIMITS: crate::limits::Limits =
+                        crate::limits::Limits::NONE $($(.$limit($($limit_argument)?))*)?;
+                    crate::schema::limit(schema, $yaml, &LIMITS);
+                })*
+                $(let $field = $yaml;)*
+                $(crate::schema::demand(schema, crate::schema::one_of(&[$($one),*]));)*
+                $(crate::schema::demand(schema, crate::schema::any_of(&[$($any),*]));)*
+                $(crate::schema::demand(schema, crate::schema::exclusive(&[$($exclusive),*]));)*
+                $($(crate::schema::demand(schema, ($rule.schema)());)*)?
             }
         }
     };
@@ -163,7 +164,8 @@ macro_rules! choice {
         }
     ) => {
         $(#[doc = $doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, schemars::JsonSchema)]
+        #[schemars(inline, transform = crate::schema::choice)]
         pub enum $name {
             $($(#[doc = $variant_doc])* #[serde(rename = $yaml)] $variant,)*
         }
@@ -184,10 +186,6 @@ macro_rules! choice {
                 reader: &mut crate::read::Reader<'d>,
             ) -> Option<Self> {
                 crate::read::read_choice(node, reader, &[$($yaml),*], &[$($name::$variant),*])
-            }
-
-            fn schema(_: &crate::limits::Limits, _: &mut crate::schema::Definitions) -> serde_json::Value {
-                crate::schema::choice(&[$(($yaml, concat!($($variant_doc),*))),*])
             }
         }
     };

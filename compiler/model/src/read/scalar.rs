@@ -9,10 +9,8 @@ use crate::{
         reader::{Reader, list, nearest, shorten},
     },
     rules::{INVALID_DURATION, INVALID_TEXT, OUT_OF_RANGE, UNKNOWN_ENUM_VALUE},
-    schema::Definitions,
 };
 use malha_syntax::{Edit, Fix, Node, Scalar};
-use serde_json::{Value as Json, json};
 use smol_str::SmolStr;
 use std::borrow::Cow;
 
@@ -34,17 +32,6 @@ impl Value for SmolStr {
         let text = read_text(node, reader, "a string")?;
         check_text(&text, node, limits, reader);
         Some(SmolStr::new(text))
-    }
-
-    fn schema(limits: &Limits, _: &mut Definitions) -> Json {
-        let mut schema = json!({ "type": "string" });
-        if let Some(longest) = limits.max_length {
-            schema["maxLength"] = json!(longest);
-        }
-        if let Some(pattern) = limits.pattern {
-            schema["pattern"] = json!(pattern.regex);
-        }
-        schema
     }
 }
 
@@ -84,10 +71,6 @@ impl Value for bool {
         reader.wrong_type(node, "`true` or `false`", fix);
         None
     }
-
-    fn schema(_: &Limits, _: &mut Definitions) -> Json {
-        json!({ "type": "boolean" })
-    }
 }
 
 /// The whole number that a scalar stands for. Kubernetes takes `80.0` for 80.
@@ -121,41 +104,18 @@ fn read_whole<'d>(node: Node<'d>, least: i128, most: i128, limits: &Limits, read
     None
 }
 
-fn whole_schema(format: Option<&str>, least: Option<i64>, most: Option<u64>, limits: &Limits) -> Json {
-    let mut schema = json!({ "type": "integer" });
-    if let Some(format) = format {
-        schema["format"] = json!(format);
-    }
-    if let Some(least) = limits.minimum.map(i64::from).or(least) {
-        schema["minimum"] = json!(least);
-    }
-    if let Some(most) = limits.maximum.map(u64::from).or(most) {
-        schema["maximum"] = json!(most);
-    }
-    schema
-}
-
 macro_rules! whole_numbers {
-    ($($type:ident $format:expr, $least:expr, $most:expr;)*) => {$(
+    ($($type:ident)*) => {$(
         impl Value for $type {
             fn read<'d>(node: Node<'d>, limits: &Limits, reader: &mut Reader<'d>) -> Option<Self> {
                 let value = read_whole(node, i128::from($type::MIN), i128::from($type::MAX), limits, reader)?;
                 $type::try_from(value).ok()
             }
-
-            fn schema(limits: &Limits, _: &mut Definitions) -> Json {
-                whole_schema($format, $least, $most, limits)
-            }
         }
     )*};
 }
 
-whole_numbers! {
-    i32 Some("int32"), Some(i64::from(i32::MIN)), Some(i32::MAX as u64);
-    i64 None, Some(i64::MIN), Some(i64::MAX as u64);
-    u32 None, Some(0), Some(u64::from(u32::MAX));
-    u64 None, Some(0), Some(u64::MAX);
-}
+whole_numbers!(i32 i64 u32 u64);
 
 impl Value for f64 {
     #[allow(clippy::cast_precision_loss, reason = "a number of this type has that precision")]
@@ -183,21 +143,7 @@ impl Value for f64 {
         reader.report(finding);
         None
     }
-
-    fn schema(limits: &Limits, _: &mut Definitions) -> Json {
-        let mut schema = json!({ "type": "number", "format": "double" });
-        if let Some(minimum) = limits.minimum {
-            schema["minimum"] = json!(minimum);
-        }
-        if let Some(maximum) = limits.maximum {
-            schema["maximum"] = json!(maximum);
-        }
-        schema
-    }
 }
-
-/// What [`Duration::parse`] takes, but for its range.
-const DURATION_REGEX: &str = r"^[-+]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
 
 impl Value for Duration {
     fn read<'d>(node: Node<'d>, limits: &Limits, reader: &mut Reader<'d>) -> Option<Self> {
@@ -220,14 +166,6 @@ impl Value for Duration {
         reader.report(finding);
         None
     }
-
-    fn schema(limits: &Limits, _: &mut Definitions) -> Json {
-        let mut schema = json!({ "type": "string", "pattern": DURATION_REGEX });
-        if limits.positive {
-            schema["x-kubernetes-validations"] = json!([{ "rule": "duration(self) >= duration('1ms')" }]);
-        }
-        schema
-    }
 }
 
 impl Value for Bytes {
@@ -240,11 +178,6 @@ impl Value for Bytes {
             reader.report(finding);
         }
         bytes
-    }
-
-    fn schema(_: &Limits, _: &mut Definitions) -> Json {
-        let regex = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$";
-        json!({ "type": "string", "format": "byte", "pattern": regex })
     }
 }
 
@@ -261,20 +194,12 @@ impl Value for IntOrString {
             }
         }
     }
-
-    fn schema(_: &Limits, _: &mut Definitions) -> Json {
-        json!({ "type": ["integer", "string"] })
-    }
 }
 
 impl Value for Redacted {
     /// Takes anything: what is wrong with a secret's value must not be shown.
     fn read<'d>(_: Node<'d>, _: &Limits, _: &mut Reader<'d>) -> Option<Self> {
         Some(Redacted)
-    }
-
-    fn schema(_: &Limits, _: &mut Definitions) -> Json {
-        json!({ "type": "string" })
     }
 }
 

@@ -4,11 +4,10 @@ use crate::{
     Entries, Spanned,
     limits::Limits,
     read::{Reader, Value, message},
-    schema::Definitions,
 };
 use malha_syntax::Node;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer, ser::SerializeMap};
-use serde_json::Value as Json;
 use smol_str::SmolStr;
 
 message! {
@@ -45,8 +44,9 @@ message! {
     }
 }
 
-/// A condition on a text.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A condition on a text: one of these, or none, which asks for presence alone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, JsonSchema)]
+#[schemars(with = "written::StringMatch")]
 pub enum StringMatch {
     /// `{}`, no condition on the text: a header or a query parameter need only be there.
     Any,
@@ -94,7 +94,7 @@ mod written {
     use smol_str::SmolStr;
 
     message! {
-        /// A condition on a text: one of these, or none, which asks for presence alone.
+        /// A condition on a text.
         pub(super) struct StringMatch {
             /// The whole text.
             exact: Option<Spanned<SmolStr>> = "exact",
@@ -115,9 +115,5 @@ impl Value for StringMatch {
         let exact = exact.map(StringMatch::Exact);
         let prefix = prefix.map(StringMatch::Prefix);
         Some(exact.or(prefix).or(regex.map(StringMatch::Regex)).unwrap_or(StringMatch::Any))
-    }
-
-    fn schema(limits: &Limits, definitions: &mut Definitions) -> Json {
-        written::StringMatch::schema(limits, definitions)
     }
 }
