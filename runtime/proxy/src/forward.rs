@@ -92,8 +92,11 @@ impl Drop for InFlight {
 /// The destination that this request goes to, for all its tries (semantics C6 to C9).
 pub(crate) fn draw<'t>(forward: &Forward<'t>, random: u64) -> Option<Destination<'t>> {
     let destinations = forward.destinations();
-    let index =
-        if destinations.len() == 1 { 0 } else { pick(destinations.map(|destination| destination.weight()), random)? };
+    let index = if destinations.len() == 1 {
+        0
+    } else {
+        pick(forward.destinations().map(|destination| destination.weight()), random)?
+    };
     destinations.get(index)
 }
 

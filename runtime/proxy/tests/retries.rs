@@ -143,7 +143,8 @@ fn a_chunked_body_is_sent_again_too() {
     });
     let policy = "    retries: {attempts: 2, retryOn: 5xx, backoff: 1ms}\n";
     let proxy = start(mesh::gateway(&rules(policy), &[echo.address], &[]), options());
-    let message = "POST / HTTP/1.1\r\nHost: x.com\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    let message =
+        "POST / HTTP/1.1\r\nHost: x.com\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
     assert_eq!(Client::connect(proxy.gateway(80)).send(message).status, 200);
     let bodies: Vec<Value> = echo.seen().iter().map(|seen| seen["body"].clone()).collect();
     assert_eq!(bodies, ["abcde", "abcde"]);

@@ -28,7 +28,10 @@ fn what_could_be_read_in_two_ways_is_refused() {
         ("two lengths", "POST / HTTP/1.1\r\nHost: x.com\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"),
         ("a list of lengths", "POST / HTTP/1.1\r\nHost: x.com\r\nContent-Length: 5, 6\r\n\r\nhello"),
         ("a signed length", "POST / HTTP/1.1\r\nHost: x.com\r\nContent-Length: +5\r\n\r\nhello"),
-        ("an unknown coding", "POST / HTTP/1.1\r\nHost: x.com\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n"),
+        (
+            "an unknown coding",
+            "POST / HTTP/1.1\r\nHost: x.com\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        ),
         ("a space before the colon", "POST / HTTP/1.1\r\nHost: x.com\r\nContent-Length : 5\r\n\r\nhello"),
         ("a folded line", "GET / HTTP/1.1\r\nHost: x.com\r\nX: a\r\n b\r\n\r\n"),
         ("two hosts", "GET / HTTP/1.1\r\nHost: x.com\r\nHost: y.com\r\n\r\n"),
@@ -37,7 +40,10 @@ fn what_could_be_read_in_two_ways_is_refused() {
         ("a host with a path", "GET / HTTP/1.1\r\nHost: x.com/y\r\n\r\n"),
         ("a byte of zero", "GET /\0 HTTP/1.1\r\nHost: x.com\r\n\r\n"),
         ("a lower-case method", "get / HTTP/1.1\r\nHost: x.com\r\n\r\n"),
-        ("forwarding headers of the connection", "GET / HTTP/1.1\r\nHost: x.com\r\nConnection: x-forwarded-for\r\n\r\n"),
+        (
+            "forwarding headers of the connection",
+            "GET / HTTP/1.1\r\nHost: x.com\r\nConnection: x-forwarded-for\r\n\r\n",
+        ),
     ] {
         assert_eq!(statuses(proxy.gateway(80), message), [400], "{what}");
     }
@@ -48,10 +54,8 @@ fn what_could_be_read_in_two_ways_is_refused() {
 fn length_and_coding_together_are_read_as_the_coding_and_sent_with_one() {
     let echo = Echo::start("a");
     let proxy = start(mesh::gateway(ROUTE, &[echo.address], &[]), options());
-    for order in [
-        "Content-Length: 4\r\nTransfer-Encoding: chunked",
-        "Transfer-Encoding: chunked\r\nContent-Length: 4",
-    ] {
+    for order in ["Content-Length: 4\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 4"]
+    {
         let message = format!(
             "POST / HTTP/1.1\r\nHost: x.com\r\n{order}\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET /next HTTP/1.1\r\nHost: x.com\r\n\r\n"
         );

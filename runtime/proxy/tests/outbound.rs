@@ -1,0 +1,92 @@
+//! The mesh's own side: a client's requests through its sidecar (semantics B.7), and hosts that the mesh does not know.
+
+mod common;
+
+use common::{
+    Running,
+    client::{Client, get},
+    echo::Echo,
+    mesh::{self, SERVICES},
+    options, start,
+};
+use malha_mesh::{MeshConfig, ProxySpec};
+use malha_proxy::{Options, Passthrough};
+use std::net::SocketAddr;
+
+const RULE: &str = "---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: a, namespace: default}
+spec:
+  hosts: [a]
+  http:
+  - match: [{uri: {prefix: /v2}}]
+    route:
+    - destination: {host: b}
+  - route:
+    - destination: {host: a}
+";
+
+fn sidecar(a: SocketAddr, b: SocketAddr, options: Options) -> Running {
+    let text = format!("{SERVICES}{RULE}");
+    let proxies = [ProxySpec::default_sidecar()];
+    let table = mesh::compile_with(&text, &proxies, MeshConfig::default(), |cluster| {
+        Some(vec![if cluster.host.starts_with("a.") { a } else { b }])
+    });
+    start(table, options)
+}
+
+#[test]
+fn services_are_called_by_host_or_as_a_proxy() {
+    let (a, b) = (Echo::start("a"), Echo::start("b"));
+    let proxy = sidecar(a.address, b.address, options());
+    let outbound = proxy.outbound();
+    for host in ["a", "a.default", "a.default.svc.cluster.local", "a:80"] {
+        let answer = get(outbound, host, "/", "");
+        assert_eq!(answer.json()["name"], "a", "{host}");
+        assert_eq!(answer.json()["authority"], host);
+        assert_eq!(answer.header("server"), Some("envoy"));
+    }
+    assert_eq!(get(outbound, "a", "/v2/x", "").json()["name"], "b");
+    let absolute = "GET http://a.default/v2?q HTTP/1.1\r\nHost: ignored.example\r\n\r\n";
+    let answer = Client::connect(outbound).send(absolute);
+    assert_eq!((&answer.json()["name"], &answer.json()["path"]), (&"b".into(), &"/v2?q".into()));
+    assert_eq!(answer.json()["authority"], "a.default");
+}
+
+#[test]
+fn an_unknown_host_does_not_leave_this_machine() {
+    let (a, other) = (Echo::start("a"), Echo::start("other"));
+    let proxy = sidecar(a.address, a.address, options());
+    let outbound = proxy.outbound();
+    for host in ["example.org", "a.other", "192.0.2.1:80"] {
+        let answer = get(outbound, host, "/", "");
+        assert_eq!(answer.status, 502, "{host}");
+        assert!(answer.text().contains(host) && answer.text().contains("do not leave this machine"), "{answer:?}");
+    }
+    for host in [other.address.to_string(), format!("localhost:{}", other.address.port())] {
+        let answer = get(outbound, &host, "/p", "");
+        assert_eq!((&answer.json()["name"], &answer.json()["path"]), (&"other".into(), &"/p".into()));
+    }
+}
+
+#[test]
+fn its_own_address_is_no_destination() {
+    let a = Echo::start("a");
+    for passthrough in [Passthrough::Loopback, Passthrough::Anywhere] {
+        let proxy = sidecar(a.address, a.address, Options { passthrough, ..options() });
+        let outbound = proxy.outbound();
+        let answer = get(outbound, &outbound.to_string(), "/", "");
+        assert_eq!(answer.status, 502);
+        assert!(answer.text().contains("name the service"), "{answer:?}");
+    }
+}
+
+#[test]
+fn what_is_no_path_is_404() {
+    let a = Echo::start("a");
+    let proxy = sidecar(a.address, a.address, options());
+    for request in ["CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"] {
+        assert_eq!(Client::connect(proxy.outbound()).send(request).status, 404, "{request}");
+    }
+}
