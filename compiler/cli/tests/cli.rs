@@ -220,6 +220,15 @@ fn route_tells_what_becomes_of_a_request() {
         outcome(&["-H", "Host: shop.example", "http://127.0.0.1/cart/"]),
         (json!("forward"), json!("shop.example"))
     );
+    // Why it was not taken.
+    let told = malha(mesh.path(), &["route", "http://shop.example/other"]);
+    assert!(
+        told.out.ends_with("not taken: asks for\n  path /cart/* of default/shop at routes.yaml:10\n"),
+        "{}",
+        told.out
+    );
+    let told = malha(mesh.path(), &["route", "http://other.example/"]);
+    assert!(told.out.ends_with("the listener's hosts\n  shop.example\n"), "{}", told.out);
     // No gateway has the port, so it is asked for in the mesh.
     assert_eq!(outcome(&["http://cart:8000/"]), (json!("forward"), json!("cart")));
     assert_eq!(outcome(&["--via", "mesh", "http://shop.example/"]), (json!("passthrough"), Value::Null));

@@ -156,6 +156,62 @@ fn own_processes_take_the_place_of_workloads() {
     running.stop();
 }
 
+/// What a client of the mesh gets through an outbound proxy.
+fn through(proxy: &str, url: &str) -> String {
+    let mut stream = TcpStream::connect(proxy).expect("the proxy accepts");
+    let host = url.strip_prefix("http://").and_then(|rest| rest.split('/').next()).expect("a host");
+    write!(stream, "GET {url} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
+}
+
+#[test]
+fn clients_in_the_mesh_have_sidecars_and_outside_hosts_stand_ins() {
+    let mesh = mesh();
+    write(
+        &mesh,
+        "outside.yaml",
+        "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: pay}
+spec:
+  hosts: [pay.example.com]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: DNS
+",
+    );
+    write(
+        &mesh,
+        "malha.toml",
+        "[[run.sidecars]]\nname = \"desk\"\nnamespace = \"office\"\nlabels = { app = \"desk\" }\n",
+    );
+    let running = Running::start(&["--mock"], mesh.path());
+    let listeners = running.ready_again()["listeners"].clone();
+    let sidecar = |name: &str| {
+        let found = listeners.as_array().and_then(|all| all.iter().find(|one| one["name"] == name));
+        found.and_then(|one| one["address"].as_str()).unwrap_or_else(|| panic!("{listeners}")).to_owned()
+    };
+    assert!(through(&sidecar("default"), "http://cart:8000/").contains("\"app\":\"cart\""));
+    // From another namespace the short name means nothing, and nothing leaves the machine.
+    assert!(!through(&sidecar("desk"), "http://cart:8000/").contains("\"app\""));
+    assert!(through(&sidecar("desk"), "http://cart.default:8000/").contains("\"app\":\"cart\""));
+    let answer = through(&sidecar("desk"), "http://pay.example.com/");
+    assert!(answer.contains("\"workload\":\"pay.example.com\""), "{answer}");
+    let counts: Value = serde_json::from_str(&get(&running.admin(), "/mock")).expect("JSON");
+    assert_eq!(counts, serde_json::json!({"default/cart-v1": 2, "default/pay.example.com": 1}));
+    running.stop();
+}
+
+#[test]
+fn ports_are_mapped() {
+    let mesh = mesh();
+    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let running = Running::start(&["--mock", "--port", &format!("80={port}")], mesh.path());
+    assert_eq!(running.address(80), format!("127.0.0.1:{port}"));
+    running.stop();
+}
+
 #[test]
 fn a_table_is_served_and_followed_like_a_mesh() {
     let mesh = mesh();

@@ -29,28 +29,22 @@ pub(super) fn losers(
         edge: proxy.role == malha_table::Role::Gateway,
     };
     let Ok(head) = admit(request, settings) else { return String::new() };
+    let Some(host) = &decision.host else {
+        let hosts = tables(proxy, decision).flat_map(|table| &table.virtual_hosts);
+        let domains = hosts.filter(|host| host.catch_all.is_none()).flat_map(|host| &host.domains);
+        return page("the listener's hosts", &domains.map(ToString::to_string).collect::<Vec<_>>());
+    };
     let mut told = Vec::new();
-    match &decision.host {
-        Some(host) => {
-            let routes = tables(proxy, decision).find_map(|table| virtual_host(table, host)).map(|host| &host.routes);
-            for route in routes.into_iter().flatten() {
-                let Some(missing) = unmet(&route.predicate, &head) else { break };
-                let place = route.origin.as_ref().map(|origin| {
-                    let (file, line) = places(origin.location);
-                    format!(" of {}/{} at {file}:{line}", origin.namespace, origin.name)
-                });
-                told.push(format!("{}{}", words::unmet(missing), place.unwrap_or_default()));
-            }
-            page("not taken: asks for", &told)
-        }
-        None => {
-            let hosts = tables(proxy, decision).flat_map(|table| &table.virtual_hosts);
-            told.extend(
-                hosts.filter(|host| host.catch_all.is_none()).flat_map(|host| &host.domains).map(ToString::to_string),
-            );
-            page("the listener's hosts", &told)
-        }
+    let routes = tables(proxy, decision).find_map(|table| virtual_host(table, host)).map(|host| &host.routes);
+    for route in routes.into_iter().flatten() {
+        let Some(missing) = unmet(&route.predicate, &head) else { break };
+        let place = route.origin.as_ref().map(|origin| {
+            let (file, line) = places(origin.location);
+            format!(" of {}/{} at {file}:{line}", origin.namespace, origin.name)
+        });
+        told.push(format!("{}{}", words::unmet(missing), place.unwrap_or_default()));
     }
+    page("not taken: asks for", &told)
 }
 
 fn page(heading: &str, lines: &[String]) -> String {
