@@ -160,8 +160,8 @@ fn route(route: &Route<'_>, host: &VirtualHost<'_>) -> Value {
     Value::Object(fields)
 }
 
-fn path_test(test: PathTest<'_>) -> Value {
-    let (kind, value, ignore_case) = match test {
+fn path_test(path: PathTest<'_>) -> Value {
+    let (kind, value, ignore_case) = match path {
         PathTest::Any => return json!("any"),
         PathTest::Exact { value, ignore_case } => ("exact", value, ignore_case),
         PathTest::Prefix { value, ignore_case } => ("prefix", value, ignore_case),
@@ -188,8 +188,8 @@ fn condition(condition: &Condition<'_>) -> Value {
     ])
 }
 
-fn value_test(test: &ValueTest<'_>) -> Value {
-    match test.kind() {
+fn value_test(wanted: &ValueTest<'_>) -> Value {
+    match wanted.kind() {
         ValueTestKind::Present => json!("present"),
         ValueTestKind::Exact(text) => json!({"exact": text}),
         ValueTestKind::Prefix(text) => json!({"prefix": text}),

@@ -185,8 +185,8 @@ impl Writer<'_> {
         };
         Ok(HashKeyRecord {
             kind: U32::new(kind),
-            name: self.strings.optional(name.map(|name| name.as_str()))?,
-            path: self.strings.optional(path.map(|path| path.as_str()))?,
+            name: self.strings.optional(name.map(SmolStr::as_str))?,
+            path: self.strings.optional(path.map(SmolStr::as_str))?,
             ttl: time(ttl),
         })
     }

@@ -147,7 +147,7 @@ struct InProgram {
     rules: HashMap<*const malha_mesh::program::Origin, U32>,
 }
 
-impl<'o> Writer<'o> {
+impl Writer<'_> {
     fn proxy(&mut self, proxy: &Proxy, program: U32) -> Result<ProxyRecord, EmitError> {
         Ok(ProxyRecord {
             role: U32::new(match proxy.role {

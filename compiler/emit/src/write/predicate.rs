@@ -3,6 +3,7 @@
 use super::{EmitError, Writer, flag, none};
 use malha_algebra::{Condition, Field, ValueTest};
 use malha_table::format::{ConditionRecord, Str, U32, ValueTestRecord};
+use smol_str::SmolStr;
 
 impl Writer<'_> {
     pub(super) fn condition(&mut self, condition: &Condition) -> Result<U32, EmitError> {
@@ -17,7 +18,7 @@ impl Writer<'_> {
         };
         let record = ConditionRecord {
             field: U32::new(field),
-            name: self.strings.optional(name.map(|name| name.as_str()))?,
+            name: self.strings.optional(name.map(SmolStr::as_str))?,
             test: self.value_test(&condition.test)?,
             negated: flag(condition.negated),
         };

@@ -39,13 +39,13 @@ pub(crate) struct Mesh {
 
 pub(crate) fn mesh(random: &mut Random) -> Mesh {
     let mut yaml = String::from(SERVICES_YAML);
-    for number in 0..1 + random.below(2) {
+    for number in 0..=random.below(2) {
         gateway(random, number, &mut yaml);
     }
     for number in 0..random.below(3) {
         destination_rule(random, number, &mut yaml);
     }
-    for number in 0..1 + random.below(5) {
+    for number in 0..=random.below(5) {
         virtual_service(random, number, &mut yaml);
     }
     let normalization = *random.pick(&["NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES", "DEFAULT"]);
@@ -114,7 +114,7 @@ macro_rules! put {
 fn gateway(random: &mut Random, number: usize, out: &mut String) {
     put!(out, "---\napiVersion: networking.istio.io/v1\nkind: Gateway");
     put!(out, "metadata: {{name: gw{number}, namespace: default}}\nspec:\n  selector: {{istio: ingress}}\n  servers:");
-    for server in 0..1 + random.below(3) {
+    for server in 0..=random.below(3) {
         let (port, protocol, tls) = *random.pick(&[
             (80, "HTTP", ""),
             (80, "HTTP", ""),
@@ -135,7 +135,7 @@ fn gateway(random: &mut Random, number: usize, out: &mut String) {
 }
 
 fn list(random: &mut Random, among: &[&str], most: usize) -> String {
-    let mut chosen: Vec<&str> = (0..1 + random.below(most)).map(|_| *random.pick(among)).collect();
+    let mut chosen: Vec<&str> = (0..=random.below(most)).map(|_| *random.pick(among)).collect();
     chosen.sort_unstable();
     chosen.dedup();
     quoted(&chosen)
@@ -168,7 +168,7 @@ fn virtual_service(random: &mut Random, number: usize, out: &mut String) {
         out,
         "metadata: {{name: vs{number}, namespace: default}}\nspec:\n  hosts: {hosts}\n  gateways: {gateways}\n  http:"
     );
-    for rule in 0..1 + random.below(7) {
+    for rule in 0..=random.below(7) {
         put!(out, "  - name: r{rule}");
         http_rule(random, out);
     }
@@ -237,7 +237,7 @@ fn http_match(random: &mut Random) -> String {
     for (field, names) in [("headers", HEADERS), ("withoutHeaders", HEADERS), ("queryParams", QUERIES)] {
         if random.one_in(3) {
             let mut tests: Vec<(&str, String)> =
-                (0..1 + random.below(2)).map(|_| (*random.pick(names), string_match(random, VALUES))).collect();
+                (0..=random.below(2)).map(|_| (*random.pick(names), string_match(random, VALUES))).collect();
             tests.dedup_by(|one, other| one.0 == other.0);
             let tests: Vec<String> = tests.iter().map(|(name, test)| format!("'{name}': {test}")).collect();
             fields.push(format!("{field}: {{{}}}", tests.join(", ")));
@@ -257,12 +257,12 @@ fn redirect(random: &mut Random) -> &'static str {
         "prefixRewrite: /p",
         "authority: 'other.com:9', port: 7, uri: n",
     ];
-    *random.pick(REDIRECTS)
+    REDIRECTS[random.below(REDIRECTS.len())]
 }
 
 fn http_route(random: &mut Random, out: &mut String) {
     put!(out, "    route:");
-    for _ in 0..1 + random.below(3) {
+    for _ in 0..=random.below(3) {
         let host = random.pick(SERVICES);
         let subset = random.pick(&["", ", subset: v1", ", subset: v2", ", subset: none"]);
         let port = random.pick(&["", ", port: {number: 80}", ", port: {number: 8080}"]);

@@ -45,7 +45,7 @@ fn random_listener<'l>(random: &mut Random, listeners: &'l [Listener]) -> &'l Li
         .iter()
         .filter(|listener| listener.filter_chains.iter().any(|chain| matches!(chain.filter, Filter::Http(_))))
         .collect();
-    if http.is_empty() || random.one_in(8) { random.pick(listeners) } else { *random.pick(&http) }
+    if http.is_empty() || random.one_in(8) { random.pick(listeners) } else { http[random.below(http.len())] }
 }
 
 /// A connection that one of the listener's chains takes, mostly.
@@ -54,8 +54,12 @@ fn connect(random: &mut Random, listener: &Listener, request: &mut Request) {
     let ends_tls = listener.filter_chains.iter().any(|chain| chain.termination.is_some());
     let is_tls = listener.filter_chains.iter().any(|chain| chain.tls == Some(true));
     if is_tls && !random.one_in(6) {
-        let names: Vec<&str> =
-            listener.filter_chains.iter().flat_map(|chain| &chain.server_names).map(|name| name.as_str()).collect();
+        let names: Vec<&str> = listener
+            .filter_chains
+            .iter()
+            .flat_map(|chain| &chain.server_names)
+            .map(smol_str::SmolStr::as_str)
+            .collect();
         let name = if names.is_empty() { "q.org" } else { *random.pick(&names) };
         let name = name.strip_prefix('*').map_or(name.to_owned(), |suffix| format!("Y{suffix}"));
         let sni = (!random.one_in(8)).then_some(name);
@@ -104,9 +108,8 @@ fn aim(random: &mut Random, host: &VirtualHost, request: &mut Request) {
     }
     let predicate = &random.pick(&host.routes).predicate;
     let path = match &predicate.path {
-        PathTest::Any => random.pick(TEXTS).to_string(),
+        PathTest::Any | PathTest::Regex(_) => random.pick(TEXTS).to_string(),
         PathTest::Exact { value, .. } | PathTest::Prefix { value, .. } => boundary(random, value),
-        PathTest::Regex(_) => random.pick(TEXTS).to_string(),
     };
     let is_path = path.starts_with('/') || random.one_in(20);
     request.path = Some(if is_path { path } else { format!("/{path}") });
@@ -154,12 +157,12 @@ fn meet(random: &mut Random, condition: &Condition, request: &mut Request) {
         Field::Query(name) => {
             let path = request.path.get_or_insert_with(|| "/".to_owned());
             path.push(if path.contains('?') { '&' } else { '?' });
-            match random.below(5) {
-                0 => path.push_str(name),
-                1 => path.push_str(&format!("{name}={value}&{name}=second")),
-                2 => path.push_str(&format!("{name}=first&{name}={value}")),
-                _ => path.push_str(&format!("{name}={value}")),
-            }
+            path.push_str(&match random.below(5) {
+                0 => name.to_string(),
+                1 => format!("{name}={value}&{name}=second"),
+                2 => format!("{name}=first&{name}={value}"),
+                _ => format!("{name}={value}"),
+            });
         }
         Field::Claim(_) => {}
     }
@@ -183,7 +186,7 @@ fn disturb(random: &mut Random, request: &mut Request) {
         10 => {
             request.headers.insert("x-user".to_owned(), Lines::Many(vec![String::new(), "a".to_owned()]));
         }
-        11 => request.authority = random.pick(&[None, Some(String::new()), Some("a.foo.com:1".to_owned())]).clone(),
+        11 => request.authority = random.pick(&[None, Some(""), Some("a.foo.com:1")]).map(str::to_owned),
         12 => request.draw = Some(random.below(2) as u32),
         _ => request.port = Some(random.pick(&[80, 443, 8080, 9000, 7070, 1]).to_owned()),
     }
