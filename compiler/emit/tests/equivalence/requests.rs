@@ -157,12 +157,13 @@ fn meet(random: &mut Random, condition: &Condition, request: &mut Request) {
         Field::Query(name) => {
             let path = request.path.get_or_insert_with(|| "/".to_owned());
             path.push(if path.contains('?') { '&' } else { '?' });
-            path.push_str(&match random.below(5) {
+            let pair = match random.below(5) {
                 0 => name.to_string(),
                 1 => format!("{name}={value}&{name}=second"),
                 2 => format!("{name}=first&{name}={value}"),
                 _ => format!("{name}={value}"),
-            });
+            };
+            path.push_str(&pair);
         }
         Field::Claim(_) => {}
     }
