@@ -2,7 +2,7 @@
 
 use crate::lower::RouteList;
 use crate::program::VirtualHost;
-use foldhash::fast::FixedState;
+use foldhash::fast::{FixedState, FoldHasher};
 use hashbrown::HashMap;
 use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher};
@@ -12,14 +12,46 @@ use std::sync::Arc;
 pub(crate) type Key = (u64, u64);
 
 /// The key of what `hash` feeds to a hasher.
-pub(crate) fn key_of(hash: impl Fn(&mut foldhash::fast::FoldHasher<'_>)) -> Key {
-    let half = |seed| {
-        let state = FixedState::with_seed(seed);
-        let mut hasher = state.build_hasher();
-        hash(&mut hasher);
-        hasher.finish()
-    };
-    (half(0x6d61_6c68), half(0x6d65_7368))
+pub(crate) fn key_of(hash: impl FnOnce(&mut Both<'_>)) -> Key {
+    let seeds = [0x6d61_6c68, 0x6d65_7368].map(FixedState::with_seed);
+    let [one, other] = &seeds;
+    let mut both = Both(one.build_hasher(), other.build_hasher());
+    hash(&mut both);
+    (both.0.finish(), both.1.finish())
+}
+
+/// Two hashers fed alike.
+pub(crate) struct Both<'a>(FoldHasher<'a>, FoldHasher<'a>);
+
+impl Hasher for Both<'_> {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
+        self.1.write(bytes);
+    }
+
+    fn write_u8(&mut self, number: u8) {
+        self.0.write_u8(number);
+        self.1.write_u8(number);
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0.write_u32(number);
+        self.1.write_u32(number);
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0.write_u64(number);
+        self.1.write_u64(number);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.0.write_usize(number);
+        self.1.write_usize(number);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.finish() ^ self.1.finish()
+    }
 }
 
 /// What was lowered before, and how much of it the last run could use.

@@ -1,7 +1,7 @@
 //! What all parts of lowering share: the mesh, the cache, the route tables made so far.
 
 use super::Refusal;
-use super::destinations::{Leads, Resolver, Scope};
+use super::destinations::{Resolver, Scope};
 use super::routes::{self, RouteList};
 use crate::cache::{Cache, Key, key_of};
 use crate::labels::Labels;
@@ -59,7 +59,7 @@ impl<'a> Context<'a> {
         });
         let known = self.cache.list(key);
         known.unwrap_or_else(|| {
-            let list = Arc::new(routes::plain(leads, scope, key));
+            let list = Arc::new(routes::plain(&leads, scope, key));
             self.cache.keep_list(key, &list);
             list
         })
@@ -85,7 +85,9 @@ impl<'a> Context<'a> {
         known.unwrap_or_else(|| {
             let all = || lists.iter().flat_map(|list| &list.routes);
             let is_last = |route: &&Route| route.predicate.is_catch_all();
-            let routes = all().filter(|route| !is_last(route)).chain(all().filter(is_last)).cloned().collect();
+            let mut routes = Vec::with_capacity(all().count());
+            routes.extend(all().filter(|route| !is_last(route)).cloned());
+            routes.extend(all().filter(is_last).cloned());
             let host = Arc::new(VirtualHost { domains, require_tls, routes, catch_all });
             self.cache.keep_host(key, &host);
             host
@@ -128,8 +130,7 @@ fn hash_destinations(rule: &HttpRoute, scope: &Scope<'_>, state: &mut impl Hashe
     let mirrors = rule.mirrors.iter().filter_map(|mirror| mirror.destination.as_ref()).map(|target| &target.value);
     let mirror = rule.mirror.iter().map(|target| &target.value);
     for destination in routes.chain(mirrors).chain(mirror) {
-        let leads: Leads = scope.http_leads(destination);
-        leads.hash(state);
+        scope.http_leads(destination).hash(state);
     }
 }
 

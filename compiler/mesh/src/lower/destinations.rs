@@ -11,6 +11,7 @@ use malha_syntax::Span;
 use smol_str::SmolStr;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Where a destination leads, and what its consistent hash reads.
@@ -31,9 +32,9 @@ pub(super) struct Target {
     pub(super) hash: Option<HashKey>,
 }
 
-impl From<Leads> for Target {
-    fn from(leads: Leads) -> Self {
-        let Leads { host, port, subset, cluster, hash } = leads;
+impl From<&Leads> for Target {
+    fn from(leads: &Leads) -> Self {
+        let Leads { host, port, subset, cluster, hash } = leads.clone();
         Target { destination: Destination { host, port, subset, cluster, ..Destination::default() }, hash }
     }
 }
@@ -45,7 +46,7 @@ type Asked = (SmolStr, SmolStr, Option<SmolStr>, Option<u32>, u32);
 pub(super) struct Resolver<'a> {
     mesh: &'a Mesh,
     proxy: &'a ProxySpec,
-    known: RefCell<HashMap<Asked, Leads>>,
+    known: RefCell<HashMap<Asked, Rc<Leads>>>,
     used: RefCell<BTreeMap<SmolStr, Arc<Cluster>>>,
 }
 
@@ -59,19 +60,25 @@ impl<'a> Resolver<'a> {
         self.used.into_inner().into_values().collect()
     }
 
-    /// Where a destination of a config in `namespace` leads, for requests of a listener on `port`.
-    fn resolve(&self, namespace: &str, destination: &istio::Destination, port: u32) -> Leads {
+    /// Where a destination of a config in `namespace` leads, for requests of a listener on `port`; `missing` is its
+    /// port where it says none.
+    fn resolve(&self, namespace: &str, destination: &istio::Destination, port: u32, missing: Option<u32>) -> Rc<Leads> {
         let host = destination.host.as_ref().map(|host| host.value.clone()).unwrap_or_default();
         let subset = destination.subset.as_ref().map(|subset| subset.value.clone());
         let number = |selector: &PortSelector| selector.number.as_ref().map_or(0, |number| number.value);
-        let given = destination.port.as_ref().map(|selector| number(selector));
+        let given = destination.port.as_ref().map(|selector| number(selector)).or(missing);
         let asked = (namespace.into(), host, subset, given, port);
         if let Some(leads) = self.known.borrow().get(&asked) {
-            return leads.clone();
+            return Rc::clone(leads);
         }
-        let found = self.mesh.destination(self.proxy, namespace, destination, port);
-        let leads = self.remember(found.host, found.port, found.subset, found.cluster);
-        self.known.borrow_mut().insert(asked, leads.clone());
+        let whole = |number| {
+            let number = Some(Spanned::new(number, Span::default(), Span::default()));
+            Spanned::new(PortSelector { number }, Span::default(), Span::default())
+        };
+        let destination = istio::Destination { port: given.map(whole), ..destination.clone() };
+        let found = self.mesh.destination(self.proxy, namespace, &destination, port);
+        let leads = Rc::new(self.remember(found.host, found.port, found.subset, found.cluster));
+        self.known.borrow_mut().insert(asked, Rc::clone(&leads));
         leads
     }
 
@@ -114,23 +121,18 @@ impl Scope<'_> {
     /// Where a destination of an HTTP rule leads.
     ///
     /// A sidecar's route table sees services only by its own port, so that a destination without one is on that port.
-    pub(super) fn http_leads(&self, destination: &istio::Destination) -> Leads {
-        if self.proxy.role == Role::Sidecar && destination.port.is_none() {
-            let number = Some(Spanned::new(self.port, Span::default(), Span::default()));
-            let port = Some(Spanned::new(PortSelector { number }, Span::default(), Span::default()));
-            let destination = istio::Destination { port, ..destination.clone() };
-            return self.resolver.resolve(self.namespace, &destination, self.port);
-        }
-        self.resolver.resolve(self.namespace, destination, self.port)
+    pub(super) fn http_leads(&self, destination: &istio::Destination) -> Rc<Leads> {
+        let missing = (self.proxy.role == Role::Sidecar).then_some(self.port);
+        self.resolver.resolve(self.namespace, destination, self.port, missing)
     }
 
     /// The target of an HTTP rule's destination.
     pub(super) fn http_target(&self, destination: &istio::Destination) -> Target {
-        self.http_leads(destination).into()
+        Target::from(&*self.http_leads(destination))
     }
 
     /// The target of a `tcp` or `tls` rule's destination.
     pub(super) fn layer4_target(&self, destination: &istio::Destination) -> Target {
-        self.resolver.resolve(self.namespace, destination, self.port).into()
+        Target::from(&*self.resolver.resolve(self.namespace, destination, self.port, None))
     }
 }

@@ -4,9 +4,8 @@ use super::destinations::{Leads, Scope};
 use super::{Refusal, http_action, http_match};
 use crate::cache::Key;
 use crate::program::{Origin, Route};
-use crate::{HttpRule, VirtualService};
+use crate::{DelegateRule, HttpMatch, HttpRule, VirtualService};
 use malha_algebra::Predicate;
-use malha_syntax::Location;
 use smol_str::{SmolStr, format_smolstr};
 use std::sync::Arc;
 
@@ -47,28 +46,16 @@ fn rule_routes(service: &VirtualService, rule: HttpRule<'_>, scope: &Scope<'_>, 
         });
         is_last = true;
     }
-    for (at, item) in rule.matches().enumerate() {
+    for item in rule.matches() {
         if !http_match::applies(item.request, &service.name.namespace, scope.proxy, scope.gateway, scope.port) {
             continue;
         }
         let predicate = http_match::predicate(item.request, source, &mut list.refusals);
         is_last = predicate.is_catch_all();
-        let route_name = route_name(rule, item.request.name.as_ref().map(|name| name.as_str()));
-        let origin = Origin {
-            match_index: item.root.map(|(index, _)| index).or(if rule.delegate.is_none() {
-                Some(at as u32)
-            } else {
-                None
-            }),
-            location: item.root.map_or(rule.location, |(_, location)| location),
-            delegate: delegate_origin(rule, item.delegate),
-            route_name,
-            ..origin(service, rule, None)
-        };
         list.routes.push(Route {
             predicate,
             action: action_of_rule(&mut list.refusals),
-            origin: Some(Arc::new(origin)),
+            origin: Some(Arc::new(origin(service, rule, Some(item)))),
         });
         if is_last {
             break;
@@ -83,36 +70,39 @@ fn rule_routes(service: &VirtualService, rule: HttpRule<'_>, scope: &Scope<'_>, 
     is_last
 }
 
-fn origin(service: &VirtualService, rule: HttpRule<'_>, match_index: Option<u32>) -> Origin {
+/// Where a route comes from: an item of a rule, or the rule where it has none.
+fn origin(service: &VirtualService, rule: HttpRule<'_>, item: Option<HttpMatch<'_>>) -> Origin {
+    let root = item.and_then(|item| item.root);
     Origin {
         namespace: service.name.namespace.clone(),
         name: service.name.name.clone(),
         section: "http",
         index: rule.index,
-        match_index,
-        route_name: route_name(rule, None),
-        location: rule.location,
-        delegate: delegate_origin(rule, None),
+        match_index: root.map(|(index, _)| index),
+        route_name: route_name(rule, item),
+        location: root.map_or(rule.location, |(_, location)| location),
+        delegate: rule.delegate.map(|delegate| Box::new(delegate_origin(delegate, item))),
     }
 }
 
-fn delegate_origin(rule: HttpRule<'_>, item: Option<(u32, Location)>) -> Option<Box<Origin>> {
-    let delegate = rule.delegate?;
-    Some(Box::new(Origin {
-        namespace: delegate.name.namespace.clone(),
-        name: delegate.name.name.clone(),
+fn delegate_origin(rule: &DelegateRule, item: Option<HttpMatch<'_>>) -> Origin {
+    let own = item.and_then(|item| item.delegate);
+    Origin {
+        namespace: rule.name.namespace.clone(),
+        name: rule.name.name.clone(),
         section: "http",
-        index: delegate.index,
-        match_index: item.map(|(index, _)| index),
+        index: rule.index,
+        match_index: own.map(|(index, _)| index),
         route_name: None,
-        location: item.map_or(delegate.location, |(_, location)| location),
+        location: own.map_or(rule.location, |(_, location)| location),
         delegate: None,
-    }))
+    }
 }
 
 /// `rule.match`; a match name without a rule name keeps the dot (semantics B8).
-fn route_name(rule: HttpRule<'_>, match_name: Option<&str>) -> Option<SmolStr> {
+fn route_name(rule: HttpRule<'_>, item: Option<HttpMatch<'_>>) -> Option<SmolStr> {
     let rule_name = rule.route.name.as_ref().map_or("", |name| name.as_str());
+    let match_name = item.and_then(|item| item.request.name.as_ref()).map(|name| name.as_str());
     match match_name.filter(|name| !name.is_empty()) {
         Some(name) => Some(format_smolstr!("{rule_name}.{name}")),
         None => (!rule_name.is_empty()).then(|| rule_name.into()),
@@ -120,7 +110,7 @@ fn route_name(rule: HttpRule<'_>, match_name: Option<&str>) -> Option<SmolStr> {
 }
 
 /// The one route of a service that no VirtualService routes (semantics B38).
-pub(super) fn plain(leads: Leads, scope: &Scope<'_>, key: Key) -> RouteList {
+pub(super) fn plain(leads: &Leads, scope: &Scope<'_>, key: Key) -> RouteList {
     let action = http_action::plain(leads.into(), scope);
     let route = Route { predicate: Predicate::any(), action: Arc::new(action), origin: None };
     RouteList { key, routes: vec![route], refusals: Vec::new() }

@@ -162,7 +162,7 @@ impl Known<'_> {
 }
 
 fn own_route(context: &Context<'_>, service: &Service, port: &ServicePort) -> TcpRoute {
-    let Target { destination, .. } = context.resolver.service(service, port.number).into();
+    let Target { destination, .. } = (&context.resolver.service(service, port.number)).into();
     TcpRoute { origin: None, destinations: vec![Destination { weight: 1, ..destination }] }
 }
 
