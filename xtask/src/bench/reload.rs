@@ -177,17 +177,17 @@ impl Mesh {
             if let Ok(text) = fs::read_to_string(&ready) {
                 break serde_json::from_str(&text).map_err(|error| error.to_string())?;
             }
-            if started.elapsed() > Duration::from_secs(60) || mesh.child.try_wait().is_ok_and(|ended| ended.is_some()) {
+            if started.elapsed() > Duration::from_mins(1) || mesh.child.try_wait().is_ok_and(|ended| ended.is_some()) {
                 return Err("malha run did not become ready".to_owned());
             }
             thread::sleep(Duration::from_millis(5));
         };
-        mesh.gateway = told["listeners"]
+        let gateway = told["listeners"]
             .as_array()
             .and_then(|all| all.iter().find(|one| one["role"] == "gateway"))
             .and_then(|one| one["address"].as_str())
-            .ok_or("no gateway listens")?
-            .to_owned();
+            .ok_or("no gateway listens")?;
+        gateway.clone_into(&mut mesh.gateway);
         Ok(mesh)
     }
 }

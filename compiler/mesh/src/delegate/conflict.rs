@@ -10,10 +10,10 @@ use malha_model::{
 /// Gateways in both are whole names.
 pub(super) fn conflict(root: &HttpMatchRequest, leaf: &HttpMatchRequest) -> Option<&'static str> {
     let texts = [
-        ("uri", &root.uri, &leaf.uri),
-        ("scheme", &root.scheme, &leaf.scheme),
-        ("method", &root.method, &leaf.method),
-        ("authority", &root.authority, &leaf.authority),
+        ("uri", root.uri.as_ref(), leaf.uri.as_ref()),
+        ("scheme", root.scheme.as_deref(), leaf.scheme.as_deref()),
+        ("method", root.method.as_deref(), leaf.method.as_deref()),
+        ("authority", root.authority.as_deref(), leaf.authority.as_deref()),
     ];
     for (field, root, leaf) in texts {
         if let (Some(root), Some(leaf)) = (root, leaf)
@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn a_root_that_names_a_source_namespace_wants_it_repeated() {
-        let named = |name: &str| HttpMatchRequest { source_namespace: Some(at(name.into())), ..Default::default() };
+        let named =
+            |name: &str| HttpMatchRequest { source_namespace: Some(Box::new(at(name.into()))), ..Default::default() };
         let silent = HttpMatchRequest::default();
         assert_eq!(conflict(&named("prod"), &silent), Some("sourceNamespace"), "B21");
         assert_eq!(conflict(&named("prod"), &named("test")), Some("sourceNamespace"), "B21");

@@ -9,9 +9,9 @@ message! {
     /// Limits on connections and requests.
     pub struct ConnectionPoolSettings {
         /// For all connections.
-        tcp: Option<Spanned<TcpSettings>> = "tcp",
+        tcp: Option<Box<Spanned<TcpSettings>>> = "tcp",
         /// For HTTP.
-        http: Option<Spanned<HttpSettings>> = "http",
+        http: Option<Box<Spanned<HttpSettings>>> = "http",
     }
 }
 
@@ -23,7 +23,7 @@ message! {
         /// Time allowed to connect; 10s by default.
         connect_timeout: Option<Spanned<Duration>> = "connectTimeout" [positive],
         /// How silent peers are found out.
-        tcp_keepalive: Option<Spanned<TcpKeepalive>> = "tcpKeepalive",
+        tcp_keepalive: Option<Box<Spanned<TcpKeepalive>>> = "tcpKeepalive",
         /// Longest life of a connection.
         max_connection_duration: Option<Spanned<Duration>> = "maxConnectionDuration" [positive],
         /// How long a connection may be silent; 0 for ever.
@@ -63,7 +63,7 @@ message! {
         /// Most requests at a time over one HTTP/2 connection.
         max_concurrent_streams: Option<Spanned<i32>> = "maxConcurrentStreams",
         /// How silent peers are found out by HTTP/2.
-        http2_keep_alive: Option<Spanned<HttpKeepalive>> = "http2KeepAlive",
+        http2_keep_alive: Option<Box<Spanned<HttpKeepalive>>> = "http2KeepAlive",
     }
 }
 

@@ -12,17 +12,17 @@ message! {
         /// One of the simple ways.
         simple: Option<Spanned<SimpleLb>> = "simple",
         /// By a hash of the request, so that equal requests meet the same endpoint.
-        consistent_hash: Option<Spanned<ConsistentHashLb>> = "consistentHash",
+        consistent_hash: Option<Box<Spanned<ConsistentHashLb>>> = "consistentHash",
         /// By the load that the endpoints report.
-        backend_utilization: Option<Spanned<BackendUtilization>> = "backendUtilization",
+        backend_utilization: Option<Box<Spanned<BackendUtilization>>> = "backendUtilization",
         /// How endpoints near by are preferred.
-        locality_lb_setting: Option<Spanned<LocalityLoadBalancerSetting>> = "localityLbSetting",
+        locality_lb_setting: Option<Box<Spanned<LocalityLoadBalancerSetting>>> = "localityLbSetting",
         /// How endpoints of the own zone are preferred.
-        zone_aware_lb_setting: Option<Spanned<ZoneAwareLbSetting>> = "zoneAwareLbSetting",
+        zone_aware_lb_setting: Option<Box<Spanned<ZoneAwareLbSetting>>> = "zoneAwareLbSetting",
         /// Time over which a new endpoint gets more and more requests. Deprecated: use `warmup`.
         warmup_duration_secs: Option<Spanned<Duration>> = "warmupDurationSecs" [positive],
         /// How a new endpoint gets more and more requests.
-        warmup: Option<Spanned<WarmupConfiguration>> = "warmup",
+        warmup: Option<Box<Spanned<WarmupConfiguration>>> = "warmup",
     }
     one_of [simple, consistent_hash, backend_utilization]
 }

@@ -20,11 +20,11 @@ message! {
         /// Whether the case of letters is ignored in `exact` and `prefix` of `uri`.
         ignore_uri_case: Option<Spanned<bool>> = "ignoreUriCase",
         /// The scheme of the request.
-        scheme: Option<Spanned<StringMatch>> = "scheme",
+        scheme: Option<Box<Spanned<StringMatch>>> = "scheme",
         /// The method.
-        method: Option<Spanned<StringMatch>> = "method",
+        method: Option<Box<Spanned<StringMatch>>> = "method",
         /// The authority: the Host header.
-        authority: Option<Spanned<StringMatch>> = "authority",
+        authority: Option<Box<Spanned<StringMatch>>> = "authority",
         /// Headers by name. `{}` asks for presence alone.
         headers: Entries<StringMatch> = "headers",
         /// Headers by name that must not match. `{}` asks for absence.
@@ -36,11 +36,11 @@ message! {
         /// Labels of the client's workload.
         source_labels: Entries<SmolStr> = "sourceLabels",
         /// Namespace of the client's workload.
-        source_namespace: Option<Spanned<SmolStr>> = "sourceNamespace",
+        source_namespace: Option<Box<Spanned<SmolStr>>> = "sourceNamespace",
         /// The gateways that this condition is for, in place of the VirtualService's own list.
         gateways: Vec<Spanned<SmolStr>> = "gateways",
         /// Prefix of the metrics of matched requests.
-        stat_prefix: Option<Spanned<SmolStr>> = "statPrefix",
+        stat_prefix: Option<Box<Spanned<SmolStr>>> = "statPrefix",
     }
 }
 
