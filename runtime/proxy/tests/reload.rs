@@ -96,7 +96,7 @@ fn no_request_fails_while_tables_are_swapped() {
 fn listeners_come_and_go_and_the_others_stay() {
     let echo = Echo::start("a");
     let base = mesh::gateway_text(&to("a"));
-    let both = base.clone() + &gateway_on(81, "second").replace("spec:", "spec:");
+    let both = base.clone() + &gateway_on(81, "second");
     let proxy = start(mesh::compile(&base, &[echo.address], &[]), options());
     let first = proxy.gateway(80);
     let mut client = Client::connect(first);

@@ -1,7 +1,8 @@
 //! Meshes as people write them, with their endpoints on this machine.
 
 use malha_mesh::{Cache, Mesh, MeshConfig, ProxySpec, program};
-use malha_syntax::{Source, Sources};
+use malha_model::Spanned;
+use malha_syntax::{Source, Sources, Span};
 use malha_table::Table;
 use std::{net::SocketAddr, sync::Arc};
 
@@ -15,7 +16,12 @@ pub fn compile_with(
     let mut sources = Sources::default();
     let source = sources.add(Source::new("mesh.yaml", text));
     let reading = malha_syntax::read(source, text);
-    let resources = malha_model::read_documents(&reading.documents).resources;
+    let mut resources = malha_model::read_documents(&reading.documents).resources;
+    // All objects are of one time, unless they say otherwise, as those of the recordings are.
+    let then = || Spanned::new("2024-01-01T00:00:00Z".into(), Span::default(), Span::default());
+    for resource in &mut resources {
+        resource.metadata.creation_timestamp.get_or_insert_with(then);
+    }
     let mesh = Mesh::link(resources.into_iter().map(Arc::new).collect(), config);
     let wanted = if proxies.is_empty() { mesh.proxies().to_vec() } else { proxies.to_vec() };
     let mut program = malha_mesh::lower(&mesh, &wanted, &mut Cache::default());
