@@ -11,6 +11,8 @@ mod listeners;
 mod policies;
 mod routes;
 mod sidecar;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use routes::RouteList;
 
