@@ -36,11 +36,11 @@ message! {
         /// Where copies of each request go; their answers are thrown away.
         mirrors: Vec<Spanned<HttpMirrorPolicy>> = "mirrors",
         /// Share of the requests that `mirror` copies, in percent. Deprecated: use `mirrorPercentage`.
-        mirror_percent: Option<Spanned<u32>> = "mirrorPercent" [nullable],
+        mirror_percent: Option<Box<Spanned<u32>>> = "mirrorPercent" [nullable],
         /// The older spelling of `mirrorPercent`. Deprecated: use `mirrorPercentage`.
-        mirror_percent_snake_case: Option<Spanned<u32>> = "mirror_percent" [nullable],
+        mirror_percent_snake_case: Option<Box<Spanned<u32>>> = "mirror_percent" [nullable],
         /// Share of the requests that `mirror` copies; all by default.
-        mirror_percentage: Option<Spanned<Percent>> = "mirrorPercentage",
+        mirror_percentage: Option<Box<Spanned<Percent>>> = "mirrorPercentage",
         /// Cross-origin policy.
         cors_policy: Option<Box<Spanned<CorsPolicy>>> = "corsPolicy",
         /// Changes to the headers of requests and responses.
