@@ -60,7 +60,7 @@ fn an_edit_costs_what_it_reaches() {
     for number in 0..FILES {
         write(&root, &format!("{number}.yaml"), &routes(number, "/a"));
     }
-    let inputs = Inputs::find(&[root.clone()]).expect("it exists");
+    let inputs = Inputs::find(std::slice::from_ref(&root)).expect("it exists");
     let mut workspace = Workspace::open(inputs.mesh_alone().expect("one mesh")).expect("readable");
     let work = |files_read, virtual_hosts_lowered| Work { files_read, virtual_hosts_lowered };
 
@@ -90,7 +90,7 @@ fn an_updated_workspace_is_as_a_new_one() {
     let mesh = tree(&[("gateway.yaml", GATEWAY)]);
     let root = mesh.path().canonicalize().expect("it exists");
     write(&root, "b.yaml", &routes(1, "/b"));
-    let inputs = Inputs::find(&[root.clone()]).expect("it exists");
+    let inputs = Inputs::find(std::slice::from_ref(&root)).expect("it exists");
     let mut workspace = Workspace::open(inputs.mesh_alone().expect("one mesh")).expect("readable");
     update(&mut workspace, &inputs, &Change::Anything);
     // The same object twice: the last file's counts, whichever was read first.

@@ -44,7 +44,9 @@ fn decided_only(name: &str) {
     let replace = [("cargo run --release --".to_owned(), env!("CARGO_BIN_EXE_malha").to_owned())];
     let steps = transcript::steps(&readme);
     assert!(!steps.is_empty(), "the README of {name} shows nothing to try");
-    steps.iter().for_each(|step| transcript::run(step, &repository(), &replace));
+    for step in &steps {
+        transcript::run(step, &repository(), &replace);
+    }
 }
 
 macro_rules! scenarios {

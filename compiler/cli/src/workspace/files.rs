@@ -2,7 +2,7 @@
 
 use crate::{failure::Failure, inputs::InputFile, watch::Change};
 use malha_model::{OtherObject, PassedOver, Resource, read_resources};
-use malha_syntax::{Finding, Source, SourceId, Sources, Suppression, read};
+use malha_syntax::{Document, Finding, Source, SourceId, Sources, Suppression, read};
 use rayon::prelude::*;
 use std::{
     collections::BTreeMap,
@@ -169,15 +169,17 @@ fn read_file(id: SourceId, source: &Source, hash: u64, mut findings: Vec<Finding
     }
     let reading = read(id, &source.text);
     findings.extend(reading.findings);
-    let parts: Vec<_> = reading.documents.par_iter().map(read_resources).collect();
+    let (documents, suppressions) = (reading.documents.len(), reading.suppressions);
+    // Each document is dropped as soon as its objects are read: a large file's take much memory.
+    let read = |document: Document| (document.refused, read_resources(&document));
+    let parts: Vec<_> = reading.documents.into_par_iter().map(read).collect();
     let (mut resources, mut others) = (Vec::new(), Vec::new());
-    for (document, part) in reading.documents.iter().zip(parts) {
+    for (refused, part) in parts {
         resources.extend(part.resources.into_iter().map(Arc::new));
         findings.extend(part.findings);
         // A text that is broken has its findings; that no kind is left of it says nothing.
-        others.extend(part.others.into_iter().filter(|other| !document.refused || other.reason != PassedOver::NoKind));
+        others.extend(part.others.into_iter().filter(|other| !refused || other.reason != PassedOver::NoKind));
     }
-    let (documents, suppressions) = (reading.documents.len(), reading.suppressions);
     ReadFile { source: id, documents, resources, others, findings, suppressions, hash }
 }
 

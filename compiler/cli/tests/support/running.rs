@@ -12,7 +12,7 @@ use std::{
 };
 
 /// How long a condition may take to come true on a loaded machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The root of the checkout.
 pub fn repository() -> PathBuf {
@@ -23,7 +23,7 @@ pub fn repository() -> PathBuf {
 pub struct Running {
     child: Child,
     ready: serde_json::Value,
-    _scratch: tempfile::TempDir,
+    scratch: tempfile::TempDir,
 }
 
 impl Running {
@@ -44,7 +44,7 @@ impl Running {
             .stderr(log)
             .spawn()
             .expect("malha starts");
-        let mut running = Running { child, ready: serde_json::Value::Null, _scratch: scratch };
+        let mut running = Running { child, ready: serde_json::Value::Null, scratch: scratch };
         let started = Instant::now();
         running.ready = loop {
             if let Ok(text) = fs::read_to_string(&ready_file) {
@@ -63,12 +63,12 @@ impl Running {
 
     /// What it printed so far.
     pub fn log(&self) -> String {
-        fs::read_to_string(self._scratch.path().join("log")).unwrap_or_default()
+        fs::read_to_string(self.scratch.path().join("log")).unwrap_or_default()
     }
 
     /// The ready file as it is now.
     pub fn ready_again(&self) -> serde_json::Value {
-        let text = fs::read_to_string(self._scratch.path().join("ready.json")).expect("it is there");
+        let text = fs::read_to_string(self.scratch.path().join("ready.json")).expect("it is there");
         serde_json::from_str(&text).expect("the ready file is written whole")
     }
 
