@@ -186,6 +186,8 @@ impl<'t> Resolver<'t> {
                 }
                 // What is set later wins, and the first mapping is to win.
                 for item in items.into_iter().rev() {
+                    // An empty mapping brings no pairs that would be counted.
+                    self.count(self.span(item))?;
                     match self.follow(item)? {
                         (target, Entry { kind: Kind::Mapping, .. }) if depth <= MAX_DEPTH => {
                             self.collect(target, Some(merge), depth, pairs)?;

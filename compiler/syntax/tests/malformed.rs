@@ -180,6 +180,12 @@ fn alias_bombs_are_stopped() {
     }
     let (_, _, findings) = read_bytes(bomb.as_bytes());
     assert!(findings.iter().any(|finding| finding.rule.code == "Y006"), "{:?}", findings.first());
+
+    // What multiplies brings no keys.
+    let list = |name: &str| vec![name; 5_000].join(", ");
+    let bomb = format!("a: &a {{}}\nb: &b {{<<: [{}]}}\nc: {{<<: [{}]}}\n", list("*a"), list("*b"));
+    let (_, _, findings) = read_bytes(bomb.as_bytes());
+    assert_eq!(findings.iter().map(|finding| finding.rule.code).collect::<Vec<_>>(), ["Y006"]);
 }
 
 #[test]
