@@ -71,7 +71,19 @@ pub enum DropReason {
         /// The root's item.
         root: Location,
     },
+    /// Its `match` and the root's multiply to more items than Malha merges.
+    TooMany {
+        /// Whether it is all merged rules together that have more than [`MOST_MERGED_MATCHES`], and not this one that
+        /// has more than [`MOST_MATCHES_OF_RULE`].
+        in_all: bool,
+    },
 }
+
+/// Most items that the `match` of one merged rule may have: two lists of some length multiply beyond all memory.
+pub const MOST_MATCHES_OF_RULE: usize = 4096;
+
+/// Most items that all merged rules may have together.
+pub const MOST_MERGED_MATCHES: usize = 262_144;
 
 /// The rule of a delegate.
 #[derive(Clone, Debug)]
@@ -124,6 +136,7 @@ pub(crate) fn merge_all(virtual_services: &mut [VirtualService], config: &MeshCo
     };
     let targets: HashMap<ObjectName, Target> =
         virtual_services.iter().map(|service| (service.name.clone(), target(service))).collect();
+    let mut room = MOST_MERGED_MATCHES;
     for service in virtual_services.iter_mut().filter(|service| !service.hosts.is_empty()) {
         let root = Arc::clone(&service.resource);
         for (index, rule) in rules(&root).iter().enumerate() {
@@ -140,7 +153,7 @@ pub(crate) fn merge_all(virtual_services: &mut [VirtualService], config: &MeshCo
                         DelegationOutcome::Invisible(location)
                     } else {
                         let place = (index as u32, RuleOf { resource: &root, route: rule });
-                        DelegationOutcome::Merged(merge_one(place, &name, &targets, config, &mut merged))
+                        DelegationOutcome::Merged(merge_one(place, &name, &targets, config, &mut room, &mut merged))
                     }
                 }
             };
@@ -161,6 +174,7 @@ fn merge_one(
     name: &ObjectName,
     targets: &HashMap<ObjectName, Target>,
     config: &MeshConfig,
+    room: &mut usize,
     merged: &mut Vec<MergedRule>,
 ) -> Vec<DroppedRule> {
     let Some(target) = targets.get(name) else { return Vec::new() };
@@ -172,21 +186,27 @@ fn merge_one(
                 let nested = target_name(nested, &target.resource);
                 Err(DropReason::Nested { cycle: cycle(name, &nested, targets), target: nested })
             }
-            None => merge::merge(root, RuleOf { resource: &target.resource, route: rule }, &config.cluster_domain),
+            None => {
+                let rule = RuleOf { resource: &target.resource, route: rule };
+                merge::merge(root, rule, &config.cluster_domain, *room)
+            }
         };
         match result {
             Err(reason) => dropped.push(DroppedRule { rule: at as u32, location, reason }),
-            Ok((route, matches)) => merged.push(MergedRule {
-                root: index,
-                delegate: DelegateRule {
-                    name: name.clone(),
-                    index: at as u32,
-                    location,
-                    resource: Arc::clone(&target.resource),
-                },
-                route: Box::new(route),
-                matches,
-            }),
+            Ok((route, matches)) => {
+                *room = room.saturating_sub(matches.len().max(1));
+                merged.push(MergedRule {
+                    root: index,
+                    delegate: DelegateRule {
+                        name: name.clone(),
+                        index: at as u32,
+                        location,
+                        resource: Arc::clone(&target.resource),
+                    },
+                    route: Box::new(route),
+                    matches,
+                });
+            }
         }
     }
     dropped
@@ -373,6 +393,34 @@ mod tests {
     }
 
     #[test]
+    fn matches_do_not_multiply_without_bound() {
+        let items = |count: usize| vec!["{port: 80}"; count].join(", ");
+        let rule = |count| format!("  - {{match: [{}], {TO_A}}}", items(count));
+        let mesh = mesh(&[
+            root(&format!("  - {{match: [{}], delegate: {{name: d}}}}", items(64))),
+            delegate("prod/d", &[rule(65), rule(64)].join("\n")),
+        ]);
+        assert_eq!(of_root(&mesh).http_rules().map(|rule| rule.matches().count()).collect::<Vec<_>>(), [64 * 64]);
+        let [DelegationOutcome::Merged(dropped)] = outcomes(&mesh)[..] else { panic!("merged") };
+        let reasons: Vec<_> = dropped.iter().map(|rule| (rule.rule, &rule.reason)).collect();
+        assert_eq!(reasons, [(0, &DropReason::TooMany { in_all: false })]);
+    }
+
+    #[test]
+    fn merged_matches_are_bounded_in_all() {
+        let items = vec!["{port: 80}"; 64].join(", ");
+        let rule = format!("  - {{match: [{items}], {TO_A}}}");
+        let mesh = mesh(&[
+            root(&format!("  - {{match: [{items}], delegate: {{name: d}}}}")),
+            delegate("prod/d", &vec![rule; MOST_MERGED_MATCHES / MOST_MATCHES_OF_RULE + 1].join("\n")),
+        ]);
+        assert_eq!(of_root(&mesh).http_rules().count(), MOST_MERGED_MATCHES / MOST_MATCHES_OF_RULE);
+        let [DelegationOutcome::Merged(dropped)] = outcomes(&mesh)[..] else { panic!("merged") };
+        let reasons: Vec<_> = dropped.iter().map(|rule| &rule.reason).collect();
+        assert_eq!(reasons, [&DropReason::TooMany { in_all: true }]);
+    }
+
+    #[test]
     fn delegates_do_not_delegate() {
         let mesh = mesh(&[
             root("  - {delegate: {name: d}}"),
@@ -388,7 +436,7 @@ mod tests {
             .iter()
             .map(|rule| match &rule.reason {
                 DropReason::Nested { cycle, .. } => cycle.len(),
-                DropReason::Conflict { .. } => panic!("B15: {rule:?}"),
+                _ => panic!("B15: {rule:?}"),
             })
             .collect();
         assert_eq!(cycles, [2, 0], "B15: d and e go in circles");

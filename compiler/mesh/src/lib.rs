@@ -28,7 +28,9 @@ mod testing;
 pub use cache::Cache;
 pub use cluster::ClusterKey;
 pub use config::MeshConfig;
-pub use delegate::{DelegateRule, Delegation, DelegationOutcome, DropReason, DroppedRule};
+pub use delegate::{
+    DelegateRule, Delegation, DelegationOutcome, DropReason, DroppedRule, MOST_MATCHES_OF_RULE, MOST_MERGED_MATCHES,
+};
 pub use destination::ResolvedDestination;
 pub use destination_rule::DestinationRule;
 pub use gateway::Gateway;

@@ -1,5 +1,5 @@
 use crate::rule::{Context, Example, Rule};
-use malha_mesh::{DelegationOutcome, DropReason};
+use malha_mesh::{DelegationOutcome, DropReason, MOST_MATCHES_OF_RULE, MOST_MERGED_MATCHES};
 use malha_syntax::{Finding, Group, RuleInfo};
 
 pub(super) static RULE: Rule = Rule {
@@ -88,8 +88,9 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             for lost in dropped {
                 let finding = match &lost.reason {
                     DropReason::Nested { target, cycle } => {
-                        let mut message =
-                            format!("a delegate cannot delegate, so this rule, which delegates to `{target}`, is dropped");
+                        let mut message = format!(
+                            "a delegate cannot delegate, so this rule, which delegates to `{target}`, is dropped"
+                        );
                         if !cycle.is_empty() {
                             let way: Vec<String> = cycle.iter().map(ToString::to_string).collect();
                             message = format!("{message}; the way comes back to itself: {}", way.join(" -> "));
@@ -109,9 +110,28 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
                             .field(format!("spec.http[{}].match[{item}]", lost.rule))
                             .related(*other, "the root's match")
                     }
+                    DropReason::TooMany { in_all } => {
+                        let bound = if *in_all {
+                            format!(
+                                "the merged rules of the mesh would have more than {MOST_MERGED_MATCHES} matches in all"
+                            )
+                        } else {
+                            format!("merged, this rule would have more than {MOST_MATCHES_OF_RULE} matches")
+                        };
+                        let message = format!(
+                            "each match of this rule is merged with each of the rule of `{}` that delegates to it; {bound}, \
+                             so Malha leaves the rule out",
+                            root.name
+                        );
+                        Finding::new(RULE.info, lost.location, message)
+                            .help("list fewer matches here or in the root's rule")
+                            .field(format!("spec.http[{}].match", lost.rule))
+                    }
                 };
                 findings.push(
-                    finding.resource(delegate.resource.resource_name()).related(delegation.location, "delegated from here"),
+                    finding
+                        .resource(delegate.resource.resource_name())
+                        .related(delegation.location, "delegated from here"),
                 );
             }
         }

@@ -1,6 +1,6 @@
 //! Merging a rule of a delegate into the root's rule (semantics B17, B18, B22).
 
-use super::{DropReason, MergedMatch, conflict::conflict};
+use super::{DropReason, MOST_MATCHES_OF_RULE, MergedMatch, conflict::conflict};
 use crate::names::{fully_qualified, gateway_ref};
 use malha_model::{
     Entries, Resource, Spanned,
@@ -18,15 +18,20 @@ pub(super) struct RuleOf<'a> {
     pub(super) route: &'a HttpRoute,
 }
 
-/// `delegate` refined by `root`: one rule with whole names, and where its match items come from.
+/// `delegate` refined by `root`: one rule with whole names, and where its match items come from, of which there may be
+/// no more than `room`.
 pub(super) fn merge(
     root: RuleOf<'_>,
     delegate: RuleOf<'_>,
     cluster_domain: &str,
+    room: usize,
 ) -> Result<(HttpRoute, Vec<MergedMatch>), DropReason> {
+    if room == 0 {
+        return Err(DropReason::TooMany { in_all: true });
+    }
     let outer = with_whole_names(root, cluster_domain);
     let mut merged = with_whole_names(delegate, cluster_domain);
-    let (matches, origins) = merge_matches(root.resource, &outer, delegate.resource, &merged)?;
+    let (matches, origins) = merge_matches((root.resource, &outer), (delegate.resource, &merged), room)?;
     merged.matches = matches;
     merged.name = join(outer.name, merged.name);
     merged.rewrite = merged.rewrite.or(outer.rewrite);
@@ -68,14 +73,19 @@ fn with_whole_names(rule: RuleOf<'_>, cluster_domain: &str) -> HttpRoute {
 
 /// For each item of the delegate every item of the root that it refines (semantics B17).
 fn merge_matches(
-    root_resource: &Resource,
-    root: &HttpRoute,
-    leaf_resource: &Resource,
-    leaf: &HttpRoute,
+    (root_resource, root): (&Resource, &HttpRoute),
+    (leaf_resource, leaf): (&Resource, &HttpRoute),
+    room: usize,
 ) -> Result<(Vec<Spanned<HttpMatchRequest>>, Vec<MergedMatch>), DropReason> {
     let place = |resource: &Resource, index: usize, item: &Spanned<HttpMatchRequest>| {
         Some((index as u32, resource.location(item.span)))
     };
+    let most = room.min(MOST_MATCHES_OF_RULE);
+    let too_many = || DropReason::TooMany { in_all: room < MOST_MATCHES_OF_RULE };
+    // Where one list is empty, the other stands as it is.
+    if leaf.matches.len().max(root.matches.len()) > most {
+        return Err(too_many());
+    }
     if leaf.matches.is_empty() {
         let origin = |(index, item)| MergedMatch { root: place(root_resource, index, item), delegate: None };
         return Ok((root.matches.clone(), root.matches.iter().enumerate().map(origin).collect()));
@@ -93,6 +103,9 @@ fn merge_matches(
             if let Some(field) = conflict(root_item, leaf_item) {
                 disagreement = Some((field, root_item));
                 continue;
+            }
+            if matches.len() == most {
+                return Err(too_many());
             }
             let merged = merge_item(root_item, leaf_item);
             matches.push(Spanned { value: merged, span: leaf_item.span, key: leaf_item.key });
