@@ -7,8 +7,7 @@ use crate::{
     header_ops, hygiene,
     listener::OpenListener,
     local_reply::{GRPC_STATUS, LocalReply},
-    location,
-    outside::{self, Outside},
+    location, outside,
     plan::{Place, rule_name},
     record::Record,
     running::{ClusterState, Running},
@@ -232,9 +231,16 @@ impl Exchange<'_> {
             return self.local_reply(&LocalReply::no_cluster(), &changes, None, &Attempted::default());
         };
         record.entry.cluster = Some(cluster.name.to_string());
-        if outside::is_clients_choice(cluster.discovery) {
-            return self.pass_outside(received, record).await;
-        }
+        // On this machine there is no original destination but the Host.
+        let chosen = if outside::is_clients_choice(cluster.discovery) {
+            match outside::cluster(self, &cluster.name) {
+                Ok(chosen) => chosen,
+                Err(reply) => return self.local_reply(&reply, &changes, None, &Attempted::default()),
+            }
+        } else {
+            Arc::clone(cluster)
+        };
+        let cluster = &chosen;
         let tries = Tries::of(forward);
         received.keep(tries.keep(self.local.shared.options.limits.replay_bytes));
         let outgoing = forward::prepare(self, route, action, forward, &destination, &tries);
@@ -279,10 +285,11 @@ impl Exchange<'_> {
 
     /// Under `ALLOW_ANY`, to where the client meant it to go (semantics B39).
     async fn pass_outside(&self, received: &Rc<Received>, record: &mut Record) -> Treated {
-        let (cluster, outgoing) = match outside::prepare(self) {
-            Outside::Allowed(cluster, outgoing) => (cluster, outgoing),
-            Outside::Refused(reply) => return self.plain(&reply),
+        let cluster = match outside::cluster(self, "PassthroughCluster") {
+            Ok(cluster) => cluster,
+            Err(reply) => return self.plain(&reply),
         };
+        let outgoing = outside::as_it_came(self);
         record.entry.cluster = Some(cluster.name.to_string());
         let mut attempted = Attempted::default();
         let sent = forward::send(self, &cluster, &outgoing, received, &Tries::once(), &mut attempted).await;

@@ -12,14 +12,6 @@ use std::{
     time::Duration,
 };
 
-/// Whether a request may go out.
-pub(crate) enum Outside {
-    /// To this one endpoint.
-    Allowed(Arc<ClusterState>, Outgoing),
-    /// The proxy answers in its stead.
-    Refused(LocalReply),
-}
-
 /// Whether a cluster's endpoint is whatever the client named: on this machine there is no original destination but the
 /// Host.
 pub(crate) fn is_clients_choice(discovery: Discovery) -> bool {
@@ -31,38 +23,47 @@ pub(crate) fn blackhole() -> LocalReply {
     LocalReply::new(StatusCode::BAD_GATEWAY, "", Flags::default(), "direct_response")
 }
 
-/// Where a request to a host outside the mesh goes.
-pub(crate) fn prepare(exchange: &Exchange<'_>) -> Outside {
+/// The request as it goes to a host outside the mesh: as it came.
+pub(crate) fn as_it_came(exchange: &Exchange<'_>) -> Outgoing {
     let head = &exchange.head;
-    let host = host_key(&head.sent_authority);
-    let address = EndpointAddress { host: bare(&host).into(), port: port_of(&head.sent_authority) };
-    let loopback = loopback(&address);
-    if loopback.is_none() && exchange.local.shared.options.passthrough == Passthrough::Loopback {
-        return refuse(
-            "outside_loopback",
-            format!(
-                "no service or rule of the mesh takes {}, and requests to other hosts do not leave this machine\n",
-                head.sent_authority
-            ),
-        );
-    }
-    if loopback.is_some_and(|address| exchange.running.is_own(address)) {
-        return refuse(
-            "own_address",
-            format!("{} is this proxy's own outbound address: name the service to call in Host\n", head.sent_authority),
-        );
-    }
-    let outgoing = Outgoing {
+    Outgoing {
         authority: head.sent_authority.clone(),
         path: head.path_and_query.clone(),
         headers: head.headers.clone(),
-    };
-    let cluster = ClusterState::of_one("PassthroughCluster", address, Algorithm::LeastRequest, Duration::from_secs(10));
-    Outside::Allowed(Arc::new(cluster), outgoing)
+    }
 }
 
-fn refuse(details: &'static str, body: String) -> Outside {
-    Outside::Refused(LocalReply::new(StatusCode::BAD_GATEWAY, body, Flags::default(), details))
+/// A cluster whose one endpoint is the host that the client named, if a request may go there.
+pub(crate) fn cluster(exchange: &Exchange<'_>, name: &str) -> Result<Arc<ClusterState>, LocalReply> {
+    let authority = &exchange.head.sent_authority;
+    let host = host_key(authority);
+    let address = EndpointAddress { host: bare(&host).into(), port: port_of(authority) };
+    let loopback = loopback(&address);
+    if loopback.is_none() && exchange.local.shared.options.passthrough == Passthrough::Loopback {
+        return Err(refuse(
+            "outside_loopback",
+            format!(
+                "no service or rule of the mesh takes {authority}, and requests to other hosts do not leave this machine\n"
+            ),
+        ));
+    }
+    if loopback.is_some_and(|address| exchange.running.is_own(address)) {
+        return Err(refuse(
+            "own_address",
+            format!("{authority} is this proxy's own outbound address: name the service to call in Host\n"),
+        ));
+    }
+    // A name below `localhost` is loopback, whether or not the system's resolver knows it.
+    let address = match loopback {
+        Some(loopback) => EndpointAddress { host: loopback.ip().to_string().into(), port: address.port },
+        None => address,
+    };
+    let cluster = ClusterState::of_one(name, address, Algorithm::LeastRequest, Duration::from_secs(10));
+    Ok(Arc::new(cluster))
+}
+
+fn refuse(details: &'static str, body: String) -> LocalReply {
+    LocalReply::new(StatusCode::BAD_GATEWAY, body, Flags::default(), details)
 }
 
 fn bare(host: &str) -> &str {

@@ -90,3 +90,35 @@ fn what_is_no_path_is_404() {
         assert_eq!(Client::connect(proxy.outbound()).send(request).status, 404, "{request}");
     }
 }
+
+#[test]
+fn a_service_without_endpoints_is_where_its_name_says() {
+    let echo = Echo::start("external");
+    let port = echo.address.port();
+    let text = format!(
+        "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: external, namespace: default}}
+spec:
+  hosts: [external.localhost]
+  ports:
+  - {{number: {port}, name: http, protocol: HTTP}}
+  resolution: NONE
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: external, namespace: default}}
+spec:
+  hosts: [external.localhost]
+  http:
+  - headers: {{request: {{set: {{x-mesh: went-through}}}}}}
+    route:
+    - destination: {{host: external.localhost}}
+"
+    );
+    let table = mesh::compile_with(&text, &[ProxySpec::default_sidecar()], MeshConfig::default(), |_| None);
+    let proxy = start(table, options());
+    let answer = get(proxy.outbound(), &format!("external.localhost:{port}"), "/", "");
+    assert_eq!((answer.status, &answer.json()["name"]), (200, &"external".into()), "{answer:?}");
+    assert_eq!(answer.json()["headers"]["x-mesh"], "went-through");
+}
