@@ -182,7 +182,7 @@ pub struct VirtualHost {
 pub struct Route {
     /// What it takes; `fixed` is empty.
     pub predicate: Predicate,
-    /// What it does. Shared by all matches of a rule.
+    /// What it does. Shared by all matches of a rule, and by rules that do the same.
     pub action: Arc<Action>,
     /// Where it comes from; none for a route that no VirtualService made.
     pub origin: Option<Arc<Origin>>,

@@ -72,7 +72,7 @@ fn default_retries(config: &MeshConfig, is_hashed: bool) -> Option<Retries> {
 /// Condition names and status codes; any code adds `retriable-status-codes` (semantics C50).
 fn retry_on(list: &str) -> (Vec<SmolStr>, Vec<u16>) {
     const CODES: &str = "retriable-status-codes";
-    let mut conditions: Vec<SmolStr> = Vec::new();
+    let mut conditions: Vec<SmolStr> = Vec::with_capacity(list.split(',').count());
     let mut codes = Vec::new();
     for token in list.split(',').map(str::trim).filter(|token| !token.is_empty()) {
         match token.parse() {

@@ -3,7 +3,7 @@
 use super::destinations::{Leads, Scope};
 use super::{Refusal, http_action, http_match};
 use crate::cache::Key;
-use crate::program::{Origin, Route};
+use crate::program::{Action, Origin, Route};
 use crate::{DelegateRule, HttpMatch, HttpRule, VirtualService};
 use malha_algebra::Predicate;
 use smol_str::{SmolStr, format_smolstr};
@@ -33,17 +33,17 @@ pub(super) fn lower(service: &VirtualService, scope: &Scope<'_>, key: Key) -> Ro
 fn rule_routes(service: &VirtualService, rule: HttpRule<'_>, scope: &Scope<'_>, list: &mut RouteList) -> bool {
     let source = rule.delegate.map_or(rule.location.source, |delegate| delegate.location.source);
     let first_refusal = list.refusals.len();
-    let mut action = None;
-    let mut action_of_rule = |refusals: &mut Vec<Refusal>| {
-        Arc::clone(action.get_or_insert_with(|| Arc::new(http_action::action(rule.route, scope, source, refusals))))
+    let mut action: Option<Arc<Action>> = None;
+    // Made only if some item applies, and once for all of them.
+    let mut action_of_rule = |list: &mut RouteList| {
+        let make = || shared(http_action::action(rule.route, scope, source, &mut list.refusals), &list.routes);
+        Arc::clone(action.get_or_insert_with(make))
     };
     let mut is_last = false;
     if rule.route.matches.is_empty() {
-        list.routes.push(Route {
-            predicate: Predicate::any(),
-            action: action_of_rule(&mut list.refusals),
-            origin: Some(Arc::new(origin(service, rule, None))),
-        });
+        let origin = Some(Arc::new(origin(service, rule, None)));
+        let action = action_of_rule(list);
+        list.routes.push(Route { predicate: Predicate::any(), action, origin });
         is_last = true;
     }
     for item in rule.matches() {
@@ -52,11 +52,9 @@ fn rule_routes(service: &VirtualService, rule: HttpRule<'_>, scope: &Scope<'_>, 
         }
         let predicate = http_match::predicate(item.request, source, &mut list.refusals);
         is_last = predicate.is_catch_all();
-        list.routes.push(Route {
-            predicate,
-            action: action_of_rule(&mut list.refusals),
-            origin: Some(Arc::new(origin(service, rule, Some(item)))),
-        });
+        let origin = Some(Arc::new(origin(service, rule, Some(item))));
+        let action = action_of_rule(list);
+        list.routes.push(Route { predicate, action, origin });
         if is_last {
             break;
         }
@@ -68,6 +66,13 @@ fn rule_routes(service: &VirtualService, rule: HttpRule<'_>, scope: &Scope<'_>, 
         }
     }
     is_last
+}
+
+/// The action, or the same one of a route just before: rules of one service often do alike.
+fn shared(action: Action, routes: &[Route]) -> Arc<Action> {
+    const LOOKED_AT: usize = 8;
+    let known = routes.iter().rev().take(LOOKED_AT).map(|route| &route.action).find(|known| ***known == action);
+    known.map_or_else(|| Arc::new(action), Arc::clone)
 }
 
 /// Where a route comes from: an item of a rule, or the rule where it has none.

@@ -22,16 +22,15 @@ fn on_sidecar(objects: &[String]) -> Arc<ProxyProgram> {
 
 /// A Gateway with servers, each as `NUMBER PROTOCOL HOSTS` and perhaps more fields.
 fn servers(name: &str, servers: &[&str]) -> String {
-    let mut body = "spec:\n  selector: {istio: ingress}\n  servers:\n".to_owned();
-    for (at, server) in servers.iter().enumerate() {
+    let server = |(at, server): (usize, &&str)| {
         let mut words = server.splitn(4, ' ');
         let mut word = || words.next().unwrap_or_default();
         let (number, protocol, hosts, more) = (word(), word(), word(), word());
-        body += &format!("  - port: {{number: {number}, protocol: {protocol}, name: p{at}}}\n    hosts: {hosts}\n");
-        if !more.is_empty() {
-            body += &format!("    {more}\n");
-        }
-    }
+        let more = if more.is_empty() { String::new() } else { format!("\n    {more}") };
+        format!("  - port: {{number: {number}, protocol: {protocol}, name: p{at}}}\n    hosts: {hosts}{more}")
+    };
+    let servers: Vec<String> = servers.iter().enumerate().map(server).collect();
+    let body = format!("spec:\n  selector: {{istio: ingress}}\n  servers:\n{}", servers.join("\n"));
     object(&format!("Gateway {name}"), &body)
 }
 
@@ -41,10 +40,10 @@ fn rules(name: &str, hosts: &str, rules: &[&str]) -> String {
 }
 
 fn rules_on(gateway: &str, name: &str, hosts: &str, rules: &[&str]) -> String {
-    let rules: String = rules.iter().map(|rule| format!("  - {rule}\n")).collect();
+    let rules = rules.join("\n  - ");
     object(
         &format!("VirtualService default/{name}"),
-        &format!("spec:\n  hosts: {hosts}\n  gateways: [{gateway}]\n  http:\n{rules}"),
+        &format!("spec:\n  hosts: {hosts}\n  gateways: [{gateway}]\n  http:\n  - {rules}"),
     )
 }
 
