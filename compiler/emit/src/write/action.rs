@@ -109,12 +109,20 @@ impl Writer<'_> {
     }
 
     fn header_ops(&mut self, ops: &HeaderOps) -> Result<U32, EmitError> {
+        let is_empty = ops.set.is_empty() && ops.add.is_empty() && ops.remove.is_empty();
+        if let Some(known) = self.no_header_ops.filter(|_| is_empty) {
+            return Ok(known);
+        }
         let record = HeaderOpsRecord {
             set: self.header_values(&ops.set)?,
             add: self.header_values(&ops.add)?,
             remove: self.string_list(&ops.remove)?,
         };
-        self.header_ops.one(record)
+        let number = self.header_ops.one(record)?;
+        if is_empty {
+            self.no_header_ops = Some(number);
+        }
+        Ok(number)
     }
 
     fn header_values(&mut self, values: &BTreeMap<SmolStr, SmolStr>) -> Result<Range, EmitError> {

@@ -11,6 +11,7 @@ macro_rules! writer {
             source_map: SourceMap::new($origin),
             automata_by_patterns: Default::default(),
             patterns_by_text: Default::default(),
+            no_header_ops: None,
             in_program: Default::default(),
             $($field: Default::default(),)*
         }

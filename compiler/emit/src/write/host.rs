@@ -1,10 +1,11 @@
 //! Route tables, virtual hosts and routes.
 
 use super::{EmitError, Writer, fallback, flag, none, paths};
+use hashbrown::HashMap;
 use malha_algebra::PathTest;
 use malha_mesh::program::{Origin, Route, RouteTable, VirtualHost};
 use malha_table::format::{self, DomainSlot, RouteRecord, RouteTableRecord, Str, U32, VirtualHostRecord};
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 impl Writer<'_> {
     pub(super) fn route_table(&mut self, table: &RouteTable) -> Result<U32, EmitError> {

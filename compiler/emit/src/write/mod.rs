@@ -11,6 +11,7 @@ mod pool;
 mod predicate;
 mod source;
 
+use hashbrown::HashMap;
 use malha_mesh::program::{Fallback, Program, Proxy, ProxyProgram, Role};
 use malha_syntax::Location;
 use malha_table::{
@@ -27,7 +28,7 @@ use malha_table::{
 use pool::{Lists, Strings};
 use smol_str::SmolStr;
 use source::SourceMap;
-use std::{collections::BTreeSet, collections::HashMap, fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 /// Why a program cannot be written as a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +136,8 @@ struct Writer<'o> {
     source_map: SourceMap<'o>,
     automata_by_patterns: HashMap<Vec<SmolStr>, U32>,
     patterns_by_text: HashMap<SmolStr, U32>,
+    /// What no header operations were written as: most destinations have none.
+    no_header_ops: Option<U32>,
     in_program: InProgram,
 }
 

@@ -4,9 +4,10 @@ use super::{EmitError, Writer, none};
 use malha_algebra::PathTest;
 use malha_mesh::program::Route;
 use malha_table::format::{self, PathEntry, PathSlot, Range, Str, U32, VirtualHostRecord};
+use std::borrow::Cow;
 
 /// Routes by path: sorted by path, the routes of each in order.
-type ByPath = Vec<(String, Vec<u32>)>;
+type ByPath<'p> = Vec<(Cow<'p, str>, Vec<u32>)>;
 
 impl Writer<'_> {
     /// A record with nothing but the index.
@@ -19,14 +20,14 @@ impl Writer<'_> {
         let mut pattern_routes = Vec::new();
         for (number, route) in (0..).zip(routes) {
             match &route.predicate.path {
-                PathTest::Any => prefixes.push(("/".to_owned(), number)),
-                PathTest::Exact { value, ignore_case: false } => exact.push((value.to_string(), number)),
+                PathTest::Any => prefixes.push(("/".into(), number)),
+                PathTest::Exact { value, ignore_case: false } => exact.push((value.as_str().into(), number)),
                 PathTest::Exact { value, ignore_case: true } => {
-                    exact_ignoring_case.push((value.to_ascii_lowercase(), number));
+                    exact_ignoring_case.push((value.to_ascii_lowercase().into(), number));
                 }
-                PathTest::Prefix { value, ignore_case: false } => prefixes.push((value.to_string(), number)),
+                PathTest::Prefix { value, ignore_case: false } => prefixes.push((value.as_str().into(), number)),
                 PathTest::Prefix { value, ignore_case: true } => {
-                    prefixes_ignoring_case.push((value.to_ascii_lowercase(), number));
+                    prefixes_ignoring_case.push((value.to_ascii_lowercase().into(), number));
                 }
                 PathTest::Regex(pattern) => {
                     patterns.push(pattern.clone());
@@ -45,7 +46,7 @@ impl Writer<'_> {
         })
     }
 
-    fn path_slots(&mut self, paths: &ByPath) -> Result<Range, EmitError> {
+    fn path_slots(&mut self, paths: &ByPath<'_>) -> Result<Range, EmitError> {
         let mut keys = Vec::with_capacity(paths.len());
         for (path, routes) in paths {
             let hash = format::hash(path.as_bytes());
@@ -56,12 +57,12 @@ impl Writer<'_> {
         self.path_slots.list(&hash_table(&keys, empty, |slot| !slot.path.is_some()))
     }
 
-    fn path_entries(&mut self, paths: &ByPath) -> Result<Range, EmitError> {
+    fn path_entries(&mut self, paths: &ByPath<'_>) -> Result<Range, EmitError> {
         let mut entries = Vec::with_capacity(paths.len());
         // The entries that are prefixes of the one at hand, each of the next.
         let mut open: Vec<(u32, &str)> = Vec::new();
         for (number, (path, routes)) in (0..).zip(paths) {
-            while open.last().is_some_and(|(_, prefix)| !path.starts_with(prefix)) {
+            while open.last().is_some_and(|(_, prefix)| !path.starts_with(*prefix)) {
                 open.pop();
             }
             entries.push(PathEntry {
@@ -75,9 +76,9 @@ impl Writer<'_> {
     }
 }
 
-fn grouped(mut paths: Vec<(String, u32)>) -> ByPath {
+fn grouped(mut paths: Vec<(Cow<'_, str>, u32)>) -> ByPath<'_> {
     paths.sort_unstable();
-    let mut groups: ByPath = Vec::new();
+    let mut groups: ByPath<'_> = Vec::new();
     for (path, number) in paths {
         match groups.last_mut() {
             Some((last, numbers)) if *last == path => numbers.push(number),

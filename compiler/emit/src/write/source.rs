@@ -1,10 +1,10 @@
 //! Rules and the source map.
 
 use super::{EmitError, Strings, none};
+use hashbrown::HashMap;
 use malha_mesh::program::Origin;
 use malha_syntax::Location;
 use malha_table::format::{LocationRecord, RuleRecord, SourceRecord, U32, U64};
-use std::collections::HashMap;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Gives the file and the line of a place.
