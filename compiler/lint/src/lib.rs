@@ -3,13 +3,14 @@
 //! A rule's file holds its documentation, its bad and its good example (which are its test) and its detection; one line
 //! in `rules/mod.rs` registers it. Rules that reading decides (families Y and K) have their documentation here too.
 
+mod dangling;
+mod evidence;
 mod nearest;
 mod noted;
 mod page;
 mod place;
 mod rule;
 mod rules;
-mod used;
 
 pub use page::{index, page};
 pub use rule::{Check, Context, Example, Rule};
@@ -30,7 +31,7 @@ pub fn check(mesh: &Mesh, program: &Program) -> Vec<Finding> {
     }
     sort(&mut findings);
     // A delegate that two roots share is looked at twice.
-    findings.dedup();
+    findings.dedup_by(|a, b| a.rule == b.rule && a.location == b.location && a.message == b.message);
     findings
 }
 

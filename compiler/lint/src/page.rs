@@ -24,8 +24,8 @@ pub fn page(rule: &Rule) -> String {
 /// The index of all rules, as Markdown.
 pub fn index(rules: &[&Rule]) -> String {
     let mut page = String::from(
-        "# Rules\n\nWhat `malha check` finds. Y: reading; K: what the cluster refuses; H: hosts and gateways; D: destinations. \
-         `malha rule CODE` prints a page.\n\n| code | name | group | finds |\n| --- | --- | --- | --- |\n",
+        "# Rules\n\nWhat `malha check` finds. Y: reading; K: what the cluster refuses; H: hosts and gateways; D: destinations; \
+         O: operations. `malha rule CODE` prints a page.\n\n| code | name | group | finds |\n| --- | --- | --- | --- |\n",
     );
     for rule in rules {
         let info = rule.info;

@@ -1,9 +1,11 @@
 use crate::{
+    evidence::missing,
     nearest::nearest,
     place::named,
     rule::{Context, Example, Rule},
 };
-use malha_mesh::{DelegationOutcome, ObjectName};
+use malha_mesh::{DelegationOutcome, DropReason, ObjectName};
+use malha_model::Kind;
 use malha_syntax::{Finding, Group, RuleInfo, Severity};
 use std::collections::BTreeSet;
 
@@ -87,8 +89,16 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         for delegation in &root.delegations {
             wanted.insert(&delegation.target);
             let target = &delegation.target;
+            let mut severity = Severity::Error;
             let (message, help, place) = match &delegation.outcome {
-                DelegationOutcome::Merged(_) => continue,
+                DelegationOutcome::Merged(dropped) => {
+                    // What a delegate delegates to is wanted, if in vain: another rule says so.
+                    wanted.extend(dropped.iter().filter_map(|rule| match &rule.reason {
+                        DropReason::Nested { target, .. } => Some(target),
+                        _ => None,
+                    }));
+                    continue;
+                }
                 DelegationOutcome::Missing => {
                     let known: Vec<String> = context
                         .mesh
@@ -97,11 +107,16 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
                         .filter(|service| service.hosts.is_empty())
                         .map(|service| service.name.to_string())
                         .collect();
-                    let help = match nearest(&target.to_string(), known.iter().map(String::as_str)) {
+                    let close = nearest(&target.to_string(), known.iter().map(String::as_str));
+                    let Some(weight) = missing(context.mesh, Kind::VirtualService, target, close.is_some()) else {
+                        continue;
+                    };
+                    severity = weight;
+                    let help = match close {
                         Some(close) => format!("did you mean `{close}`?"),
                         None => "name a VirtualService that has no hosts".to_owned(),
                     };
-                    (format!("there is no VirtualService `{target}`"), help, None)
+                    (format!("there is no VirtualService `{target}` in these files"), help, None)
                 }
                 DelegationOutcome::Invisible(place) => (
                     format!("`{target}` is not exported to namespace `{}`", root.name.namespace),
@@ -116,7 +131,7 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             };
             let mut finding =
                 Finding::new(RULE.info, delegation.location, format!("{message}, so this rule is dropped"))
-                    .severity(Severity::Error)
+                    .severity(severity)
                     .help(help)
                     .resource(root.resource.resource_name())
                     .field(format!("spec.http[{}].delegate", delegation.rule));

@@ -1,10 +1,9 @@
 use crate::{
+    dangling::{Dangling, dangling},
+    place::named,
     rule::{Context, Example, Rule},
-    used::{Use, uses},
 };
-use malha_mesh::GatewayRef;
 use malha_syntax::{Finding, Group, RuleInfo};
-use std::collections::BTreeSet;
 
 pub(super) static RULE: Rule = Rule {
     info: &RuleInfo {
@@ -85,61 +84,31 @@ spec:
 };
 
 fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    uses(context.mesh, |used| {
-        if let Some(finding) = portless(context, used) {
+    dangling(context.mesh, context.program, |dangling| {
+        if let Some(finding) = portless(dangling) {
             findings.push(finding);
         }
     });
 }
 
-fn portless(context: &Context<'_>, used: &Use<'_>) -> Option<Finding> {
-    if used.destination.port.is_some() {
+fn portless(dangling: &Dangling<'_>) -> Option<Finding> {
+    let Dangling { destination, service, written, .. } = dangling;
+    let host = written.destination.host.as_ref()?;
+    if written.destination.port.is_some() || service.ports.len() < 2 || service.port(destination.port).is_some() {
         return None;
     }
-    let service = used.proxies.iter().find_map(|proxy| context.mesh.service(proxy, &used.host))?;
-    if service.ports.len() < 2 {
-        return None;
-    }
-    let listener = listener_ports(context, used).into_iter().find(|port| service.port(*port).is_none())?;
-    let host = used.destination.host.as_ref()?;
     let ports: Vec<String> = service.ports.iter().map(|port| port.number.to_string()).collect();
-    let ports = ports.join(", ");
+    let (ports, taken) = (ports.join(", "), destination.port);
     let message = format!(
-        "`{}` has the ports {ports}; without one here, requests on port {listener} are sent to its port {listener}, which \
+        "`{}` has the ports {ports}; without one here, requests on port {taken} are sent to its port {taken}, which \
          does not exist",
-        used.host
+        destination.host
     );
     Some(
-        Finding::new(RULE.info, used.resource.location(host.span), message)
+        Finding::new(RULE.info, written.location(host.span), message)
             .help(format!("add `port: {{number: N}}`, with one of {ports}"))
-            .resource(used.resource.resource_name())
-            .field(used.field(""))
-            .related(service.resource.location(service.resource.span), "the service"),
+            .resource(written.resource.resource_name())
+            .field(written.field.clone())
+            .related(named(&service.resource), "the service"),
     )
-}
-
-/// The numbers of the listeners that take requests for the rule (semantics B25, B37).
-fn listener_ports(context: &Context<'_>, used: &Use<'_>) -> BTreeSet<u32> {
-    let mut ports = BTreeSet::new();
-    for gateway in &used.service.gateways {
-        match gateway {
-            GatewayRef::Named(name) => {
-                let servers = context.mesh.gateway(name).into_iter().flat_map(|gateway| gateway.servers());
-                ports.extend(servers.filter_map(|server| Some(server.port.as_ref()?.number.as_ref()?.value)));
-            }
-            GatewayRef::Mesh => {
-                for host in &used.service.hosts {
-                    let called = used.proxies.iter().find_map(|proxy| context.mesh.service(proxy, host));
-                    match called {
-                        Some(called) => ports.extend(called.ports.iter().map(|port| port.number)),
-                        None => ports.extend([80]),
-                    }
-                }
-            }
-        }
-    }
-    if let Some(wanted) = &used.ports {
-        ports.retain(|port| wanted.contains(port));
-    }
-    ports
 }

@@ -57,7 +57,7 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             );
             findings.push(
                 Finding::new(RULE.info, named(lost), message)
-                    .help("merge the two, or give one another name")
+                    .help("merge the two, or give one another name; if they are two environments, give each directory a malha.toml")
                     .resource(lost.resource_name())
                     .field("metadata.name")
                     .related(named(kept), "defined here again"),

@@ -1,4 +1,5 @@
 use crate::{
+    evidence::missing,
     nearest::nearest,
     rule::{Context, Example, Rule},
 };
@@ -6,7 +7,7 @@ use malha_mesh::{
     Gateway, GatewayRef, VirtualService,
     names::{MESH_GATEWAY, gateway_ref},
 };
-use malha_model::{Spanned, Spec};
+use malha_model::{Kind, Spanned, Spec};
 use malha_syntax::{Edit, Finding, Fix, Group, RuleInfo};
 use smol_str::SmolStr;
 use std::fmt::Display;
@@ -20,7 +21,8 @@ pub(super) static RULE: Rule = Rule {
     },
     what: "A VirtualService, or one of its matches, names a Gateway that does not exist.",
     why: "Istio ignores the reference in silence: the VirtualService is bound to one gateway less, and a match that names \
-          only missing gateways takes no request.",
+          only missing gateways takes no request. Where the mesh is not declared `closed` the Gateway may live elsewhere: then \
+          this is a warning, and silent for namespaces of which the files hold nothing.",
     bad: Example::yaml(
         "apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -100,40 +102,43 @@ fn named(
     findings: &mut Vec<Finding>,
 ) {
     for (index, name) in names.iter().enumerate() {
-        if let Some(finding) = missing(context, service, name) {
+        if let Some(finding) = unbound(context, service, name) {
             findings.push(finding.field(format!("{path}.gateways[{index}]")));
         }
     }
 }
 
-fn missing(context: &Context<'_>, service: &VirtualService, name: &Spanned<SmolStr>) -> Option<Finding> {
+fn unbound(context: &Context<'_>, service: &VirtualService, name: &Spanned<SmolStr>) -> Option<Finding> {
     let namespace = &service.name.namespace;
     let GatewayRef::Named(target) = gateway_ref(name, namespace) else { return None };
     if context.mesh.gateway(&target).is_some() {
         return None;
     }
-    let location = service.resource.location(name.span);
-    let message = format!("there is no Gateway `{target}`, so this binds to nothing");
-    let finding = Finding::new(RULE.info, location, message).resource(service.resource.resource_name());
-    let instead = |text: String| Fix {
-        safe: false,
-        title: format!("write `{text}`"),
-        edits: vec![Edit { location, text }],
-    };
     let gateways = context.mesh.gateways();
-    if let Some(gateway) = gateways.iter().find(|gateway| gateway.name.name == target.name) {
-        let whole = gateway.name.to_string();
-        let place = &gateway.name.namespace;
-        let help = format!("Gateway `{}` lives in namespace `{place}`: write `{whole}`", target.name);
-        return Some(finding.help(help).fix(instead(whole)));
-    }
+    let elsewhere = gateways.iter().find(|gateway| gateway.name.name == target.name);
     let written = |gateway: &Gateway| {
         if gateway.name.namespace == *namespace { gateway.name.name.to_string() } else { gateway.name.to_string() }
     };
     let known = gateways.iter().map(|gateway| written(gateway)).chain([MESH_GATEWAY.to_owned()]);
     let known: Vec<String> = known.collect();
-    Some(match nearest(name, known.iter().map(String::as_str)) {
-        Some(close) => finding.help(format!("did you mean `{close}`?")).fix(instead(close.to_owned())),
-        None => finding.help("name a Gateway as `namespace/name`, or `mesh` for all sidecars"),
+    let close = nearest(name, known.iter().map(String::as_str));
+    let severity = missing(context.mesh, Kind::Gateway, &target, elsewhere.is_some() || close.is_some())?;
+    let location = service.resource.location(name.span);
+    let message = format!("there is no Gateway `{target}` in these files, so this binds to nothing");
+    let finding =
+        Finding::new(RULE.info, location, message).severity(severity).resource(service.resource.resource_name());
+    let instead = |text: &str| Fix {
+        safe: false,
+        title: format!("write `{text}`"),
+        edits: vec![Edit { location, text: format!("\"{text}\"") }],
+    };
+    Some(match (elsewhere, close) {
+        (Some(gateway), _) => {
+            let (whole, place) = (gateway.name.to_string(), &gateway.name.namespace);
+            let help = format!("Gateway `{}` lives in namespace `{place}`: write `{whole}`", target.name);
+            finding.help(help).fix(instead(&whole))
+        }
+        (None, Some(close)) => finding.help(format!("did you mean `{close}`?")).fix(instead(close)),
+        (None, None) => finding.help("name a Gateway as `namespace/name`, or `mesh` for all sidecars"),
     })
 }

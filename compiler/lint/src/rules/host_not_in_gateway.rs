@@ -86,33 +86,39 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
 
 fn unserved(service: &VirtualService, gateways: &[&Gateway], findings: &mut Vec<Finding>) {
     let Spec::VirtualService(spec) = &service.resource.spec else { return };
+    let served = |host: &str| {
+        gateways.iter().any(|gateway| {
+            let hosts = gateway.servers().iter().flat_map(|server| &server.hosts);
+            hosts.into_iter().any(|written| serves(written, &gateway.name.namespace, &service.name.namespace, host))
+        })
+    };
+    // For TLS passed through and other bytes one host that overlaps is enough (semantics A58, A59).
+    if !(spec.tls.is_empty() && spec.tcp.is_empty()) && service.hosts.iter().any(|host| served(host)) {
+        return;
+    }
     for (index, (written, whole)) in spec.hosts.iter().zip(&service.hosts).enumerate() {
-        let served = gateways.iter().any(|gateway| {
-            gateway.servers().iter().flat_map(|server| &server.hosts).any(|host| {
-                serves(host, &gateway.name.namespace, &service.name.namespace, whole)
-            })
-        });
-        if served {
+        if served(whole) {
             continue;
         }
         let names: Vec<String> = gateways.iter().map(|gateway| format!("`{}`", gateway.name)).collect();
-        let message = format!("no server of Gateway {} serves `{whole}`, so requests for it get 404", names.join(", "));
+        let message = format!("no server of Gateway {} serves `{whole}`, so nothing takes it", names.join(", "));
         let mut finding = Finding::new(RULE.info, service.resource.location(written.span), message)
             .help("add the host to a server of the Gateway, or correct it here")
             .resource(service.resource.resource_name())
             .field(format!("spec.hosts[{index}]"));
-        for gateway in gateways {
-            for server in gateway.servers() {
-                if let Some(first) = server.hosts.first() {
-                    let hosts: Vec<&str> = server.hosts.iter().map(|host| host.value.as_str()).collect();
-                    finding = finding
-                        .related(gateway.resource.location(first.span), format!("serves {}", hosts.join(", ")));
-                }
+        let servers = gateways.iter().flat_map(|gateway| gateway.servers().iter().map(move |server| (gateway, server)));
+        for (gateway, server) in servers.take(SHOWN) {
+            if let Some(first) = server.hosts.first() {
+                let hosts: Vec<&str> = server.hosts.iter().take(SHOWN).map(|host| host.value.as_str()).collect();
+                finding = finding.related(gateway.resource.location(first.span), format!("serves {}", hosts.join(", ")));
             }
         }
         findings.push(finding);
     }
 }
+
+/// How many servers, and how many hosts of each, a finding shows.
+const SHOWN: usize = 4;
 
 /// Whether a server's host, as written in a `Gateway` of `gateway`, serves `wanted` of a `VirtualService` in `namespace`
 /// (semantics A20, A23).

@@ -64,7 +64,7 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         context,
         NoteKind::ListenerRejected,
         |note| {
-            Finding::new(RULE.info, note.location, format!("Envoy refuses the whole listener: {}", note.detail))
+            Finding::new(RULE.info, note.location, note.detail.clone())
                 .help("mend this; until then no change reaches the proxy in a cluster")
         },
         "collides with this",

@@ -1,10 +1,12 @@
 use crate::{
+    dangling::{Dangling, dangling},
     nearest::nearest,
     place::named,
     rule::{Context, Example, Rule},
-    used::{Use, uses},
 };
-use malha_syntax::{Edit, Finding, Fix, Group, RuleInfo};
+use malha_mesh::{names::fully_qualified, program::Role};
+use malha_model::Spec;
+use malha_syntax::{Finding, Group, RuleInfo};
 
 pub(super) static RULE: Rule = Rule {
     info: &RuleInfo {
@@ -81,31 +83,35 @@ spec:
 };
 
 fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    uses(context.mesh, |used| {
-        if let Some(finding) = undefined(context, used) {
+    dangling(context.mesh, context.program, |dangling| {
+        if let Some(finding) = undefined(context, dangling) {
             findings.push(finding);
         }
     });
 }
 
-fn undefined(context: &Context<'_>, used: &Use<'_>) -> Option<Finding> {
-    let subset = used.destination.subset.as_ref().filter(|subset| !subset.is_empty())?;
-    let proxy = used.proxies.iter().find(|proxy| {
-        let service = context.mesh.service(proxy, &used.host);
-        service.is_some_and(|service| {
-            let rule = context.mesh.destination_rule(proxy, service);
-            rule.is_none_or(|rule| rule.subset(subset).is_none())
-        })
-    })?;
-    let service = context.mesh.service(proxy, &used.host)?;
-    let what = if used.mirror { "copies to it are dropped" } else { "requests sent to it get 503" };
-    let location = used.resource.location(subset.span);
-    let (host, subset) = (&used.host, &subset.value);
-    let message = format!("subset `{subset}` of `{host}` is defined nowhere, so {what}");
-    let finding =
-        Finding::new(RULE.info, location, message).resource(used.resource.resource_name()).field(used.field(".subset"));
-    let Some(rule) = context.mesh.destination_rule(proxy, service) else {
-        return Some(finding.help(format!("add a DestinationRule for `{host}` that defines it")));
+fn undefined(context: &Context<'_>, dangling: &Dangling<'_>) -> Option<Finding> {
+    let Dangling { proxy, destination, service, mirror, written } = dangling;
+    let subset = written.destination.subset.as_ref().filter(|subset| !subset.is_empty())?;
+    service.port(destination.port)?;
+    let rule = context.mesh.destination_rule(proxy, service);
+    if rule.is_some_and(|rule| rule.subset(subset).is_some()) || refused_rule(context, &destination.host) {
+        return None;
+    }
+    let what = if *mirror { "copies to it are dropped" } else { "requests sent to it get 503" };
+    let who = match proxy.role {
+        Role::Gateway => format!("gateway `{}/{}`", proxy.namespace, proxy.name),
+        Role::Sidecar => format!("clients in namespace `{}`", proxy.namespace),
+    };
+    let location = written.location(subset.span);
+    let (host, subset) = (&destination.host, &subset.value);
+    let message =
+        format!("no DestinationRule in force for {who} defines subset `{subset}` of `{host}`, so {what}");
+    let finding = Finding::new(RULE.info, location, message)
+        .resource(written.resource.resource_name())
+        .field(format!("{}.subset", written.field));
+    let Some(rule) = rule else {
+        return Some(finding.help(format!("add a DestinationRule for `{host}` that defines it, where they see it")));
     };
     let names: Vec<&str> = rule.subset_names().map(smol_str::SmolStr::as_str).collect();
     let defined = if names.is_empty() { "no subsets".to_owned() } else { format!("subsets {}", names.join(", ")) };
@@ -114,11 +120,19 @@ fn undefined(context: &Context<'_>, used: &Use<'_>) -> Option<Finding> {
         None => finding,
     };
     Some(match nearest(subset, names.iter().copied()) {
-        Some(close) => finding.help(format!("did you mean `{close}`?")).fix(Fix {
-            safe: false,
-            title: format!("write `{close}`"),
-            edits: vec![Edit { location, text: close.to_owned() }],
-        }),
+        Some(close) => finding.help(format!("did you mean `{close}`?")),
         None => finding.help(format!("define it in DestinationRule `{}`", rule.name())),
+    })
+}
+
+/// Whether a DestinationRule for the host is there but refused: then its subsets are not missing, it is broken, which is
+/// said already.
+fn refused_rule(context: &Context<'_>, host: &str) -> bool {
+    let domain = &context.mesh.config().cluster_domain;
+    context.mesh.refused().iter().any(|resource| match &resource.spec {
+        Spec::DestinationRule(rule) => {
+            rule.host.as_ref().is_some_and(|written| fully_qualified(written, &resource.namespace, domain) == host)
+        }
+        _ => false,
     })
 }
