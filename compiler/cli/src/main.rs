@@ -4,6 +4,10 @@ use clap::Parser as _;
 use malha::{args::Cli, failure::Status};
 use std::{panic, process::ExitCode};
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match panic::catch_unwind(|| malha::run(&cli)) {
