@@ -94,7 +94,8 @@ impl Lower<'_> {
     }
 }
 
-/// Reads a pattern; one that RE2 refuses is Envoy's to refuse.
+/// Reads a pattern; one that RE2 refuses is Envoy's to refuse. What Go refuses as well never gets here: its object is
+/// refused.
 pub(super) fn pattern(text: &str, location: Location, refusals: &mut Vec<Refusal>) -> Option<Pattern> {
     match Pattern::parse(text) {
         Ok(pattern) => Some(pattern),
@@ -105,18 +106,11 @@ pub(super) fn pattern(text: &str, location: Location, refusals: &mut Vec<Refusal
     }
 }
 
-/// The field that a header name stands for: pseudo headers and Host are fields of their own, and claims of a token are
-/// written as headers.
+/// The field that a header name stands for: claims of a token are written as headers too.
 fn header_field(name: &str) -> Field {
     const CLAIMS: &str = "@request.auth.claims";
     if let Some(claim) = name.strip_prefix(CLAIMS) {
         return Field::Claim(claim.strip_prefix('.').unwrap_or(claim).into());
     }
-    match name.to_ascii_lowercase().as_str() {
-        ":method" => Field::Method,
-        ":scheme" => Field::Scheme,
-        ":authority" | "host" => Field::Authority,
-        ":path" => Field::PathWithQuery,
-        lower => Field::Header(lower.into()),
-    }
+    Field::header(name)
 }

@@ -83,11 +83,12 @@ impl<'a> Ports<'a> {
         let on_port: Vec<&Arc<Service>> = self.services.iter().filter(|service| service.port(port).is_some()).collect();
         let by_name: HashMap<&str, &Arc<Service>> =
             on_port.iter().map(|service| (service.hostname.as_str(), *service)).collect();
+        let wildcards: Vec<&str> = by_name.keys().copied().filter(|name| host::is_wildcard(name)).collect();
         let mut drafts = Drafts::new(self.context, &on_port);
         let mut routed: HashSet<&str> = HashSet::new();
         for service in self.virtual_services {
             // Hosts that are no service have a virtual host on port 80 alone (semantics B37).
-            if port != 80 && !touches(service, &by_name) {
+            if port != 80 && !touches(service, &by_name, &wildcards) {
                 continue;
             }
             let hosts = self.hosts_of(service, &on_port, &by_name);
@@ -215,13 +216,13 @@ impl<'a> Drafts<'a> {
     }
 }
 
-/// Whether a host of the VirtualService overlaps the name of a service.
-fn touches(virtual_service: &VirtualService, services: &HashMap<&str, &Arc<Service>>) -> bool {
+/// Whether a host of the VirtualService overlaps the name of a service; `wildcards` are those names that are patterns.
+fn touches(virtual_service: &VirtualService, services: &HashMap<&str, &Arc<Service>>, wildcards: &[&str]) -> bool {
     virtual_service.hosts.iter().any(|wanted| {
+        let matches = |name: &&str| host::matches(wanted, name);
         services.contains_key(wanted.as_str())
-            || services
-                .keys()
-                .any(|name| (host::is_wildcard(name) || host::is_wildcard(wanted)) && host::matches(wanted, name))
+            || wildcards.iter().any(matches)
+            || (host::is_wildcard(wanted) && services.keys().any(matches))
     })
 }
 
