@@ -13,6 +13,7 @@ pub(crate) struct Pattern {
 
 /// The demands on one field. Those on items and keys concern lists and maps.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each of them is a demand of its own")]
 pub(crate) struct Limits {
     pub(crate) required: bool,
     pub(crate) nullable: bool,
@@ -28,6 +29,8 @@ pub(crate) struct Limits {
     /// Name of the field of the items that must differ between them.
     pub(crate) unique_by: &'static [&'static str],
     pub(crate) pattern: Option<&'static Pattern>,
+    /// Whether the text must be a regular expression. No JSON Schema can say that.
+    pub(crate) regex: bool,
     pub(crate) keys: Option<&'static Pattern>,
     pub(crate) items: Option<&'static Limits>,
 }
@@ -45,6 +48,7 @@ impl Limits {
         max_items: None,
         unique_by: &[],
         pattern: None,
+        regex: false,
         keys: None,
         items: None,
     };
@@ -87,6 +91,10 @@ impl Limits {
 
     pub(crate) const fn pattern(self, pattern: &'static Pattern) -> Self {
         Limits { pattern: Some(pattern), ..self }
+    }
+
+    pub(crate) const fn regex(self) -> Self {
+        Limits { regex: true, ..self }
     }
 
     pub(crate) const fn keys(self, pattern: &'static Pattern) -> Self {

@@ -1,4 +1,4 @@
-//! Rules of family K: what Kubernetes' schema of an object refuses.
+//! Rules of family K: what Kubernetes' schema of an object refuses, and what Istio's webhook does.
 
 use malha_syntax::{Group, RuleInfo};
 
@@ -37,4 +37,6 @@ rules! {
     UNKNOWN_KIND = "K011" "unknown-kind";
     /// Two items of a list that must differ do not.
     DUPLICATE_ITEM = "K012" "duplicate-item";
+    /// A regular expression that Istio does not take.
+    INVALID_REGEX = "K013" "invalid-regex";
 }

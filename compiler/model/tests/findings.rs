@@ -196,6 +196,31 @@ fn findings_name_field_place_and_remedy() {
             service_entry("\n  hosts: [a]\n  ports: [{number: 80, name: a}, {number: 80, name: b}]"),
             &["K012 spec.ports[1].number <80>: the number `80` stands in this list twice | give each item another number"],
         ),
+        // K013: regular expressions.
+        (
+            virtual_service(
+                r#"
+  http:
+    - match:
+        - uri: {regex: "/(?!x).*"}
+          headers: {a: {regex: "*"}, withoutHeaders: {regex: ""}}
+          withoutHeaders: {a: {regex: "*"}, b: {regex: '(.)\1'}}
+          queryParams: {a: {regex: "a{1001}"}, b: {regex: '\C'}}
+      rewrite: {uriRegexRewrite: {match: "(", rewrite: /}}
+      corsPolicy: {allowOrigins: [{regex: "(?>a)"}, {prefix: "("}, {regex: ".*"}]}
+      directResponse: {status: 200}"#,
+            ),
+            &[
+                "K013 spec.http[0].match[0].uri.regex <\"/(?!x).*\">: \"/(?!x).*\" is no regular expression that Istio takes: there is no look-ahead in this dialect | RE2 does not look ahead or behind; use a rule before this one for what is to be left out",
+                "K013 spec.http[0].match[0].headers.a.regex <\"*\">: \"*\" is no regular expression that Istio takes: `*` has nothing to repeat | write `.*` for any text, or `{}` for any value of a header or query parameter",
+                "K013 spec.http[0].match[0].headers.withoutHeaders.regex <\"\">: `regex` is empty, and Istio takes no empty expression | leave it out, or write `.*`",
+                "K013 spec.http[0].match[0].withoutHeaders.b.regex <'(.)\\1'>: \"(.)\\1\" is no regular expression that Istio takes: `\\1` would be a back-reference, which this dialect has not | RE2 has no backreferences; write out what is to be repeated",
+                "K013 spec.http[0].match[0].queryParams.a.regex <\"a{1001}\">: \"a{1001}\" is no regular expression that Istio takes: `{1001}` repeats more often than 1000 times | the syntax is that of RE2, https://github.com/google/re2/wiki/Syntax",
+                "K013 spec.http[0].match[0].queryParams.b.regex <'\\C'>: \"\\C\" is no regular expression that Istio takes: `\\C` is no escape that this dialect has | the syntax is that of RE2, https://github.com/google/re2/wiki/Syntax",
+                "K013 spec.http[0].rewrite.uriRegexRewrite.match <\"(\">: \"(\" is no regular expression that Istio takes: missing closing `)` for this group | the syntax is that of RE2, https://github.com/google/re2/wiki/Syntax",
+                "K013 spec.http[0].corsPolicy.allowOrigins[0].regex <\"(?>a)\">: \"(?>a)\" is no regular expression that Istio takes: `(?>` opens no group that this dialect has | RE2 has neither atomic groups nor conditions, recursion or comments; use `(?:...)`",
+            ],
+        ),
     ];
     let mut codes = BTreeSet::new();
     for (text, expected) in cases {

@@ -2,6 +2,7 @@
 
 mod field;
 mod reader;
+mod regex;
 mod scalar;
 
 pub(crate) use field::Field;

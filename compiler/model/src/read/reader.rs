@@ -92,6 +92,12 @@ impl<'d> Reader<'d> {
         text
     }
 
+    /// Whether the text that is being read is the expression of an item of `withoutHeaders`. Istio takes `*` there for
+    /// the demand that the header be absent (semantics B.3).
+    pub(crate) fn asks_for_absence(&self) -> bool {
+        matches!(self.path.as_slice(), [.., Step::Key("withoutHeaders"), Step::Key(_), Step::Key(_)])
+    }
+
     /// The last key of the path, as messages name the field.
     pub(crate) fn field_name(&self) -> String {
         let key = self.path.iter().rposition(|step| matches!(step, Step::Key(_)));

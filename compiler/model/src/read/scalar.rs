@@ -7,6 +7,7 @@ use crate::{
     read::{
         Value,
         reader::{Reader, list, nearest, shorten},
+        regex::check_regex,
     },
     rules::{INVALID_DURATION, INVALID_TEXT, OUT_OF_RANGE, UNKNOWN_ENUM_VALUE},
 };
@@ -54,6 +55,9 @@ fn check_text<'d>(text: &str, node: Node<'d>, limits: &Limits, reader: &mut Read
         let message = format!("`{}` is \"{}\", but must {}", reader.field_name(), shorten(text), pattern.demand);
         let finding = reader.finding(&INVALID_TEXT, node.span(), message);
         reader.report(finding);
+    }
+    if limits.regex {
+        check_regex(text, node, reader);
     }
 }
 

@@ -148,7 +148,7 @@ message! {
     /// A rewrite by regular expression.
     pub struct RegexRewrite {
         /// The expression (RE2) to look for.
-        matches: Option<Spanned<SmolStr>> = "match",
+        matches: Option<Spanned<SmolStr>> = "match" [regex],
         /// What to put in place of each find; `\1` is its first group.
         rewrite: Option<Spanned<SmolStr>> = "rewrite",
     }

@@ -101,7 +101,7 @@ mod written {
             /// The start of the text.
             prefix: Option<Spanned<SmolStr>> = "prefix",
             /// A regular expression (RE2) that must match the whole text.
-            regex: Option<Spanned<SmolStr>> = "regex",
+            regex: Option<Spanned<SmolStr>> = "regex" [regex],
         }
         one_of [exact, prefix, regex]
     }
