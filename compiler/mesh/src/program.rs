@@ -531,6 +531,8 @@ pub struct Note {
 pub enum NoteKind {
     /// A Gateway server that takes no part (semantics A10, A13).
     ServerSkipped,
+    /// A match of a passthrough rule whose server name an earlier one has (semantics A19).
+    SniTaken,
     /// A listener that Envoy would refuse to load.
     ListenerRejected,
     /// Input on which istiod itself fails (semantics A20).

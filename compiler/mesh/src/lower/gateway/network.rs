@@ -87,9 +87,12 @@ fn passthrough(
                 let place = service.resource.location(item.span);
                 let names: Vec<SmolStr> = item.sni_hosts.iter().map(|name| name.value.clone()).collect();
                 if let Some((name, other)) = taken.claim(port, &server.bind, &names, place) {
-                    let detail = format!("server name `{name}` on port {port} is taken by an earlier rule");
-                    let note = Note { kind: NoteKind::ServerSkipped, location: place, other: Some(other), detail };
-                    program.notes.push(note);
+                    // Another server of the Gateway that sees the same match loses nothing by it.
+                    if other != place {
+                        let detail = format!("server name `{name}` on port {port} is taken by an earlier rule");
+                        let note = Note { kind: NoteKind::SniTaken, location: place, other: Some(other), detail };
+                        program.notes.push(note);
+                    }
                     continue;
                 }
                 let rule_origin = Rule { service, section: "tls", index, item: Some(at), place: item.span };
