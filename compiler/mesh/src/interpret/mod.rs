@@ -14,12 +14,14 @@ use crate::program::{
     Route, RouteTable, TcpRoute, VirtualHost,
 };
 use connection::Connection;
+use malha_algebra::re2::{self, Pattern};
 use malha_syntax::Location;
 use malha_table::http::{self, BadRequest, Head, HttpSettings, Matched};
 use malha_table::{
     Decision, Outcome, Protocol, Redirect, Request, RequestView, Respond, Rewrite, RouteError, choose_proxy,
     request_port,
 };
+use regex::bytes::RegexBuilder;
 
 /// Says, of a place in the sources, the file's path relative to the mesh root and the line.
 pub type Sources<'a> = dyn Fn(Location) -> (String, u32) + 'a;
@@ -202,9 +204,9 @@ impl Run<'_> {
         let path = match &forward.path_rewrite {
             None => head.path().to_owned(),
             Some(PathRewrite::Matched(text)) => http::replace_matched(head.path(), matched, text),
-            Some(PathRewrite::Regex { pattern, substitution }) => match http::Regex::new(&pattern.to_rust()) {
+            Some(PathRewrite::Regex { pattern, substitution }) => match engine(pattern) {
                 Ok(regex) => http::rewrite_matches(&regex, head.path(), substitution),
-                // A pattern that only the other engine takes is noted when lowering, and rewrites nothing.
+                // A pattern that is too large for this engine rewrites nothing.
                 Err(_) => head.path().to_owned(),
             },
         };
@@ -251,6 +253,13 @@ impl Run<'_> {
             Some(_) => Outcome::NoEndpoints,
         }
     }
+}
+
+/// The pattern of a rewrite for the engine that finds groups.
+fn engine(pattern: &Pattern) -> Result<http::Regex, regex::Error> {
+    // RE2's own limits let patterns pass that need more than this crate takes by default.
+    const MOST_BYTES: usize = 64 << 20;
+    RegexBuilder::new(&pattern.to_rust()).nest_limit(re2::TRANSLATED_NEST_LIMIT).size_limit(MOST_BYTES).build()
 }
 
 /// The cluster of a destination, if there is one.

@@ -1,6 +1,6 @@
 //! Whether a predicate holds for a request (semantics B.3).
 
-use malha_algebra::{Condition, Field, PathTest, Predicate, ValueTest};
+use malha_algebra::{Condition, Field, PathTest, Predicate};
 use malha_table::RequestView;
 use malha_table::http::Matched;
 
@@ -20,7 +20,7 @@ pub(super) fn holds(predicate: &Predicate, request: &impl RequestView) -> bool {
 
 /// The first part of the predicate that the request does not meet; none: it takes the request (semantics B9).
 pub fn unmet<'p>(predicate: &'p Predicate, request: &impl RequestView) -> Option<Unmet<'p>> {
-    if !path_holds(&predicate.path, request.path()) {
+    if !predicate.path.matches(request.path()) {
         return Some(Unmet::Path(&predicate.path));
     }
     predicate.conditions.iter().find(|condition| !condition_holds(condition, request)).map(Unmet::Condition)
@@ -35,58 +35,27 @@ pub(super) fn matched(predicate: &Predicate) -> Matched {
     }
 }
 
-fn path_holds(test: &PathTest, path: &str) -> bool {
-    match test {
-        PathTest::Any => path.starts_with('/'),
-        PathTest::Exact { value, ignore_case: false } => path == value,
-        PathTest::Exact { value, ignore_case: true } => path.eq_ignore_ascii_case(value),
-        PathTest::Prefix { value, ignore_case: false } => path.starts_with(value.as_str()),
-        PathTest::Prefix { value, ignore_case: true } => {
-            path.as_bytes().get(..value.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(value.as_bytes()))
-        }
-        PathTest::Regex(pattern) => pattern.is_full_match(path.as_bytes()),
-    }
-}
-
 fn condition_holds(condition: &Condition, request: &impl RequestView) -> bool {
-    let mut present = false;
-    let mut passes = false;
-    let mut see = |value: &[u8]| {
-        present = true;
-        passes |= value_passes(&condition.test, value);
-        // Every value is looked at; only the sum of it counts.
-        false
-    };
+    let one = |value: &[u8]| condition.holds([value]);
     match &condition.field {
-        Field::Method => _ = see(request.method().as_bytes()),
-        Field::Scheme => _ = see(request.scheme().as_bytes()),
-        Field::Authority => _ = see(request.authority().as_bytes()),
+        Field::Method => one(request.method().as_bytes()),
+        Field::Scheme => one(request.scheme().as_bytes()),
+        Field::Authority => one(request.authority().as_bytes()),
         Field::PathWithQuery => {
             let query = request.query().map(|query| format!("?{query}"));
-            see([request.path(), query.as_deref().unwrap_or_default()].concat().as_bytes());
+            one([request.path(), query.as_deref().unwrap_or_default()].concat().as_bytes())
         }
-        Field::Header(name) => _ = request.any_line(name, &mut see),
-        Field::Query(name) => {
-            if let Some(value) = request.query_parameter(name) {
-                see(value.as_bytes());
-            }
+        Field::Header(name) => {
+            let mut lines: Vec<Vec<u8>> = Vec::new();
+            request.any_line(name, &mut |line| {
+                lines.push(line.to_vec());
+                // No line is enough: all of them are wanted.
+                false
+            });
+            condition.holds(lines.iter().map(Vec::as_slice))
         }
+        Field::Query(name) => condition.holds(request.query_parameter(name).map(str::as_bytes)),
         // No token is authenticated here, so that there are no claims.
-        Field::Claim(_) => {}
-    }
-    if !condition.negated {
-        return passes;
-    }
-    // A negated value test sees a missing field as an empty value.
-    let missing_passes = !present && condition.test != ValueTest::Present && value_passes(&condition.test, b"");
-    !passes && !missing_passes
-}
-
-fn value_passes(test: &ValueTest, value: &[u8]) -> bool {
-    match test {
-        ValueTest::Present => true,
-        ValueTest::Exact(whole) => value == whole.as_bytes(),
-        ValueTest::Prefix(prefix) => value.starts_with(prefix.as_bytes()),
-        ValueTest::Regex(pattern) => pattern.is_full_match(value),
+        Field::Claim(_) => condition.holds([]),
     }
 }
