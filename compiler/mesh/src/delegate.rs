@@ -136,7 +136,7 @@ pub(crate) fn merge_all(virtual_services: &mut [VirtualService], config: &MeshCo
     };
     let targets: HashMap<ObjectName, Target> =
         virtual_services.iter().map(|service| (service.name.clone(), target(service))).collect();
-    let mut room = MOST_MERGED_MATCHES;
+    let mut budget = MOST_MERGED_MATCHES;
     for service in virtual_services.iter_mut().filter(|service| !service.hosts.is_empty()) {
         let root = Arc::clone(&service.resource);
         for (index, rule) in rules(&root).iter().enumerate() {
@@ -153,7 +153,7 @@ pub(crate) fn merge_all(virtual_services: &mut [VirtualService], config: &MeshCo
                         DelegationOutcome::Invisible(location)
                     } else {
                         let place = (index as u32, RuleOf { resource: &root, route: rule });
-                        DelegationOutcome::Merged(merge_one(place, &name, &targets, config, &mut room, &mut merged))
+                        DelegationOutcome::Merged(merge_one(place, &name, &targets, config, &mut budget, &mut merged))
                     }
                 }
             };
@@ -174,10 +174,11 @@ fn merge_one(
     name: &ObjectName,
     targets: &HashMap<ObjectName, Target>,
     config: &MeshConfig,
-    room: &mut usize,
+    budget: &mut usize,
     merged: &mut Vec<MergedRule>,
 ) -> Vec<DroppedRule> {
     let Some(target) = targets.get(name) else { return Vec::new() };
+    let domain = &config.cluster_domain;
     let mut dropped = Vec::new();
     for (at, rule) in rules(&target.resource).iter().enumerate() {
         let location = target.resource.location(rule.span);
@@ -186,15 +187,12 @@ fn merge_one(
                 let nested = target_name(nested, &target.resource);
                 Err(DropReason::Nested { cycle: cycle(name, &nested, targets), target: nested })
             }
-            None => {
-                let rule = RuleOf { resource: &target.resource, route: rule };
-                merge::merge(root, rule, &config.cluster_domain, *room)
-            }
+            None => merge::merge(root, RuleOf { resource: &target.resource, route: rule }, domain, *budget),
         };
         match result {
             Err(reason) => dropped.push(DroppedRule { rule: at as u32, location, reason }),
             Ok((route, matches)) => {
-                *room = room.saturating_sub(matches.len().max(1));
+                *budget = budget.saturating_sub(matches.len().max(1));
                 merged.push(MergedRule {
                     root: index,
                     delegate: DelegateRule {

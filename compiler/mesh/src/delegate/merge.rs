@@ -19,19 +19,19 @@ pub(super) struct RuleOf<'a> {
 }
 
 /// `delegate` refined by `root`: one rule with whole names, and where its match items come from, of which there may be
-/// no more than `room`.
+/// no more than `budget`.
 pub(super) fn merge(
     root: RuleOf<'_>,
     delegate: RuleOf<'_>,
     cluster_domain: &str,
-    room: usize,
+    budget: usize,
 ) -> Result<(HttpRoute, Vec<MergedMatch>), DropReason> {
-    if room == 0 {
+    if budget == 0 {
         return Err(DropReason::TooMany { in_all: true });
     }
     let outer = with_whole_names(root, cluster_domain);
     let mut merged = with_whole_names(delegate, cluster_domain);
-    let (matches, origins) = merge_matches((root.resource, &outer), (delegate.resource, &merged), room)?;
+    let (matches, origins) = merge_matches((root.resource, &outer), (delegate.resource, &merged), budget)?;
     merged.matches = matches;
     merged.name = join(outer.name, merged.name);
     merged.rewrite = merged.rewrite.or(outer.rewrite);
@@ -75,13 +75,13 @@ fn with_whole_names(rule: RuleOf<'_>, cluster_domain: &str) -> HttpRoute {
 fn merge_matches(
     (root_resource, root): (&Resource, &HttpRoute),
     (leaf_resource, leaf): (&Resource, &HttpRoute),
-    room: usize,
+    budget: usize,
 ) -> Result<(Vec<Spanned<HttpMatchRequest>>, Vec<MergedMatch>), DropReason> {
     let place = |resource: &Resource, index: usize, item: &Spanned<HttpMatchRequest>| {
         Some((index as u32, resource.location(item.span)))
     };
-    let most = room.min(MOST_MATCHES_OF_RULE);
-    let too_many = || DropReason::TooMany { in_all: room < MOST_MATCHES_OF_RULE };
+    let most = budget.min(MOST_MATCHES_OF_RULE);
+    let too_many = || DropReason::TooMany { in_all: budget < MOST_MATCHES_OF_RULE };
     // Where one list is empty, the other stands as it is.
     if leaf.matches.len().max(root.matches.len()) > most {
         return Err(too_many());
