@@ -23,6 +23,7 @@ rules! {
     gateway_server_conflict
     listener_rejected
     control_plane_panic
+    sni_taken
     unknown_field
     missing_field
     wrong_type
@@ -35,6 +36,7 @@ rules! {
     unknown_api_version
     unknown_kind
     duplicate_item
+    invalid_regex
     duplicate_object
     syntax_error
     duplicate_key
