@@ -62,6 +62,11 @@ impl Received {
         self.failed.get()
     }
 
+    /// Whether the client has sent all of it, and all of it was read.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.incoming.borrow().is_none() && !self.failed.get()
+    }
+
     /// When the client had sent all of it.
     pub(crate) fn completed_at(&self) -> Option<Instant> {
         self.completed_at.get()

@@ -401,7 +401,9 @@ fn answer_upstream(passed: Passed, role: Role, local: &Rc<Local>, mut record: Re
     finish(&mut parts.headers, role, &record);
     let local = Rc::clone(local);
     let end = move |ending, sent| {
-        if ending == crate::body::Ending::Whole {
+        // A client that is still sending keeps the upstream's connection busy, which then is of no use to others.
+        let is_sent = record.received.as_ref().is_some_and(|received| received.is_complete());
+        if ending == crate::body::Ending::Whole && is_sent {
             let limit = cluster.requests_per_connection;
             local.pool.put(&endpoint.0.address, connection, cluster.idle_timeout, limit);
         }

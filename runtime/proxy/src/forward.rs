@@ -226,7 +226,8 @@ pub(crate) async fn send(
         }
     };
     answered.map(|answered| {
-        let deadline = received.completed_at().zip(tries.timeout).map(|(from, timeout)| from + timeout);
+        let deadline = received.completed_at().zip(tries.timeout);
+        let deadline = deadline.and_then(|(from, timeout)| from.checked_add(timeout));
         Answered { deadline, ..answered }
     })
 }
@@ -257,6 +258,7 @@ async fn try_until_answered(
         };
         let retries = attempted.attempts - 1;
         if is_retriable && retries < policy.attempts && received.can_repeat() {
+            // With it goes the connection of the try, and its hold on the body.
             drop(outcome);
             exchange.local.metrics().retries.fetch_add(1, Ordering::Relaxed);
             previous.push(endpoint.address.clone());
@@ -308,7 +310,7 @@ async fn try_once(
     let in_flight = InFlight::new(endpoint);
     let pool = &exchange.local.pool;
     loop {
-        let mut connection = match pool.take(&endpoint.address).await {
+        let mut connection = match pool.take(&endpoint.address) {
             Some(connection) => connection,
             None => pool.connect(&endpoint.address, cluster.connect_timeout).await.map_err(|error| match error {
                 ConnectError::Failed => Failure::Connect,

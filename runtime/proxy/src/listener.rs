@@ -7,7 +7,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
     collections::BTreeSet,
     fmt, io,
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener},
     sync::atomic::AtomicUsize,
 };
 use tokio::sync::watch;
@@ -71,6 +71,14 @@ impl OpenListener {
     pub(crate) fn new(id: u32, key: ListenerKey, address: SocketAddr) -> Self {
         OpenListener { id, key, address, connections: AtomicUsize::new(0), closing: watch::Sender::new(false) }
     }
+}
+
+/// Whether a connection to `target` reaches the socket that listens on `own`, or could: one for all addresses of the
+/// machine takes it at each of them, and the loopback addresses are taken for one.
+pub(crate) fn is_reached_at(own: SocketAddr, target: SocketAddr) -> bool {
+    let is_local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
+    own.port() == target.port()
+        && (own.ip() == target.ip() || own.ip().is_unspecified() || is_local(own.ip()) && is_local(target.ip()))
 }
 
 /// The address to try first, and the one to try where that takes a privilege that this process lacks.
@@ -172,6 +180,24 @@ mod tests {
         options.ephemeral = true;
         assert_eq!(addresses(&gateway(9000), &options, &none), (local(0), None));
         assert_eq!(addresses(&gateway(80), &options, &none), (local(8088), None));
+    }
+
+    #[test]
+    fn a_listener_is_reached_by_more_addresses_than_its_own() {
+        for (own, target, is_reached) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:80", "127.0.0.2:80", true),
+            ("127.0.0.1:80", "[::1]:80", true),
+            ("127.0.0.1:80", "0.0.0.0:80", true),
+            ("127.0.0.1:80", "10.0.0.1:80", false),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("[::]:80", "10.0.0.1:80", true),
+            ("10.0.0.1:80", "127.0.0.1:80", false),
+            ("10.0.0.1:80", "10.0.0.1:80", true),
+        ] {
+            assert_eq!(is_reached_at(own.parse().unwrap(), target.parse().unwrap()), is_reached, "{own} {target}");
+        }
     }
 
     #[test]

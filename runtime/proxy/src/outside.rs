@@ -1,8 +1,8 @@
 //! Requests to hosts that the mesh does not know (semantics B39, E21).
 
 use crate::{
-    balance::Algorithm, exchange::Exchange, flags::Flags, forward::Outgoing, local_reply::LocalReply,
-    options::Passthrough, pool::EndpointAddress, running::ClusterState, select::port_of,
+    balance::Algorithm, exchange::Exchange, flags::Flags, forward::Outgoing, listener::is_reached_at,
+    local_reply::LocalReply, options::Passthrough, pool::EndpointAddress, running::ClusterState, select::port_of,
 };
 use http::StatusCode;
 use malha_table::{http::host_key, view::Discovery};
@@ -47,10 +47,10 @@ pub(crate) fn cluster(exchange: &Exchange<'_>, name: &str) -> Result<Arc<Cluster
             ),
         ));
     }
-    if loopback.is_some_and(|address| exchange.running.is_own(address)) {
+    if ip_address(&address).is_some_and(|address| is_own(exchange, address)) {
         return Err(refuse(
             "own_address",
-            format!("{authority} is this proxy's own outbound address: name the service to call in Host\n"),
+            format!("{authority} is this proxy's own address: name the service to call in Host\n"),
         ));
     }
     // A name below `localhost` is loopback, whether or not the system's resolver knows it.
@@ -70,14 +70,24 @@ fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-/// The loopback address that a name stands for without being looked up.
-fn loopback(address: &EndpointAddress) -> Option<SocketAddr> {
+/// Whether a request to there would come back to a sidecar, for ever, or tell the admin server what to do.
+fn is_own(exchange: &Exchange<'_>, address: SocketAddr) -> bool {
+    let admin = exchange.local.shared.admin.get();
+    exchange.running.is_own(address) || admin.is_some_and(|&admin| is_reached_at(admin, address))
+}
+
+/// The address that a host stands for without being looked up.
+fn ip_address(address: &EndpointAddress) -> Option<SocketAddr> {
     let ip = if &*address.host == "localhost" || address.host.ends_with(".localhost") {
         IpAddr::V4(Ipv4Addr::LOCALHOST)
     } else {
-        address.host.parse::<IpAddr>().ok().filter(IpAddr::is_loopback)?
+        address.host.parse().ok()?
     };
     Some(SocketAddr::new(ip, address.port))
+}
+
+fn loopback(address: &EndpointAddress) -> Option<SocketAddr> {
+    ip_address(address).filter(|address| address.ip().is_loopback())
 }
 
 #[cfg(test)]

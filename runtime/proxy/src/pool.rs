@@ -14,7 +14,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{net::TcpStream, task::AbortHandle, time::Instant};
 
 /// Where an endpoint listens: an IP address or a name, and a port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,12 +31,30 @@ pub(crate) struct Connection {
     /// Whether an earlier request used it.
     pub(crate) reused: bool,
     requests: u32,
+    _driver: Driver,
     _open: Open,
+}
+
+/// The task that reads and writes a connection. It ends with the connection, even amid a request's body: else it would
+/// hold the socket and go on reading the body, which by then is another try's or nobody's.
+struct Driver(AbortHandle);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 struct Idle {
     connection: Connection,
-    until: Instant,
+    /// None: so late that there is no such time.
+    until: Option<Instant>,
+}
+
+impl Idle {
+    fn is_over(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
 }
 
 /// Why there is no connection.
@@ -85,20 +103,20 @@ impl Pool {
         Pool { idle: RefCell::default(), limits, gauges }
     }
 
-    /// An idle connection, the most recently used first; none if a new one is needed.
-    pub(crate) async fn take(&self, address: &EndpointAddress) -> Option<Connection> {
+    /// An idle connection, the most recently used first; none if a new one is needed. Nobody waits here: a connection
+    /// that is still busy with its last request is given up.
+    pub(crate) fn take(&self, address: &EndpointAddress) -> Option<Connection> {
         loop {
             let idle = self.idle.borrow_mut().get_mut(address)?.pop_back()?;
             self.gauges.idle.fetch_sub(1, Ordering::Relaxed);
-            let Idle { mut connection, until } = idle;
-            if until > Instant::now() && !connection.sender.is_closed() && connection.sender.ready().await.is_ok() {
-                connection.reused = true;
-                return Some(connection);
+            if !idle.is_over(Instant::now()) && idle.connection.sender.is_ready() {
+                return Some(Connection { reused: true, ..idle.connection });
             }
         }
     }
 
-    /// Keeps a connection whose last response has been read to its end, unless it has taken `most` requests.
+    /// Keeps a connection whose last request has been sent and whose response has been read to their ends, unless it has
+    /// taken `most` requests.
     pub(crate) fn put(
         &self,
         address: &EndpointAddress,
@@ -110,7 +128,7 @@ impl Pool {
         if connection.sender.is_closed() || most.is_some_and(|most| connection.requests >= most) {
             return;
         }
-        let until = Instant::now() + idle_timeout.unwrap_or(self.limits.idle_timeout);
+        let until = Instant::now().checked_add(idle_timeout.unwrap_or(self.limits.idle_timeout));
         let mut idle = self.idle.borrow_mut();
         let idle = match idle.get_mut(address) {
             Some(idle) => idle,
@@ -129,7 +147,7 @@ impl Pool {
         self.idle.borrow_mut().retain(|address, idle| {
             let before = idle.len();
             if keep(address) {
-                idle.retain(|idle| idle.until > now && !idle.connection.sender.is_closed());
+                idle.retain(|idle| !idle.is_over(now) && !idle.connection.sender.is_closed());
             } else {
                 idle.clear();
             }
@@ -165,10 +183,11 @@ impl Pool {
             .max_buf_size(self.limits.response_header_bytes.max(MINIMUM_BUFFER));
         let (sender, driver) = builder.handshake(TokioIo::new(stream)).await.map_err(|_| ConnectError::Failed)?;
         // Its error reaches whoever waits for a response.
-        tokio::task::spawn_local(async move {
+        let driver = tokio::task::spawn_local(async move {
             let _ = driver.await;
         });
-        Ok(Connection { sender, peer, local, reused: false, requests: 0, _open: Open::new(&self.gauges) })
+        let (driver, open) = (Driver(driver.abort_handle()), Open::new(&self.gauges));
+        Ok(Connection { sender, peer, local, reused: false, requests: 0, _driver: driver, _open: open })
     }
 }
 

@@ -132,7 +132,10 @@ impl Handle {
         if let Some(address) = self.shared.options.admin {
             let what = "the admin server".to_owned();
             let error = |error| StartError::Listen { what, address, error };
-            control.admin = Some(admin::start(address, self.clone()).map_err(error)?);
+            let server = admin::start(address, self.clone()).map_err(error)?;
+            // Nobody else sets it: a proxy starts once.
+            let _ = self.shared.admin.set(server.address());
+            control.admin = Some(server);
         }
         Ok(())
     }
@@ -239,8 +242,9 @@ impl Handle {
     /// nothing left to do.
     pub fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         self.drain();
-        let until = Instant::now() + deadline;
-        while self.shared.connections() > 0 && Instant::now() < until {
+        // A deadline beyond all times is none.
+        let until = Instant::now().checked_add(deadline);
+        while self.shared.connections() > 0 && until.is_none_or(|until| Instant::now() < until) {
             std::thread::sleep(Duration::from_millis(2));
         }
         let cut = self.shared.connections();

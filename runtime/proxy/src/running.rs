@@ -2,7 +2,7 @@
 
 use crate::{
     balance::{Algorithm, Candidate},
-    listener::{ListenerAddress, ListenerKey, OpenListener},
+    listener::{ListenerAddress, ListenerKey, OpenListener, is_reached_at},
     metrics::Metrics,
     options::Options,
     plan::{Place, Plan, rule_place},
@@ -17,8 +17,9 @@ use malha_table::{
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
+    net::SocketAddr,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     /// What the owner published, by name.
     pub(crate) documents: Mutex<BTreeMap<String, serde_json::Value>>,
     pub(crate) draining: AtomicBool,
+    /// The admin server's address, once it listens.
+    pub(crate) admin: OnceLock<SocketAddr>,
     /// Open client connections, over all listeners and workers.
     pub(crate) connections: AtomicUsize,
     pub(crate) started: SystemTime,
@@ -47,6 +50,7 @@ impl Shared {
             metrics: Metrics::new(options.cores.max(1)),
             documents: Mutex::default(),
             draining: AtomicBool::new(false),
+            admin: OnceLock::new(),
             connections: AtomicUsize::new(0),
             started: SystemTime::now(),
             options,
@@ -150,9 +154,10 @@ impl Running {
         self.listeners.values().filter(of_proxy).map(|(listener, place)| (&**listener, place))
     }
 
-    /// Whether a client could reach this proxy itself there.
-    pub(crate) fn is_own(&self, address: std::net::SocketAddr) -> bool {
-        self.listeners.values().any(|(listener, place)| place.role == Role::Sidecar && listener.address == address)
+    /// Whether a connection to `address` would come back to one of the sidecars.
+    pub(crate) fn is_own(&self, address: SocketAddr) -> bool {
+        let is_sidecar = |place: &Place| place.role == Role::Sidecar;
+        self.listeners.values().any(|(listener, place)| is_sidecar(place) && is_reached_at(listener.address, address))
     }
 
     pub(crate) fn describe(&self, listener: &OpenListener) -> Option<ListenerAddress> {

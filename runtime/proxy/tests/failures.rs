@@ -5,12 +5,16 @@ mod common;
 use common::{
     client::{Client, get},
     echo::{Echo, dead},
-    mesh, options, start,
+    mesh, options, start, wait_for,
 };
 use malha_proxy::{Limits, Options};
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -133,6 +137,77 @@ fn connections_over_the_limit_are_closed_at_once() {
     third.try_write(b"GET / HTTP/1.1\r\nHost: x.com\r\n\r\n");
     assert!(third.read().is_none());
     assert_eq!(held[0].get("x.com", "/", "").status, 503, "those before are served on");
+}
+
+/// Reads a head to its end; false where the other side is gone.
+fn read_head(stream: &mut TcpStream) -> bool {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        if !matches!(stream.read(&mut byte), Ok(1)) {
+            return false;
+        }
+        head.extend(byte);
+    }
+    true
+}
+
+#[test]
+fn a_client_that_sends_no_body_keeps_nobody_waiting() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                while read_head(&mut stream) {
+                    let _ = stream.write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno");
+                }
+            });
+        }
+    });
+    let proxy = start(mesh::gateway(ROUTE, &[upstream], &[]), options());
+    let mut silent = Client::connect(proxy.gateway(80));
+    let answer = silent.send("POST / HTTP/1.1\r\nHost: x.com\r\nContent-Length: 10\r\n\r\n");
+    assert_eq!(answer.status, 401);
+    assert_eq!(get(proxy.gateway(80), "x.com", "/", "").status, 401, "while the first client is still there");
+    drop(silent);
+}
+
+#[test]
+fn a_try_that_is_given_up_leaves_its_connection_and_the_body() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = listener.local_addr().unwrap();
+    let (accepted, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let (counter, flag) = (Arc::clone(&accepted), Arc::clone(&ended));
+    let server = std::thread::spawn(move || {
+        let (mut first, _) = listener.accept().unwrap();
+        assert!(read_head(&mut first));
+        first.write_all(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n").unwrap();
+        let (mut second, _) = listener.accept().unwrap();
+        counter.store(2, Ordering::SeqCst);
+        std::thread::spawn(move || {
+            let mut rest = [0; 1024];
+            while matches!(first.read(&mut rest), Ok(1..)) {}
+            flag.store(true, Ordering::SeqCst);
+        });
+        assert!(read_head(&mut second));
+        let mut body = Vec::new();
+        let mut byte = [0];
+        while !body.ends_with(b"0\r\n\r\n") && matches!(second.read(&mut byte), Ok(1)) {
+            body.extend(byte);
+        }
+        second.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        String::from_utf8(body).unwrap()
+    });
+    let rules = "  - retries: {attempts: 1, retryOn: 5xx}\n    route:\n    - destination: {host: a}\n";
+    let proxy = start(mesh::gateway(rules, &[upstream], &[]), options());
+    let mut client = Client::connect(proxy.gateway(80));
+    client.write(b"POST / HTTP/1.1\r\nHost: x.com\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
+    wait_for("the second try", || accepted.load(Ordering::SeqCst) == 2);
+    wait_for("the first try's connection to end", || ended.load(Ordering::SeqCst));
+    client.write(b"3\r\ntwo\r\n0\r\n\r\n");
+    assert_eq!(client.read().map(|answer| answer.status), Some(200));
+    assert_eq!(server.join().unwrap(), "3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n");
 }
 
 #[test]

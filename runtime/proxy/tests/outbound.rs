@@ -83,6 +83,23 @@ fn its_own_address_is_no_destination() {
 }
 
 #[test]
+fn its_own_port_is_no_destination_at_any_address() {
+    let a = Echo::start("a");
+    let outbound = SocketAddr::from(([0, 0, 0, 0], 0));
+    for passthrough in [Passthrough::Loopback, Passthrough::Anywhere] {
+        let proxy = sidecar(a.address, a.address, Options { outbound, passthrough, ..options() });
+        let port = proxy.outbound().port();
+        let admin = proxy.admin().expect("an admin server");
+        let at = SocketAddr::from(([127, 0, 0, 1], port));
+        for host in [at.to_string(), format!("localhost:{port}"), format!("127.0.0.2:{port}"), admin.to_string()] {
+            let answer = get(at, &host, "/healthz", "");
+            assert_eq!(answer.status, 502, "{host}");
+            assert!(answer.text().contains("this proxy's own address"), "{host}: {answer:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_no_path_is_404() {
     let a = Echo::start("a");
     let proxy = sidecar(a.address, a.address, options());
