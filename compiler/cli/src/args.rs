@@ -208,7 +208,7 @@ pub struct RouteArgs {
     #[arg(long, value_name = "PORT")]
     pub port: Option<u32>,
     /// Read requests from a file (`-`: the standard input), one JSON object a line; print one decision a line
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "headers", "via", "proxy", "port"])]
     pub batch: Option<PathBuf>,
     /// Decides the weighted draw of requests without a `draw` of their own
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]

@@ -12,7 +12,6 @@ pub mod mock;
 mod nearest;
 pub mod report;
 pub mod selection;
-pub mod suppression;
 pub mod terminal;
 pub mod watch;
 mod words;

@@ -11,10 +11,12 @@ mod page;
 mod place;
 mod rule;
 mod rules;
+mod suppression;
 
 pub use page::{index, page};
 pub use rule::{Check, Context, Example, Rule};
 pub use rules::RULES;
+pub use suppression::Suppressions;
 
 use malha_mesh::{Mesh, program::Program};
 use malha_syntax::Finding;

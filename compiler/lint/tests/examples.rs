@@ -1,6 +1,6 @@
 //! Every rule's bad example makes exactly that rule fire, and its good example none.
 
-use malha_lint::{Example, RULES, Rule, check, find};
+use malha_lint::{Example, RULES, Rule, Suppressions, check, find};
 use malha_mesh::{Cache, Mesh, MeshConfig, ProxySpec, lower};
 use malha_model::read_documents;
 use malha_syntax::{Finding, Sources, read};
@@ -13,6 +13,8 @@ fn findings(example: &Example) -> Vec<Finding> {
     let text = sources.get(source).map(|source| source.text.clone()).unwrap_or_default();
     let reading = read(source, &text);
     findings.extend(reading.findings);
+    let mut suppressions = Suppressions::default();
+    suppressions.add_comments(source, &reading.suppressions);
     let resources = read_documents(&reading.documents);
     findings.extend(resources.findings);
     let mesh = Mesh::link(resources.resources.into_iter().map(Arc::new).collect(), MeshConfig::default());
@@ -20,6 +22,7 @@ fn findings(example: &Example) -> Vec<Finding> {
     wanted.push(ProxySpec::default_sidecar());
     let program = lower(&mesh, &wanted, &mut Cache::default());
     findings.extend(check(&mesh, &program));
+    let mut findings = suppressions.apply(findings, |location| sources.line_column(location).line);
     findings.retain(|finding| finding.rule.group.on_by_default());
     findings
 }

@@ -29,6 +29,9 @@ pub fn compile(args: &CompileArgs) -> Result<Status, Failure> {
         eprintln!("malha: nothing was written: a cluster would refuse this ({})", report::count(told.len(), "error"));
         return Ok(Status::Findings);
     }
+    for skipped in workspace.summary().skipped {
+        eprintln!("malha: left out {}: {}", skipped.file, skipped.reason);
+    }
     let table = workspace.table(&program)?;
     let bytes = match args.emit {
         EmitFormat::Table => table,
@@ -47,12 +50,19 @@ pub fn compile(args: &CompileArgs) -> Result<Status, Failure> {
     Ok(Status::Clean)
 }
 
-/// Replaces a file in one step: whoever reads it sees the old content or the new.
+/// Replaces a file in one step: whoever reads it sees the old content or the new. A link is followed; what is no plain
+/// file, as a pipe or a device, is written to.
 ///
 /// # Errors
 /// The file cannot be written; what was there is untouched.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let failed = |error: &std::io::Error| Failure::path(path, error);
+    let followed = fs::canonicalize(path);
+    let path = followed.as_deref().unwrap_or(path);
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        let opened = fs::OpenOptions::new().write(true).open(path);
+        return opened.and_then(|mut there| there.write_all(bytes)).map_err(|error| failed(&error));
+    }
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = Builder::new();
     builder.prefix(".malha-");
@@ -62,7 +72,8 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         // As any other program would make it: the process's mask still holds.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.tempfile_in(directory).map_err(|error| failed(&error))?;
+    let made = builder.tempfile_in(directory);
+    let mut file = made.map_err(|error| Failure::path(path, &std::io::Error::from(error.kind())))?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(|error| failed(&error))?;
     file.persist(path).map_err(|error| failed(&error.error))?;
     Ok(())

@@ -11,9 +11,9 @@ use crate::{
     inputs::{InputFile, MeshInput},
     report::{Skipped, Summary},
     selection::Selection,
-    suppression::Suppressions,
     watch::Change,
 };
+use malha_lint::Suppressions;
 use malha_mesh::{
     Cache, Mesh, MeshConfig, ProxySpec, lower,
     program::{Program, Role},

@@ -7,17 +7,17 @@ use std::{path::Path, process::Command};
 
 /// One command of a README, with what it is shown to print.
 #[derive(Debug, PartialEq)]
-pub struct Step {
+pub(crate) struct Step {
     /// Line of the command in the README, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// The command, without its prompt.
-    pub command: String,
+    pub(crate) command: String,
     /// What is shown below it.
-    pub expected: Vec<String>,
+    pub(crate) expected: Vec<String>,
 }
 
 /// The commands of all `console` blocks, in order.
-pub fn steps(markdown: &str) -> Vec<Step> {
+pub(crate) fn steps(markdown: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut inside = false;
     for (number, line) in markdown.lines().enumerate() {
@@ -38,7 +38,7 @@ pub fn steps(markdown: &str) -> Vec<Step> {
 
 /// Runs one step in `directory`, after replacing words of the command, and panics with both texts where it prints
 /// something else than shown. A step that shows nothing may print anything.
-pub fn run(step: &Step, directory: &Path, replace: &[(String, String)]) {
+pub(crate) fn run(step: &Step, directory: &Path, replace: &[(String, String)]) {
     let mut command = step.command.clone();
     for (from, to) in replace {
         command = command.replace(from, to);

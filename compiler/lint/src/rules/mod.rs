@@ -38,6 +38,7 @@ rules! {
     duplicate_item
     invalid_regex
     duplicate_object
+    unused_suppression
     syntax_error
     duplicate_key
     tab_indentation

@@ -116,7 +116,8 @@ impl MeshSource {
         let notes = localizer.strangers().into_iter().map(|LocalEndpoint { service, port, address, .. }| {
             format!("{service}:{port} is no port of a service here, so {address} gets no requests")
         });
-        let notes = notes.collect();
+        let skipped = summary.skipped.iter().map(|skipped| format!("{} is left out: {}", skipped.file, skipped.reason));
+        let notes = notes.chain(skipped).collect();
         let program = localizer.localize(&program)?;
         let table = Table::load(self.workspace.table(&program)?).map_err(|error| Failure::new(error.to_string()))?;
         self.callers = callers;

@@ -36,6 +36,8 @@ struct Served {
     source: Source,
     handle: Handle,
     program_hash: u64,
+    /// Whether the last reload failed.
+    stale: bool,
 }
 
 /// Serves until it is asked to stop.
@@ -58,7 +60,7 @@ pub(super) fn serve(args: &RunArgs, mut source: Source) -> Result<Status, Failur
     let options = options(args, &section, on_reload(events.clone()));
     let handle = Proxy::start(Arc::clone(&built.table), options).map_err(|error| Failure::new(error.to_string()))?;
     let _ = proxy.set(handle.clone());
-    let mut served = Served { source, handle, program_hash: built.table.program_hash() };
+    let mut served = Served { source, handle, program_hash: built.table.program_hash(), stale: false };
     served.publish(&built);
     say(&tell::started(&served.handle, &built, &served.source));
     if let Some(file) = &args.ready_file {
@@ -139,7 +141,10 @@ impl Served {
                 say(&format!("malha: {failure}"));
             }
             if let Some(file) = ready_file.filter(|_| self.handle.listeners() != before) {
-                write_ready_file(file, &self.handle)?;
+                // Traffic goes on, whoever waits for the file.
+                if let Err(failure) = write_ready_file(file, &self.handle) {
+                    say(&format!("malha: {failure}"));
+                }
             }
         }
     }
@@ -148,13 +153,18 @@ impl Served {
     /// terminal and to whoever asks; what is worth an answer of its own is an error.
     fn reload(&mut self, change: &Change, whole: bool) -> Result<Value, String> {
         let started = Instant::now();
-        let outcome = self.source.rebuild(change, whole);
+        // After a failure even files that are as they were before it are news.
+        let outcome = self.source.rebuild(change, whole || self.stale);
         let (why, findings) = match outcome {
             Ok(Outcome::Same) => return Ok(json!({ "outcome": "unchanged" })),
-            Ok(Outcome::Built(built)) => return Ok(self.swap(&built, started)),
+            Ok(Outcome::Built(built)) => {
+                self.stale = false;
+                return Ok(self.swap(&built, started));
+            }
             Ok(Outcome::Refused { why, findings }) => (why, Some(findings)),
             Err(failure) => (failure.to_string().lines().map(str::to_owned).collect(), None),
         };
+        self.stale = true;
         self.handle.count_reload_failure();
         if let Some(findings) = findings {
             self.handle.publish("findings", findings);

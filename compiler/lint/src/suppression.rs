@@ -4,8 +4,8 @@ use malha_model::Resource;
 use malha_syntax::{Finding, Group, Location, ResourceName, RuleInfo, SourceId, Suppression};
 use std::collections::{HashMap, HashSet};
 
-/// A comment or an annotation that suppresses nothing.
-pub static UNUSED: RuleInfo =
+/// The rule about a comment or an annotation that suppresses nothing.
+pub(crate) static UNUSED: RuleInfo =
     RuleInfo { code: "O005", name: "unused-suppression", group: Group::Suspicious, aliases: &[] };
 
 /// Our annotation: codes, prefixes or names, separated by commas.
