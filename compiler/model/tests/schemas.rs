@@ -280,7 +280,9 @@ fn numbered(item: &Value, index: u64) -> Value {
 /// Whether the schema cannot say what the reader demands: that a duration is at least 1ms, that items differ,
 /// and that a text is a regular expression.
 fn beyond_schemas(findings: &[Finding]) -> bool {
-    let beyond = |finding: &Finding| matches!(finding.rule.code, "K012" | "K013") || finding.message.ends_with("must be at least 1ms");
+    let beyond = |finding: &Finding| {
+        matches!(finding.rule.code, "K012" | "K013") || finding.message.ends_with("must be at least 1ms")
+    };
     !findings.is_empty() && findings.iter().all(beyond)
 }
 
