@@ -108,7 +108,7 @@ fn find<'a>(mesh: &'a Mesh, origin: &Origin, wanted: &Destination, mirror: bool)
         "http" => {
             places.extend(spec.http.get(index)?.route.iter().enumerate().filter_map(|(at, route)| {
                 Some((format!("route[{at}].destination"), &route.destination.as_ref()?.value))
-            }))
+            }));
         }
         _ => {
             let route = if section == "tls" { &spec.tls.get(index)?.route } else { &spec.tcp.get(index)?.route };
