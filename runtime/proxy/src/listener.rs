@@ -59,7 +59,6 @@ impl fmt::Display for ListenerKey {
 pub(crate) struct OpenListener {
     /// Never used again for another.
     pub(crate) id: u32,
-    pub(crate) key: ListenerKey,
     pub(crate) address: SocketAddr,
     /// Open connections over all workers.
     pub(crate) connections: AtomicUsize,
@@ -68,8 +67,8 @@ pub(crate) struct OpenListener {
 }
 
 impl OpenListener {
-    pub(crate) fn new(id: u32, key: ListenerKey, address: SocketAddr) -> Self {
-        OpenListener { id, key, address, connections: AtomicUsize::new(0), closing: watch::Sender::new(false) }
+    pub(crate) fn new(id: u32, address: SocketAddr) -> Self {
+        OpenListener { id, address, connections: AtomicUsize::new(0), closing: watch::Sender::new(false) }
     }
 }
 
@@ -103,6 +102,21 @@ fn addresses(key: &ListenerKey, options: &Options, taken: &BTreeSet<SocketAddr>)
     }
     let fallback = (key.port < 1024).then(|| at(key.port.saturating_add(options.privileged_offset)));
     (at(key.port), fallback)
+}
+
+/// Whether a listener that was opened for `before` at `address`, and that nobody wants any more, can go on as `wanted`:
+/// it is where that would be opened.
+pub(crate) fn can_go_on_as(
+    wanted: &ListenerKey,
+    options: &Options,
+    taken: &BTreeSet<SocketAddr>,
+    before: &ListenerKey,
+    address: SocketAddr,
+) -> bool {
+    let (first, fallback) = addresses(wanted, options, taken);
+    let is_anywhere = first == SocketAddr::new(address.ip(), 0);
+    wanted.role == before.role
+        && (first == address || wanted.port == before.port && (is_anywhere || fallback == Some(address)))
 }
 
 /// Opens one socket for each worker, all on one address.

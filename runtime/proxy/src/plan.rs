@@ -34,6 +34,8 @@ pub(crate) struct Place {
     /// As `namespace/name`.
     pub(crate) proxy_name: String,
     pub(crate) protocol: String,
+    /// The one that the table says; for a sidecar the outbound port.
+    pub(crate) port: u16,
     /// The number by which clients in a cluster know it, where that is not the port it listens on.
     pub(crate) known_port: u16,
     pub(crate) unsupported: Option<String>,
@@ -83,6 +85,7 @@ fn plan_gateway(index: usize, proxy: &Proxy<'_>, plan: &mut Plan) {
             name: listener.name().to_owned(),
             proxy_name: format!("{}/{}", proxy.namespace(), proxy.name()),
             protocol: listener.protocol().to_owned(),
+            port,
             known_port: known_port.unwrap_or(port),
             unsupported,
         };
@@ -100,6 +103,7 @@ fn outbound(index: usize, proxy: &Proxy<'_>, options: &Options) -> Wanted {
         name: proxy.name().to_owned(),
         proxy_name: format!("{}/{}", proxy.namespace(), proxy.name()),
         protocol: "HTTP".to_owned(),
+        port,
         known_port: port,
         unsupported: None,
     };

@@ -142,32 +142,39 @@ impl Handle {
 
     /// Opens a listener that is not open yet; nobody accepts on it before [`Control::listen`].
     fn open(&self, control: &mut Control, key: &ListenerKey) -> Result<Opened, (SocketAddr, io::Error)> {
-        let taken: BTreeSet<SocketAddr> = control.listeners.values().map(|listener| listener.address).collect();
-        let (address, sockets) = listener::open(key, &self.shared.options, &taken)?;
-        let listener = Arc::new(OpenListener::new(control.next_id, key.clone(), address));
+        let (address, sockets) = listener::open(key, &self.shared.options, &control.taken())?;
+        let listener = Arc::new(OpenListener::new(control.next_id, address));
         control.next_id += 1;
         control.listeners.insert(key.clone(), Arc::clone(&listener));
         Ok((listener, sockets))
     }
 
     /// Serves another table: requests that begin from now on are routed by it, also those on open connections.
-    /// Listeners that both tables have stay open, with their connections and those to their endpoints.
+    /// Listeners that both tables have stay open, with their connections and those to their endpoints; so do those that
+    /// only became another's, such as a gateway's whose labels changed. A proxy that is draining keeps its table.
     pub fn swap(&self, table: Arc<Table>) -> SwapReport {
         let mut control = lock(&self.control);
         let plan = plan::plan(&table, &self.shared.options);
         let mut report = SwapReport { unsupported: plan.unsupported.clone(), ..SwapReport::default() };
+        if self.shared.draining.load(Ordering::Relaxed) {
+            report.failed.push("the proxy is draining and takes no other table".to_owned());
+            return report;
+        }
         let wanted: BTreeSet<&ListenerKey> = plan.listeners.iter().map(|wanted| &wanted.key).collect();
         let before = self.shared.running();
         let gone: Vec<ListenerKey> = control.listeners.keys().filter(|key| !wanted.contains(key)).cloned().collect();
-        report.kept = control.listeners.len() - gone.len();
-        let mut removed = Vec::new();
-        for key in gone {
-            removed.extend(control.listeners.remove(&key));
-        }
-        report.removed = removed.iter().filter_map(|listener| before.describe(listener)).collect();
+        let mut removed: Vec<(ListenerKey, Arc<OpenListener>)> =
+            gone.into_iter().filter_map(|key| control.listeners.remove_entry(&key)).collect();
+        report.kept = control.listeners.len();
         let mut opened = Vec::new();
         for wanted in &plan.listeners {
             if control.listeners.contains_key(&wanted.key) {
+                continue;
+            }
+            // An address is free for another listener only once the one before has closed: that one goes on instead.
+            if let Some(listener) = self.take_over(&control, &mut removed, &wanted.key) {
+                control.listeners.insert(wanted.key.clone(), listener);
+                report.kept += 1;
                 continue;
             }
             match self.open(&mut control, &wanted.key) {
@@ -177,9 +184,10 @@ impl Handle {
                 }
             }
         }
+        report.removed = removed.iter().filter_map(|(_, listener)| before.describe(listener)).collect();
         let running = self.shared.install(table, &plan, &control.listeners);
         report.added = opened.iter().filter_map(|(listener, _)| running.describe(listener)).collect();
-        for listener in &removed {
+        for (_, listener) in &removed {
             listener.closing.send_replace(true);
         }
         control.listen(opened);
@@ -188,6 +196,22 @@ impl Handle {
         }
         self.shared.metrics.reloads.fetch_add(1, Ordering::Relaxed);
         report
+    }
+
+    /// Takes out of `removed` a listener that can go on under this key; rather one of the same proxy.
+    fn take_over(
+        &self,
+        control: &Control,
+        removed: &mut Vec<(ListenerKey, Arc<OpenListener>)>,
+        wanted: &ListenerKey,
+    ) -> Option<Arc<OpenListener>> {
+        let (options, taken) = (&self.shared.options, control.taken());
+        let (at, _) = removed
+            .iter()
+            .enumerate()
+            .filter(|(_, (key, listener))| listener::can_go_on_as(wanted, options, &taken, key, listener.address))
+            .min_by_key(|(_, (key, _))| (&key.namespace, &key.name) != (&wanted.namespace, &wanted.name))?;
+        Some(removed.swap_remove(at).1)
     }
 
     /// The listeners that accept connections, by role, then proxy, then port.
@@ -270,6 +294,11 @@ impl Handle {
 type Opened = (Arc<OpenListener>, Vec<std::net::TcpListener>);
 
 impl Control {
+    /// Where listeners of the table are open.
+    fn taken(&self) -> BTreeSet<SocketAddr> {
+        self.listeners.values().map(|listener| listener.address).collect()
+    }
+
     /// Hands each worker its socket of each listener.
     fn listen(&self, opened: Vec<Opened>) {
         for (listener, sockets) in opened {

@@ -169,7 +169,7 @@ impl Running {
                 Role::Sidecar => "mesh",
             },
             proxy: place.proxy_name.clone(),
-            port: listener.key.port,
+            port: place.port,
             protocol: place.protocol.clone(),
             tls: false,
             address: listener.address,

@@ -4,9 +4,10 @@ mod common;
 
 use common::{
     client::{Client, get},
-    echo::Echo,
+    echo::{Echo, dead},
     mesh, options, start, wait_for,
 };
+use malha_proxy::Options;
 use std::{
     net::TcpStream,
     sync::{
@@ -115,6 +116,49 @@ fn listeners_come_and_go_and_the_others_stay() {
     assert!(on_second.is_closed(), "an idle connection of a listener that is gone ends");
     wait_for("the port to close", || TcpStream::connect(second).is_err());
     assert_eq!(client.get("x.com", "/", "").status, 200, "a connection of one that stays does not");
+}
+
+#[test]
+fn a_listener_stays_when_its_gateway_is_labelled_anew() {
+    let echo = Echo::start("a");
+    let base = mesh::gateway_text(&to("a"));
+    let labelled = base.replace("{istio: ingress}", "{app: edge}");
+    let fixed = dead().port();
+    for (what, options) in [
+        ("a fixed port", Options { ports: [(80, fixed)].into(), ..options() }),
+        ("any free port", options()),
+        ("workers share it", Options { ports: [(80, fixed)].into(), cores: 2, ..options() }),
+    ] {
+        let proxy = start(mesh::compile(&base, &[echo.address], &[]), options);
+        let address = proxy.gateway(80);
+        let mut client = Client::connect(address);
+        assert_eq!(client.get("x.com", "/", "").status, 200, "{what}");
+        for text in [&labelled, &base] {
+            let report = proxy.swap(mesh::compile(text, &[echo.address], &[]));
+            assert!(report.failed.is_empty(), "{what}: {report:?}");
+            assert_eq!((report.kept, report.added.len(), report.removed.len()), (1, 0, 0), "{what}: {report:?}");
+            assert_eq!(proxy.gateway(80), address, "{what}");
+            assert_eq!(client.get("x.com", "/", "").status, 200, "{what}: on the open connection");
+            assert_eq!(get(address, "x.com", "/", "").status, 200, "{what}: on a new one");
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_drains_opens_nothing() {
+    let base = mesh::gateway_text(&to("a"));
+    let both = base.clone() + &gateway_on(81, "second");
+    let proxy = start(mesh::compile(&base, &[], &[]), options());
+    proxy.drain();
+    let report = proxy.swap(mesh::compile(&both, &[], &[]));
+    assert_eq!((report.added.len(), report.failed.len()), (0, 1), "{report:?}");
+    assert!(proxy.listeners().iter().all(|listener| listener.port != 81));
+}
+
+#[test]
+fn a_deadline_beyond_all_times_is_none() {
+    let proxy = start(mesh::gateway(&to("a"), &[], &[]), options());
+    assert_eq!(proxy.shutdown(Duration::MAX).cut, 0);
 }
 
 #[test]
