@@ -43,9 +43,10 @@ pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) -> Result<(), NotNominabl
     Ok(())
 }
 
-/// Removes an upstream's connection headers; its content-length stays, since it may be the answer to HEAD.
+/// Removes an upstream's connection headers; its content-length stays, since it may be the answer to HEAD. Beside a
+/// transfer coding it says nothing about the body, and goes.
 pub(crate) fn drop_hop_by_hop_of_response(headers: &mut HeaderMap) {
-    let length = headers.remove(CONTENT_LENGTH);
+    let length = headers.remove(CONTENT_LENGTH).filter(|_| !headers.contains_key(TRANSFER_ENCODING));
     let named: Vec<String> = headers
         .get_all(CONNECTION)
         .iter()

@@ -211,6 +211,14 @@ fn a_try_that_is_given_up_leaves_its_connection_and_the_body() {
 }
 
 #[test]
+fn a_length_beside_a_coding_does_not_cut_the_answer() {
+    let bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nwhole\r\n0\r\n\r\n";
+    let proxy = start(mesh::gateway(ROUTE, &[answers_once(bytes)], &[]), options());
+    let answer = get(proxy.gateway(80), "x.com", "/", "");
+    assert_eq!((answer.text().as_str(), answer.header("content-length")), ("whole", None));
+}
+
+#[test]
 fn long_bodies_pass_both_ways_without_being_kept() {
     let length = 20 * 1024 * 1024;
     let echo = Echo::start_with("a", move |request, _| {
