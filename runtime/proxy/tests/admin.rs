@@ -99,6 +99,30 @@ fn draining_is_told_and_done() {
 }
 
 #[test]
+fn a_page_of_another_site_can_neither_drain_nor_reload() {
+    let proxy = start(mesh::gateway(RULES, &[], &[]), options());
+    let admin = proxy.admin().expect("an admin server");
+    let ask = |path: &str, header: &str| {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n{header}\r\nContent-Length: 0\r\n\r\n");
+        Client::connect(admin).send(head).status
+    };
+    for path in ["/drain", "/reload", "/route"] {
+        for header in [
+            "Origin: http://evil.example",
+            "Origin: https://localhost.evil.example:443",
+            "Origin: http://192.0.2.1",
+            "Origin: null",
+            "Sec-Fetch-Site: cross-site",
+        ] {
+            assert_eq!(ask(path, header), 403, "{path} {header}");
+        }
+    }
+    assert_eq!(get(admin, "localhost", "/readyz", "").status, 200);
+    assert_eq!(ask("/reload", "Origin: http://127.0.0.1:15000"), 501);
+    assert_eq!(ask("/drain", "Origin: http://localhost:3000"), 200);
+}
+
+#[test]
 fn a_name_of_the_web_is_not_answered() {
     let proxy = start(mesh::gateway(RULES, &[], &[]), options());
     let admin = proxy.admin().expect("an admin server");

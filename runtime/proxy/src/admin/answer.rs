@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
-use std::sync::atomic::Ordering;
+use std::{net::IpAddr, sync::atomic::Ordering};
 
 /// Answers one request to the admin server.
 pub(super) async fn answer(handle: &Handle, request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -17,6 +17,9 @@ pub(super) async fn answer(handle: &Handle, request: Request<Incoming>) -> Respo
     let query = parts.uri.query().unwrap_or_default();
     if !is_own_name(&parts.headers) {
         return text(StatusCode::FORBIDDEN, "the admin server answers to loopback names only\n");
+    }
+    if parts.method == Method::POST && is_cross_site(&parts.headers) {
+        return text(StatusCode::FORBIDDEN, "a page of another site may not ask for this\n");
     }
     match (&parts.method, path) {
         (&Method::GET, "/") => text(StatusCode::OK, INDEX),
@@ -85,10 +88,28 @@ POST /drain     stop listening, end connections after the request at hand
 /// A page of the web must not be able to ask for a reload by a name that it points at loopback.
 fn is_own_name(headers: &http::HeaderMap) -> bool {
     let Some(host) = headers.get(header::HOST) else { return true };
-    let Ok(host) = host.to_str() else { return false };
-    let name = malha_table::http::host_key(host);
+    host.to_str().is_ok_and(|host| is_local_or(host, |_| true))
+}
+
+/// Nor by a form or a simple fetch, which browsers send unasked, though they say where it comes from. What comes from
+/// this machine, or from the very server that is asked, is its owner's.
+fn is_cross_site(headers: &http::HeaderMap) -> bool {
+    let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
+    let is_own = |origin: &HeaderValue| {
+        let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        authority.is_some_and(|(_, authority)| {
+            host == Some(authority.as_bytes()) || is_local_or(authority, |ip| ip.is_loopback())
+        })
+    };
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    site == Some(b"cross-site") || headers.get_all(header::ORIGIN).iter().any(|origin| !is_own(origin))
+}
+
+/// Whether an authority, with or without a port, is a name of loopback, or an IP address that is `fit`.
+fn is_local_or(authority: &str, fit: impl Fn(IpAddr) -> bool) -> bool {
+    let name = malha_table::http::host_key(authority);
     let name = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost" || name.ends_with(".localhost") || name.parse::<std::net::IpAddr>().is_ok()
+    name == "localhost" || name.ends_with(".localhost") || name.parse().is_ok_and(fit)
 }
 
 fn decide(handle: &Handle, request: &malha_table::Request) -> Response<Full<Bytes>> {
