@@ -6,7 +6,7 @@ mod command;
 use command::{GOOD, malha, malha_with_input, tree, write};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
-use std::{fs, path::Path};
+use std::{fmt::Write as _, fs, path::Path};
 use tempfile::TempDir;
 
 /// A misspelt field, a Gateway that does not exist, and a broken document.
@@ -298,7 +298,7 @@ fn show_lists_what_proxies_execute() {
     for what in ["resources", "listeners", "routes", "clusters", "endpoints"] {
         let told = malha(mesh.path(), &["show", what]);
         assert_eq!(told.status, 0, "{}", told.err);
-        lists.push_str(&format!("{what}\n{}\n", told.out));
+        writeln!(lists, "{what}\n{}", told.out).expect("a string takes everything");
     }
     assert_snapshot!("show_tables", lists);
     let markdown = malha(mesh.path(), &["show", "listeners", "--format", "markdown"]);

@@ -1,6 +1,7 @@
 //! What each scenario of examples/simul-shop is found to say and is lowered to: golden files in snapshots/.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -35,10 +36,8 @@ fn scenarios_say_and_mean_what_they_did() {
                 .current_dir(&root)
                 .output()
                 .expect("malha runs");
-            text += &format!("$ malha {}\n", arguments.join(" "));
-            text += &String::from_utf8_lossy(&output.stdout);
-            text += &String::from_utf8_lossy(&output.stderr);
-            text.push('\n');
+            let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            writeln!(text, "$ malha {}\n{out}{err}", arguments.join(" ")).expect("a string takes everything");
         }
         settings.bind(|| insta::assert_snapshot!(format!("simul-shop-{name}"), text));
     }
