@@ -44,7 +44,7 @@ impl Running {
             .stderr(log)
             .spawn()
             .expect("malha starts");
-        let mut running = Running { child, ready: serde_json::Value::Null, scratch: scratch };
+        let mut running = Running { child, ready: serde_json::Value::Null, scratch };
         let started = Instant::now();
         running.ready = loop {
             if let Ok(text) = fs::read_to_string(&ready_file) {
