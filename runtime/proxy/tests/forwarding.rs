@@ -3,6 +3,7 @@
 mod common;
 
 use common::{client::Client, client::get, echo::Echo, mesh, options, start};
+use serde_json::json;
 
 #[test]
 fn a_request_is_forwarded_with_what_envoy_adds() {
@@ -34,4 +35,27 @@ fn connections_are_kept_on_both_sides() {
         assert_eq!(client.get("x.com", "/", "").status, 200);
     }
     assert_eq!(echo.connections(), 1);
+}
+
+/// Semantics C31 to C34.
+#[test]
+fn a_single_destinations_operations_run_with_the_routes_and_those_of_several_before() {
+    let of_route = "{set: {s: route}, add: {a: route, sa: route}, remove: [gone, dd]}";
+    let of_destination = "{set: {s: dest, sa: dest, dd: dest}, add: {a: dest}, remove: [s]}";
+    let destination = |host| {
+        format!("    - destination: {{host: {host}}}\n      weight: 50\n      headers: {{request: {of_destination}}}\n")
+    };
+    let route = format!("    headers: {{request: {of_route}}}\n    route:\n{}", destination("a"));
+    let rules = format!("  - match: [{{uri: {{prefix: /one}}}}]\n{route}  - match: []\n{route}{}", destination("b"));
+    let echo = Echo::start("a");
+    let proxy = start(mesh::gateway(&rules, &[echo.address], &[echo.address]), options());
+    let seen = |path| get(proxy.gateway(80), "x.com", path, "gone: client\r\n").json()["headers"].clone();
+
+    let one = seen("/one");
+    assert_eq!((&one["s"], &one["dd"]), (&json!("dest"), &json!("dest")));
+    assert_eq!((&one["a"], &one["sa"]), (&json!(["route", "dest"]), &json!(["dest", "route"])));
+    let several = seen("/several");
+    assert_eq!((&several["s"], &several["dd"]), (&json!("route"), &json!(null)));
+    assert_eq!((&several["a"], &several["sa"]), (&json!(["dest", "route"]), &json!(["dest", "route"])));
+    assert_eq!((&one["gone"], &several["gone"]), (&json!(null), &json!(null)));
 }

@@ -4,7 +4,6 @@ mod admit;
 mod authority;
 mod duration;
 mod hygiene;
-mod operations;
 mod path;
 mod redirect;
 mod rewrite;
@@ -19,7 +18,6 @@ pub use hygiene::{
     INLINE_HEADERS, INTERNAL_HEADERS, PLACEHOLDER_REQUEST_ID, connection_tokens, is_inline, is_internal, is_nominable,
     join_lines,
 };
-pub use operations::{HeaderLines, HeaderOperations, apply_both_levels, apply_operations};
 pub use path::{InvalidPath, PathNormalization, normalize_path};
 pub use redirect::{RedirectTo, https_location, redirect_location};
 pub use rewrite::{Matched, replace_matched, rewrite_matches};
