@@ -17,13 +17,15 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-/// One request's record. It must be brought to its [`Record::end`].
+/// One request's record. One that is dropped before its [`Record::end`] is of a client that left before its answer
+/// began, or of a panic.
 pub(crate) struct Record {
     pub(crate) entry: Entry,
     pub(crate) clock: Instant,
     pub(crate) received: Option<Rc<Received>>,
     listener: u32,
     local: Rc<Local>,
+    is_ended: bool,
 }
 
 impl Record {
@@ -53,7 +55,7 @@ impl Record {
             route_name: None,
             rule: None,
         };
-        Record { entry, clock: Instant::now(), received: None, listener, local: Rc::clone(local) }
+        Record { entry, clock: Instant::now(), received: None, listener, local: Rc::clone(local), is_ended: false }
     }
 
     /// What admission made of the head.
@@ -79,6 +81,11 @@ impl Record {
 
     /// The answer has been sent, or broken off.
     pub(crate) fn end(mut self, ending: Ending, sent: u64) {
+        self.finish(ending, sent);
+    }
+
+    fn finish(&mut self, ending: Ending, sent: u64) {
+        self.is_ended = true;
         let entry = &mut self.entry;
         match ending {
             Ending::Whole => {}
@@ -102,6 +109,21 @@ impl Record {
         self.local.metrics().count(self.local.index, key, entry.duration);
         if let Some(log) = &self.local.shared.options.access_log {
             log.write(entry);
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.is_ended {
+            return;
+        }
+        if std::thread::panicking() {
+            self.entry.code = 500;
+            self.entry.details = "panic";
+            self.finish(Ending::Whole, 0);
+        } else {
+            self.finish(Ending::ClientGone, 0);
         }
     }
 }

@@ -174,6 +174,19 @@ fn a_client_that_sends_no_body_keeps_nobody_waiting() {
 }
 
 #[test]
+fn a_client_that_leaves_before_its_answer_is_counted() {
+    let echo = Echo::start("a");
+    let proxy = start(mesh::gateway(ROUTE, &[echo.address], &[]), options());
+    let admin = proxy.admin().expect("an admin server");
+    let mut client = Client::connect(proxy.gateway(80));
+    client.write(b"GET / HTTP/1.1\r\nHost: x.com\r\nx-echo-delay: 5000\r\n\r\n");
+    wait_for("the request to arrive", || !echo.seen().is_empty());
+    drop(client);
+    let counted = "code=\"0\",flags=\"DC\"} 1";
+    wait_for("its count", || get(admin, "localhost", "/metrics", "").text().contains(counted));
+}
+
+#[test]
 fn a_try_that_is_given_up_leaves_its_connection_and_the_body() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let upstream = listener.local_addr().unwrap();

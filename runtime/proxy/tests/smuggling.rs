@@ -64,8 +64,10 @@ fn length_and_coding_together_are_read_as_the_coding_and_sent_with_one() {
         assert_eq!(answer.json()["body"], "hello");
         let lines = answer.json()["lines"].to_string().to_lowercase();
         assert!(!(lines.contains("content-length") && lines.contains("transfer-encoding")), "{lines}");
-        if let Some(next) = client.read() {
-            assert_eq!(next.json()["path"], "/next", "what follows is a request of its own");
+        // What follows is a request of its own, if the connection goes on at all.
+        match client.read() {
+            Some(next) => assert_eq!(next.json()["path"], "/next"),
+            None => assert!(client.is_closed() && echo.seen().iter().all(|seen| seen["body"] == "hello")),
         }
     }
 }

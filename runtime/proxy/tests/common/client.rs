@@ -1,7 +1,7 @@
 //! An HTTP/1.1 client that writes what it is told, byte by byte.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     time::Duration,
 };
@@ -89,11 +89,11 @@ impl Client {
             self.chunks()?
         } else if let Some(length) = answer.header("content-length") {
             let mut body = vec![0; length.parse().ok()?];
-            self.reader.read_exact(&mut body).ok()?;
+            in_time(self.reader.read_exact(&mut body)).ok()?;
             body
         } else {
             let mut body = Vec::new();
-            self.reader.read_to_end(&mut body).ok()?;
+            in_time(self.reader.read_to_end(&mut body)).ok()?;
             body
         };
         Some(answer)
@@ -105,7 +105,7 @@ impl Client {
             let length = usize::from_str_radix(self.line()?.split(';').next()?, 16).ok()?;
             let start = body.len();
             body.resize(start + length, 0);
-            self.reader.read_exact(body.get_mut(start..)?).ok()?;
+            in_time(self.reader.read_exact(body.get_mut(start..)?)).ok()?;
             self.line()?;
             if length == 0 {
                 return Some(body);
@@ -116,15 +116,24 @@ impl Client {
     /// A line without its end; none at the end of the connection.
     pub fn line(&mut self) -> Option<String> {
         let mut line = Vec::new();
-        let read = self.reader.read_until(b'\n', &mut line).ok()?;
+        let read = in_time(self.reader.read_until(b'\n', &mut line)).ok()?;
         let line = line.strip_suffix(b"\n").filter(|_| read > 0)?;
         Some(String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned())
     }
 
     /// Whether the other side has closed the connection and sent nothing more.
     pub fn is_closed(&mut self) -> bool {
-        matches!(self.reader.fill_buf(), Ok([]) | Err(_))
+        matches!(in_time(self.reader.fill_buf()), Ok([]) | Err(_))
     }
+}
+
+/// A read that came to something: one that waited in vain is no end of the connection, but a failed test.
+fn in_time<T>(read: std::io::Result<T>) -> std::io::Result<T> {
+    if let Err(error) = &read {
+        let is_late = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+        assert!(!is_late, "the other side neither sent anything nor closed the connection");
+    }
+    read
 }
 
 /// One GET on a connection of its own.
