@@ -48,8 +48,11 @@ pub(super) fn started(handle: &Handle, built: &Built, source: &Source) -> String
 /// What a reload came to.
 pub(super) fn reloaded(built: &Built, report: &SwapReport, is_other: bool, took: Duration) -> String {
     let mut page = String::new();
-    for line in built.notes.iter().chain(&report.failed) {
+    for line in &built.notes {
         let _ = writeln!(page, "note: {line}");
+    }
+    for failure in &report.failed {
+        let _ = writeln!(page, "error: {failure}");
     }
     for listener in &report.added {
         let _ = writeln!(page, "{} {} opened on http://{}", listener.role, listener.proxy, listener.address);
