@@ -31,7 +31,9 @@ fn canary(malha: &Path) -> Result<(), String> {
     let file = directory.join("canary/front-end.yaml");
     let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
     let weights = |v1: u32| {
-        text.replace("weight: 90", &format!("weight: {v1}")).replace("weight: 10", &format!("weight: {}", 100 - v1))
+        // The 10 first: the 100 that may take the place of the 90 begins with it.
+        let text = text.replace("weight: 10", &format!("weight: {}", 100 - v1));
+        text.replace("weight: 90", &format!("weight: {v1}"))
     };
     scratch::save(&file, &weights(100))?;
     let mesh = Mesh::start(malha, &directory.join("canary"), true)?;
