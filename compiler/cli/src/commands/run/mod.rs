@@ -4,7 +4,6 @@ mod local;
 mod mesh;
 mod options;
 mod serve;
-mod signals;
 mod table_file;
 mod tell;
 

@@ -1,6 +1,6 @@
 //! The life of a running mesh: start, reload, stop.
 
-use super::{Built, Outcome, Source, options::options, signals, tell};
+use super::{Built, Outcome, Source, options::options, tell};
 use crate::{
     args::RunArgs,
     commands::compile::write_atomically,
@@ -9,7 +9,7 @@ use crate::{
     terminal::say,
     watch::{Change, SLOW_POLL, Watcher},
 };
-use malha_proxy::{Handle, Proxy, Reload};
+use malha_proxy::{Handle, Proxy, Reload, on_stop};
 use serde_json::{Value, json};
 use std::{
     path::Path,
@@ -62,13 +62,15 @@ pub(super) fn serve(args: &RunArgs, mut source: Source) -> Result<Status, Failur
     let _ = proxy.set(handle.clone());
     let mut served = Served { source, handle, program_hash: built.table.program_hash(), stale: false };
     served.publish(&built);
+    let stop = events.clone();
+    on_stop(move || drop(stop.send(Event::Stop)))
+        .map_err(|error| Failure::new(format!("signals cannot be waited for: {error}")))?;
+    let watcher = if section.watch.unwrap_or(true) { Some(watch(&served.source, &events)?) } else { None };
+    // Whoever hears that it is ready may save a file, or stop it, at once.
     say(&tell::started(&served.handle, &built, &served.source));
     if let Some(file) = &args.ready_file {
         write_ready_file(file, &served.handle)?;
     }
-    let stop = events.clone();
-    signals::on_stop(move || drop(stop.send(Event::Stop)))?;
-    let watcher = if section.watch.unwrap_or(true) { Some(watch(&served.source, events)?) } else { None };
     served.follow(&received, watcher, args.ready_file.as_deref())?;
     say("malha: stopping");
     served.handle.shutdown(LONGEST_END);
@@ -85,17 +87,19 @@ fn on_reload(events: Sender<Event>) -> Reload {
     })
 }
 
-fn watch(source: &Source, events: Sender<Event>) -> Result<Watcher, Failure> {
-    let mut watcher = Watcher::new(move |change| drop(events.send(Event::Change(change))))?;
+fn watch(source: &Source, events: &Sender<Event>) -> Result<Watcher, Failure> {
+    let told = events.clone();
+    let mut watcher = Watcher::new(move |change| drop(told.send(Event::Change(change))))?;
     if let Err(failure) = watcher.watch(&source.watched()) {
         say(&format!("malha: {failure}"));
     }
+    // What was saved after the files were read and before they were watched.
+    drop(events.send(Event::Change(Change::Anything)));
     Ok(watcher)
 }
 
 fn write_ready_file(file: &Path, handle: &Handle) -> Result<(), Failure> {
-    let ready = json!({ "version": 1, "listeners": handle.listeners(), "admin": handle.admin() });
-    write_atomically(file, format!("{ready}\n").as_bytes())
+    write_atomically(file, format!("{}\n", handle.ready()).as_bytes())
 }
 
 impl Served {

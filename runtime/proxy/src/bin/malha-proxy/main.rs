@@ -27,12 +27,15 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let options = arguments.options(&file)?;
     let handle = Proxy::start(Arc::new(table), options).map_err(|error| error.to_string())?;
     file.serve_with(&handle);
-    tell_start(&handle);
+    let (stop, stopped) = std::sync::mpsc::channel();
+    malha_proxy::on_stop(move || _ = stop.send(())).map_err(|error| format!("cannot wait for signals: {error}"))?;
     let watcher = watch::watch(&file)?;
+    tell_start(&handle);
     if let Some(path) = &arguments.ready_file {
         handle.write_ready_file(path).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
-    wait_for_signal()?;
+    // Its sender lives until it has sent.
+    let _ = stopped.recv();
     eprintln!("stopping: waiting for open requests, at most {} s", arguments.drain_seconds);
     drop(watcher);
     let report = handle.shutdown(std::time::Duration::from_secs(arguments.drain_seconds));
@@ -52,35 +55,4 @@ fn tell_start(handle: &Handle) {
     for sentence in handle.unsupported() {
         eprintln!("note: {sentence}");
     }
-}
-
-/// Blocks until the process is asked to end: once. The second time it ends at once.
-fn wait_for_signal() -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot wait for signals: {error}"))?;
-    runtime.block_on(signal()).map_err(|error| format!("cannot wait for signals: {error}"))?;
-    std::thread::spawn(move || {
-        if runtime.block_on(signal()).is_ok() {
-            std::process::exit(130);
-        }
-    });
-    Ok(())
-}
-
-#[cfg(unix)]
-async fn signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-async fn signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
 }

@@ -41,6 +41,8 @@ pub(crate) fn watch(file: &Arc<TableFile>) -> Result<RecommendedWatcher, String>
 }
 
 fn follow(file: &TableFile, events: &Receiver<()>) {
+    // It may have been replaced after it was read and before it was watched.
+    let _ = file.reload();
     while let Ok(()) | Err(RecvTimeoutError::Timeout) = events.recv_timeout(AT_LEAST_EVERY) {
         while events.recv_timeout(QUIET).is_ok() {}
         // What happened has been said.
