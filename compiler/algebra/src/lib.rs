@@ -37,8 +37,15 @@
 
 mod describe;
 mod dfa;
+pub mod language;
+mod list;
 mod predicate;
 pub mod re2;
+mod region;
+mod space;
 
 pub use dfa::{Dfa, TooLarge};
+pub use list::{Among, DEFAULT_BUDGET, List, Reach};
 pub use predicate::{Condition, Field, PathTest, Predicate, Static, ValueTest};
+pub use region::{Region, TooManyProducts};
+pub use space::{Axis, Literal, Point, Product, Search, Space, Values, World, WrittenHeader};

@@ -35,6 +35,7 @@ use parse::{Fault, Reader};
 use regex_automata::meta;
 use regex_automata::nfa::thompson::WhichCaptures;
 use regex_syntax::hir::Hir;
+use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use smol_str::SmolStr;
 use std::collections::HashMap;
 use std::fmt;
@@ -158,6 +159,13 @@ impl Pattern {
     /// it matches as RE2 does; on other bytes it is strict.
     pub fn to_rust(&self) -> String {
         translate::translate(&self.shared.node)
+    }
+
+    /// What every text of the language begins with, as far as that is easily told; perhaps nothing.
+    pub fn literal_prefix(&self) -> SmolStr {
+        let literals = Extractor::new().kind(ExtractKind::Prefix).extract(&self.anchored());
+        let prefix = literals.longest_common_prefix().unwrap_or_default();
+        std::str::from_utf8(prefix).map(SmolStr::new).unwrap_or_default()
     }
 
     /// The pattern's language, both ends anchored.

@@ -1,0 +1,366 @@
+//! The space of requests: its axes, what each can hold, and the tests that rules make on them.
+
+mod field;
+mod target;
+mod words;
+
+use crate::language::{Answer, Automata, Form, Limits, PathForm, Test};
+use crate::{Condition, Field, PathTest, Predicate, ValueTest};
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+use std::collections::HashMap;
+
+/// A dimension of the space of requests.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Axis {
+    /// The path without its query, normalised.
+    Path,
+    /// Another field of the request.
+    Field(Field),
+    /// Where the request comes in: a gateway or the mesh, and a port.
+    Listener,
+    /// The namespace of the client's workload.
+    SourceNamespace,
+    /// A label of the client's workload.
+    SourceLabel(SmolStr),
+    /// The server name of a TLS hello.
+    ServerName,
+    /// The address that the connection is for. See [`Form::Address`].
+    Destination,
+}
+
+/// How many values an axis has in one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Count {
+    /// Always one.
+    One,
+    /// One or none.
+    Optional,
+    /// Any number: the lines of a header.
+    Many,
+    /// None, ever.
+    Never,
+}
+
+/// What requests there are, as far as the algebra cannot know it by itself.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// How paths are normalised.
+    pub path: PathForm,
+    /// Methods that have a path, plainest first.
+    pub methods: Vec<SmolStr>,
+    /// Headers that are seen as one line, however many were sent.
+    pub joined_headers: &'static [&'static str],
+    /// Headers that are never seen.
+    pub hidden_headers: Vec<SmolStr>,
+    /// Headers that are always seen, since the proxy itself writes them.
+    pub written_headers: Vec<WrittenHeader>,
+    /// Where requests come in; none: nobody asks.
+    pub listeners: Vec<SmolStr>,
+    /// No request sends a header on several lines.
+    pub one_line_each: bool,
+}
+
+/// A header that the proxy writes.
+#[derive(Clone, Debug)]
+pub struct WrittenHeader {
+    /// Its name, in lower case.
+    pub name: SmolStr,
+    /// What it can be.
+    pub value: Test,
+    /// Whether the client can choose the value.
+    pub is_free: bool,
+}
+
+/// One condition of the closed kind: some value of the axis passes the test, or none does.
+///
+/// The negation of a literal is a literal. An `absent` that a condition takes for an empty value is said by two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Literal {
+    axis: u32,
+    test: u32,
+    holds: bool,
+}
+
+impl std::ops::Not for Literal {
+    type Output = Literal;
+
+    fn not(self) -> Literal {
+        Literal { holds: !self.holds, ..self }
+    }
+}
+
+/// A conjunction of literals: for each axis a language. Sorted, without repetitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Product(SmallVec<[Literal; 6]>);
+
+impl Product {
+    /// All requests.
+    pub fn all() -> Product {
+        Product::default()
+    }
+
+    /// Its conditions.
+    pub fn literals(&self) -> &[Literal] {
+        &self.0
+    }
+
+    /// Demands one thing more.
+    pub fn insert(&mut self, literal: Literal) {
+        if let Err(at) = self.0.binary_search(&literal) {
+            self.0.insert(at, literal);
+        }
+    }
+
+    /// Both at once.
+    #[must_use]
+    pub fn and(&self, other: &Product) -> Product {
+        let mut both = self.clone();
+        other.0.iter().for_each(|&literal| both.insert(literal));
+        both
+    }
+}
+
+/// The values of one axis in one request: none where it is absent.
+pub type Values = SmallVec<[Vec<u8>; 1]>;
+
+/// One request, as the axes see it. An axis that it does not name has its plainest value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Point {
+    /// By number of the axis.
+    values: Vec<(u32, Values)>,
+    /// Path and query, where some test reads them as one.
+    target: Option<Vec<u8>>,
+}
+
+/// What a search for a request found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Search<T> {
+    /// This.
+    Found(T),
+    /// There is none.
+    Empty,
+    /// Finding out takes more than the limits allow.
+    Unknown,
+}
+
+struct AxisInfo {
+    axis: Axis,
+    count: Count,
+    form: Form,
+    /// What is true of it in every request.
+    assumed: Vec<Literal>,
+    /// Its value in a request that nobody asks anything of.
+    plainest: Option<Values>,
+}
+
+type Ids = SmallVec<[u32; 4]>;
+
+/// The space of requests that some rules look at.
+///
+/// It numbers axes and tests, so that products are small, and remembers what it has found out about them.
+pub struct Space {
+    world: World,
+    axes: Vec<AxisInfo>,
+    axis_numbers: HashMap<Axis, u32>,
+    tests: Vec<Test>,
+    test_numbers: HashMap<Test, u32>,
+    limits: Limits,
+    automata: Automata,
+    known: HashMap<(u32, Ids, Ids), Search<Values>>,
+    known_texts: HashMap<(u32, Ids, Ids), Answer>,
+}
+
+impl Space {
+    /// The space of a world, with nothing asked yet.
+    pub fn new(world: World, limits: Limits) -> Space {
+        Space {
+            world,
+            axes: Vec::new(),
+            axis_numbers: HashMap::new(),
+            tests: Vec::new(),
+            test_numbers: HashMap::new(),
+            limits,
+            automata: Automata::default(),
+            known: HashMap::new(),
+            known_texts: HashMap::new(),
+        }
+    }
+
+    /// What requests there are.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// The condition that some value of the axis passes the test, or (`holds` is false) that none does.
+    pub fn literal(&mut self, axis: &Axis, test: Test, holds: bool) -> Literal {
+        Literal { axis: self.axis(axis), test: self.test(test), holds }
+    }
+
+    /// Demands something of every request from now on.
+    pub fn assume(&mut self, literal: Literal) {
+        self.axes[literal.axis as usize].assumed.push(literal);
+        self.axes[literal.axis as usize].plainest = None;
+        self.known.clear();
+    }
+
+    /// The product that a predicate denotes. Its static conditions are the caller's to say, since their names are.
+    pub fn product(&mut self, predicate: &Predicate) -> Product {
+        let mut product = Product::all();
+        if predicate.path != PathTest::Any {
+            product.insert(self.literal(&Axis::Path, Test::from(&predicate.path), true));
+        }
+        for condition in &predicate.conditions {
+            self.condition(condition, &mut product);
+        }
+        product
+    }
+
+    fn condition(&mut self, condition: &Condition, product: &mut Product) {
+        let axis = Axis::Field(condition.field.clone());
+        product.insert(self.literal(&axis, Test::from(&condition.test), !condition.negated));
+        // An absent field counts as empty for what must not be: so where the empty text must not be, it must be there.
+        if condition.negated && condition.test != ValueTest::Present && condition.test.matches(b"") {
+            product.insert(self.literal(&axis, Test::Any, true));
+        }
+    }
+
+    /// What a literal is about.
+    pub fn axis_of(&self, literal: Literal) -> &Axis {
+        &self.axes[literal.axis as usize].axis
+    }
+
+    /// What a literal demands, or forbids.
+    pub fn test_of(&self, literal: Literal) -> (&Test, bool) {
+        (&self.tests[literal.test as usize], literal.holds)
+    }
+
+    /// The request that has these values.
+    pub fn request(&mut self, values: impl IntoIterator<Item = (Axis, Values)>) -> Point {
+        let mut point = Point::default();
+        for (axis, values) in values {
+            point.set(self.axis(&axis), values);
+        }
+        point
+    }
+
+    /// The values of an axis in a request.
+    pub fn values(&mut self, point: &Point, axis: &Axis) -> Values {
+        let number = self.axis(axis);
+        self.values_of(point, number)
+    }
+
+    /// Whether a literal holds for a request.
+    pub fn holds(&mut self, literal: Literal, point: &Point) -> bool {
+        if self.axes[literal.axis as usize].axis == Axis::Field(Field::PathWithQuery) {
+            let target = self.target(point);
+            return self.tests[literal.test as usize].matches(&target) == literal.holds;
+        }
+        if let Some(values) = point.get(literal.axis) {
+            let test = &self.tests[literal.test as usize];
+            return values.iter().any(|value| test.matches(value)) == literal.holds;
+        }
+        let values = self.plainest(literal.axis);
+        let test = &self.tests[literal.test as usize];
+        values.iter().any(|value| test.matches(value)) == literal.holds
+    }
+
+    /// Whether a product holds a request.
+    pub fn contains(&mut self, product: &Product, point: &Point) -> bool {
+        product.0.iter().all(|&literal| self.holds(literal, point))
+    }
+
+    fn values_of(&mut self, point: &Point, axis: u32) -> Values {
+        point.get(axis).cloned().unwrap_or_else(|| self.plainest(axis))
+    }
+
+    fn plainest(&mut self, axis: u32) -> Values {
+        if let Some(known) = &self.axes[axis as usize].plainest {
+            return known.clone();
+        }
+        // An axis that can hold nothing is found out when a request is looked for.
+        let values = match self.field(axis, &[]) {
+            Search::Found(values) => values,
+            Search::Empty | Search::Unknown => Values::new(),
+        };
+        self.axes[axis as usize].plainest = Some(values.clone());
+        values
+    }
+
+    fn axis(&mut self, axis: &Axis) -> u32 {
+        if let Some(&number) = self.axis_numbers.get(axis) {
+            return number;
+        }
+        let number = self.axes.len() as u32;
+        let (count, form) = shape(axis, &self.world);
+        self.axes.push(AxisInfo { axis: axis.clone(), count, form, assumed: Vec::new(), plainest: None });
+        self.axis_numbers.insert(axis.clone(), number);
+        if let Axis::Field(Field::Header(name)) = axis
+            && let Some(written) = self.world.written_headers.iter().find(|header| header.name == *name)
+        {
+            let test = written.value.clone();
+            let always = Literal { axis: number, test: self.test(test), holds: true };
+            self.axes[number as usize].assumed.push(always);
+        }
+        number
+    }
+
+    fn test(&mut self, test: Test) -> u32 {
+        if let Some(&number) = self.test_numbers.get(&test) {
+            return number;
+        }
+        let number = self.tests.len() as u32;
+        self.tests.push(test.clone());
+        self.test_numbers.insert(test, number);
+        number
+    }
+}
+
+impl Point {
+    fn get(&self, axis: u32) -> Option<&Values> {
+        self.values.binary_search_by_key(&axis, |(number, _)| *number).ok().map(|at| &self.values[at].1)
+    }
+
+    fn set(&mut self, axis: u32, values: Values) {
+        match self.values.binary_search_by_key(&axis, |(number, _)| *number) {
+            Ok(at) => self.values[at].1 = values,
+            Err(at) => self.values.insert(at, (axis, values)),
+        }
+    }
+}
+
+/// How many values an axis has, and of which form.
+fn shape(axis: &Axis, world: &World) -> (Count, Form) {
+    let schemes = || ["http", "https"].map(SmolStr::new_static).to_vec();
+    match axis {
+        Axis::Path => (Count::One, Form::Path(world.path)),
+        Axis::Listener => (Count::One, Form::Choice(world.listeners.clone())),
+        Axis::SourceNamespace => (Count::One, Form::Name),
+        Axis::SourceLabel(_) | Axis::ServerName => (Count::Optional, Form::Name),
+        Axis::Destination => (Count::Optional, Form::Address),
+        Axis::Field(Field::Method) => (Count::One, Form::Choice(world.methods.clone())),
+        Axis::Field(Field::Scheme) => (Count::One, Form::Choice(schemes())),
+        Axis::Field(Field::Authority) => (Count::One, Form::Authority),
+        Axis::Field(Field::PathWithQuery) => (Count::One, Form::Target(world.path)),
+        Axis::Field(Field::Claim(_)) => (Count::Never, Form::HeaderLine),
+        Axis::Field(Field::Query(name)) => {
+            let can_be_named = name.bytes().all(|byte| byte.is_ascii_graphic() && !b"&#=".contains(&byte));
+            (if can_be_named { Count::Optional } else { Count::Never }, Form::QueryValue)
+        }
+        Axis::Field(Field::Header(name)) => (count_of_header(name, world), Form::HeaderLine),
+    }
+}
+
+fn count_of_header(name: &SmolStr, world: &World) -> Count {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if world.hidden_headers.contains(name) || name.is_empty() || !name.bytes().all(is_token) {
+        Count::Never
+    } else if world.one_line_each
+        || world.joined_headers.contains(&name.as_str())
+        || world.written_headers.iter().any(|header| header.name == *name)
+    {
+        Count::Optional
+    } else {
+        Count::Many
+    }
+}
