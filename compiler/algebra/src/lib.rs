@@ -45,7 +45,7 @@ mod region;
 mod space;
 
 pub use dfa::{Dfa, TooLarge};
-pub use list::{Among, DEFAULT_BUDGET, List, Reach};
+pub use list::{Among, DEFAULT_BUDGET, List, Overlap, Reach};
 pub use predicate::{Condition, Field, PathTest, Predicate, Static, ValueTest};
 pub use region::{Region, TooManyProducts};
 pub use space::{Axis, Literal, Point, Product, Search, Space, Values, World, WrittenHeader};

@@ -1,7 +1,10 @@
 //! Who wins what in an ordered list of products: the first that holds a request has it.
 
 mod index;
+mod overlap;
 mod solve;
+
+pub use overlap::Overlap;
 
 use crate::{Point, Product, Search, Space};
 use index::Index;

@@ -23,9 +23,9 @@ pub enum Axis {
     SourceNamespace,
     /// A label of the client's workload.
     SourceLabel(SmolStr),
-    /// The server name of a TLS hello.
+    /// The server name of a TLS hello: the pattern by which it is taken, as written.
     ServerName,
-    /// The address that the connection is for. See [`Form::Address`].
+    /// The address that the connection is for: the range by which it is taken, as written.
     Destination,
 }
 
@@ -250,6 +250,11 @@ impl Space {
         self.values_of(point, number)
     }
 
+    /// The axes that a request says something of, with their values.
+    pub fn named(&self, point: &Point) -> Vec<(Axis, Values)> {
+        point.values.iter().map(|(axis, values)| (self.axes[*axis as usize].axis.clone(), values.clone())).collect()
+    }
+
     /// Whether a literal holds for a request.
     pub fn holds(&mut self, literal: Literal, point: &Point) -> bool {
         if self.axes[literal.axis as usize].axis == Axis::Field(Field::PathWithQuery) {
@@ -336,8 +341,8 @@ fn shape(axis: &Axis, world: &World) -> (Count, Form) {
         Axis::Path => (Count::One, Form::Path(world.path)),
         Axis::Listener => (Count::One, Form::Choice(world.listeners.clone())),
         Axis::SourceNamespace => (Count::One, Form::Name),
-        Axis::SourceLabel(_) | Axis::ServerName => (Count::Optional, Form::Name),
-        Axis::Destination => (Count::Optional, Form::Address),
+        Axis::SourceLabel(_) => (Count::Optional, Form::Name),
+        Axis::ServerName | Axis::Destination => (Count::One, Form::HeaderLine),
         Axis::Field(Field::Method) => (Count::One, Form::Choice(world.methods.clone())),
         Axis::Field(Field::Scheme) => (Count::One, Form::Choice(schemes())),
         Axis::Field(Field::Authority) => (Count::One, Form::Authority),

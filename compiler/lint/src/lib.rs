@@ -9,6 +9,7 @@ mod nearest;
 mod noted;
 mod page;
 mod place;
+mod proof;
 mod rule;
 mod rules;
 mod suppression;
@@ -26,7 +27,7 @@ use malha_syntax::Finding;
 /// `program` is the mesh lowered for its gateways and the default sidecar. Findings of reading (families Y and K) are
 /// not repeated here.
 pub fn check(mesh: &Mesh, program: &Program) -> Vec<Finding> {
-    let context = Context { mesh, program };
+    let context = Context::new(mesh, program);
     let mut findings = Vec::new();
     for check in RULES.iter().filter_map(|rule| rule.check) {
         check(&context, &mut findings);

@@ -1,5 +1,6 @@
 //! What a rule is: its names, its documentation, its examples, its detection.
 
+use crate::proof::Proofs;
 use malha_mesh::{Mesh, program::Program};
 use malha_syntax::{Finding, RuleInfo};
 
@@ -30,6 +31,14 @@ pub struct Context<'a> {
     pub mesh: &'a Mesh,
     /// What it was lowered to, for its gateways and the default sidecar.
     pub program: &'a Program,
+    pub(crate) proofs: Proofs<'a>,
+}
+
+impl<'a> Context<'a> {
+    /// What rules may look at of a mesh and its program.
+    pub fn new(mesh: &'a Mesh, program: &'a Program) -> Context<'a> {
+        Context { mesh, program, proofs: Proofs::default() }
+    }
 }
 
 /// An example: a text, or bytes that no text can show.

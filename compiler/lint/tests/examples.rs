@@ -6,8 +6,8 @@ use malha_model::read_documents;
 use malha_syntax::{Finding, Sources, read};
 use std::{collections::BTreeSet, sync::Arc};
 
-/// All findings on an example, reading included, with rules that run by default.
-fn findings(example: &Example) -> Vec<Finding> {
+/// All findings on an example, reading included, of rules that run by default and of the rule itself.
+fn findings(rule: &Rule, example: &Example) -> Vec<Finding> {
     let mut sources = Sources::default();
     let (source, mut findings) = sources.decode("example.yaml", &example.bytes());
     let text = sources.get(source).map(|source| source.text.clone()).unwrap_or_default();
@@ -23,12 +23,12 @@ fn findings(example: &Example) -> Vec<Finding> {
     let program = lower(&mesh, &wanted, &mut Cache::default());
     findings.extend(check(&mesh, &program));
     let mut findings = suppressions.apply(findings, |location| sources.line_column(location).line);
-    findings.retain(|finding| finding.rule.group.on_by_default());
+    findings.retain(|finding| finding.rule.group.on_by_default() || finding.rule == rule.info);
     findings
 }
 
 fn codes(rule: &Rule, example: &Example) -> BTreeSet<String> {
-    let said = findings(example);
+    let said = findings(rule, example);
     for finding in &said {
         assert!(
             !finding.message.is_empty() && !finding.message.ends_with('.'),

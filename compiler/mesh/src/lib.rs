@@ -1,5 +1,6 @@
 //! Links resources into a mesh and lowers it, per proxy, to routes of predicates.
 
+pub mod analysis;
 mod cache;
 pub mod config;
 pub mod destination_rule;

@@ -100,6 +100,28 @@ pub struct Fix {
     pub edits: Vec<Edit>,
 }
 
+/// A rule of a VirtualService, by its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleName {
+    /// Namespace of the VirtualService.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// `http`, `tls` or `tcp`.
+    pub section: &'static str,
+    /// Index of the rule in the section.
+    pub index: u32,
+}
+
+/// What a finding says of its witness, so that it can be held to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claim {
+    /// The rule that takes it, of those of its object; none: no rule of that object does.
+    pub taken_by: Option<RuleName>,
+    /// The rule that seems to, and does not.
+    pub not_by: Option<RuleName>,
+}
+
 /// One diagnostic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
@@ -121,6 +143,8 @@ pub struct Finding {
     pub related: Vec<Related>,
     /// A request that proves it, in the form of the request contract.
     pub witness: Option<serde_json::Value>,
+    /// What the witness proves.
+    pub claim: Option<Claim>,
     /// A change that makes it go away.
     pub fix: Option<Fix>,
 }
@@ -138,6 +162,7 @@ impl Finding {
             location,
             related: Vec::new(),
             witness: None,
+            claim: None,
             fix: None,
         }
     }
@@ -174,6 +199,14 @@ impl Finding {
     #[must_use]
     pub fn related(mut self, location: Location, message: impl Into<String>) -> Self {
         self.related.push(Related { location, message: message.into() });
+        self
+    }
+
+    /// Proves it by a request.
+    #[must_use]
+    pub fn witness(mut self, witness: serde_json::Value, claim: Claim) -> Self {
+        self.witness = Some(witness);
+        self.claim = Some(claim);
         self
     }
 

@@ -26,7 +26,7 @@ mod tape;
 mod template;
 
 pub use document::{Document, Entries, Items, Node, NodeKind};
-pub use finding::{Edit, Finding, Fix, Group, Related, ResourceName, RuleInfo, Severity};
+pub use finding::{Claim, Edit, Finding, Fix, Group, Related, ResourceName, RuleInfo, RuleName, Severity};
 #[doc(hidden)]
 pub use reading::read_both;
 pub use reading::{Reading, read};

@@ -17,10 +17,8 @@ pub enum Form {
     QueryValue,
     /// A Host header as Envoy takes it.
     Authority,
-    /// Letters, digits, `-`, `_` and `.`: labels, namespaces, server names.
+    /// Letters, digits, `-`, `_` and `.`: labels and namespaces.
     Name,
-    /// An address: `4` or `6` and its 32 or 128 bits as `0` and `1`, so that a CIDR is a prefix.
-    Address,
 }
 
 /// How paths are normalised before they are matched (semantics A66).
@@ -86,12 +84,6 @@ impl Form {
             Form::Authority if byte.is_ascii_alphanumeric() || b"!$%&'()*+,-.:;=@[]_~".contains(&byte) => START,
             Form::Name if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) => START,
             Form::Choice(_) | Form::QueryValue | Form::Authority | Form::Name => DEAD,
-            Form::Address => match (state, byte) {
-                (START, b'4') => 1,
-                (START, b'6') => 65,
-                (1..=32 | 65..=192, b'0' | b'1') => state + 1,
-                _ => DEAD,
-            },
         }
     }
 
@@ -102,7 +94,6 @@ impl Form {
             Form::Target(_) => state == QUERY || ends_path(state),
             Form::HeaderLine => state != AFTER_SPACE,
             Form::QueryValue | Form::Authority | Form::Name => true,
-            Form::Address => state == 33 || state == 193,
         }
     }
 
@@ -184,7 +175,5 @@ mod tests {
             assert!(inside.iter().all(|text| form.holds(text.as_bytes())), "{form:?}");
             assert!(!outside.iter().any(|text| form.holds(text.as_bytes())), "{form:?}");
         }
-        let address = format!("4{}", "01".repeat(16));
-        assert!(Form::Address.holds(address.as_bytes()) && !Form::Address.holds(&address.as_bytes()[1..]));
     }
 }

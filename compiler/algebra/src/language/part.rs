@@ -184,7 +184,6 @@ fn class_of_form(form: &Form, byte: u8) -> u32 {
                 u32::from(graphic) + u32::from(graphic && b"\"<>^`{|}\\".contains(&byte)) + 1000
             }
         },
-        Form::Address => u32::from(byte),
         Form::HeaderLine => match byte {
             b'\0' | b'\r' | b'\n' => 1,
             b' ' | b'\t' => 2,

@@ -17,6 +17,9 @@ rules! {
     destination_port_required
     delegate_conflict
     delegate_unused
+    merge_order_dependent
+    merge_two_catch_alls
+    host_hides_wildcard
     host_not_in_gateway
     gateway_missing
     gateway_name_ambiguous
@@ -39,6 +42,13 @@ rules! {
     invalid_regex
     duplicate_object
     unused_suppression
+    rule_shadowed
+    match_ineffective
+    match_empty
+    unmatched_requests
+    rule_after_catch_all
+    rule_needs_repeated_header
+    reachability_unknown
     syntax_error
     duplicate_key
     tab_indentation

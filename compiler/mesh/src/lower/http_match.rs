@@ -53,6 +53,11 @@ pub(super) fn predicate(item: &HttpMatchRequest, source: SourceId, refusals: &mu
     Predicate { path, conditions: lower.conditions, fixed: Static::default() }
 }
 
+/// The predicate of an item, whatever Envoy would say of it.
+pub(crate) fn predicate_alone(item: &HttpMatchRequest, source: SourceId) -> Predicate {
+    predicate(item, source, &mut Vec::new())
+}
+
 struct Lower<'a> {
     source: SourceId,
     refusals: &'a mut Vec<Refusal>,

@@ -14,6 +14,7 @@ mod sidecar;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use http_match::predicate_alone as http_predicate;
 pub(crate) use routes::RouteList;
 
 use crate::cache::Cache;

@@ -21,7 +21,7 @@ pub use hygiene::{
 pub use path::{InvalidPath, PathNormalization, normalize_path};
 pub use redirect::{RedirectTo, https_location, redirect_location};
 pub use rewrite::{Matched, replace_matched, rewrite_matches};
-pub use target::{Target, method_is_known, read_target};
+pub use target::{METHODS, Target, method_is_known, read_target};
 pub use variables::{Template, TemplateError, Variable, Variables};
 pub use weights::pick;
 

@@ -4,7 +4,7 @@ use super::BadRequest;
 use std::borrow::Cow;
 
 /// Every method that Envoy's HTTP/1 codec takes; others, and lower-case ones, end with 400.
-const METHODS: [&str; 34] = [
+pub const METHODS: [&str; 34] = [
     "ACL",
     "BIND",
     "CHECKOUT",

@@ -1,0 +1,268 @@
+//! VirtualServices that meet in one virtual host of a gateway, or hide each other there.
+
+use malha_algebra::{Among, DEFAULT_BUDGET, Overlap, Reach};
+use malha_mesh::analysis::{HostSpace, entrance_of_table};
+use malha_mesh::program::{Filter, Origin, Program, Proxy, Role, RouteTable, VirtualHost};
+use malha_mesh::{Mesh, ObjectName};
+use malha_syntax::{Claim, Location, RuleName};
+use malha_table::Request;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
+};
+
+/// Pairs of routes of one virtual host that are looked at; past them some conflicts are not told.
+const MOST_PAIRS: usize = 2_000_000;
+
+/// Two VirtualServices that treat a request differently, where only one of them is asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Conflict {
+    /// The virtual host.
+    pub(crate) host: String,
+    /// The route that takes the request today.
+    pub(crate) winner: Arc<Origin>,
+    /// The route that would.
+    pub(crate) loser: Arc<Origin>,
+    /// How many other VirtualServices win over the loser's in the same way.
+    pub(crate) others: usize,
+    pub(crate) request: Option<Request>,
+}
+
+/// What is proved of virtual hosts.
+#[derive(Clone, Debug)]
+pub(crate) enum MergeProof {
+    /// Which of two rules takes a request depends on the age of their objects.
+    Order(Conflict),
+    /// Two rules take all that is left; the first has it.
+    CatchAlls(Conflict),
+    /// A request to the narrower host meets none of its rules, and is not given to the wider one. The loser is the wider
+    /// host's rule, the winner some rule of the narrower.
+    Hidden(Conflict),
+}
+
+pub(super) fn prove(mesh: &Mesh, program: &Program) -> Vec<MergeProof> {
+    let mut merger = Merger { mesh, program, seen: HashSet::new(), told: BTreeSet::new(), proofs: Vec::new() };
+    for proxy in program.proxies.iter().filter(|proxy| proxy.role == Role::Gateway) {
+        for listener in &proxy.program.listeners {
+            for chain in &listener.filter_chains {
+                let Filter::Http(index) = chain.filter else { continue };
+                let Some(table) = proxy.program.route_tables.get(index) else { continue };
+                merger.table(proxy, listener, chain.termination.is_some(), table);
+            }
+        }
+    }
+    merger.proofs
+}
+
+struct Merger<'a> {
+    mesh: &'a Mesh,
+    program: &'a Program,
+    /// Virtual hosts that were looked at, by the places of their routes: many proxies and domains share them.
+    seen: HashSet<Vec<Location>>,
+    /// Which object lost to which, by sort.
+    told: BTreeSet<(u8, ObjectName, ObjectName)>,
+    proofs: Vec<MergeProof>,
+}
+
+fn owner(origin: &Origin) -> ObjectName {
+    ObjectName::new(origin.namespace.clone(), origin.name.clone())
+}
+
+/// The rule of a route, as decisions have it.
+pub(crate) fn rule_name(origin: &Origin) -> RuleName {
+    RuleName {
+        namespace: origin.namespace.to_string(),
+        name: origin.name.to_string(),
+        section: origin.section,
+        index: origin.index,
+    }
+}
+
+impl Conflict {
+    /// What is claimed of the request: the winner takes it and the loser does not.
+    pub(crate) fn claim(&self) -> Claim {
+        Claim { taken_by: Some(rule_name(&self.winner)), not_by: Some(rule_name(&self.loser)) }
+    }
+}
+
+impl<'a> Merger<'a> {
+    fn table(
+        &mut self,
+        proxy: &'a Proxy,
+        listener: &'a malha_mesh::program::Listener,
+        tls: bool,
+        table: &'a RouteTable,
+    ) {
+        let space = |host: &'a VirtualHost| {
+            HostSpace::new(host, table, entrance_of_table(proxy, listener, tls, table, host), &self.program.settings)
+        };
+        let mut several = Vec::new();
+        for host in table.virtual_hosts.iter().filter(|host| !host.require_tls) {
+            let mut owners: Vec<ObjectName> =
+                host.routes.iter().filter_map(|route| route.origin.as_deref()).map(owner).collect();
+            owners.dedup();
+            let places: Vec<Location> =
+                host.routes.iter().filter_map(|route| route.origin.as_ref()).map(|origin| origin.location).collect();
+            if owners.len() > 1 && self.seen.insert(places) {
+                several.push(space(host));
+            }
+        }
+        for mut host in several {
+            self.catch_alls(&mut host);
+            self.order(&mut host);
+        }
+        self.hidden(table, space);
+    }
+
+    /// Whether the files themselves say which of two objects is older.
+    fn age_is_known(&self, one: &ObjectName, other: &ObjectName) -> bool {
+        let created = |name: &ObjectName| {
+            let resource = &self.mesh.virtual_service(name)?.resource;
+            resource.metadata.creation_timestamp.as_ref().map(|time| time.value.clone())
+        };
+        matches!((created(one), created(other)), (Some(one), Some(other)) if one != other)
+    }
+
+    fn tell(&mut self, sort: u8, winner: &ObjectName, loser: &ObjectName) -> bool {
+        self.told.insert((sort, loser.clone(), winner.clone()))
+    }
+
+    fn order(&mut self, host: &mut HostSpace<'a>) {
+        let owners: Vec<Option<ObjectName>> =
+            host.rows.iter().map(|row| row.origin.map(|origin| owner(origin))).collect();
+        let overlap = Overlap::new(host.list.rows(), &host.space);
+        let mut found: BTreeMap<ObjectName, Conflict> = BTreeMap::new();
+        let mut conflicting: BTreeSet<(ObjectName, ObjectName)> = BTreeSet::new();
+        let mut pairs = 0;
+        for later in 0..host.rows.len() {
+            let Some(loser) = &owners[later] else { continue };
+            if host.rows[later].route.predicate.is_catch_all() {
+                continue;
+            }
+            for earlier in overlap.before(later) {
+                let Some(winner) = &owners[earlier] else { continue };
+                let (one, other) = (host.rows[earlier].route, host.rows[later].route);
+                if winner == loser
+                    || one.predicate.is_catch_all()
+                    || conflicting.contains(&(winner.clone(), loser.clone()))
+                    || Arc::ptr_eq(&one.action, &other.action)
+                    || one.action == other.action
+                {
+                    continue;
+                }
+                pairs += 1;
+                if pairs > MOST_PAIRS {
+                    break;
+                }
+                let both = host.list.rows()[earlier].and(&host.list.rows()[later]);
+                let own = |row: usize| {
+                    (row < earlier && owners[row].as_ref() == Some(winner))
+                        || (row < later && owners[row].as_ref() == Some(loser))
+                };
+                let left = host.list.left_of(&mut host.space, &both, Among::These(&own), DEFAULT_BUDGET);
+                let Reach::Live(point) = left else { continue };
+                if self.age_is_known(winner, loser) {
+                    continue;
+                }
+                conflicting.insert((winner.clone(), loser.clone()));
+                if let Some(known) = found.get_mut(loser) {
+                    known.others += 1;
+                    continue;
+                }
+                // A third object may have it before both.
+                let taker = host.list.first(&mut host.space, &point).unwrap_or(earlier);
+                let winner = if owners[taker].as_ref() == Some(loser) { earlier } else { taker };
+                if let (Some(winner), Some(loser_origin)) = (host.rows[winner].origin, host.rows[later].origin) {
+                    let conflict = Conflict {
+                        host: domain(host),
+                        winner: Arc::clone(winner),
+                        loser: Arc::clone(loser_origin),
+                        others: 0,
+                        request: host.request(&point),
+                    };
+                    found.insert(loser.clone(), conflict);
+                }
+            }
+        }
+        for (loser, conflict) in found {
+            if self.tell(0, &owner(&conflict.winner), &loser) {
+                self.proofs.push(MergeProof::Order(conflict));
+            }
+        }
+    }
+
+    fn catch_alls(&mut self, host: &mut HostSpace<'a>) {
+        let all: Vec<usize> =
+            (0..host.rows.len()).filter(|&row| host.rows[row].route.predicate.is_catch_all()).collect();
+        let Some((&first, rest)) = all.split_first() else { return };
+        let Some(winner) = host.rows[first].origin else { return };
+        for &row in rest {
+            let Some(loser) = host.rows[row].origin else { continue };
+            let (one, other) = (owner(winner), owner(loser));
+            if one == other
+                || host.rows[first].route.action == host.rows[row].route.action
+                || self.age_is_known(&one, &other)
+                || !self.tell(1, &one, &other)
+            {
+                continue;
+            }
+            let specific = |at: usize| !all.contains(&at);
+            let product = host.list.rows()[row].clone();
+            let left = host.list.left_of(&mut host.space, &product, Among::These(&specific), DEFAULT_BUDGET);
+            let Reach::Live(point) = left else { continue };
+            let (winner, loser, request) = (Arc::clone(winner), Arc::clone(loser), host.request(&point));
+            let conflict = Conflict { host: domain(host), winner, loser, others: 0, request };
+            self.proofs.push(MergeProof::CatchAlls(conflict));
+        }
+    }
+
+    /// Requests to a host that its own rules do not take, and a wildcard's rules would.
+    fn hidden(&mut self, table: &'a RouteTable, space: impl Fn(&'a VirtualHost) -> HostSpace<'a>) {
+        let hosts = || table.virtual_hosts.iter().filter(|host| !host.require_tls && !host.routes.is_empty());
+        for narrow in hosts() {
+            if narrow.routes.iter().any(|route| route.predicate.is_catch_all()) {
+                continue;
+            }
+            let own: BTreeSet<ObjectName> =
+                narrow.routes.iter().filter_map(|route| route.origin.as_deref()).map(owner).collect();
+            let Some(winner) = narrow.routes.iter().find_map(|route| route.origin.clone()) else { continue };
+            let mut asked = None;
+            // Of several wildcards the closest would have the requests.
+            let wide = hosts().filter(|wide| is_below(narrow, wide));
+            let wide = wide.max_by_key(|wide| wide.domains.iter().map(|domain| domain.len()).max());
+            if let Some(wide) = wide {
+                for route in &wide.routes {
+                    let Some(loser) = &route.origin else { continue };
+                    let name = owner(loser);
+                    if own.contains(&name) || self.told.contains(&(2, name.clone(), owner(&winner))) {
+                        continue;
+                    }
+                    let asked = asked.get_or_insert_with(|| space(narrow));
+                    let product = asked.space.product(&route.predicate);
+                    let all = |_: usize| true;
+                    let left = asked.list.left_of(&mut asked.space, &product, Among::These(&all), DEFAULT_BUDGET);
+                    let Reach::Live(point) = left else { continue };
+                    self.told.insert((2, name, owner(&winner)));
+                    let request = asked.request(&point);
+                    let (winner, loser) = (Arc::clone(&winner), Arc::clone(loser));
+                    let host = domain(asked);
+                    self.proofs.push(MergeProof::Hidden(Conflict { host, winner, loser, others: 0, request }));
+                }
+            }
+        }
+    }
+}
+
+fn domain(host: &HostSpace<'_>) -> String {
+    host.host.domains.first().map(ToString::to_string).unwrap_or_default()
+}
+
+/// Whether the names of one virtual host are all names that the other, a wildcard's, would have without it.
+fn is_below(narrow: &VirtualHost, wide: &VirtualHost) -> bool {
+    let below = |domain: &str| {
+        wide.domains
+            .iter()
+            .any(|other| other != domain && other.starts_with('*') && malha_mesh::host::is_subset(domain, other))
+    };
+    narrow.domains.iter().all(|domain| below(domain))
+}

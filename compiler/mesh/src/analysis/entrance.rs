@@ -1,0 +1,194 @@
+//! Where a request comes in, and how a point of the space is sent there.
+
+use super::authority;
+use crate::program::Role;
+use crate::registry::Protocol;
+use crate::{GatewayRef, Mesh, ProxySpec, VirtualService};
+use malha_algebra::{Axis, Field, Point, Space};
+use malha_model::istio::gateway::ServerTlsMode;
+use malha_table::{Lines, ProxyIdentity, Request, Tls};
+use smol_str::{SmolStr, format_smolstr};
+use std::collections::BTreeMap;
+
+/// One way in: a gateway's port or the mesh's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entrance {
+    /// A name that is the same for the same entrance: the value of [`Axis::Listener`].
+    pub name: SmolStr,
+    /// Which gateway, or the mesh.
+    pub gateway: GatewayRef,
+    /// The number that files know it by: of the Gateway's server, or of the service; none: any.
+    pub number: Option<u32>,
+    /// The listener's own port.
+    pub port: Option<u32>,
+    /// TLS ends there.
+    pub tls: bool,
+    /// The proxy that listens, where one is known.
+    pub proxy: Option<ProxyIdentity>,
+    /// A host that leads there.
+    pub host: String,
+}
+
+/// The ways in to the HTTP rules of a VirtualService.
+///
+/// A gateway whose servers are not known has one without a port, so that nothing is said of its ports.
+pub fn entrances(mesh: &Mesh, service: &VirtualService) -> Vec<Entrance> {
+    let mut found: Vec<Entrance> = Vec::new();
+    for gateway in &service.gateways {
+        let before = found.len();
+        match gateway {
+            GatewayRef::Mesh => found.extend(of_mesh(mesh, service)),
+            GatewayRef::Named(name) => {
+                if let Some(known) = mesh.gateway(name) {
+                    found.extend(of_gateway(mesh, service, known, gateway));
+                }
+            }
+        }
+        if found.len() == before {
+            found.push(entrance(gateway, None, service));
+        }
+    }
+    let mut names = std::collections::BTreeSet::new();
+    found.retain(|entrance| names.insert(entrance.name.clone()));
+    found
+}
+
+fn entrance(gateway: &GatewayRef, number: Option<u32>, service: &VirtualService) -> Entrance {
+    let name = match number {
+        Some(number) => format_smolstr!("{gateway} port {number}"),
+        None => format_smolstr!("{gateway}"),
+    };
+    let host = service.hosts.first().map_or_else(String::new, |host| authority::example(host));
+    Entrance { name, gateway: gateway.clone(), number, port: number, tls: false, proxy: None, host }
+}
+
+fn of_gateway(mesh: &Mesh, service: &VirtualService, known: &crate::Gateway, gateway: &GatewayRef) -> Vec<Entrance> {
+    let proxy = mesh.proxies().iter().find(|proxy| known.selects(&proxy.labels));
+    let servers = known.servers().iter().filter_map(|server| {
+        let port = server.port.as_ref()?;
+        let (number, protocol) = (port.number.as_ref()?.value, Protocol::parse(port.protocol.as_ref()?));
+        let mode = server.tls.as_ref().and_then(|tls| tls.mode.as_ref()).map(|mode| mode.value);
+        let ends_tls = !matches!(mode, None | Some(ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough));
+        let tls = protocol == Protocol::Https && ends_tls;
+        (protocol.is_http() || tls).then_some((number, tls, server))
+    });
+    servers
+        .map(|(number, tls, server)| {
+            let hosts: Vec<&str> =
+                server.hosts.iter().map(|host| host.rsplit('/').next().unwrap_or_default()).collect();
+            let shared = crate::host::intersection(hosts, service.hosts.iter().map(SmolStr::as_str));
+            let mut entrance = entrance(gateway, Some(number), service);
+            entrance.tls = tls;
+            if let Some(host) = shared.first() {
+                entrance.host = authority::example(host);
+            }
+            if let Some(proxy) = proxy {
+                entrance.port = Some(mesh.listener_port(proxy, number));
+                entrance.proxy = Some(identity(proxy));
+            }
+            entrance
+        })
+        .collect()
+}
+
+/// The ports of the services that the hosts name; 80 for hosts that are none (semantics B37).
+fn of_mesh(mesh: &Mesh, service: &VirtualService) -> Vec<Entrance> {
+    let client = ProxySpec { namespace: service.name.namespace.clone(), ..ProxySpec::default_sidecar() };
+    let mut found = Vec::new();
+    for host in &service.hosts {
+        let known = mesh.services(&client).iter().filter(|service| crate::host::matches(&service.hostname, host));
+        for known in known {
+            for port in &known.ports {
+                let mut entrance = entrance(&GatewayRef::Mesh, Some(port.number), service);
+                entrance.host = authority::example(&known.hostname);
+                found.push(entrance);
+            }
+        }
+        let mut outside = entrance(&GatewayRef::Mesh, Some(80), service);
+        outside.host = authority::example(host);
+        found.push(outside);
+    }
+    found
+}
+
+pub(super) fn identity(proxy: &ProxySpec) -> ProxyIdentity {
+    let text = |(name, value): (&SmolStr, &SmolStr)| (name.to_string(), value.to_string());
+    ProxyIdentity { namespace: proxy.namespace.to_string(), labels: proxy.labels.iter().map(text).collect() }
+}
+
+impl Entrance {
+    /// Whether it is one of a gateway's, rather than the mesh's.
+    pub fn role(&self) -> Role {
+        if self.gateway == GatewayRef::Mesh { Role::Sidecar } else { Role::Gateway }
+    }
+
+    /// The request that a point stands for, sent here; none if a value of it is no text.
+    pub fn request(&self, space: &mut Space, point: &Point) -> Option<Request> {
+        let mut request = Request { port: self.port, proxy: self.proxy.clone(), ..Request::default() };
+        request.via = Some(match &self.gateway {
+            GatewayRef::Mesh => "mesh".to_owned(),
+            GatewayRef::Named(name) => format!("gateway/{}/{}", name.namespace, name.name),
+        });
+        request.path = Some(text(&space.target(point))?);
+        let (mut namespace, mut labels) = (None, BTreeMap::new());
+        for (axis, values) in space.named(point) {
+            let first = values.first();
+            match axis {
+                Axis::Field(Field::Method) => request.method = first.and_then(|value| text(value)),
+                Axis::Field(Field::Scheme) => request.scheme = first.and_then(|value| text(value)),
+                Axis::Field(Field::Authority) => request.authority = Some(text(first?)?),
+                Axis::Field(Field::Header(name)) => header(&mut request, space, &name, &values)?,
+                Axis::SourceNamespace => namespace = first.and_then(|value| text(value)),
+                Axis::SourceLabel(name) => {
+                    if let Some(value) = first {
+                        labels.insert(name.to_string(), text(value)?);
+                    }
+                }
+                Axis::Path
+                | Axis::Listener
+                | Axis::ServerName
+                | Axis::Destination
+                | Axis::Field(Field::PathWithQuery | Field::Query(_) | Field::Claim(_)) => {}
+            }
+        }
+        if request.authority.is_none() {
+            request.authority = Some(self.host.clone());
+        }
+        if self.tls {
+            let host = request.authority.as_deref().unwrap_or_default();
+            let sni = malha_table::http::host_key(host).into_owned();
+            request.tls = Some(Tls { sni: Some(sni), alpn: Vec::new() });
+            request.scheme = request.scheme.filter(|scheme| scheme != "https");
+        }
+        request.method = request.method.filter(|method| method != "GET");
+        request.scheme = request.scheme.filter(|scheme| scheme != "http");
+        if self.gateway == GatewayRef::Mesh && (namespace.is_some() || !labels.is_empty()) {
+            let namespace = namespace.unwrap_or_else(|| "default".to_owned());
+            request.proxy = Some(ProxyIdentity { namespace, labels });
+        }
+        Some(request)
+    }
+}
+
+fn header(request: &mut Request, space: &Space, name: &SmolStr, values: &[Vec<u8>]) -> Option<()> {
+    let written = space.world().written_headers.iter().find(|header| header.name == *name);
+    // What the proxy writes over, a client need not send.
+    if written.is_some_and(|written| !written.is_free) {
+        return Some(());
+    }
+    let mut lines = values.iter().map(|value| text(value)).collect::<Option<Vec<_>>>()?;
+    match lines.len() {
+        0 => return Some(()),
+        1 => request.headers.insert(name.to_string(), Lines::One(lines.swap_remove(0))),
+        _ => request.headers.insert(name.to_string(), Lines::Many(lines)),
+    };
+    // An upgrade is seen only where the connection says so (semantics C.11).
+    if name == "upgrade" && !request.headers.contains_key("connection") {
+        request.headers.insert("connection".to_owned(), Lines::One("Upgrade".to_owned()));
+    }
+    Some(())
+}
+
+fn text(bytes: &[u8]) -> Option<String> {
+    std::str::from_utf8(bytes).ok().map(str::to_owned)
+}

@@ -1,0 +1,174 @@
+//! The HTTP rules of one VirtualService as one list, before a proxy is known.
+//!
+//! Gateway, port and client of a match are axes like the others here, so that what is proved holds on every proxy.
+
+use super::{
+    authority,
+    entrance::{Entrance, entrances},
+    world::world,
+};
+use crate::lower::http_predicate;
+use crate::names::gateway_ref;
+use crate::program::Role;
+use crate::{GatewayRef, HttpRule, Mesh, VirtualService};
+use malha_algebra::language::{Limits, Test};
+use malha_algebra::{Axis, Field, List, Point, Predicate, Product, Space};
+use malha_model::istio::virtual_service::HttpMatchRequest;
+use malha_syntax::Location;
+use malha_table::{ProxyIdentity, Request};
+use smol_str::SmolStr;
+
+/// The rules of one VirtualService, ready to be asked.
+pub struct ServiceRules<'a> {
+    /// The VirtualService.
+    pub service: &'a VirtualService,
+    /// Where its requests come in.
+    pub entrances: Vec<Entrance>,
+    /// The requests there are.
+    pub space: Space,
+    /// Its matches in order, one a row.
+    pub rows: Vec<RuleRow<'a>>,
+    /// The same, as the algebra has them.
+    pub list: List,
+}
+
+/// One match of a rule; or the rule, where it has none.
+pub struct RuleRow<'a> {
+    /// The rule.
+    pub rule: HttpRule<'a>,
+    /// Which of the rules it is, delegates' rules counted one by one.
+    pub number: usize,
+    /// Index of the match, if there is one: in the delegate's rule where one is merged.
+    pub item: Option<u32>,
+    /// Where the match is; else the rule.
+    pub location: Location,
+    /// What it asks of a request.
+    pub predicate: Predicate,
+    /// It takes every request of every entrance.
+    pub is_catch_all: bool,
+    /// It asks something of gateway, port or client.
+    pub is_for_some: bool,
+}
+
+impl<'a> ServiceRules<'a> {
+    /// The rules of a VirtualService; `one_line_each` leaves out requests that send a header on several lines.
+    pub fn new(mesh: &'a Mesh, service: &'a VirtualService, one_line_each: bool) -> ServiceRules<'a> {
+        let entrances = entrances(mesh, service);
+        let role = if service.gateways.contains(&GatewayRef::Mesh) { Role::Sidecar } else { Role::Gateway };
+        let mut world = world(role, mesh.config().path_normalization);
+        world.listeners = entrances.iter().map(|entrance| entrance.name.clone()).collect();
+        world.one_line_each = one_line_each;
+        let mut space = Space::new(world, Limits::default());
+        let (mut rows, mut products) = (Vec::new(), Vec::new());
+        for (number, rule) in service.http_rules().enumerate() {
+            if rule.route.matches.is_empty() {
+                let location = rule.delegate.map_or(rule.location, |delegate| delegate.location);
+                let predicate = Predicate::any();
+                rows.push(RuleRow {
+                    rule,
+                    number,
+                    item: None,
+                    location,
+                    predicate,
+                    is_catch_all: true,
+                    is_for_some: false,
+                });
+                products.push(Product::all());
+            }
+            for item in rule.matches() {
+                let source = rule.delegate.map_or(rule.location.source, |delegate| delegate.location.source);
+                let predicate = http_predicate(item.request, source);
+                let mut product = space.product(&predicate);
+                let demands = fixed(item.request, service, &entrances, &mut space);
+                let is_catch_all = predicate.is_catch_all() && demands.literals().is_empty();
+                product = product.and(&demands);
+                let own = item.delegate.or(item.root);
+                rows.push(RuleRow {
+                    rule,
+                    number,
+                    item: own.map(|(at, _)| at),
+                    location: own.map_or(rule.location, |(_, location)| location),
+                    predicate,
+                    is_catch_all,
+                    is_for_some: !demands.literals().is_empty(),
+                });
+                products.push(product);
+            }
+        }
+        // Where no rule reads it, the authority is the entrance's.
+        if rows.iter().flat_map(|row| &row.predicate.conditions).any(|condition| condition.field == Field::Authority)
+            && let Some(test) = authorities(mesh, service)
+        {
+            let literal = space.literal(&Axis::Field(Field::Authority), test, true);
+            space.assume(literal);
+        }
+        let list = List::new(products, &space);
+        ServiceRules { service, entrances, space, rows, list }
+    }
+
+    /// The request that a point stands for; none if a value of it is no text.
+    pub fn request(&mut self, point: &Point) -> Option<Request> {
+        let listener = self.space.values(point, &Axis::Listener).into_iter().next()?;
+        let entrance = self.entrances.iter().find(|entrance| entrance.name.as_bytes() == listener)?;
+        let mut request = entrance.request(&mut self.space, point)?;
+        // A client in a namespace that sees the rules.
+        let client =
+            || ProxyIdentity { namespace: self.service.name.namespace.to_string(), ..ProxyIdentity::default() };
+        if entrance.role() == Role::Sidecar && !self.service.visibility.includes("default") {
+            request.proxy.get_or_insert_with(client);
+        }
+        Some(request)
+    }
+}
+
+/// The authorities that can lead to a VirtualService; none: any.
+fn authorities(mesh: &Mesh, service: &VirtualService) -> Option<Test> {
+    let mut domains: Vec<String> = service.hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
+    if service.gateways.contains(&GatewayRef::Mesh) {
+        // Addresses of services, and names below headless ones: too many to tell.
+        let suffix = format!(".svc.{}", mesh.config().cluster_domain);
+        if domains.iter().any(|host| host.ends_with(&suffix)) {
+            return None;
+        }
+        domains.extend(domains.clone().iter().map(|host| format!("{host}.")));
+    }
+    authority::of_domains(domains.iter().map(String::as_str))
+}
+
+/// What a match asks of proxy and listener (semantics B.3): a match that names gateways is not asked for its client.
+fn fixed(item: &HttpMatchRequest, service: &VirtualService, entrances: &[Entrance], space: &mut Space) -> Product {
+    let mut product = Product::all();
+    let port = item.port.as_ref().map(|port| port.value).filter(|port| *port != 0);
+    let gateways: Vec<GatewayRef> =
+        item.gateways.iter().map(|name| gateway_ref(name, &service.name.namespace)).collect();
+    if port.is_some() || !gateways.is_empty() {
+        let takes = |entrance: &&Entrance| {
+            (gateways.is_empty() || gateways.contains(&entrance.gateway))
+                && (port.is_none() || entrance.number.is_none() || entrance.number == port)
+        };
+        let names: Vec<SmolStr> = entrances.iter().filter(takes).map(|entrance| entrance.name.clone()).collect();
+        if names.len() < entrances.len() {
+            product.insert(space.literal(&Axis::Listener, Test::one_of(names), true));
+        }
+    }
+    if gateways.is_empty() {
+        source(item.source_namespace.as_ref().map(|name| &name.value), item.source_labels.iter(), space, &mut product);
+    }
+    product
+}
+
+/// What a match asks of the client's workload.
+pub(super) fn source<'l>(
+    namespace: Option<&SmolStr>,
+    labels: impl IntoIterator<Item = (&'l malha_model::Spanned<SmolStr>, &'l malha_model::Spanned<SmolStr>)>,
+    space: &mut Space,
+    product: &mut Product,
+) {
+    if let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) {
+        product.insert(space.literal(&Axis::SourceNamespace, Test::exact(namespace.clone()), true));
+    }
+    for (name, value) in labels {
+        let axis = Axis::SourceLabel(name.value.clone());
+        product.insert(space.literal(&axis, Test::exact(value.value.clone()), true));
+    }
+}

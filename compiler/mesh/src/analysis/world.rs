@@ -1,0 +1,58 @@
+//! What requests there are: facts of HTTP and of Envoy, as the algebra takes them.
+
+use crate::program::{PathNormalization, Role};
+use malha_algebra::language::{PathForm, Test};
+use malha_algebra::re2::Pattern;
+use malha_algebra::{World, WrittenHeader};
+use malha_table::http::{INLINE_HEADERS, INTERNAL_HEADERS, METHODS};
+use smol_str::SmolStr;
+
+/// Headers of the connection, which no route sees, and `host`, which is the authority (semantics C.11).
+const HOP_BY_HOP: [&str; 4] = ["host", "keep-alive", "proxy-connection", "transfer-encoding"];
+
+/// Methods in the order in which a reader would like to see them; the others follow.
+const PLAINEST: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
+
+/// The requests that proxies of a role see (semantics A66, B13, C.11).
+pub fn world(role: Role, normalization: PathNormalization) -> World {
+    let known = METHODS.iter().copied().filter(|method| !PLAINEST.contains(method) && *method != "CONNECT");
+    let written = |name: &'static str, value: Test, is_free: bool| WrittenHeader {
+        name: SmolStr::new_static(name),
+        value,
+        is_free,
+    };
+    let scheme = Test::one_of(["http", "https"].map(SmolStr::new_static));
+    let mut written_headers = vec![written("x-forwarded-proto", scheme, role == Role::Sidecar)];
+    match role {
+        Role::Gateway => {
+            let address = "[0-9a-fA-F.:]+";
+            written_headers.extend([
+                written("x-request-id", matching("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), false),
+                written("x-forwarded-for", matching(&format!("(.*,)?{address}")), false),
+                written("x-envoy-external-address", matching(address), false),
+            ]);
+        }
+        Role::Sidecar => written_headers.push(written("x-request-id", Test::Any, true)),
+    }
+    let is_written = |name: &SmolStr| written_headers.iter().any(|header| header.name == *name);
+    let hidden = HOP_BY_HOP.iter().chain(&INTERNAL_HEADERS).map(|name| SmolStr::new_static(name));
+    World {
+        path: match normalization {
+            PathNormalization::None => PathForm::Raw,
+            PathNormalization::Base => PathForm::Base,
+            PathNormalization::MergeSlashes => PathForm::MergeSlashes,
+            PathNormalization::DecodeAndMergeSlashes => PathForm::DecodeAndMergeSlashes,
+        },
+        methods: PLAINEST.into_iter().chain(known).map(SmolStr::new_static).collect(),
+        joined_headers: &INLINE_HEADERS,
+        hidden_headers: hidden.filter(|name| !is_written(name)).collect(),
+        written_headers,
+        ..World::default()
+    }
+}
+
+/// The language of a pattern of ours.
+pub(super) fn matching(pattern: &str) -> Test {
+    // Ours are all well formed; one that was not would let everything pass, which proves nothing wrong.
+    Pattern::parse(pattern).map_or(Test::Any, Test::Regex)
+}
