@@ -81,6 +81,9 @@ pub struct CheckArgs {
     /// The least severity that makes the exit status 1
     #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = SeverityName::Warning)]
     pub fail_on: SeverityName,
+    /// Replay the request of every finding that has one, and fail if it does not behave as the finding says
+    #[arg(long)]
+    pub verify: bool,
 }
 
 /// How `malha check` prints.

@@ -1,28 +1,16 @@
 //! Every rule's bad example makes exactly that rule fire, and its good example none.
 
-use malha_lint::{Example, RULES, Rule, Suppressions, check, find};
-use malha_mesh::{Cache, Mesh, MeshConfig, ProxySpec, lower};
-use malha_model::read_documents;
-use malha_syntax::{Finding, Sources, read};
-use std::{collections::BTreeSet, sync::Arc};
+#[allow(dead_code, reason = "each test file uses its part")]
+mod common;
 
-/// All findings on an example, reading included, of rules that run by default and of the rule itself.
+use common::all_findings;
+use malha_lint::{Example, RULES, Rule, find};
+use malha_syntax::Finding;
+use std::collections::BTreeSet;
+
+/// All findings on an example of rules that run by default, and of the rule itself.
 fn findings(rule: &Rule, example: &Example) -> Vec<Finding> {
-    let mut sources = Sources::default();
-    let (source, mut findings) = sources.decode("example.yaml", &example.bytes());
-    let text = sources.get(source).map(|source| source.text.clone()).unwrap_or_default();
-    let reading = read(source, &text);
-    findings.extend(reading.findings);
-    let mut suppressions = Suppressions::default();
-    suppressions.add_comments(source, &reading.suppressions);
-    let resources = read_documents(&reading.documents);
-    findings.extend(resources.findings);
-    let mesh = Mesh::link(resources.resources.into_iter().map(Arc::new).collect(), MeshConfig::default());
-    let mut wanted = mesh.proxies().to_vec();
-    wanted.push(ProxySpec::default_sidecar());
-    let program = lower(&mesh, &wanted, &mut Cache::default());
-    findings.extend(check(&mesh, &program));
-    let mut findings = suppressions.apply(findings, |location| sources.line_column(location).line);
+    let mut findings = all_findings(&example.bytes());
     findings.retain(|finding| finding.rule.group.on_by_default() || finding.rule == rule.info);
     findings
 }

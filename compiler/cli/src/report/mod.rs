@@ -2,6 +2,7 @@
 
 mod concise;
 mod pretty;
+mod replay;
 mod source;
 
 pub use concise::concise;

@@ -1,6 +1,6 @@
 //! Findings with the lines in question.
 
-use super::source::IndexedSource;
+use super::{replay, source::IndexedSource};
 use malha_syntax::{Finding, Location, Severity, Source, Sources, Span};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode};
 use std::fmt;
@@ -26,7 +26,7 @@ pub fn pretty(findings: &[(&Finding, &Sources)], colour: bool) -> String {
 struct Page<'a> {
     title: &'a str,
     code: Option<String>,
-    help: Option<&'a str>,
+    help: Option<String>,
     severity: miette::Severity,
     source: Option<IndexedSource<'a>>,
     labels: Vec<(Span, Option<&'a str>)>,
@@ -58,7 +58,7 @@ impl<'a> Page<'a> {
         Page {
             title: &finding.message,
             code: Some(format!("{} {}", finding.rule.code, finding.rule.name)),
-            help: finding.help.as_deref(),
+            help: help(finding),
             severity: match finding.severity {
                 Severity::Error => miette::Severity::Error,
                 Severity::Warning => miette::Severity::Warning,
@@ -69,6 +69,14 @@ impl<'a> Page<'a> {
             others,
         }
     }
+}
+
+/// How to mend it, and the request that proves it as a command.
+fn help(finding: &Finding) -> Option<String> {
+    let command = finding.witness.as_ref().and_then(replay::command);
+    let proof = command.map(|command| format!("to see it with `malha run`:\n  {command}"));
+    let parts: Vec<String> = finding.help.clone().into_iter().chain(proof).collect();
+    (!parts.is_empty()).then(|| parts.join("\n"))
 }
 
 /// A span inside its source, on one line: a whole block would push what matters off the page.
@@ -105,7 +113,7 @@ impl Diagnostic for Page<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {

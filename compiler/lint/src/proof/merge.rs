@@ -1,11 +1,12 @@
 //! VirtualServices that meet in one virtual host of a gateway, or hide each other there.
 
-use malha_algebra::{Among, DEFAULT_BUDGET, Overlap, Reach};
+use super::{Proof, replay::Replay};
+use malha_algebra::{Among, DEFAULT_BUDGET, Overlap, Point, Reach};
 use malha_mesh::analysis::{HostSpace, entrance_of_table};
 use malha_mesh::program::{Filter, Origin, Program, Proxy, Role, RouteTable, VirtualHost};
 use malha_mesh::{Mesh, ObjectName};
 use malha_syntax::{Claim, Location, RuleName};
-use malha_table::Request;
+use smol_str::SmolStr;
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
@@ -25,7 +26,7 @@ pub(crate) struct Conflict {
     pub(crate) loser: Arc<Origin>,
     /// How many other VirtualServices win over the loser's in the same way.
     pub(crate) others: usize,
-    pub(crate) request: Option<Request>,
+    pub(crate) proof: Option<Proof>,
 }
 
 /// What is proved of virtual hosts.
@@ -41,7 +42,8 @@ pub(crate) enum MergeProof {
 }
 
 pub(super) fn prove(mesh: &Mesh, program: &Program) -> Vec<MergeProof> {
-    let mut merger = Merger { mesh, program, seen: HashSet::new(), told: BTreeSet::new(), proofs: Vec::new() };
+    let replay = Replay::new(mesh, program);
+    let mut merger = Merger { replay, mesh, program, seen: HashSet::new(), told: BTreeSet::new(), proofs: Vec::new() };
     for proxy in program.proxies.iter().filter(|proxy| proxy.role == Role::Gateway) {
         for listener in &proxy.program.listeners {
             for chain in &listener.filter_chains {
@@ -55,6 +57,7 @@ pub(super) fn prove(mesh: &Mesh, program: &Program) -> Vec<MergeProof> {
 }
 
 struct Merger<'a> {
+    replay: Replay<'a>,
     mesh: &'a Mesh,
     program: &'a Program,
     /// Virtual hosts that were looked at, by the places of their routes: many proxies and domains share them.
@@ -69,19 +72,12 @@ fn owner(origin: &Origin) -> ObjectName {
 }
 
 /// The rule of a route, as decisions have it.
-pub(crate) fn rule_name(origin: &Origin) -> RuleName {
+fn rule_name(origin: &Origin) -> RuleName {
     RuleName {
         namespace: origin.namespace.to_string(),
         name: origin.name.to_string(),
         section: origin.section,
         index: origin.index,
-    }
-}
-
-impl Conflict {
-    /// What is claimed of the request: the winner takes it and the loser does not.
-    pub(crate) fn claim(&self) -> Claim {
-        Claim { taken_by: Some(rule_name(&self.winner)), not_by: Some(rule_name(&self.loser)) }
     }
 }
 
@@ -121,6 +117,19 @@ impl<'a> Merger<'a> {
             resource.metadata.creation_timestamp.as_ref().map(|time| time.value.clone())
         };
         matches!((created(one), created(other)), (Some(one), Some(other)) if one != other)
+    }
+
+    /// The request of a point, if the winner takes it and the loser does not.
+    fn proof(
+        &self,
+        host: &mut HostSpace<'a>,
+        point: &Point,
+        winner: Option<&Arc<Origin>>,
+        loser: &Arc<Origin>,
+    ) -> Option<Proof> {
+        let claim = Claim { taken_by: winner.map(|winner| rule_name(winner)), not_by: Some(rule_name(loser)) };
+        let request = self.replay.proves(host.request(point), &claim)?;
+        Some(Proof { request, claim })
     }
 
     fn tell(&mut self, sort: u8, winner: &ObjectName, loser: &ObjectName) -> bool {
@@ -178,7 +187,7 @@ impl<'a> Merger<'a> {
                         winner: Arc::clone(winner),
                         loser: Arc::clone(loser_origin),
                         others: 0,
-                        request: host.request(&point),
+                        proof: self.proof(host, &point, Some(winner), loser_origin),
                     };
                     found.insert(loser.clone(), conflict);
                 }
@@ -210,8 +219,9 @@ impl<'a> Merger<'a> {
             let product = host.list.rows()[row].clone();
             let left = host.list.left_of(&mut host.space, &product, Among::These(&specific), DEFAULT_BUDGET);
             let Reach::Live(point) = left else { continue };
-            let (winner, loser, request) = (Arc::clone(winner), Arc::clone(loser), host.request(&point));
-            let conflict = Conflict { host: domain(host), winner, loser, others: 0, request };
+            let proof = self.proof(host, &point, Some(winner), loser);
+            let (winner, loser) = (Arc::clone(winner), Arc::clone(loser));
+            let conflict = Conflict { host: domain(host), winner, loser, others: 0, proof };
             self.proofs.push(MergeProof::CatchAlls(conflict));
         }
     }
@@ -229,7 +239,7 @@ impl<'a> Merger<'a> {
             let mut asked = None;
             // Of several wildcards the closest would have the requests.
             let wide = hosts().filter(|wide| is_below(narrow, wide));
-            let wide = wide.max_by_key(|wide| wide.domains.iter().map(|domain| domain.len()).max());
+            let wide = wide.max_by_key(|wide| wide.domains.iter().map(SmolStr::len).max());
             if let Some(wide) = wide {
                 for route in &wide.routes {
                     let Some(loser) = &route.origin else { continue };
@@ -243,10 +253,10 @@ impl<'a> Merger<'a> {
                     let left = asked.list.left_of(&mut asked.space, &product, Among::These(&all), DEFAULT_BUDGET);
                     let Reach::Live(point) = left else { continue };
                     self.told.insert((2, name, owner(&winner)));
-                    let request = asked.request(&point);
+                    let proof = self.proof(asked, &point, None, loser);
                     let (winner, loser) = (Arc::clone(&winner), Arc::clone(loser));
                     let host = domain(asked);
-                    self.proofs.push(MergeProof::Hidden(Conflict { host, winner, loser, others: 0, request }));
+                    self.proofs.push(MergeProof::Hidden(Conflict { host, winner, loser, others: 0, proof }));
                 }
             }
         }

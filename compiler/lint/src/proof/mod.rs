@@ -1,9 +1,12 @@
 //! What is proved of rules, once, for the lints that tell it.
 
+mod claim;
 mod merge;
+mod replay;
 mod service;
 
-pub(crate) use merge::{MergeProof, rule_name};
+pub use claim::claim_holds;
+pub(crate) use merge::MergeProof;
 pub(crate) use service::{Fate, ServiceProof};
 
 use crate::rule::Context;
@@ -21,7 +24,7 @@ pub(crate) struct Proofs<'a> {
 impl<'a> Context<'a> {
     /// What is proved of each VirtualService by itself.
     pub(crate) fn services(&self) -> &[ServiceProof<'a>] {
-        self.proofs.services.get_or_init(|| service::prove(self.mesh))
+        self.proofs.services.get_or_init(|| service::prove(self.mesh, self.program))
     }
 
     /// What is proved of the virtual hosts of gateways that several VirtualServices share.
@@ -30,10 +33,17 @@ impl<'a> Context<'a> {
     }
 }
 
+/// A request, and what is true of it: it was tried.
+#[derive(Clone, Debug)]
+pub(crate) struct Proof {
+    pub(crate) request: Request,
+    pub(crate) claim: Claim,
+}
+
 /// Adds the request that proves a finding, and what is claimed of it.
-pub(crate) fn proved(finding: Finding, request: Option<&Request>, claim: Claim) -> Finding {
-    match request.and_then(|request| serde_json::to_value(request).ok()) {
-        Some(witness) => finding.witness(witness, claim),
+pub(crate) fn proved(finding: Finding, proof: Option<&Proof>) -> Finding {
+    match proof.and_then(|proof| Some((serde_json::to_value(&proof.request).ok()?, proof.claim.clone()))) {
+        Some((witness, claim)) => finding.witness(witness, claim),
         None => finding,
     }
 }

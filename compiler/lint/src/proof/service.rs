@@ -1,30 +1,37 @@
 //! The rules of one VirtualService against each other.
 
-use malha_algebra::{Among, DEFAULT_BUDGET, Point, Reach, Search};
+use super::{Proof, replay::Replay};
+use malha_algebra::{Among, DEFAULT_BUDGET, Point, Reach};
 use malha_mesh::analysis::{Layer4Rules, RuleRow, ServiceRules};
-use malha_mesh::{Mesh, VirtualService};
+use malha_mesh::program::Program;
+use malha_mesh::{DelegateRule, Mesh, VirtualService};
 use malha_model::istio::virtual_service::HttpRoute;
-use malha_syntax::{Claim, Finding, Location, RuleName};
-use malha_table::Request;
+use malha_syntax::{Claim, Finding, Location, ResourceName, RuleName};
 use rayon::prelude::*;
+use std::collections::HashSet;
+
+/// How many rules a description names.
+const SHOWN: usize = 4;
 
 /// What is proved of a VirtualService.
 pub(crate) struct ServiceProof<'a> {
     pub(crate) service: &'a VirtualService,
     /// Its matches in order: those of `http`, then of `tls`, then of `tcp`.
-    pub(crate) rows: Vec<RowProof>,
-    /// A request that no rule takes, and all such requests in words.
-    pub(crate) unmatched: Option<(Option<Request>, String)>,
+    pub(crate) rows: Vec<RowProof<'a>>,
+    /// Requests that no rule takes, in words, and one of them.
+    pub(crate) unmatched: Option<(String, Option<Proof>)>,
 }
 
 /// What is proved of one match; or of the rule, where it has none.
 #[derive(Clone, Debug)]
-pub(crate) struct RowProof {
+pub(crate) struct RowProof<'a> {
     pub(crate) section: &'static str,
     /// Index of the rule in its section: of the root's rule where a delegate is merged.
     pub(crate) index: u32,
     /// Index of the match in the rule that says it.
     pub(crate) item: Option<u32>,
+    /// The delegate's rule that is merged there.
+    pub(crate) delegate: Option<&'a DelegateRule>,
     /// Which of the section's rules it is, delegates' rules counted one by one.
     pub(crate) number: usize,
     pub(crate) location: Location,
@@ -39,17 +46,15 @@ pub(crate) enum Fate {
     /// Requests reach it.
     Live,
     /// Only requests that send a header on several lines do: such a one, and the rows in the way of others.
-    NeedsRepeatedHeader { blockers: Vec<usize>, request: Option<Request> },
+    NeedsRepeatedHeader { blockers: Vec<usize>, proof: Option<Proof> },
     /// No request can meet its conditions, whatever stands before: the conditions that exclude each other.
     Empty(String),
     /// Earlier rows take all its requests.
     Taken {
         /// Those rows, none of which can be spared.
         blockers: Vec<usize>,
-        /// One of its requests.
-        request: Option<Request>,
-        /// The row that takes that request.
-        winner: usize,
+        /// One of its requests, which another rule takes.
+        proof: Option<Proof>,
         /// The blockers do with requests what it would do.
         same: bool,
     },
@@ -58,68 +63,94 @@ pub(crate) enum Fate {
 }
 
 /// Proves what there is to prove of each VirtualService.
-pub(super) fn prove(mesh: &Mesh) -> Vec<ServiceProof<'_>> {
-    mesh.virtual_services()
-        .par_iter()
-        .filter(|service| !service.hosts.is_empty())
-        .map(|service| of(mesh, service))
-        .collect()
+pub(super) fn prove<'a>(mesh: &'a Mesh, program: &'a Program) -> Vec<ServiceProof<'a>> {
+    let replay = Replay::new(mesh, program);
+    let services = mesh.virtual_services().par_iter().filter(|service| !service.hosts.is_empty());
+    let mut proofs: Vec<ServiceProof<'a>> = services.map(|service| of(mesh, service, &replay)).collect();
+    forgive_delegates(&mut proofs);
+    proofs
 }
 
-fn of<'a>(mesh: &'a Mesh, service: &'a VirtualService) -> ServiceProof<'a> {
+/// What a delegate says is dead only if it is dead wherever it is merged.
+fn forgive_delegates(proofs: &mut [ServiceProof<'_>]) {
+    let is_dead = |row: &RowProof<'_>| matches!(row.fate, Fate::Taken { .. } | Fate::Empty(_));
+    let rows = || proofs.iter().flat_map(|proof| &proof.rows).filter(|row| row.delegate.is_some());
+    let live: HashSet<Location> = rows().filter(|row| !is_dead(row)).map(|row| row.location).collect();
+    for row in proofs.iter_mut().flat_map(|proof| &mut proof.rows) {
+        if row.delegate.is_some() && is_dead(row) && live.contains(&row.location) {
+            row.fate = Fate::Live;
+        }
+    }
+}
+
+fn of<'a>(mesh: &'a Mesh, service: &'a VirtualService, replay: &Replay<'_>) -> ServiceProof<'a> {
     let mut proof = ServiceProof { service, rows: Vec::new(), unmatched: None };
     if service.http_rules().next().is_some() {
-        http(mesh, service, &mut proof);
+        http(mesh, service, replay, &mut proof);
     }
     for rules in [Layer4Rules::tls(mesh, service), Layer4Rules::tcp(mesh, service)] {
-        layer4(rules, &mut proof.rows);
+        layer4(service, rules, replay, &mut proof.rows);
     }
     proof
 }
 
-fn http<'a>(mesh: &'a Mesh, service: &'a VirtualService, proof: &mut ServiceProof<'a>) {
+fn http<'a>(mesh: &'a Mesh, service: &'a VirtualService, replay: &Replay<'_>, proof: &mut ServiceProof<'a>) {
     let mut rules = ServiceRules::new(mesh, service, false);
     let mut single_lines = None;
     let mut rows = Vec::with_capacity(rules.rows.len());
     for row in 0..rules.rows.len() {
         let fate = match rules.list.reach(&mut rules.space, row, DEFAULT_BUDGET) {
-            Reach::Live(point) => repeated(mesh, service, &mut rules, &mut single_lines, row, &point),
+            Reach::Live(point) => match repeated(mesh, service, &rules, &mut single_lines, row, &point) {
+                None => Fate::Live,
+                Some(blockers) => {
+                    let claim =
+                        Claim { taken_by: Some(name_of(service, "http", rules.rows[row].rule.index)), not_by: None };
+                    let proof = replay.proves(rules.request(&point), &claim).map(|request| Proof { request, claim });
+                    Fate::NeedsRepeatedHeader { blockers, proof }
+                }
+            },
             Reach::Empty => Fate::Empty(why_empty(&mut rules, row)),
             Reach::Unknown => Fate::Unknown,
-            Reach::Taken(blockers) => taken(&mut rules, row, blockers),
+            Reach::Taken(blockers) => taken(&mut rules, replay, row, blockers),
         };
         let RuleRow { rule, number, item, location, is_catch_all, .. } = &rules.rows[row];
         rows.push(RowProof {
             section: "http",
             index: rule.index,
             item: *item,
+            delegate: rule.delegate,
             number: *number,
             location: *location,
             is_catch_all: *is_catch_all,
             fate,
         });
     }
-    proof.unmatched = unmatched(&mut rules);
+    proof.unmatched = unmatched(&mut rules, replay);
     proof.rows = rows;
 }
 
-/// Whether a live row is reached by a request that sends no header twice.
+fn name_of(service: &VirtualService, section: &'static str, index: u32) -> RuleName {
+    let (namespace, name) = (service.name.namespace.to_string(), service.name.name.to_string());
+    RuleName { namespace, name, section, index }
+}
+
+/// The rows that take whatever of a live row sends no header twice, if they take all of that.
 fn repeated<'a>(
     mesh: &'a Mesh,
     service: &'a VirtualService,
-    rules: &mut ServiceRules<'a>,
+    rules: &ServiceRules<'a>,
     single_lines: &mut Option<ServiceRules<'a>>,
     row: usize,
     point: &Point,
-) -> Fate {
+) -> Option<Vec<usize>> {
     if rules.space.named(point).iter().all(|(_, values)| values.len() < 2) {
-        return Fate::Live;
+        return None;
     }
     let single = single_lines.get_or_insert_with(|| ServiceRules::new(mesh, service, true));
     match single.list.reach(&mut single.space, row, DEFAULT_BUDGET) {
-        Reach::Taken(blockers) => Fate::NeedsRepeatedHeader { blockers, request: rules.request(point) },
-        Reach::Empty => Fate::NeedsRepeatedHeader { blockers: Vec::new(), request: rules.request(point) },
-        Reach::Live(_) | Reach::Unknown => Fate::Live,
+        Reach::Taken(blockers) => Some(blockers),
+        Reach::Empty => Some(Vec::new()),
+        Reach::Live(_) | Reach::Unknown => None,
     }
 }
 
@@ -142,16 +173,20 @@ fn why_empty(rules: &mut ServiceRules<'_>, row: usize) -> String {
     rules.space.words(&product)
 }
 
-fn taken(rules: &mut ServiceRules<'_>, row: usize, blockers: Vec<usize>) -> Fate {
+fn taken(rules: &mut ServiceRules<'_>, replay: &Replay<'_>, row: usize, blockers: Vec<usize>) -> Fate {
     let product = rules.list.rows()[row].clone();
-    let point = match rules.space.point(&product) {
-        Search::Found(point) => point,
-        Search::Empty | Search::Unknown => return Fate::Unknown,
-    };
-    let winner = rules.list.first(&mut rules.space, &point).unwrap_or(row);
+    let own_name = name_of(rules.service, "http", rules.rows[row].rule.index);
+    let proof = rules.through_each(&product).into_iter().find_map(|point| {
+        let winner = rules.list.first(&mut rules.space, &point)?;
+        let winner_name = name_of(rules.service, "http", rules.rows[winner].rule.index);
+        let not_by = Some(own_name.clone()).filter(|name| *name != winner_name);
+        let claim = Claim { taken_by: Some(winner_name), not_by };
+        let request = replay.proves(rules.request(&point), &claim)?;
+        Some(Proof { request, claim })
+    });
     let own = doing(rules.rows[row].rule.route);
     let same = blockers.iter().all(|&at| doing(rules.rows[at].rule.route) == own);
-    Fate::Taken { request: rules.request(&point), blockers, winner, same }
+    Fate::Taken { blockers, proof, same }
 }
 
 /// What a rule does, without what it asks and what it is called.
@@ -159,19 +194,30 @@ fn doing(route: &HttpRoute) -> HttpRoute {
     HttpRoute { matches: Vec::new(), name: None, ..route.clone() }
 }
 
-fn unmatched(rules: &mut ServiceRules<'_>) -> Option<(Option<Request>, String)> {
+fn unmatched(rules: &mut ServiceRules<'_>, replay: &Replay<'_>) -> Option<(String, Option<Proof>)> {
     let all = malha_algebra::Product::all();
     let every = |_: usize| true;
     let Reach::Live(point) = rules.list.left_of(&mut rules.space, &all, Among::These(&every), DEFAULT_BUDGET) else {
         return None;
     };
-    let rows: Vec<_> = rules.list.rows().iter().take(4).map(|row| rules.space.words(row)).collect();
-    let more = rules.list.rows().len().saturating_sub(rows.len());
-    let more = if more > 0 { format!("; nor one of {more} others") } else { String::new() };
-    Some((rules.request(&point), format!("all that is neither {}{more}", rows.join("; nor "))))
+    // No rule of the object takes it: that of a rule which it has not will do.
+    let claim = Claim { taken_by: None, not_by: Some(name_of(rules.service, "http", u32::MAX)) };
+    let proof = replay.proves(rules.request(&point), &claim).map(|request| Proof { request, claim });
+    let rows: Vec<malha_algebra::Product> = rules.list.rows().to_vec();
+    let rows: Vec<_> = rows.iter().filter(|row| !rules.space.is_empty(row)).collect();
+    let mut words: Vec<String> = rows.iter().take(SHOWN).map(|row| rules.space.words(row)).collect();
+    if rows.len() > SHOWN {
+        words.push(format!("one of {} others", rows.len() - SHOWN));
+    }
+    let words = match words.as_slice() {
+        [] => "any request".to_owned(),
+        [one] => format!("all but {one}"),
+        several => format!("all but {}", several.join("; or ")),
+    };
+    Some((words, proof))
 }
 
-fn layer4(mut rules: Layer4Rules, proofs: &mut Vec<RowProof>) {
+fn layer4(service: &VirtualService, mut rules: Layer4Rules, replay: &Replay<'_>, proofs: &mut Vec<RowProof<'_>>) {
     let first = proofs.len();
     for row in 0..rules.rows.len() {
         let fate = match rules.list.reach(&mut rules.space, row, DEFAULT_BUDGET) {
@@ -179,11 +225,14 @@ fn layer4(mut rules: Layer4Rules, proofs: &mut Vec<RowProof>) {
             Reach::Empty => Fate::Empty(rules.space.words(&rules.list.rows()[row])),
             Reach::Unknown => Fate::Unknown,
             Reach::Taken(blockers) => {
-                let winner = blockers.first().copied().unwrap_or(row);
-                let request = rules.request(row);
+                let name = |row: usize| name_of(service, rules.section, rules.rows[row].rule as u32);
+                let winner = blockers.first().map(|&winner| name(winner));
+                let claim =
+                    Claim { not_by: Some(name(row)).filter(|name| Some(name) != winner.as_ref()), taken_by: winner };
                 let same = blockers.iter().all(|&at| rules.rows[at].rule == rules.rows[row].rule);
+                let proof = replay.proves(rules.request(row), &claim).map(|request| Proof { request, claim });
                 let blockers = blockers.into_iter().map(|at| first + at).collect();
-                Fate::Taken { blockers, request, winner: first + winner, same }
+                Fate::Taken { blockers, proof, same }
             }
         };
         let told = &rules.rows[row];
@@ -191,6 +240,7 @@ fn layer4(mut rules: Layer4Rules, proofs: &mut Vec<RowProof>) {
             section: rules.section,
             index: told.rule as u32,
             item: told.item.map(|item| item as u32),
+            delegate: None,
             number: told.rule,
             location: told.location,
             is_catch_all: told.item.is_none(),
@@ -200,73 +250,72 @@ fn layer4(mut rules: Layer4Rules, proofs: &mut Vec<RowProof>) {
 }
 
 impl ServiceProof<'_> {
-    /// The name of a row's rule, as decisions have it.
-    pub(crate) fn rule_name(&self, row: &RowProof) -> RuleName {
-        RuleName {
-            namespace: self.service.name.namespace.to_string(),
-            name: self.service.name.name.to_string(),
-            section: row.section,
-            index: row.index,
-        }
+    /// Path of a row in the object that says it, as `spec.http[1].match[0]`.
+    pub(crate) fn field(row: &RowProof<'_>) -> String {
+        let rule = ServiceProof::rule_field(row);
+        row.item.map_or_else(|| rule.clone(), |item| format!("{rule}.match[{item}]"))
     }
 
-    /// Path of a row, as `spec.http[1].match[0]`.
-    pub(crate) fn field(row: &RowProof) -> String {
-        match row.item {
-            Some(item) => format!("spec.{}[{}].match[{item}]", row.section, row.index),
-            None => format!("spec.{}[{}]", row.section, row.index),
-        }
+    /// Path of the rule of a row, as `spec.http[1]`.
+    pub(crate) fn rule_field(row: &RowProof<'_>) -> String {
+        format!("spec.{}[{}]", row.section, row.delegate.map_or(row.index, |delegate| delegate.index))
     }
 
-    /// What is claimed of a request that a row asks for and does not get.
-    pub(crate) fn lost(&self, row: &RowProof, winner: &RowProof) -> Claim {
-        Claim {
-            taken_by: Some(self.rule_name(winner)),
-            not_by: Some(self.rule_name(row)).filter(|name| Some(name) != Some(&self.rule_name(winner))),
+    /// The object that says a row.
+    pub(crate) fn resource(&self, row: &RowProof<'_>) -> ResourceName {
+        row.delegate.map_or_else(|| self.service.resource.resource_name(), |delegate| delegate.resource.resource_name())
+    }
+
+    /// The name of a row or rule for a message about another: with its object, if that is not the same.
+    fn named(&self, path: &str, of: &RowProof<'_>, beside: &RowProof<'_>) -> String {
+        let resource = self.resource(of);
+        if resource == self.resource(beside) {
+            return format!("`{path}`");
         }
+        format!("`{path}` of `{}/{}`", resource.namespace, resource.name)
+    }
+
+    /// The matches of some rows, as a message about `beside` names them.
+    pub(crate) fn matches_of(&self, rows: &[usize], beside: &RowProof<'_>) -> Vec<String> {
+        let name = |at: &usize| self.named(&ServiceProof::field(&self.rows[*at]), &self.rows[*at], beside);
+        rows.iter().map(name).collect()
     }
 
     /// The rows of the rule that a row belongs to.
-    pub(crate) fn rows_of_rule<'p>(&'p self, row: &'p RowProof) -> impl Iterator<Item = &'p RowProof> {
+    pub(crate) fn rows_of_rule<'p>(&'p self, row: &'p RowProof<'p>) -> impl Iterator<Item = &'p RowProof<'p>> {
         self.rows.iter().filter(move |other| (other.section, other.number) == (row.section, row.number))
     }
 
     /// Whether the whole rule of a row is dead because of earlier rules, and the row is the first of it.
-    pub(crate) fn is_dead_rule(&self, row: &RowProof) -> bool {
-        let dead = |row: &RowProof| matches!(row.fate, Fate::Taken { .. } | Fate::Empty(_));
+    pub(crate) fn is_dead_rule(&self, row: &RowProof<'_>) -> bool {
+        let dead = |row: &RowProof<'_>| matches!(row.fate, Fate::Taken { .. } | Fate::Empty(_));
         self.rows_of_rule(row).all(dead) && self.rows_of_rule(row).any(|row| matches!(row.fate, Fate::Taken { .. }))
     }
 
     /// Whether the whole rule of a row is dead, and the row is the first of it that others take.
-    pub(crate) fn is_first_of_dead_rule(&self, row: &RowProof) -> bool {
+    pub(crate) fn is_first_of_dead_rule(&self, row: &RowProof<'_>) -> bool {
         let first = self.rows_of_rule(row).find(|row| matches!(row.fate, Fate::Taken { .. }));
         first.is_some_and(|first| std::ptr::eq(first, row)) && self.is_dead_rule(row)
     }
 
     /// Whether a rule that takes everything is in the way of a row.
-    pub(crate) fn is_after_catch_all(&self, row: &RowProof) -> bool {
+    pub(crate) fn is_after_catch_all(&self, row: &RowProof<'_>) -> bool {
         match &row.fate {
             Fate::Taken { blockers, .. } => blockers.iter().any(|&at| self.rows[at].is_catch_all),
             _ => false,
         }
     }
 
-    /// Path of the rule of a row, as `spec.http[1]`.
-    pub(crate) fn rule_field(row: &RowProof) -> String {
-        format!("spec.{}[{}]", row.section, row.index)
-    }
-
-    /// The rules of some rows, each once.
-    pub(crate) fn rules_of(&self, rows: &[usize]) -> Vec<String> {
-        let mut rules: Vec<String> =
-            rows.iter().map(|&at| format!("`{}`", ServiceProof::rule_field(&self.rows[at]))).collect();
+    /// The rules of some rows, each once, as a message about `beside` names them.
+    pub(crate) fn rules_of(&self, rows: &[usize], beside: &RowProof<'_>) -> Vec<String> {
+        let name = |at: &usize| self.named(&ServiceProof::rule_field(&self.rows[*at]), &self.rows[*at], beside);
+        let mut rules: Vec<String> = rows.iter().map(name).collect();
         rules.dedup();
         rules
     }
 
     /// Points at the rows that are in the way.
     pub(crate) fn with_blockers(&self, finding: Finding, blockers: &[usize]) -> Finding {
-        let finding = finding.resource(self.service.resource.resource_name());
         blockers.iter().fold(finding, |finding, &at| finding.related(self.rows[at].location, "takes its requests"))
     }
 }

@@ -3,7 +3,7 @@ use crate::{
     rule::{Context, Example, Rule},
 };
 use malha_mesh::ObjectName;
-use malha_syntax::{Claim, Finding, Group, RuleInfo};
+use malha_syntax::{Finding, Group, RuleInfo};
 
 pub(super) static RULE: Rule = Rule {
     info: &RuleInfo {
@@ -102,6 +102,6 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         if let Some(service) = context.mesh.virtual_service(&ObjectName::new(winner.namespace.clone(), winner.name.clone())) {
             finding = finding.resource(service.resource.resource_name());
         }
-        findings.push(proved(finding, conflict.request.as_ref(), Claim { taken_by: None, not_by: Some(crate::proof::rule_name(loser)) }));
+        findings.push(proved(finding, conflict.proof.as_ref()));
     }
 }

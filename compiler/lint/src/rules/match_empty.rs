@@ -53,7 +53,7 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 Finding::new(RULE.info, row.location, message)
                     .help("mend the condition, or delete the match")
                     .field(ServiceProof::field(row))
-                    .resource(proof.service.resource.resource_name()),
+                    .resource(proof.resource(row)),
             );
         }
     }

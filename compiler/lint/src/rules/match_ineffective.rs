@@ -48,19 +48,19 @@ spec:
 fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for proof in context.services() {
         for row in &proof.rows {
-            let Fate::Taken { blockers, request, winner, .. } = &row.fate else { continue };
+            let Fate::Taken { blockers, proof: shown, .. } = &row.fate else { continue };
             if proof.is_dead_rule(row) {
                 continue;
             }
-            let takers: Vec<String> =
-                blockers.iter().map(|&at| format!("`{}`", ServiceProof::field(&proof.rows[at]))).collect();
+            let takers = proof.matches_of(blockers, row);
+            let take = if takers.len() > 1 { "take" } else { "takes" };
             let message =
-                format!("`{}` is never needed: {} already take what it asks for", ServiceProof::field(row), takers.join(" and "));
+                format!("`{}` is never needed: {} already {take} what it asks for", ServiceProof::field(row), takers.join(" and "));
             let finding = Finding::new(RULE.info, row.location, message)
                 .help("delete this match, or move it above what takes its requests")
-                .field(ServiceProof::field(row));
+                .field(ServiceProof::field(row)).resource(proof.resource(row));
             let finding = proof.with_blockers(finding, blockers);
-            findings.push(proved(finding, request.as_ref(), proof.lost(row, &proof.rows[*winner])));
+            findings.push(proved(finding, shown.as_ref()));
         }
     }
 }

@@ -110,6 +110,6 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         if let Some(service) = context.mesh.virtual_service(&ObjectName::new(loser.namespace.clone(), loser.name.clone())) {
             finding = finding.resource(service.resource.resource_name());
         }
-        findings.push(proved(finding, conflict.request.as_ref(), conflict.claim()));
+        findings.push(proved(finding, conflict.proof.as_ref()));
     }
 }

@@ -58,7 +58,7 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
                     .severity(Severity::Info)
                     .help("a simpler regular expression, or fewer conditions, can be decided")
                     .field(ServiceProof::field(row))
-                    .resource(proof.service.resource.resource_name()),
+                    .resource(proof.resource(row)),
             );
         }
     }

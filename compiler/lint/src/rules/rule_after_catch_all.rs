@@ -48,18 +48,18 @@ spec:
 fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for proof in context.services() {
         for row in &proof.rows {
-            let Fate::Taken { blockers, request, winner, .. } = &row.fate else { continue };
+            let Fate::Taken { blockers, proof: shown, .. } = &row.fate else { continue };
             if !proof.is_first_of_dead_rule(row) || !proof.is_after_catch_all(row) {
                 continue;
             }
             let rule = ServiceProof::rule_field(row);
-            let takers = proof.rules_of(blockers).join(" and ");
+            let takers = proof.rules_of(blockers, row).join(" and ");
             let message = format!("`{rule}` stands after {takers}, which takes every request: Istio makes no route of it");
             let finding = Finding::new(RULE.info, row.location, message)
                 .help("move the rule that takes everything to the end")
-                .field(ServiceProof::field(row));
+                .field(ServiceProof::field(row)).resource(proof.resource(row));
             let finding = proof.with_blockers(finding, blockers);
-            findings.push(proved(finding, request.as_ref(), proof.lost(row, &proof.rows[*winner])));
+            findings.push(proved(finding, shown.as_ref()));
         }
     }
 }

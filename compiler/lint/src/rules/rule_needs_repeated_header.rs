@@ -2,7 +2,7 @@ use crate::{
     proof::{Fate, ServiceProof, proved},
     rule::{Context, Example, Rule},
 };
-use malha_syntax::{Claim, Finding, Group, RuleInfo};
+use malha_syntax::{Finding, Group, RuleInfo};
 
 pub(super) static RULE: Rule = Rule {
     info: &RuleInfo {
@@ -53,17 +53,16 @@ spec:
 fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for proof in context.services() {
         for row in &proof.rows {
-            let Fate::NeedsRepeatedHeader { blockers, request } = &row.fate else { continue };
+            let Fate::NeedsRepeatedHeader { blockers, proof: shown } = &row.fate else { continue };
             let message = format!(
                 "only a request that sends a header on several lines reaches `{}`; all others are taken before",
                 ServiceProof::field(row)
             );
             let finding = Finding::new(RULE.info, row.location, message)
                 .help("say what single values are meant, or move this above what takes them")
-                .field(ServiceProof::field(row));
+                .field(ServiceProof::field(row)).resource(proof.resource(row));
             let finding = proof.with_blockers(finding, blockers);
-            let claim = Claim { taken_by: Some(proof.rule_name(row)), not_by: None };
-            findings.push(proved(finding, request.as_ref(), claim));
+            findings.push(proved(finding, shown.as_ref()));
         }
     }
 }

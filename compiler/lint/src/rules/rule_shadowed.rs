@@ -57,12 +57,12 @@ spec:
 fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for proof in context.services() {
         for row in &proof.rows {
-            let Fate::Taken { blockers, request, winner, same } = &row.fate else { continue };
+            let Fate::Taken { blockers, proof: shown, same } = &row.fate else { continue };
             if !proof.is_first_of_dead_rule(row) || proof.is_after_catch_all(row) {
                 continue;
             }
             let rule = ServiceProof::rule_field(row);
-            let takers: Vec<String> = proof.rules_of(blockers);
+            let takers: Vec<String> = proof.rules_of(blockers, row);
             let (verb, them) = if takers.len() > 1 { ("take", "together ") } else { ("takes", "") };
             let message = format!("no request reaches `{rule}`: {} {them}{verb} all that it asks for", takers.join(" and "));
             let help = if *same {
@@ -70,12 +70,12 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             } else {
                 "rules are tried in the order of the file: move this one above them, or delete it"
             };
-            let mut finding = Finding::new(RULE.info, row.location, message).help(help).field(ServiceProof::field(row));
+            let mut finding = Finding::new(RULE.info, row.location, message).help(help).field(ServiceProof::field(row)).resource(proof.resource(row));
             if *same {
                 finding = finding.severity(Severity::Warning);
             }
             let finding = proof.with_blockers(finding, blockers);
-            findings.push(proved(finding, request.as_ref(), proof.lost(row, &proof.rows[*winner])));
+            findings.push(proved(finding, shown.as_ref()));
         }
     }
 }

@@ -2,7 +2,7 @@ use crate::{
     proof::{proved},
     rule::{Context, Example, Rule},
 };
-use malha_syntax::{Claim, Finding, Group, RuleInfo};
+use malha_syntax::{Finding, Group, RuleInfo};
 
 pub(super) static RULE: Rule = Rule {
     info: &RuleInfo {
@@ -46,12 +46,12 @@ spec:
 
 fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for proof in context.services() {
-        let Some((request, words)) = &proof.unmatched else { continue };
+        let Some((words, shown)) = &proof.unmatched else { continue };
         let message = format!("requests to these hosts can meet no rule, and are answered 404: {words}");
         let finding = Finding::new(RULE.info, crate::place::named(&proof.service.resource), message)
             .help("end with a rule without `match`, if something else should answer them")
             .field("spec.http")
             .resource(proof.service.resource.resource_name());
-        findings.push(proved(finding, request.as_ref(), Claim::default()));
+        findings.push(proved(finding, shown.as_ref()));
     }
 }

@@ -3,7 +3,7 @@
 use super::authority;
 use crate::program::Role;
 use crate::registry::Protocol;
-use crate::{GatewayRef, Mesh, ProxySpec, VirtualService};
+use crate::{GatewayRef, HttpRule, Mesh, ProxySpec, VirtualService};
 use malha_algebra::{Axis, Field, Point, Space};
 use malha_model::istio::gateway::ServerTlsMode;
 use malha_table::{Lines, ProxyIdentity, Request, Tls};
@@ -54,12 +54,14 @@ pub fn entrances(mesh: &Mesh, service: &VirtualService) -> Vec<Entrance> {
 }
 
 fn entrance(gateway: &GatewayRef, number: Option<u32>, service: &VirtualService) -> Entrance {
-    let name = match number {
-        Some(number) => format_smolstr!("{gateway} port {number}"),
-        None => format_smolstr!("{gateway}"),
-    };
+    let name = listener_name(gateway, number);
     let host = service.hosts.first().map_or_else(String::new, |host| authority::example(host));
     Entrance { name, gateway: gateway.clone(), number, port: number, tls: false, proxy: None, host }
+}
+
+/// The name of a way in, as [`Axis::Listener`] has it.
+pub(super) fn listener_name(gateway: &GatewayRef, number: Option<u32>) -> SmolStr {
+    number.map_or_else(|| format_smolstr!("{gateway}"), |number| format_smolstr!("{gateway} port {number}"))
 }
 
 fn of_gateway(mesh: &Mesh, service: &VirtualService, known: &crate::Gateway, gateway: &GatewayRef) -> Vec<Entrance> {
@@ -91,7 +93,8 @@ fn of_gateway(mesh: &Mesh, service: &VirtualService, known: &crate::Gateway, gat
         .collect()
 }
 
-/// The ports of the services that the hosts name; 80 for hosts that are none (semantics B37).
+/// The ports of the services that the hosts name; 80 for hosts that are none (semantics B37); and those that matches
+/// name, since a service may have them that only other namespaces see.
 fn of_mesh(mesh: &Mesh, service: &VirtualService) -> Vec<Entrance> {
     let client = ProxySpec { namespace: service.name.namespace.clone(), ..ProxySpec::default_sidecar() };
     let mut found = Vec::new();
@@ -108,6 +111,9 @@ fn of_mesh(mesh: &Mesh, service: &VirtualService) -> Vec<Entrance> {
         outside.host = authority::example(host);
         found.push(outside);
     }
+    let named = service.http_rules().flat_map(HttpRule::matches).filter_map(|item| item.request.port.as_ref());
+    let named = named.map(|port| port.value).filter(|port| *port != 0);
+    found.extend(named.map(|port| entrance(&GatewayRef::Mesh, Some(port), service)));
     found
 }
 

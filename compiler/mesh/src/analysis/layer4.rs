@@ -3,7 +3,7 @@
 //! Envoy takes the most specific server name and range, wherever it stands (semantics A52, B33): so a rule is in another's
 //! way only where both name the same one, as written. Names and ranges are therefore told apart by their text here.
 
-use super::service::source;
+use super::{entrance::listener_name, service::source};
 use crate::names::gateway_ref;
 use crate::{GatewayRef, Mesh, VirtualService};
 use malha_algebra::language::{Limits, Test};
@@ -11,7 +11,7 @@ use malha_algebra::{Axis, List, Product, Search, Space, World};
 use malha_model::Spanned;
 use malha_syntax::Location;
 use malha_table::{Protocol, Request, Tls};
-use smol_str::{SmolStr, format_smolstr};
+use smol_str::SmolStr;
 use std::collections::BTreeSet;
 
 /// The rules of one section.
@@ -167,14 +167,7 @@ fn listeners(mesh: &Mesh, gateway: &GatewayRef, ports: &BTreeSet<u32>) -> Vec<Li
     if *gateway == GatewayRef::Mesh || numbers.is_empty() {
         numbers.insert(None);
     }
-    let listener = |port: Option<u32>| Listener {
-        name: match port {
-            Some(port) => format_smolstr!("{gateway} port {port}"),
-            None => format_smolstr!("{gateway}"),
-        },
-        gateway: gateway.clone(),
-        port,
-    };
+    let listener = |port: Option<u32>| Listener { name: listener_name(gateway, port), gateway: gateway.clone(), port };
     numbers.into_iter().map(listener).collect()
 }
 

@@ -12,7 +12,7 @@ use crate::names::gateway_ref;
 use crate::program::Role;
 use crate::{GatewayRef, HttpRule, Mesh, VirtualService};
 use malha_algebra::language::{Limits, Test};
-use malha_algebra::{Axis, Field, List, Point, Predicate, Product, Space};
+use malha_algebra::{Axis, Field, List, Point, Predicate, Product, Search, Space};
 use malha_model::istio::virtual_service::HttpMatchRequest;
 use malha_syntax::Location;
 use malha_table::{ProxyIdentity, Request};
@@ -38,9 +38,9 @@ pub struct RuleRow<'a> {
     pub rule: HttpRule<'a>,
     /// Which of the rules it is, delegates' rules counted one by one.
     pub number: usize,
-    /// Index of the match, if there is one: in the delegate's rule where one is merged.
+    /// Index of the match, if there is one: of the delegate's rule where one is merged.
     pub item: Option<u32>,
-    /// Where the match is; else the rule.
+    /// Where the match is; else the rule: in the delegate, where one is merged.
     pub location: Location,
     /// What it asks of a request.
     pub predicate: Predicate,
@@ -82,12 +82,13 @@ impl<'a> ServiceRules<'a> {
                 let demands = fixed(item.request, service, &entrances, &mut space);
                 let is_catch_all = predicate.is_catch_all() && demands.literals().is_empty();
                 product = product.and(&demands);
-                let own = item.delegate.or(item.root);
+                let own = if rule.delegate.is_some() { item.delegate } else { item.root };
+                let whole = rule.delegate.map_or(rule.location, |delegate| delegate.location);
                 rows.push(RuleRow {
                     rule,
                     number,
                     item: own.map(|(at, _)| at),
-                    location: own.map_or(rule.location, |(_, location)| location),
+                    location: own.map_or(whole, |(_, location)| location),
                     predicate,
                     is_catch_all,
                     is_for_some: !demands.literals().is_empty(),
@@ -104,6 +105,20 @@ impl<'a> ServiceRules<'a> {
         }
         let list = List::new(products, &space);
         ServiceRules { service, entrances, space, rows, list }
+    }
+
+    /// A point of the product through each way in that it has requests of.
+    pub fn through_each(&mut self, product: &Product) -> Vec<Point> {
+        let names: Vec<SmolStr> = self.entrances.iter().map(|entrance| entrance.name.clone()).collect();
+        let through = names.into_iter().filter_map(|name| {
+            let mut part = product.clone();
+            part.insert(self.space.literal(&Axis::Listener, Test::exact(name), true));
+            match self.space.point(&part) {
+                Search::Found(point) => Some(point),
+                Search::Empty | Search::Unknown => None,
+            }
+        });
+        through.collect()
     }
 
     /// The request that a point stands for; none if a value of it is no text.

@@ -52,7 +52,10 @@ pub fn route(args: &RouteArgs) -> Result<Status, Failure> {
 }
 
 /// The program of a mesh, and its table, with every proxy that the requests name.
-fn build(workspace: &mut Workspace, mesh: &Mesh, requests: &[Request]) -> Result<(Program, Table), Failure> {
+///
+/// # Errors
+/// The program does not fit into a table.
+pub(crate) fn build(workspace: &mut Workspace, mesh: &Mesh, requests: &[Request]) -> Result<(Program, Table), Failure> {
     let mut proxies = workspace.proxies(mesh);
     for request in requests {
         let Some(identity) = &request.proxy else { continue };

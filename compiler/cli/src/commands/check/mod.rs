@@ -1,5 +1,7 @@
 //! `malha check`: names the mistakes in a mesh.
 
+mod verify;
+
 use crate::{
     args::{CheckArgs, CheckFormat},
     failure::{Failure, Status},
@@ -19,12 +21,16 @@ pub fn check(args: &CheckArgs) -> Result<Status, Failure> {
     let mut summary = Summary::default();
     let mut checked: Vec<(Workspace, Vec<Finding>)> = Vec::new();
     let mut done = Vec::new();
+    let mut witnesses = 0;
     for mesh in Inputs::find(&args.paths.paths)?.meshes()? {
         let selection = Selection::new(&mesh.config.lint, &args.select, &args.ignore)?;
         let mut workspace = Workspace::open(mesh)?;
         let mesh = workspace.link()?;
         let (program, _) = workspace.lower(&mesh, &workspace.proxies(&mesh));
         let findings = workspace.report(workspace.findings(&mesh, &program), &selection);
+        if args.verify {
+            witnesses += verify::verify(&mut workspace, &mesh, &findings)?;
+        }
         let mut counts = workspace.summary();
         counts.count(&findings);
         summary.add(counts);
@@ -45,6 +51,9 @@ pub fn check(args: &CheckArgs) -> Result<Status, Failure> {
         }
     };
     terminal::print(text.as_bytes())?;
+    if args.verify {
+        terminal::say(&format!("{witnesses} witnesses replayed: each behaves as its finding says"));
+    }
     let threshold = Severity::from(args.fail_on);
     let fails = findings.iter().any(|(finding, _)| finding.severity >= threshold);
     // The process ends here: taking a large mesh apart would only delay that.
