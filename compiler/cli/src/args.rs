@@ -35,6 +35,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Tell what becomes of a request, by which rule, at which line.
     Route(Box<RouteArgs>),
+    /// Tell which requests two states of a configuration treat differently.
+    Diff(DiffArgs),
     /// List what a mesh is made of, and what its proxies execute.
     Show(ShowArgs),
     /// Explain a finding: what it means, why it matters, how to mend it.
@@ -115,6 +117,38 @@ impl From<SeverityName> for Severity {
             SeverityName::Info => Severity::Info,
         }
     }
+}
+
+/// `malha diff`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+    malha diff main                    what the working tree changes against the branch main\n  \
+    malha diff HEAD~1 HEAD             what a commit changed\n  \
+    malha diff main istio/             the same for one directory\n  \
+    malha diff old/ new/ --format markdown\n\n\
+    Exit status: 0 every request is treated as before, 1 some are not, 2 the job could not be done.")]
+pub struct DiffArgs {
+    /// The state before: a path, or (if there is no such path) a git revision
+    #[arg(value_name = "OLD")]
+    pub old: String,
+    /// The state after, likewise [default: the working directory]
+    #[arg(value_name = "NEW")]
+    pub new: Option<String>,
+    /// How to print the changes
+    #[arg(long, value_enum, default_value_t)]
+    pub format: DiffFormat,
+}
+
+/// How `malha diff` prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DiffFormat {
+    /// For people
+    #[default]
+    Pretty,
+    /// For a comment on a pull request
+    Markdown,
+    /// One JSON document, for programs
+    Json,
 }
 
 /// `malha compile`.

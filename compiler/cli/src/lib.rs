@@ -30,6 +30,7 @@ pub fn run(cli: &Cli) -> Result<Status, Failure> {
         Command::Compile(args) => commands::compile::compile(args),
         Command::Run(args) => commands::run::run(args),
         Command::Route(args) => commands::route::route(args),
+        Command::Diff(args) => commands::diff::diff(args),
         Command::Show(args) => commands::show::show(args),
         Command::Rule(args) => commands::rule::rule(args),
         Command::Schema(args) => commands::schema::schema(args),

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod compile;
 pub mod completions;
+pub mod diff;
 pub mod route;
 pub mod rule;
 pub mod run;

@@ -7,6 +7,7 @@ mod source;
 
 pub use concise::concise;
 pub use pretty::pretty;
+pub(crate) use replay::command as replay;
 
 use malha_syntax::{Edit, Finding, Location, ResourceName, Severity, Sources, Span};
 use serde::Serialize;

@@ -9,7 +9,7 @@ const UNPRIVILEGED: u32 = 8000;
 const OUTBOUND: &str = "http://127.0.0.1:15001";
 
 /// The command; none for bytes that are no request.
-pub(super) fn command(witness: &serde_json::Value) -> Option<String> {
+pub(crate) fn command(witness: &serde_json::Value) -> Option<String> {
     let request: Request = serde_json::from_value(witness.clone()).ok()?;
     let mesh = request.via.as_deref() == Some("mesh");
     let port = request.port.unwrap_or(80);

@@ -4,12 +4,14 @@
 //! answers become requests that can be sent.
 
 mod authority;
+mod difference;
 mod entrance;
 mod host;
 mod layer4;
 mod service;
 mod world;
 
+pub use difference::{Change, Class, differences};
 pub use entrance::{Entrance, entrances};
 pub use host::{HostRow, HostSpace, entrance_of_table};
 pub use layer4::{Layer4Row, Layer4Rules};

@@ -52,7 +52,8 @@ pub fn check(args: &CheckArgs) -> Result<Status, Failure> {
     };
     terminal::print(text.as_bytes())?;
     if args.verify {
-        terminal::say(&format!("{witnesses} witnesses replayed: each behaves as its finding says"));
+        // Beside the report, which may be for a program.
+        eprintln!("{witnesses} witnesses replayed: each behaves as its finding says");
     }
     let threshold = Severity::from(args.fail_on);
     let fails = findings.iter().any(|(finding, _)| finding.severity >= threshold);

@@ -3,7 +3,7 @@
 use crate::{commands::route, failure::Failure, workspace::Workspace};
 use malha_mesh::Mesh;
 use malha_syntax::{Claim, Finding};
-use malha_table::{Decision, Request, Rule};
+use malha_table::{Request, Rule};
 
 /// Replays the witnesses of `findings`; says how many there were.
 ///

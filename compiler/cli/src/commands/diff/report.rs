@@ -1,0 +1,174 @@
+//! Changes in words, for a terminal, for a review, for programs.
+
+use super::{Hazard, Told};
+use crate::failure::Failure;
+use malha_mesh::{analysis::Class, program::Role};
+use malha_table::Decision;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// What of a decision says where a request goes, or how: the rest says by which rule.
+const SHOWN: [&str; 12] = [
+    "outcome",
+    "destinations",
+    "rewrite",
+    "redirect",
+    "respond",
+    "timeout",
+    "retries",
+    "mirrors",
+    "fault",
+    "cors",
+    "requestHeaders",
+    "responseHeaders",
+];
+
+fn class(class: Class) -> &'static str {
+    match class {
+        Class::Added => "added",
+        Class::Removed => "removed",
+        Class::Rerouted => "rerouted",
+        Class::Policy => "policy",
+    }
+}
+
+/// One change, as all formats but JSON have it.
+struct Words {
+    title: String,
+    lines: Vec<(&'static str, String)>,
+}
+
+fn words(told: &Told) -> Words {
+    let change = &told.change;
+    let who = if change.role == Role::Gateway { "gateway" } else { "mesh" };
+    let labels: Vec<String> = change.proxy.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let proxy = format!("{who} {}/{}", change.proxy.namespace, labels.join(","));
+    let title = format!("{} {} on port {} of {proxy}", class(change.class), change.host, change.port);
+    let mut lines = vec![("requests", change.region.clone())];
+    if let Some(request) = &change.request
+        && let Some(witness) = serde_json::to_value(request).ok().as_ref().and_then(crate::report::replay)
+    {
+        lines.push(("for one", witness));
+    }
+    let (before, after) = (fields(told.before.as_ref()), fields(told.after.as_ref()));
+    for field in SHOWN {
+        if before[field] != after[field] {
+            lines.push(("before", format!("{field} {}", shown(&before[field]))));
+            lines.push(("after", format!("{field} {}", shown(&after[field]))));
+        }
+    }
+    for (when, decision) in [("rule before", &told.before), ("rule after", &told.after)] {
+        if let Some(rule) = decision.as_ref().and_then(|decision| decision.rule.as_ref()) {
+            let name = format!("{}/{} {}[{}]", rule.namespace, rule.name, rule.section, rule.index);
+            lines.push((when, format!("{name} at {}:{}", rule.file, rule.line)));
+        }
+    }
+    Words { title, lines }
+}
+
+fn fields(decision: Option<&Decision>) -> Value {
+    let mut fields = decision.and_then(|decision| serde_json::to_value(decision).ok()).unwrap_or(Value::Null);
+    // A virtual host that is new was no host at all before: nothing answered.
+    if fields.is_null() {
+        fields = json!({ "outcome": "not-found" });
+    }
+    fields
+}
+
+/// A value on one line, without what is empty in it.
+fn shown(value: &Value) -> String {
+    fn strip(value: &Value) -> Value {
+        match value {
+            Value::Object(fields) => {
+                let kept = fields.iter().map(|(name, value)| (name.clone(), strip(value)));
+                Value::Object(kept.filter(|(_, value)| !is_empty(value)).collect())
+            }
+            Value::Array(items) => Value::Array(items.iter().map(strip).collect()),
+            other => other.clone(),
+        }
+    }
+    fn is_empty(value: &Value) -> bool {
+        value.is_null()
+            || *value == Value::Bool(false)
+            || value.as_object().is_some_and(serde_json::Map::is_empty)
+            || value.as_array().is_some_and(Vec::is_empty)
+    }
+    match strip(value) {
+        Value::String(text) => text,
+        Value::Null => "none".to_owned(),
+        other if is_empty(&other) => "none".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn summary(told: &[Told]) -> String {
+    match told.len() {
+        0 => "every request is treated as before".to_owned(),
+        1 => "1 change in the treatment of requests".to_owned(),
+        count => format!("{count} changes in the treatment of requests"),
+    }
+}
+
+pub(super) fn pretty(told: &[Told], hazards: &[Hazard]) -> String {
+    let mut out = String::new();
+    for words in told.iter().map(words) {
+        let _ = writeln!(out, "{}", words.title);
+        for (name, text) in &words.lines {
+            let _ = writeln!(out, "  {name:<12} {text}");
+        }
+        out.push('\n');
+    }
+    for hazard in hazards {
+        let _ = writeln!(out, "hazard[{}] {}: {}\n", hazard.code, hazard.file, hazard.message);
+    }
+    let _ = writeln!(out, "{}", summary(told));
+    out
+}
+
+pub(super) fn markdown(told: &[Told], hazards: &[Hazard]) -> String {
+    let mut out = format!("### {}\n", summary(told));
+    for words in told.iter().map(words) {
+        let _ = writeln!(out, "\n**{}**\n\n| | |\n| --- | --- |", escaped(&words.title));
+        for (name, text) in &words.lines {
+            let _ = writeln!(out, "| {name} | `{}` |", text.replace('|', "\\|").replace('`', "'"));
+        }
+    }
+    for hazard in hazards {
+        let _ = writeln!(out, "\n> **{}** `{}`: {}", hazard.code, hazard.file, escaped(&hazard.message));
+    }
+    out
+}
+
+/// Text that Markdown shows as it is.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if "*_<>[]\\".contains(character) {
+            out.push('\\');
+        }
+        out.push(character);
+    }
+    out
+}
+
+pub(super) fn json(told: &[Told], hazards: &[Hazard]) -> Result<String, Failure> {
+    let failed = |error: serde_json::Error| Failure::new(format!("the report cannot be written: {error}"));
+    let changes: Vec<Value> = told
+        .iter()
+        .map(|told| {
+            let change = &told.change;
+            json!({
+                "class": class(change.class),
+                "proxy": change.proxy,
+                "listener": { "port": change.port, "protocol": change.protocol },
+                "host": change.host,
+                "region": change.region,
+                "witness": change.request,
+                "before": told.before,
+                "after": told.after,
+            })
+        })
+        .collect();
+    let report = json!({ "version": 1, "identical": told.is_empty(), "changes": changes, "hazards": hazards });
+    Ok(format!("{}\n", serde_json::to_string_pretty(&report).map_err(failed)?))
+}
