@@ -7,6 +7,7 @@ mod route_tests;
 pub use files::{Files, ReadFile};
 pub(crate) use mesh_config::labels;
 pub use route_tests::TestDocuments;
+pub(crate) use route_tests::VALIDATOR_KEYS;
 
 use crate::{
     failure::Failure,

@@ -5,6 +5,8 @@ mod losers;
 mod pretty;
 mod url;
 
+pub(crate) use url::{complete, parse_url};
+
 use crate::{
     args::{RouteArgs, RouteFormat},
     failure::{Failure, Status},
@@ -53,7 +55,17 @@ pub fn route(args: &RouteArgs) -> Result<Status, Failure> {
 
 /// The program of a mesh, and its table, with every proxy that the requests name.
 fn build(workspace: &mut Workspace, mesh: &Mesh, requests: &[Request]) -> Result<(Program, Table), Failure> {
-    let mut proxies = workspace.proxies(mesh);
+    let proxies = with_named(workspace.proxies(mesh), requests);
+    let (program, _) = workspace.lower(mesh, &proxies);
+    let table = Table::load(workspace.table(&program)?).map_err(|error| Failure::new(error.to_string()))?;
+    Ok((program, table))
+}
+
+/// These proxies, and those that the requests name.
+pub(crate) fn with_named<'r>(
+    mut proxies: Vec<ProxySpec>,
+    requests: impl IntoIterator<Item = &'r Request>,
+) -> Vec<ProxySpec> {
     for request in requests {
         let Some(identity) = &request.proxy else { continue };
         let role = match request.via.as_deref() {
@@ -68,9 +80,7 @@ fn build(workspace: &mut Workspace, mesh: &Mesh, requests: &[Request]) -> Result
             proxies.push(wanted);
         }
     }
-    let (program, _) = workspace.lower(mesh, &proxies);
-    let table = Table::load(workspace.table(&program)?).map_err(|error| Failure::new(error.to_string()))?;
-    Ok((program, table))
+    proxies
 }
 
 fn spec(role: Role, identity: &ProxyIdentity) -> ProxySpec {
