@@ -39,6 +39,8 @@ pub enum Command {
     Diff(DiffArgs),
     /// List what a mesh is made of, and what its proxies execute.
     Show(ShowArgs),
+    /// Run the route tests of a mesh: requests, and what is to become of them.
+    Test(TestArgs),
     /// Explain a finding: what it means, why it matters, how to mend it.
     Rule(RuleArgs),
     /// Print the JSON Schema of a kind.
@@ -310,6 +312,69 @@ pub enum ShowFormat {
     Json,
 }
 
+/// `malha test`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+    malha test                                every test below the working directory\n  \
+    malha test shop/login.test.yaml -v        one file, against its whole mesh\n  \
+    malha test --coverage --fail-under 80     which rules no test reaches\n  \
+    malha test --suggest > more.test.yaml     tests to begin with, for those\n\n\
+    A test file is called `*.test.yaml` or `*_test.yaml` and lies beside the configuration:\n\n  \
+    tests:\n  \
+    - name: the login page has a service of its own\n    \
+      request: GET http://shop.example.com/login\n    \
+      expect:\n      \
+        destination: {host: login, port: 8000}\n      \
+        rewrite: {path: /}\n  \
+    - name: old pages are gone for good\n    \
+      request: [GET http://shop.example.com/old, GET http://shop.example.com/old/x]\n    \
+      expect: {status: 404}\n\n\
+    Only what is named is compared. Files of istio-config-validator (`testCases:`) are read as they are.\n\
+    Exit status: 0 all passed, 1 a test failed or the coverage is under the floor, 2 a test is malformed\n\
+    or there is none. docs/testing.md has the whole form.")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub struct TestArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub paths: Paths,
+    /// How to print the results
+    #[arg(long, value_enum, default_value_t)]
+    pub format: TestFormat,
+    /// Name the tests that passed, too
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Tell which matches of which rules no test reached
+    #[arg(long)]
+    pub coverage: bool,
+    /// Fail if tests reach less than this share of the matches, in percent; implies --coverage
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub fail_under: Option<f64>,
+    /// Print a test to paste for each match that no test reached, and all else to the standard error; implies --coverage
+    #[arg(long)]
+    pub suggest: bool,
+}
+
+impl TestArgs {
+    /// Whether coverage is asked for.
+    pub fn measures(&self) -> bool {
+        self.coverage || self.suggest || self.fail_under.is_some()
+    }
+}
+
+/// How `malha test` prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TestFormat {
+    /// For people: what failed, and how
+    #[default]
+    Pretty,
+    /// One JSON document, for programs
+    Json,
+    /// JUnit XML, for CI systems
+    Junit,
+    /// Annotations of GitHub Actions
+    Github,
+}
+
 /// `malha rule`.
 #[derive(Args, Clone, Debug)]
 pub struct RuleArgs {
@@ -331,6 +396,12 @@ pub struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]
     pub shell: Shell,
+}
+
+/// Reads `80` or `99.5`.
+fn percent(text: &str) -> Result<f64, String> {
+    let number: f64 = text.strip_suffix('%').unwrap_or(text).parse().map_err(|_| "it is not a number".to_owned())?;
+    if (0.0..=100.0).contains(&number) { Ok(number) } else { Err("a share is from 0 to 100".to_owned()) }
 }
 
 /// Reads `shop/app=front-end,version=v1`.

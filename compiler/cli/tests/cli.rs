@@ -338,7 +338,7 @@ fn rules_schemas_and_completions_are_printed() {
 #[test]
 fn help_teaches() {
     let anywhere = tree(&[]);
-    for command in ["check", "compile", "run", "route", "show"] {
+    for command in ["check", "compile", "run", "route", "show", "test"] {
         let told = malha(anywhere.path(), &[command, "--help"]);
         assert_eq!(told.status, 0);
         assert!(told.out.contains("Example"), "{command} --help shows no example:\n{}", told.out);

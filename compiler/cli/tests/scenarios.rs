@@ -8,7 +8,7 @@ mod running;
 mod transcript;
 
 use running::{Running, repository};
-use std::{fs, thread};
+use std::{fs, process::Command, thread};
 
 /// Whether the commands of a README may run at once: those of `timeout` would take a minute one by one.
 #[derive(Clone, Copy, PartialEq)]
@@ -95,6 +95,19 @@ scenarios! {
     service_entry => decided_only("service-entry");
     egress => decided_only("egress");
     tls => decided_only("tls");
+}
+
+/// The route tests beside the scenarios pass.
+#[test]
+fn their_route_tests_pass() {
+    let told = Command::new(env!("CARGO_BIN_EXE_malha"))
+        .args(["test", "examples/simul-shop"])
+        .current_dir(repository())
+        .output()
+        .expect("malha runs");
+    let out = String::from_utf8_lossy(&told.stdout);
+    assert!(told.status.success(), "{out}{}", String::from_utf8_lossy(&told.stderr));
+    assert!(out.contains("3 test files"), "{out}");
 }
 
 /// 90/10 over 400 requests: the share of v2 lies within four standard deviations of its mean, whatever the seed.

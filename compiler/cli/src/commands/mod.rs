@@ -9,3 +9,4 @@ pub mod rule;
 pub mod run;
 pub mod schema;
 pub mod show;
+pub mod test;

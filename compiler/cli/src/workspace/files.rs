@@ -1,5 +1,6 @@
 //! The files of a mesh: read once, and again only when their bytes change.
 
+use super::route_tests::{self, TestDocuments};
 use crate::{failure::Failure, inputs::InputFile, watch::Change};
 use malha_model::{OtherObject, PassedOver, Resource, read_resources};
 use malha_syntax::{Document, Finding, Source, SourceId, Sources, Suppression, read};
@@ -28,6 +29,8 @@ pub struct ReadFile {
     pub findings: Vec<Finding>,
     /// Comments that suppress findings.
     pub suppressions: Vec<Suppression>,
+    /// Route tests, which are no part of the mesh.
+    pub tests: TestDocuments,
     hash: u64,
 }
 
@@ -154,7 +157,10 @@ impl ReadFile {
         for other in &mut self.others {
             other.location.source = id;
         }
-        for finding in &mut self.findings {
+        for document in &mut self.tests.documents {
+            document.source = id;
+        }
+        for finding in self.findings.iter_mut().chain(&mut self.tests.findings) {
             finding.location.source = id;
             finding.related.iter_mut().for_each(|related| related.location.source = id);
             let edits = finding.fix.iter_mut().flat_map(|fix| &mut fix.edits);
@@ -167,9 +173,11 @@ fn read_file(id: SourceId, source: &Source, hash: u64, mut findings: Vec<Finding
     for finding in &mut findings {
         finding.location.source = id;
     }
-    let reading = read(id, &source.text);
-    findings.extend(reading.findings);
-    let (documents, suppressions) = (reading.documents.len(), reading.suppressions);
+    let mut reading = read(id, &source.text);
+    findings.append(&mut reading.findings);
+    let mut suppressions = reading.suppressions;
+    let tests = route_tests::take_out(&source.name, &mut reading.documents, &mut findings, &mut suppressions);
+    let documents = reading.documents.len();
     // Each document is dropped as soon as its objects are read: a large file's take much memory.
     let read = |document: Document| (document.refused, read_resources(&document));
     let parts: Vec<_> = reading.documents.into_par_iter().map(read).collect();
@@ -180,7 +188,7 @@ fn read_file(id: SourceId, source: &Source, hash: u64, mut findings: Vec<Finding
         // A text that is broken has its findings; that no kind is left of it says nothing.
         others.extend(part.others.into_iter().filter(|other| !refused || other.reason != PassedOver::NoKind));
     }
-    ReadFile { source: id, documents, resources, others, findings, suppressions, hash }
+    ReadFile { source: id, documents, resources, others, findings, suppressions, tests, hash }
 }
 
 /// Why something was passed over, in words; none for objects of other kinds, which are no surprise.

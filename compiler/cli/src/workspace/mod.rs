@@ -2,9 +2,12 @@
 
 mod files;
 mod mesh_config;
+mod route_tests;
 
 pub use files::{Files, ReadFile};
 pub(crate) use mesh_config::labels;
+pub use route_tests::TestDocuments;
+pub(crate) use route_tests::VALIDATOR_KEYS;
 
 use crate::{
     failure::Failure,
@@ -18,6 +21,7 @@ use malha_mesh::{
     Cache, Mesh, MeshConfig, ProxySpec, lower,
     program::{Program, Role},
 };
+use malha_model::Resource;
 use malha_syntax::{Finding, Group, Location, SourceId};
 use std::{collections::HashMap, sync::Arc};
 
@@ -86,8 +90,12 @@ impl Workspace {
 
     /// Links what was read under these settings.
     pub fn link_with(&self, config: MeshConfig) -> Mesh {
-        let resources = self.files.iter().flat_map(|file| file.resources.iter().map(Arc::clone)).collect();
-        Mesh::link(resources, config)
+        Mesh::link(self.resources().collect(), config)
+    }
+
+    /// Every object of the mesh.
+    pub fn resources(&self) -> impl Iterator<Item = Arc<Resource>> {
+        self.files.iter().flat_map(|file| file.resources.iter().map(Arc::clone))
     }
 
     /// Lowers a linked mesh for `wanted` proxies; says how many virtual hosts that was.
@@ -158,7 +166,8 @@ impl Workspace {
     /// Counts what the files that the inputs name hold.
     pub fn summary(&self) -> Summary {
         let mut summary = Summary::default();
-        for (file, read) in self.read_files().filter(|(file, _)| file.named) {
+        let holds_config = |read: &ReadFile| !read.tests.whole_file;
+        for (file, read) in self.read_files().filter(|(file, read)| file.named && holds_config(read)) {
             summary.files += 1;
             summary.documents += read.documents;
             for resource in &read.resources {
@@ -200,7 +209,8 @@ impl Workspace {
         }
     }
 
-    fn read_files(&self) -> impl Iterator<Item = (&InputFile, &ReadFile)> {
+    /// The files of the mesh with what they hold, in order.
+    pub fn read_files(&self) -> impl Iterator<Item = (&InputFile, &ReadFile)> {
         self.input.files.iter().filter_map(|file| self.files.get(file).map(|read| (file, read)))
     }
 }

@@ -5,6 +5,8 @@ mod losers;
 mod pretty;
 mod url;
 
+pub(crate) use url::{complete, parse_url};
+
 use crate::{
     args::{RouteArgs, RouteFormat},
     failure::{Failure, Status},
@@ -56,7 +58,17 @@ pub fn route(args: &RouteArgs) -> Result<Status, Failure> {
 /// # Errors
 /// The program does not fit into a table.
 pub(crate) fn build(workspace: &mut Workspace, mesh: &Mesh, requests: &[Request]) -> Result<(Program, Table), Failure> {
-    let mut proxies = workspace.proxies(mesh);
+    let proxies = with_named(workspace.proxies(mesh), requests);
+    let (program, _) = workspace.lower(mesh, &proxies);
+    let table = Table::load(workspace.table(&program)?).map_err(|error| Failure::new(error.to_string()))?;
+    Ok((program, table))
+}
+
+/// These proxies, and those that the requests name.
+pub(crate) fn with_named<'r>(
+    mut proxies: Vec<ProxySpec>,
+    requests: impl IntoIterator<Item = &'r Request>,
+) -> Vec<ProxySpec> {
     for request in requests {
         let Some(identity) = &request.proxy else { continue };
         let role = match request.via.as_deref() {
@@ -71,9 +83,7 @@ pub(crate) fn build(workspace: &mut Workspace, mesh: &Mesh, requests: &[Request]
             proxies.push(wanted);
         }
     }
-    let (program, _) = workspace.lower(mesh, &proxies);
-    let table = Table::load(workspace.table(&program)?).map_err(|error| Failure::new(error.to_string()))?;
-    Ok((program, table))
+    proxies
 }
 
 fn spec(role: Role, identity: &ProxyIdentity) -> ProxySpec {

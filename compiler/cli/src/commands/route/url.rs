@@ -4,11 +4,11 @@ use crate::{args::RouteArgs, failure::Failure};
 use hyper::Uri;
 use malha_table::{Lines, Request, Role, Table, Tls};
 
-/// The request that the command line describes.
+/// The request that a URL alone describes; its host need not follow a scheme.
 ///
 /// # Errors
-/// The URL or a header is not understood.
-pub(super) fn request(args: &RouteArgs, url: &str) -> Result<Request, Failure> {
+/// The URL is not understood.
+pub(crate) fn parse_url(url: &str) -> Result<Request, Failure> {
     let usage = "a URL is a scheme, a host and a path, as `http://simul-shop.com/login`";
     let text = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
     let uri: Uri = text.parse().map_err(|error| Failure::new(format!("`{url}`: {error}")).help(usage))?;
@@ -19,15 +19,27 @@ pub(super) fn request(args: &RouteArgs, url: &str) -> Result<Request, Failure> {
         "https" => 443,
         other => return Err(Failure::new(format!("`{other}` is not a scheme that a mesh routes")).help(usage)),
     };
-    let mut request = Request {
-        via: args.via.clone(),
-        proxy: args.proxy.clone(),
-        port: Some(args.port.unwrap_or_else(|| authority.port_u16().map_or(default_port, u32::from))),
+    Ok(Request {
+        port: Some(authority.port_u16().map_or(default_port, u32::from)),
         tls: (scheme == "https").then(|| Tls { sni: Some(authority.host().to_owned()), alpn: Vec::new() }),
-        method: args.method.clone(),
         authority: Some(authority.as_str().to_owned()),
         path: Some(uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string)),
         ..Request::default()
+    })
+}
+
+/// The request that the command line describes.
+///
+/// # Errors
+/// The URL or a header is not understood.
+pub(super) fn request(args: &RouteArgs, url: &str) -> Result<Request, Failure> {
+    let url = parse_url(url)?;
+    let mut request = Request {
+        via: args.via.clone(),
+        proxy: args.proxy.clone(),
+        port: args.port.or(url.port),
+        method: args.method.clone(),
+        ..url
     };
     for header in &args.headers {
         let (name, value) = header
@@ -53,7 +65,7 @@ pub(super) fn request(args: &RouteArgs, url: &str) -> Result<Request, Failure> {
 
 /// Fills in what the URL leaves open: a gateway takes it if one has the port, else the mesh; and a port may be a
 /// server's own number where a Service translates it.
-pub(super) fn complete(request: &mut Request, table: &Table) {
+pub(crate) fn complete(request: &mut Request, table: &Table) {
     let Some(port) = request.port else { return };
     let gateways = || table.proxies().filter(|proxy| proxy.role() == Role::Gateway);
     let listens = gateways().any(|proxy| proxy.listeners().any(|listener| listener.port() == port));
