@@ -6,9 +6,10 @@ mod words;
 
 use crate::language::{Answer, Automata, Form, Limits, PathForm, Test};
 use crate::{Condition, Field, PathTest, Predicate, ValueTest};
+use hashbrown::HashMap;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
-use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A dimension of the space of requests.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,8 +56,6 @@ pub struct World {
     pub hidden_headers: Vec<SmolStr>,
     /// Headers that are always seen, since the proxy itself writes them.
     pub written_headers: Vec<WrittenHeader>,
-    /// Where requests come in; none: nobody asks.
-    pub listeners: Vec<SmolStr>,
     /// No request sends a header on several lines.
     pub one_line_each: bool,
 }
@@ -160,7 +159,8 @@ type Ids = SmallVec<[u32; 4]>;
 ///
 /// It numbers axes and tests, so that products are small, and remembers what it has found out about them.
 pub struct Space {
-    world: World,
+    world: Arc<World>,
+    listeners: Vec<SmolStr>,
     axes: Vec<AxisInfo>,
     axis_numbers: HashMap<Axis, u32>,
     tests: Vec<Test>,
@@ -172,18 +172,19 @@ pub struct Space {
 }
 
 impl Space {
-    /// The space of a world, with nothing asked yet.
-    pub fn new(world: World, limits: Limits) -> Space {
+    /// The space of a world, with nothing asked yet. `listeners` are the ways in, the values of [`Axis::Listener`].
+    pub fn new(world: Arc<World>, listeners: Vec<SmolStr>, limits: Limits) -> Space {
         Space {
             world,
+            listeners,
             axes: Vec::new(),
-            axis_numbers: HashMap::new(),
+            axis_numbers: HashMap::default(),
             tests: Vec::new(),
-            test_numbers: HashMap::new(),
+            test_numbers: HashMap::default(),
             limits,
             automata: Automata::default(),
-            known: HashMap::new(),
-            known_texts: HashMap::new(),
+            known: HashMap::default(),
+            known_texts: HashMap::default(),
         }
     }
 
@@ -297,7 +298,7 @@ impl Space {
             return number;
         }
         let number = self.axes.len() as u32;
-        let (count, form) = shape(axis, &self.world);
+        let (count, form) = shape(axis, &self.world, &self.listeners);
         self.axes.push(AxisInfo { axis: axis.clone(), count, form, assumed: Vec::new(), plainest: None });
         self.axis_numbers.insert(axis.clone(), number);
         if let Axis::Field(Field::Header(name)) = axis
@@ -335,11 +336,11 @@ impl Point {
 }
 
 /// How many values an axis has, and of which form.
-fn shape(axis: &Axis, world: &World) -> (Count, Form) {
+fn shape(axis: &Axis, world: &World, listeners: &[SmolStr]) -> (Count, Form) {
     let schemes = || ["http", "https"].map(SmolStr::new_static).to_vec();
     match axis {
         Axis::Path => (Count::One, Form::Path(world.path)),
-        Axis::Listener => (Count::One, Form::Choice(world.listeners.clone())),
+        Axis::Listener => (Count::One, Form::Choice(listeners.to_vec())),
         Axis::SourceNamespace => (Count::One, Form::Name),
         Axis::SourceLabel(_) => (Count::Optional, Form::Name),
         Axis::ServerName | Axis::Destination => (Count::One, Form::HeaderLine),

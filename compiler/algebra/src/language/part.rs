@@ -5,7 +5,8 @@ use super::{
     form::{self},
 };
 use crate::Dfa;
-use std::{collections::HashMap, sync::Arc};
+use hashbrown::HashMap;
+use std::sync::Arc;
 
 /// A text that went this way is in the language, whatever follows.
 pub(super) const FULL: u32 = u32::MAX - 1;

@@ -5,12 +5,10 @@ use super::{
     part::{DEAD, FULL, Part, Trie},
 };
 use crate::{Dfa, re2::Pattern};
+use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 /// What a search may cost before it is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +181,7 @@ impl<'a> Run<'a> {
 
     /// One byte for each way in which the automata can treat bytes.
     fn representatives(&self, bytes: &[u8]) -> Vec<u8> {
-        let mut seen: HashSet<States> = HashSet::new();
+        let mut seen: HashSet<States> = HashSet::default();
         let is_new = |byte: &&u8| seen.insert(self.parts().map(|part| part.class(**byte)).collect());
         bytes.iter().filter(is_new).copied().collect()
     }
@@ -215,7 +213,7 @@ impl<'a> Run<'a> {
         // For each state that was reached: from which, and by which byte.
         let mut reached: Vec<(u32, u8)> = vec![(0, 0)];
         let mut states: Vec<States> = vec![start.clone()];
-        let mut numbers: HashMap<States, u32> = HashMap::from([(start, 0)]);
+        let mut numbers: HashMap<States, u32> = HashMap::from_iter([(start, 0)]);
         let mut next = 0;
         while let Some(from) = states.get(next).cloned() {
             if self.accepts(&from) {

@@ -2,8 +2,9 @@
 
 use crate::language::Test;
 use crate::{Axis, Literal, Point, Product, Space};
+use hashbrown::HashMap;
 use smol_str::SmolStr;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 /// Each row is filed under one of its conditions: one that few requests meet.
 #[derive(Default)]

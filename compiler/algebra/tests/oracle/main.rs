@@ -27,7 +27,7 @@ fn space(one_line_each: bool) -> Space {
         one_line_each,
         ..World::default()
     };
-    Space::new(world, Limits::default())
+    Space::new(world.into(), Vec::new(), Limits::default())
 }
 
 /// Whether some request is in the predicate and in none of the others.

@@ -2,7 +2,7 @@
 
 use super::{Proof, replay::Replay};
 use malha_algebra::{Among, DEFAULT_BUDGET, Overlap, Point, Reach};
-use malha_mesh::analysis::{HostSpace, entrance_of_table};
+use malha_mesh::analysis::{HostSpace, Worlds, entrance_of_table};
 use malha_mesh::program::{Filter, Origin, Program, Proxy, Role, RouteTable, VirtualHost};
 use malha_mesh::{Mesh, ObjectName};
 use malha_syntax::{Claim, Location, RuleName};
@@ -43,7 +43,8 @@ pub(crate) enum MergeProof {
 
 pub(super) fn prove(mesh: &Mesh, program: &Program) -> Vec<MergeProof> {
     let replay = Replay::new(mesh, program);
-    let mut merger = Merger { replay, mesh, program, seen: HashSet::new(), told: BTreeSet::new(), proofs: Vec::new() };
+    let worlds = Worlds::new(program.settings.path_normalization);
+    let mut merger = Merger { replay, worlds, mesh, seen: HashSet::new(), told: BTreeSet::new(), proofs: Vec::new() };
     for proxy in program.proxies.iter().filter(|proxy| proxy.role == Role::Gateway) {
         for listener in &proxy.program.listeners {
             for chain in &listener.filter_chains {
@@ -58,8 +59,8 @@ pub(super) fn prove(mesh: &Mesh, program: &Program) -> Vec<MergeProof> {
 
 struct Merger<'a> {
     replay: Replay<'a>,
+    worlds: Worlds,
     mesh: &'a Mesh,
-    program: &'a Program,
     /// Virtual hosts that were looked at, by the places of their routes: many proxies and domains share them.
     seen: HashSet<Vec<Location>>,
     /// Which object lost to which, by sort.
@@ -89,8 +90,9 @@ impl<'a> Merger<'a> {
         tls: bool,
         table: &'a RouteTable,
     ) {
+        let worlds = self.worlds.clone();
         let space = |host: &'a VirtualHost| {
-            HostSpace::new(host, table, entrance_of_table(proxy, listener, tls, table, host), &self.program.settings)
+            HostSpace::new(host, table, entrance_of_table(proxy, listener, tls, table, host), &worlds)
         };
         let mut several = Vec::new();
         for host in table.virtual_hosts.iter().filter(|host| !host.require_tls) {

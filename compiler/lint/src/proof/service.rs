@@ -2,7 +2,7 @@
 
 use super::{Proof, replay::Replay};
 use malha_algebra::{Among, DEFAULT_BUDGET, Point, Reach};
-use malha_mesh::analysis::{Layer4Rules, RuleRow, ServiceRules};
+use malha_mesh::analysis::{Layer4Rules, RuleRow, ServiceRules, Worlds};
 use malha_mesh::program::Program;
 use malha_mesh::{DelegateRule, Mesh, VirtualService};
 use malha_model::istio::virtual_service::HttpRoute;
@@ -65,8 +65,10 @@ pub(crate) enum Fate {
 /// Proves what there is to prove of each VirtualService.
 pub(super) fn prove<'a>(mesh: &'a Mesh, program: &'a Program) -> Vec<ServiceProof<'a>> {
     let replay = Replay::new(mesh, program);
+    let worlds = Worlds::new(mesh.config().path_normalization);
+    let prover = Prover { mesh, replay, single: worlds.of_single_lines(), worlds };
     let services = mesh.virtual_services().par_iter().filter(|service| !service.hosts.is_empty());
-    let mut proofs: Vec<ServiceProof<'a>> = services.map(|service| of(mesh, service, &replay)).collect();
+    let mut proofs: Vec<ServiceProof<'a>> = services.map(|service| prover.of(service)).collect();
     forgive_delegates(&mut proofs);
     proofs
 }
@@ -83,75 +85,89 @@ fn forgive_delegates(proofs: &mut [ServiceProof<'_>]) {
     }
 }
 
-fn of<'a>(mesh: &'a Mesh, service: &'a VirtualService, replay: &Replay<'_>) -> ServiceProof<'a> {
-    let mut proof = ServiceProof { service, rows: Vec::new(), unmatched: None };
-    if service.http_rules().next().is_some() {
-        http(mesh, service, replay, &mut proof);
-    }
-    for rules in [Layer4Rules::tls(mesh, service), Layer4Rules::tcp(mesh, service)] {
-        layer4(service, rules, replay, &mut proof.rows);
-    }
-    proof
+/// What proofs are made with.
+struct Prover<'a> {
+    mesh: &'a Mesh,
+    replay: Replay<'a>,
+    worlds: Worlds,
+    /// Without requests that send a header twice.
+    single: Worlds,
 }
 
-fn http<'a>(mesh: &'a Mesh, service: &'a VirtualService, replay: &Replay<'_>, proof: &mut ServiceProof<'a>) {
-    let mut rules = ServiceRules::new(mesh, service, false);
-    let mut single_lines = None;
-    let mut rows = Vec::with_capacity(rules.rows.len());
-    for row in 0..rules.rows.len() {
-        let fate = match rules.list.reach(&mut rules.space, row, DEFAULT_BUDGET) {
-            Reach::Live(point) => match repeated(mesh, service, &rules, &mut single_lines, row, &point) {
-                None => Fate::Live,
-                Some(blockers) => {
-                    let claim =
-                        Claim { taken_by: Some(name_of(service, "http", rules.rows[row].rule.index)), not_by: None };
-                    let proof = replay.proves(rules.request(&point), &claim).map(|request| Proof { request, claim });
-                    Fate::NeedsRepeatedHeader { blockers, proof }
-                }
-            },
-            Reach::Empty => Fate::Empty(why_empty(&mut rules, row)),
-            Reach::Unknown => Fate::Unknown,
-            Reach::Taken(blockers) => taken(&mut rules, replay, row, blockers),
-        };
-        let RuleRow { rule, number, item, location, is_catch_all, .. } = &rules.rows[row];
-        rows.push(RowProof {
-            section: "http",
-            index: rule.index,
-            item: *item,
-            delegate: rule.delegate,
-            number: *number,
-            location: *location,
-            is_catch_all: *is_catch_all,
-            fate,
-        });
+impl<'a> Prover<'a> {
+    fn of(&self, service: &'a VirtualService) -> ServiceProof<'a> {
+        let mut proof = ServiceProof { service, rows: Vec::new(), unmatched: None };
+        if service.http_rules().next().is_some() {
+            self.http(service, &mut proof);
+        }
+        if !service.tls_rules().is_empty() {
+            layer4(service, Layer4Rules::tls(self.mesh, service), &self.replay, &mut proof.rows);
+        }
+        if !service.tcp_rules().is_empty() {
+            layer4(service, Layer4Rules::tcp(self.mesh, service), &self.replay, &mut proof.rows);
+        }
+        proof
     }
-    proof.unmatched = unmatched(&mut rules, replay);
-    proof.rows = rows;
+
+    fn http(&self, service: &'a VirtualService, proof: &mut ServiceProof<'a>) {
+        let mut rules = ServiceRules::new(self.mesh, service, &self.worlds);
+        let mut single_lines = None;
+        let mut rows = Vec::with_capacity(rules.rows.len());
+        for row in 0..rules.rows.len() {
+            let fate = match rules.list.reach(&mut rules.space, row, DEFAULT_BUDGET) {
+                Reach::Live(point) => match self.repeated(service, &rules, &mut single_lines, row, &point) {
+                    None => Fate::Live,
+                    Some(blockers) => {
+                        let name = name_of(service, "http", rules.rows[row].rule.index);
+                        let claim = Claim { taken_by: Some(name), not_by: None };
+                        let request = self.replay.proves(rules.request(&point), &claim);
+                        Fate::NeedsRepeatedHeader { blockers, proof: request.map(|request| Proof { request, claim }) }
+                    }
+                },
+                Reach::Empty => Fate::Empty(why_empty(&mut rules, row)),
+                Reach::Unknown => Fate::Unknown,
+                Reach::Taken(blockers) => taken(&mut rules, &self.replay, row, blockers),
+            };
+            let RuleRow { rule, number, item, location, is_catch_all, .. } = &rules.rows[row];
+            rows.push(RowProof {
+                section: "http",
+                index: rule.index,
+                item: *item,
+                delegate: rule.delegate,
+                number: *number,
+                location: *location,
+                is_catch_all: *is_catch_all,
+                fate,
+            });
+        }
+        proof.unmatched = unmatched(&mut rules, &self.replay);
+        proof.rows = rows;
+    }
+
+    /// The rows that take whatever of a live row sends no header twice, if they take all of that.
+    fn repeated(
+        &self,
+        service: &'a VirtualService,
+        rules: &ServiceRules<'a>,
+        single_lines: &mut Option<ServiceRules<'a>>,
+        row: usize,
+        point: &Point,
+    ) -> Option<Vec<usize>> {
+        if rules.space.named(point).iter().all(|(_, values)| values.len() < 2) {
+            return None;
+        }
+        let single = single_lines.get_or_insert_with(|| ServiceRules::new(self.mesh, service, &self.single));
+        match single.list.reach(&mut single.space, row, DEFAULT_BUDGET) {
+            Reach::Taken(blockers) => Some(blockers),
+            Reach::Empty => Some(Vec::new()),
+            Reach::Live(_) | Reach::Unknown => None,
+        }
+    }
 }
 
 fn name_of(service: &VirtualService, section: &'static str, index: u32) -> RuleName {
     let (namespace, name) = (service.name.namespace.to_string(), service.name.name.to_string());
     RuleName { namespace, name, section, index }
-}
-
-/// The rows that take whatever of a live row sends no header twice, if they take all of that.
-fn repeated<'a>(
-    mesh: &'a Mesh,
-    service: &'a VirtualService,
-    rules: &ServiceRules<'a>,
-    single_lines: &mut Option<ServiceRules<'a>>,
-    row: usize,
-    point: &Point,
-) -> Option<Vec<usize>> {
-    if rules.space.named(point).iter().all(|(_, values)| values.len() < 2) {
-        return None;
-    }
-    let single = single_lines.get_or_insert_with(|| ServiceRules::new(mesh, service, true));
-    match single.list.reach(&mut single.space, row, DEFAULT_BUDGET) {
-        Reach::Taken(blockers) => Some(blockers),
-        Reach::Empty => Some(Vec::new()),
-        Reach::Live(_) | Reach::Unknown => None,
-    }
 }
 
 /// The conditions of one axis that no value meets; all of them, where it is not one axis alone.

@@ -3,9 +3,9 @@
 use super::{
     authority,
     entrance::{Entrance, identity},
-    world::world,
+    world::Worlds,
 };
-use crate::program::{Listener, Origin, Proxy, Role, Route, RouteTable, Settings, VirtualHost};
+use crate::program::{Listener, Origin, Proxy, Role, Route, RouteTable, VirtualHost};
 use crate::{GatewayRef, ObjectName, ProxySpec};
 use malha_algebra::language::Limits;
 use malha_algebra::{Axis, Field, List, Point, Predicate, Space};
@@ -37,11 +37,12 @@ pub struct HostRow<'a> {
 
 impl<'a> HostSpace<'a> {
     /// A virtual host of a table that is behind `entrance`.
-    pub fn new(host: &'a VirtualHost, table: &RouteTable, entrance: Entrance, settings: &Settings) -> HostSpace<'a> {
+    pub fn new(host: &'a VirtualHost, table: &RouteTable, entrance: Entrance, worlds: &Worlds) -> HostSpace<'a> {
         let rows: Vec<HostRow<'a>> =
             host.routes.iter().map(|route| HostRow { route, origin: route.origin.as_ref() }).collect();
         let predicates: Vec<&Predicate> = rows.iter().map(|row| &row.route.predicate).collect();
-        let space = Space::new(world(entrance.role(), settings.path_normalization), Limits::default());
+        let world = if entrance.role() == Role::Gateway { &worlds.gateway } else { &worlds.sidecar };
+        let space = Space::new(Arc::clone(world), Vec::new(), Limits::default());
         let (space, list) = listed(space, &predicates, host, table);
         HostSpace { host, space, rows, list, entrance }
     }

@@ -7,12 +7,13 @@ use super::{entrance::listener_name, service::source};
 use crate::names::gateway_ref;
 use crate::{GatewayRef, Mesh, VirtualService};
 use malha_algebra::language::{Limits, Test};
-use malha_algebra::{Axis, List, Product, Search, Space, World};
+use malha_algebra::{Axis, List, Product, Search, Space};
 use malha_model::Spanned;
 use malha_syntax::Location;
 use malha_table::{Protocol, Request, Tls};
 use smol_str::SmolStr;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The rules of one section.
 pub struct Layer4Rules {
@@ -108,9 +109,8 @@ impl Layer4Rules {
             .collect();
         let listeners: Vec<Listener> =
             service.gateways.iter().flat_map(|gateway| listeners(mesh, gateway, &ports)).collect();
-        let world =
-            World { listeners: listeners.iter().map(|listener| listener.name.clone()).collect(), ..World::default() };
-        let mut space = Space::new(world, Limits::default());
+        let names = listeners.iter().map(|listener| listener.name.clone()).collect();
+        let mut space = Space::new(Arc::default(), names, Limits::default());
         // Gateways go by server names alone (semantics A58, A59).
         let ranges_count = service.gateways.contains(&GatewayRef::Mesh);
         let (mut rows, mut products) = (Vec::new(), Vec::new());

@@ -16,4 +16,4 @@ pub use entrance::{Entrance, entrances};
 pub use host::{HostRow, HostSpace, entrance_of_table};
 pub use layer4::{Layer4Row, Layer4Rules};
 pub use service::{RuleRow, ServiceRules};
-pub use world::world;
+pub use world::Worlds;

@@ -5,7 +5,7 @@
 use super::{
     authority,
     entrance::{Entrance, entrances},
-    world::world,
+    world::Worlds,
 };
 use crate::lower::http_predicate;
 use crate::names::gateway_ref;
@@ -17,6 +17,7 @@ use malha_model::istio::virtual_service::HttpMatchRequest;
 use malha_syntax::Location;
 use malha_table::{ProxyIdentity, Request};
 use smol_str::SmolStr;
+use std::sync::Arc;
 
 /// The rules of one VirtualService, ready to be asked.
 pub struct ServiceRules<'a> {
@@ -51,14 +52,12 @@ pub struct RuleRow<'a> {
 }
 
 impl<'a> ServiceRules<'a> {
-    /// The rules of a VirtualService; `one_line_each` leaves out requests that send a header on several lines.
-    pub fn new(mesh: &'a Mesh, service: &'a VirtualService, one_line_each: bool) -> ServiceRules<'a> {
+    /// The rules of a VirtualService.
+    pub fn new(mesh: &'a Mesh, service: &'a VirtualService, worlds: &Worlds) -> ServiceRules<'a> {
         let entrances = entrances(mesh, service);
-        let role = if service.gateways.contains(&GatewayRef::Mesh) { Role::Sidecar } else { Role::Gateway };
-        let mut world = world(role, mesh.config().path_normalization);
-        world.listeners = entrances.iter().map(|entrance| entrance.name.clone()).collect();
-        world.one_line_each = one_line_each;
-        let mut space = Space::new(world, Limits::default());
+        let world = if service.gateways.contains(&GatewayRef::Mesh) { &worlds.sidecar } else { &worlds.gateway };
+        let listeners = entrances.iter().map(|entrance| entrance.name.clone()).collect();
+        let mut space = Space::new(Arc::clone(world), listeners, Limits::default());
         let (mut rows, mut products) = (Vec::new(), Vec::new());
         for (number, rule) in service.http_rules().enumerate() {
             if rule.route.matches.is_empty() {

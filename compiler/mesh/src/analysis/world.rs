@@ -6,6 +6,7 @@ use malha_algebra::re2::Pattern;
 use malha_algebra::{World, WrittenHeader};
 use malha_table::http::{INLINE_HEADERS, INTERNAL_HEADERS, METHODS};
 use smol_str::SmolStr;
+use std::sync::Arc;
 
 /// Headers of the connection, which no route sees, and `host`, which is the authority (semantics C.11).
 const HOP_BY_HOP: [&str; 4] = ["host", "keep-alive", "proxy-connection", "transfer-encoding"];
@@ -13,8 +14,34 @@ const HOP_BY_HOP: [&str; 4] = ["host", "keep-alive", "proxy-connection", "transf
 /// Methods in the order in which a reader would like to see them; the others follow.
 const PLAINEST: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
 
+/// The requests that gateways and that sidecars see.
+#[derive(Clone, Debug, Default)]
+pub struct Worlds {
+    /// Those of gateways.
+    pub gateway: Arc<World>,
+    /// Those of sidecars.
+    pub sidecar: Arc<World>,
+}
+
+impl Worlds {
+    /// As paths are normalised in a mesh.
+    pub fn new(normalization: PathNormalization) -> Worlds {
+        Worlds {
+            gateway: Arc::new(world(Role::Gateway, normalization)),
+            sidecar: Arc::new(world(Role::Sidecar, normalization)),
+        }
+    }
+
+    /// The same, but no request sends a header on several lines.
+    #[must_use]
+    pub fn of_single_lines(&self) -> Worlds {
+        let single = |world: &Arc<World>| Arc::new(World { one_line_each: true, ..World::clone(world) });
+        Worlds { gateway: single(&self.gateway), sidecar: single(&self.sidecar) }
+    }
+}
+
 /// The requests that proxies of a role see (semantics A66, B13, C.11).
-pub fn world(role: Role, normalization: PathNormalization) -> World {
+fn world(role: Role, normalization: PathNormalization) -> World {
     let known = METHODS.iter().copied().filter(|method| !PLAINEST.contains(method) && *method != "CONNECT");
     let written = |name: &'static str, value: Test, is_free: bool| WrittenHeader {
         name: SmolStr::new_static(name),

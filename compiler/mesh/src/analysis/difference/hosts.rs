@@ -1,6 +1,7 @@
 //! Virtual hosts against each other.
 
 use super::{Change, Class, Frame, Side, Sides};
+use crate::analysis::Worlds;
 use crate::analysis::host::{HostSpace, entrance_of_table};
 use crate::program::{Action, ActionKind, Destination, Filter, Listener, Route, RouteTable, VirtualHost};
 use malha_algebra::{Among, DEFAULT_BUDGET, List, Overlap, Product, Reach};
@@ -102,7 +103,7 @@ impl<'p> Pair<'p> {
         let ((side, Some(table)), Some(host)) = (listener_side, new.or(old)) else { return };
         let Some(proxy) = side.proxy else { return };
         let entrance = entrance_of_table(proxy, self.frame.listener, self.tls, table, host);
-        let mut asked = HostSpace::new(host, table, entrance, &side.program.settings);
+        let mut asked = HostSpace::new(host, table, entrance, &Worlds::new(side.program.settings.path_normalization));
         if redirects(old) != redirects(new) {
             let request = asked.request(&malha_algebra::Point::default());
             let words = "every plain request, by httpsRedirect".to_owned();
