@@ -276,6 +276,33 @@ impl Space {
         product.0.iter().all(|&literal| self.holds(literal, point))
     }
 
+    /// Whether two products exclude each other by one whole value that one of them asks for: the plain cases, told
+    /// without a search.
+    pub fn plainly_disjoint(&self, one: &Product, other: &Product) -> bool {
+        one.0.iter().filter(|literal| literal.holds).any(|literal| {
+            let axis = &self.axes[literal.axis as usize];
+            if axis.count == Count::Many || matches!(axis.axis, Axis::Field(Field::PathWithQuery)) {
+                return false;
+            }
+            let from = other.0.partition_point(|candidate| candidate.axis < literal.axis);
+            let same = other.0[from..].iter().take_while(|candidate| candidate.axis == literal.axis);
+            let mut demands = same.filter(|candidate| candidate.holds);
+            demands.any(|demand| self.exclude(literal.test, demand.test))
+        })
+    }
+
+    fn exclude(&self, one: u32, other: u32) -> bool {
+        match (&self.tests[one as usize], &self.tests[other as usize]) {
+            (Test::Exact { value, ignore_case: false }, test) | (test, Test::Exact { value, ignore_case: false }) => {
+                !test.matches(value.as_bytes())
+            }
+            (Test::Prefix { value: a, ignore_case: false }, Test::Prefix { value: b, ignore_case: false }) => {
+                !a.starts_with(b.as_str()) && !b.starts_with(a.as_str())
+            }
+            _ => false,
+        }
+    }
+
     fn values_of(&mut self, point: &Point, axis: u32) -> Values {
         point.get(axis).cloned().unwrap_or_else(|| self.plainest(axis))
     }

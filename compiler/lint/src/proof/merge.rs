@@ -15,6 +15,9 @@ use std::{
 /// Pairs of routes of one virtual host that are looked at; past them some conflicts are not told.
 const MOST_PAIRS: usize = 2_000_000;
 
+/// Beyond these it is not counted who else is in the way.
+pub(crate) const MOST_OTHERS: usize = 9;
+
 /// Two VirtualServices that treat a request differently, where only one of them is asked.
 #[derive(Clone, Debug)]
 pub(crate) struct Conflict {
@@ -24,7 +27,7 @@ pub(crate) struct Conflict {
     pub(crate) winner: Arc<Origin>,
     /// The route that would.
     pub(crate) loser: Arc<Origin>,
-    /// How many other VirtualServices win over the loser's in the same way.
+    /// How many other VirtualServices win over the loser's in the same way, at most [`MOST_OTHERS`].
     pub(crate) others: usize,
     pub(crate) proof: Option<Proof>,
 }
@@ -43,7 +46,8 @@ pub(crate) enum MergeProof {
 
 pub(super) fn prove(mesh: &Mesh, program: &Program) -> Vec<MergeProof> {
     let replay = Replay::new(mesh, program);
-    let worlds = Worlds::new(program.settings.path_normalization);
+    // That a request could send a header twice makes no two rules meet in practice.
+    let worlds = Worlds::new(program.settings.path_normalization).of_single_lines();
     let mut merger = Merger { replay, worlds, mesh, seen: HashSet::new(), told: BTreeSet::new(), proofs: Vec::new() };
     for proxy in program.proxies.iter().filter(|proxy| proxy.role == Role::Gateway) {
         for listener in &proxy.program.listeners {
@@ -139,66 +143,75 @@ impl<'a> Merger<'a> {
     }
 
     fn order(&mut self, host: &mut HostSpace<'a>) {
-        let owners: Vec<Option<ObjectName>> =
+        let names: Vec<Option<ObjectName>> =
             host.rows.iter().map(|row| row.origin.map(|origin| owner(origin))).collect();
+        let mut numbers: BTreeMap<&ObjectName, usize> = BTreeMap::new();
+        let owners: Vec<Option<usize>> = names
+            .iter()
+            .map(|name| {
+                let next = numbers.len();
+                name.as_ref().map(|name| *numbers.entry(name).or_insert(next))
+            })
+            .collect();
         let overlap = Overlap::new(host.list.rows(), &host.space);
-        let mut found: BTreeMap<ObjectName, Conflict> = BTreeMap::new();
-        let mut conflicting: BTreeSet<(ObjectName, ObjectName)> = BTreeSet::new();
+        let mut found: BTreeMap<usize, Conflict> = BTreeMap::new();
+        let mut decided: HashSet<(usize, usize)> = HashSet::new();
         let mut pairs = 0;
         for later in 0..host.rows.len() {
-            let Some(loser) = &owners[later] else { continue };
+            let (Some(loser), Some(loser_name)) = (owners[later], &names[later]) else { continue };
             if host.rows[later].route.predicate.is_catch_all() {
                 continue;
             }
             for earlier in overlap.before(later) {
-                let Some(winner) = &owners[earlier] else { continue };
-                let (one, other) = (host.rows[earlier].route, host.rows[later].route);
+                let (Some(winner), Some(winner_name)) = (owners[earlier], &names[earlier]) else { continue };
                 if winner == loser
-                    || one.predicate.is_catch_all()
-                    || conflicting.contains(&(winner.clone(), loser.clone()))
-                    || Arc::ptr_eq(&one.action, &other.action)
-                    || one.action == other.action
+                    || host.rows[earlier].route.predicate.is_catch_all()
+                    || host.space.plainly_disjoint(&host.list.rows()[earlier], &host.list.rows()[later])
+                    || decided.contains(&(winner, loser))
+                    || does_the_same(host, earlier, later)
                 {
                     continue;
                 }
-                pairs += 1;
-                if pairs > MOST_PAIRS {
+                if found.get(&loser).is_some_and(|known| known.others == MOST_OTHERS) || pairs == MOST_PAIRS {
                     break;
                 }
-                let both = host.list.rows()[earlier].and(&host.list.rows()[later]);
-                let own = |row: usize| {
-                    (row < earlier && owners[row].as_ref() == Some(winner))
-                        || (row < later && owners[row].as_ref() == Some(loser))
-                };
-                let left = host.list.left_of(&mut host.space, &both, Among::These(&own), DEFAULT_BUDGET);
-                let Reach::Live(point) = left else { continue };
-                if self.age_is_known(winner, loser) {
+                pairs += 1;
+                if self.age_is_known(winner_name, loser_name) {
+                    decided.insert((winner, loser));
                     continue;
                 }
-                conflicting.insert((winner.clone(), loser.clone()));
-                if let Some(known) = found.get_mut(loser) {
+                let Some(point) = Self::contested(host, &owners, earlier, later) else { continue };
+                decided.insert((winner, loser));
+                if let Some(known) = found.get_mut(&loser) {
                     known.others += 1;
-                    continue;
-                }
-                // A third object may have it before both.
-                let taker = host.list.first(&mut host.space, &point).unwrap_or(earlier);
-                let winner = if owners[taker].as_ref() == Some(loser) { earlier } else { taker };
-                if let (Some(winner), Some(loser_origin)) = (host.rows[winner].origin, host.rows[later].origin) {
-                    let conflict = Conflict {
-                        host: domain(host),
-                        winner: Arc::clone(winner),
-                        loser: Arc::clone(loser_origin),
-                        others: 0,
-                        proof: self.proof(host, &point, Some(winner), loser_origin),
-                    };
-                    found.insert(loser.clone(), conflict);
+                } else if let (Some(winner), Some(origin)) = (host.rows[earlier].origin, host.rows[later].origin) {
+                    let proof = self.proof(host, &point, Some(winner), origin);
+                    let (host, winner, loser_origin) = (domain(host), Arc::clone(winner), Arc::clone(origin));
+                    found.insert(loser, Conflict { host, winner, loser: loser_origin, others: 0, proof });
                 }
             }
         }
-        for (loser, conflict) in found {
-            if self.tell(0, &owner(&conflict.winner), &loser) {
+        for conflict in found.into_values() {
+            if self.tell(0, &owner(&conflict.winner), &owner(&conflict.loser)) {
                 self.proofs.push(MergeProof::Order(conflict));
             }
+        }
+    }
+
+    /// A request that each of two rules has if its object comes first: rather one that the earlier has today.
+    fn contested(host: &mut HostSpace<'a>, owners: &[Option<usize>], earlier: usize, later: usize) -> Option<Point> {
+        let both = host.list.rows()[earlier].and(&host.list.rows()[later]);
+        let of_loser = |row: usize| row < later && owners[row] == owners[later];
+        let today = |row: usize| row < earlier || of_loser(row);
+        let ever = |row: usize| (row < earlier && owners[row] == owners[earlier]) || of_loser(row);
+        match host.list.left_of(&mut host.space, &both, Among::These(&today), DEFAULT_BUDGET) {
+            Reach::Live(point) => return Some(point),
+            Reach::Empty => return None,
+            Reach::Taken(_) | Reach::Unknown => {}
+        }
+        match host.list.left_of(&mut host.space, &both, Among::These(&ever), DEFAULT_BUDGET) {
+            Reach::Live(point) => Some(point),
+            Reach::Empty | Reach::Taken(_) | Reach::Unknown => None,
         }
     }
 
@@ -263,6 +276,11 @@ impl<'a> Merger<'a> {
             }
         }
     }
+}
+
+fn does_the_same(host: &HostSpace<'_>, one: usize, other: usize) -> bool {
+    let (one, other) = (&host.rows[one].route.action, &host.rows[other].route.action);
+    Arc::ptr_eq(one, other) || one == other
 }
 
 fn domain(host: &HostSpace<'_>) -> String {

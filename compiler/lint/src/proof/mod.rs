@@ -2,11 +2,13 @@
 
 mod claim;
 mod merge;
+mod mesh;
 mod replay;
 mod service;
 
 pub use claim::claim_holds;
-pub(crate) use merge::MergeProof;
+pub(crate) use merge::{MOST_OTHERS, MergeProof};
+pub(crate) use mesh::TakenHost;
 pub(crate) use service::{Fate, ServiceProof};
 
 use crate::rule::Context;
@@ -19,6 +21,7 @@ use std::sync::OnceLock;
 pub(crate) struct Proofs<'a> {
     services: OnceLock<Vec<ServiceProof<'a>>>,
     merges: OnceLock<Vec<MergeProof>>,
+    taken_hosts: OnceLock<Vec<TakenHost>>,
 }
 
 impl<'a> Context<'a> {
@@ -30,6 +33,11 @@ impl<'a> Context<'a> {
     /// What is proved of the virtual hosts of gateways that several VirtualServices share.
     pub(crate) fn merges(&self) -> &[MergeProof] {
         self.proofs.merges.get_or_init(|| merge::prove(self.mesh, self.program))
+    }
+
+    /// Hosts of the mesh that one VirtualService names and another has.
+    pub(crate) fn taken_hosts(&self) -> &[TakenHost] {
+        self.proofs.taken_hosts.get_or_init(|| mesh::prove(self.mesh, self.program))
     }
 }
 

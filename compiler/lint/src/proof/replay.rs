@@ -4,7 +4,7 @@ use super::claim_holds;
 use malha_mesh::program::{Program, Role};
 use malha_mesh::{Cache, Mesh, ProxySpec, interpret, lower};
 use malha_syntax::Claim;
-use malha_table::{ProxyIdentity, Request};
+use malha_table::{Decision, ProxyIdentity, Request};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -24,11 +24,14 @@ impl<'a> Replay<'a> {
 
     /// The request, if it behaves as claimed.
     pub(super) fn proves(&self, request: Option<Request>, claim: &Claim) -> Option<Request> {
-        request.filter(|request| {
-            let program = self.client(request);
-            let program = program.as_deref().unwrap_or(self.program);
-            interpret(program, request, 0, &|_| (String::new(), 0)).is_ok_and(|decision| claim_holds(claim, &decision))
-        })
+        request.filter(|request| self.decide(request).is_some_and(|decision| claim_holds(claim, &decision)))
+    }
+
+    /// What becomes of a request; none if it cannot be asked.
+    pub(super) fn decide(&self, request: &Request) -> Option<Decision> {
+        let program = self.client(request);
+        let program = program.as_deref().unwrap_or(self.program);
+        interpret(program, request, 0, &|_| (String::new(), 0)).ok()
     }
 
     /// The program of the client that a request names, if it is not the default one.

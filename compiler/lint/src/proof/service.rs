@@ -206,7 +206,7 @@ fn taken(rules: &mut ServiceRules<'_>, replay: &Replay<'_>, row: usize, blockers
 }
 
 /// What a rule does, without what it asks and what it is called.
-fn doing(route: &HttpRoute) -> HttpRoute {
+pub(super) fn doing(route: &HttpRoute) -> HttpRoute {
     HttpRoute { matches: Vec::new(), name: None, ..route.clone() }
 }
 

@@ -1,5 +1,5 @@
 use crate::{
-    proof::{MergeProof, proved},
+    proof::{MOST_OTHERS, MergeProof, proved},
     rule::{Context, Example, Rule},
 };
 use malha_mesh::ObjectName;
@@ -97,6 +97,7 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let (winner, loser) = (&conflict.winner, &conflict.loser);
         let others = match conflict.others {
             0 => String::new(),
+            MOST_OTHERS => format!("; {MOST_OTHERS} more VirtualServices, or even more, are in its way likewise"),
             others => format!("; {others} more VirtualServices are in its way likewise"),
         };
         let message = format!(

@@ -17,6 +17,7 @@ rules! {
     destination_port_required
     delegate_conflict
     delegate_unused
+    mesh_host_taken
     merge_order_dependent
     merge_two_catch_alls
     host_hides_wildcard
