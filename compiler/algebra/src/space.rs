@@ -56,6 +56,8 @@ pub struct World {
     pub hidden_headers: Vec<SmolStr>,
     /// Headers that are always seen, since the proxy itself writes them.
     pub written_headers: Vec<WrittenHeader>,
+    /// Headers that always say what another field says, as `x-forwarded-proto` the scheme behind a gateway.
+    pub echoes: Vec<(SmolStr, Field)>,
     /// No request sends a header on several lines.
     pub one_line_each: bool,
 }
@@ -218,7 +220,8 @@ impl Space {
     }
 
     fn condition(&mut self, condition: &Condition, product: &mut Product) {
-        let axis = Axis::Field(condition.field.clone());
+        let echoed = self.world.echoes.iter().find(|(name, _)| condition.field == Field::Header(name.clone()));
+        let axis = Axis::Field(echoed.map_or(&condition.field, |(_, field)| field).clone());
         product.insert(self.literal(&axis, Test::from(&condition.test), !condition.negated));
         // An absent field counts as empty for what must not be: so where the empty text must not be, it must be there.
         if condition.negated && condition.test != ValueTest::Present && condition.test.matches(b"") {
@@ -249,6 +252,11 @@ impl Space {
     pub fn values(&mut self, point: &Point, axis: &Axis) -> Values {
         let number = self.axis(axis);
         self.values_of(point, number)
+    }
+
+    /// Whether some test was made on an axis.
+    pub fn reads(&self, axis: &Axis) -> bool {
+        self.axis_numbers.contains_key(axis)
     }
 
     /// The axes that a request says something of, with their values.

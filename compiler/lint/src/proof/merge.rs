@@ -2,8 +2,8 @@
 
 use super::{Proof, replay::Replay};
 use malha_algebra::{Among, DEFAULT_BUDGET, Overlap, Point, Reach};
-use malha_mesh::analysis::{HostSpace, Worlds, entrance_of_table};
-use malha_mesh::program::{Filter, Origin, Program, Proxy, Role, RouteTable, VirtualHost};
+use malha_mesh::analysis::{HostSpace, Names, Worlds, entrance_of_table};
+use malha_mesh::program::{Filter, FilterChain, Listener, Origin, Program, Proxy, Role, RouteTable, VirtualHost};
 use malha_mesh::{Mesh, ObjectName};
 use malha_syntax::{Claim, Location, RuleName};
 use smol_str::SmolStr;
@@ -54,7 +54,7 @@ pub(super) fn prove(mesh: &Mesh, program: &Program) -> Vec<MergeProof> {
             for chain in &listener.filter_chains {
                 let Filter::Http(index) = chain.filter else { continue };
                 let Some(table) = proxy.program.route_tables.get(index) else { continue };
-                merger.table(proxy, listener, chain.termination.is_some(), table);
+                merger.table(proxy, listener, chain, table);
             }
         }
     }
@@ -87,16 +87,11 @@ fn rule_name(origin: &Origin) -> RuleName {
 }
 
 impl<'a> Merger<'a> {
-    fn table(
-        &mut self,
-        proxy: &'a Proxy,
-        listener: &'a malha_mesh::program::Listener,
-        tls: bool,
-        table: &'a RouteTable,
-    ) {
+    fn table(&mut self, proxy: &'a Proxy, listener: &'a Listener, chain: &'a FilterChain, table: &'a RouteTable) {
         let worlds = self.worlds.clone();
         let space = |host: &'a VirtualHost| {
-            HostSpace::new(host, table, entrance_of_table(proxy, listener, tls, table, host), &worlds)
+            let names = Names::of(host, table);
+            HostSpace::new(host, &names, entrance_of_table(proxy, listener, chain, &names), &worlds)
         };
         let mut several = Vec::new();
         for host in table.virtual_hosts.iter().filter(|host| !host.require_tls) {

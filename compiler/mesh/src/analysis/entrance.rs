@@ -6,7 +6,7 @@ use crate::registry::Protocol;
 use crate::{GatewayRef, HttpRule, Mesh, ProxySpec, VirtualService};
 use malha_algebra::{Axis, Field, Point, Space};
 use malha_model::istio::gateway::ServerTlsMode;
-use malha_table::{Lines, ProxyIdentity, Request, Tls};
+use malha_table::{Address, Lines, ProxyIdentity, Request, Tls};
 use smol_str::{SmolStr, format_smolstr};
 use std::collections::BTreeMap;
 
@@ -21,8 +21,12 @@ pub struct Entrance {
     pub number: Option<u32>,
     /// The listener's own port.
     pub port: Option<u32>,
+    /// The address that connections are for, where the listener has one of its own.
+    pub address: Option<SmolStr>,
     /// TLS ends there.
     pub tls: bool,
+    /// The server name that a TLS client must say to come here; none: that of the request's host.
+    pub server_name: Option<String>,
     /// The proxy that listens, where one is known.
     pub proxy: Option<ProxyIdentity>,
     /// A host that leads there.
@@ -56,7 +60,17 @@ pub fn entrances(mesh: &Mesh, service: &VirtualService) -> Vec<Entrance> {
 fn entrance(gateway: &GatewayRef, number: Option<u32>, service: &VirtualService) -> Entrance {
     let name = listener_name(gateway, number);
     let host = service.hosts.first().map_or_else(String::new, |host| authority::example(host));
-    Entrance { name, gateway: gateway.clone(), number, port: number, tls: false, proxy: None, host }
+    Entrance {
+        name,
+        gateway: gateway.clone(),
+        number,
+        port: number,
+        address: None,
+        tls: false,
+        server_name: None,
+        proxy: None,
+        host,
+    }
 }
 
 /// The name of a way in, as [`Axis::Listener`] has it.
@@ -135,13 +149,13 @@ impl Entrance {
             GatewayRef::Mesh => "mesh".to_owned(),
             GatewayRef::Named(name) => format!("gateway/{}/{}", name.namespace, name.name),
         });
+        request.destination = self.address.as_ref().map(|address| Address { ip: address.to_string() });
         request.path = Some(text(&space.target(point))?);
         let (mut namespace, mut labels) = (None, BTreeMap::new());
         for (axis, values) in space.named(point) {
             let first = values.first();
             match axis {
                 Axis::Field(Field::Method) => request.method = first.and_then(|value| text(value)),
-                Axis::Field(Field::Scheme) => request.scheme = first.and_then(|value| text(value)),
                 Axis::Field(Field::Authority) => request.authority = Some(text(first?)?),
                 Axis::Field(Field::Header(name)) => header(&mut request, space, &name, &values)?,
                 Axis::SourceNamespace => namespace = first.and_then(|value| text(value)),
@@ -154,7 +168,7 @@ impl Entrance {
                 | Axis::Listener
                 | Axis::ServerName
                 | Axis::Destination
-                | Axis::Field(Field::PathWithQuery | Field::Query(_) | Field::Claim(_)) => {}
+                | Axis::Field(Field::Scheme | Field::PathWithQuery | Field::Query(_) | Field::Claim(_)) => {}
             }
         }
         if request.authority.is_none() {
@@ -162,12 +176,16 @@ impl Entrance {
         }
         if self.tls {
             let host = request.authority.as_deref().unwrap_or_default();
-            let sni = malha_table::http::host_key(host).into_owned();
+            let sni = self.server_name.clone().unwrap_or_else(|| malha_table::http::host_key(host).into_owned());
             request.tls = Some(Tls { sni: Some(sni), alpn: Vec::new() });
-            request.scheme = request.scheme.filter(|scheme| scheme != "https");
         }
+        let scheme = Axis::Field(Field::Scheme);
+        if space.reads(&scheme) {
+            request.scheme = space.values(point, &scheme).first().and_then(|value| text(value));
+        }
+        let usual = if self.tls { "https" } else { "http" };
+        request.scheme = request.scheme.filter(|scheme| scheme != usual);
         request.method = request.method.filter(|method| method != "GET");
-        request.scheme = request.scheme.filter(|scheme| scheme != "http");
         if self.gateway == GatewayRef::Mesh && (namespace.is_some() || !labels.is_empty()) {
             let namespace = namespace.unwrap_or_else(|| "default".to_owned());
             request.proxy = Some(ProxyIdentity { namespace, labels });

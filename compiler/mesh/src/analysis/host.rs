@@ -5,10 +5,10 @@ use super::{
     entrance::{Entrance, identity},
     world::Worlds,
 };
-use crate::program::{Listener, Origin, Proxy, Role, Route, RouteTable, VirtualHost};
+use crate::program::{FilterChain, Listener, Origin, Proxy, Role, Route, RouteTable, VirtualHost};
 use crate::{GatewayRef, ObjectName, ProxySpec};
 use malha_algebra::language::Limits;
-use malha_algebra::{Axis, Field, List, Point, Predicate, Space};
+use malha_algebra::{Axis, Field, List, Point, Space};
 use malha_table::Request;
 use smol_str::SmolStr;
 use std::sync::Arc;
@@ -35,15 +35,72 @@ pub struct HostRow<'a> {
     pub origin: Option<&'a Arc<Origin>>,
 }
 
+/// The names whose requests are looked at: those of a domain, without those of narrower ones beside it.
+#[derive(Clone, Debug, Default)]
+pub struct Names<'a> {
+    /// Exact, `*.suffix` or `*`.
+    domains: Vec<&'a str>,
+    /// Domains below these, which have their names for themselves.
+    narrower: Vec<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    /// The names that a virtual host of a table has for itself.
+    pub fn of(host: &'a VirtualHost, table: &'a RouteTable) -> Names<'a> {
+        Names::among(host.domains.iter().map(SmolStr::as_str).collect(), [table])
+    }
+
+    /// The names of one domain, where these tables are.
+    pub fn of_domain(domain: &'a str, tables: impl IntoIterator<Item = &'a RouteTable>) -> Names<'a> {
+        Names::among(vec![domain], tables)
+    }
+
+    fn among(domains: Vec<&'a str>, tables: impl IntoIterator<Item = &'a RouteTable>) -> Names<'a> {
+        let all = tables.into_iter().flat_map(|table| &table.virtual_hosts).flat_map(|host| &host.domains);
+        let is_below = |name: &&str| {
+            !domains.contains(name)
+                && domains.iter().any(|own| own.starts_with('*') && crate::host::is_subset(name, own))
+        };
+        let narrower = all.map(SmolStr::as_str).filter(is_below).collect();
+        Names { domains, narrower }
+    }
+
+    /// One of them.
+    pub fn example(&self) -> String {
+        let is_taken = |name: &str| self.narrower.iter().any(|domain| crate::host::is_subset(name, domain));
+        let exact = self.domains.iter().find(|domain| !domain.starts_with('*'));
+        if let Some(exact) = exact {
+            return (*exact).to_owned();
+        }
+        let mut names = self.domains.iter().flat_map(|domain| {
+            let suffix = domain.strip_prefix('*').filter(|suffix| !suffix.is_empty()).unwrap_or(".example.com");
+            ["www", "other", "x", "y", "zz9"].map(|first| format!("{first}{suffix}"))
+        });
+        names.find(|name| !is_taken(name)).unwrap_or_default()
+    }
+}
+
 impl<'a> HostSpace<'a> {
-    /// A virtual host of a table that is behind `entrance`.
-    pub fn new(host: &'a VirtualHost, table: &RouteTable, entrance: Entrance, worlds: &Worlds) -> HostSpace<'a> {
+    /// A virtual host behind `entrance`, for requests to these names.
+    pub fn new(host: &'a VirtualHost, names: &Names<'_>, entrance: Entrance, worlds: &Worlds) -> HostSpace<'a> {
         let rows: Vec<HostRow<'a>> =
             host.routes.iter().map(|route| HostRow { route, origin: route.origin.as_ref() }).collect();
-        let predicates: Vec<&Predicate> = rows.iter().map(|row| &row.route.predicate).collect();
         let world = if entrance.role() == Role::Gateway { &worlds.gateway } else { &worlds.sidecar };
-        let space = Space::new(Arc::clone(world), Vec::new(), Limits::default());
-        let (space, list) = listed(space, &predicates, host, table);
+        let mut space = Space::new(Arc::clone(world), Vec::new(), Limits::default());
+        let products = rows.iter().map(|row| space.product(&row.route.predicate)).collect();
+        let axis = Axis::Field(Field::Authority);
+        if let Some(test) = authority::of_domains(names.domains.iter().copied()) {
+            let literal = space.literal(&axis, test, true);
+            space.assume(literal);
+        }
+        // A more specific domain takes its names away.
+        if !names.narrower.is_empty()
+            && let Some(test) = authority::of_domains(names.narrower.iter().copied())
+        {
+            let literal = space.literal(&axis, test, false);
+            space.assume(literal);
+        }
+        let list = List::new(products, &space);
         HostSpace { host, space, rows, list, entrance }
     }
 
@@ -53,66 +110,19 @@ impl<'a> HostSpace<'a> {
     }
 }
 
-fn listed(mut space: Space, predicates: &[&Predicate], host: &VirtualHost, table: &RouteTable) -> (Space, List) {
-    let products = predicates.iter().map(|predicate| space.product(predicate)).collect();
-    let reads_authority = predicates
-        .iter()
-        .flat_map(|predicate| &predicate.conditions)
-        .any(|condition| condition.field == Field::Authority);
-    if reads_authority {
-        let axis = Axis::Field(Field::Authority);
-        if let Some(test) = authority::of_domains(host.domains.iter().map(SmolStr::as_str)) {
-            let literal = space.literal(&axis, test, true);
-            space.assume(literal);
-        }
-        // A more specific domain of another virtual host takes its names away.
-        let narrower: Vec<&str> = narrower(host, table).collect();
-        if !narrower.is_empty()
-            && let Some(test) = authority::of_domains(narrower)
-        {
-            let literal = space.literal(&axis, test, false);
-            space.assume(literal);
-        }
-    }
-    let list = List::new(products, &space);
-    (space, list)
+/// Whether a route reads the authority itself, beyond what its virtual host asks of it.
+pub(super) fn reads_authority(route: &Route) -> bool {
+    route.predicate.conditions.iter().any(|condition| condition.field == Field::Authority)
 }
 
-/// The domains of other virtual hosts below those of this one.
-fn narrower<'t>(host: &'t VirtualHost, table: &'t RouteTable) -> impl Iterator<Item = &'t str> {
-    let others = table.virtual_hosts.iter().flat_map(|other| &other.domains).map(SmolStr::as_str);
-    others.filter(|domain| {
-        !host.domains.iter().any(|own| own == domain)
-            && host.domains.iter().any(|own| own.starts_with('*') && crate::host::is_subset(domain, own))
-    })
-}
-
-/// A name that a virtual host has for itself.
-fn example(host: &VirtualHost, table: &RouteTable) -> String {
-    let narrower: Vec<&str> = narrower(host, table).collect();
-    let is_taken = |name: &str| narrower.iter().any(|domain| crate::host::is_subset(name, domain));
-    let domains = || host.domains.iter();
-    let exact = domains().find(|domain| !domain.starts_with('*')).map(ToString::to_string);
-    exact
-        .or_else(|| {
-            let names = domains().flat_map(|domain| {
-                let suffix = domain.strip_prefix('*').unwrap_or_default().to_owned();
-                let suffix = if suffix.is_empty() { ".example.com".to_owned() } else { suffix };
-                ["www", "other", "x", "y", "zz9"].map(|first| format!("{first}{suffix}"))
-            });
-            names.into_iter().find(|name| !is_taken(name))
-        })
-        .unwrap_or_default()
-}
-
-/// Where requests of a table of `proxy` come in, through this listener, to be taken by this virtual host.
-pub fn entrance_of_table(
-    proxy: &Proxy,
-    listener: &Listener,
-    tls: bool,
-    table: &RouteTable,
-    host: &VirtualHost,
-) -> Entrance {
+/// Where requests to these names come in, through this listener and filter chain of `proxy`.
+pub fn entrance_of_table(proxy: &Proxy, listener: &Listener, chain: &FilterChain, names: &Names<'_>) -> Entrance {
+    let example = names.example();
+    let server_name = (!leads_to(&example, chain, listener)).then(|| {
+        let below = chain.server_names.iter().map(|name| authority::example(name));
+        let mut names = below.chain(["sni.example".to_owned()]);
+        names.find(|name| leads_to(name, chain, listener)).unwrap_or_default()
+    });
     let gateway = match proxy.gateways.first() {
         Some((namespace, name)) if proxy.role == Role::Gateway => {
             GatewayRef::Named(ObjectName::new(namespace.clone(), name.clone()))
@@ -130,8 +140,20 @@ pub fn entrance_of_table(
         gateway,
         number: listener.server_ports.first().copied(),
         port: Some(listener.port),
-        tls,
+        address: listener.bind.clone(),
+        tls: chain.termination.is_some(),
+        server_name,
         proxy: Some(identity(&spec)),
-        host: example(host, table),
+        host: example,
     }
+}
+
+/// Whether a client that says this server name comes to a filter chain: no other has a more specific name (semantics A52).
+fn leads_to(name: &str, chain: &FilterChain, listener: &Listener) -> bool {
+    let rank = |chain: &FilterChain| {
+        let names = chain.server_names.iter().filter(|own| crate::host::is_subset(name, own));
+        names.map(|own| (!own.starts_with('*'), own.len())).max()
+    };
+    let own = rank(chain);
+    (own.is_some() || chain.server_names.is_empty()) && listener.filter_chains.iter().all(|other| rank(other) <= own)
 }

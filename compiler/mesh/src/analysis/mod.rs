@@ -13,7 +13,7 @@ mod world;
 
 pub use difference::{Change, Class, differences};
 pub use entrance::{Entrance, entrances};
-pub use host::{HostRow, HostSpace, entrance_of_table};
+pub use host::{HostRow, HostSpace, Names, entrance_of_table};
 pub use layer4::{Layer4Row, Layer4Rules};
 pub use service::{RuleRow, ServiceRules};
 pub use world::Worlds;

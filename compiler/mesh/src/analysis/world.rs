@@ -3,7 +3,7 @@
 use crate::program::{PathNormalization, Role};
 use malha_algebra::language::{PathForm, Test};
 use malha_algebra::re2::Pattern;
-use malha_algebra::{World, WrittenHeader};
+use malha_algebra::{Field, World, WrittenHeader};
 use malha_table::http::{INLINE_HEADERS, INTERNAL_HEADERS, METHODS};
 use smol_str::SmolStr;
 use std::sync::Arc;
@@ -48,10 +48,11 @@ fn world(role: Role, normalization: PathNormalization) -> World {
         value,
         is_free,
     };
-    let scheme = Test::one_of(["http", "https"].map(SmolStr::new_static));
-    let mut written_headers = vec![written("x-forwarded-proto", scheme, role == Role::Sidecar)];
+    const FORWARDED_PROTO: &str = "x-forwarded-proto";
+    let (mut written_headers, mut echoes) = (Vec::new(), Vec::new());
     match role {
         Role::Gateway => {
+            echoes.push((SmolStr::new_static(FORWARDED_PROTO), Field::Scheme));
             let address = "[0-9a-fA-F.:]+";
             written_headers.extend([
                 written("x-request-id", matching("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), false),
@@ -59,7 +60,11 @@ fn world(role: Role, normalization: PathNormalization) -> World {
                 written("x-envoy-external-address", matching(address), false),
             ]);
         }
-        Role::Sidecar => written_headers.push(written("x-request-id", Test::Any, true)),
+        Role::Sidecar => {
+            let scheme = Test::one_of(["http", "https"].map(SmolStr::new_static));
+            written_headers.push(written(FORWARDED_PROTO, scheme, true));
+            written_headers.push(written("x-request-id", Test::Any, true));
+        }
     }
     let is_written = |name: &SmolStr| written_headers.iter().any(|header| header.name == *name);
     let hidden = HOP_BY_HOP.iter().chain(&INTERNAL_HEADERS).map(|name| SmolStr::new_static(name));
@@ -74,6 +79,7 @@ fn world(role: Role, normalization: PathNormalization) -> World {
         joined_headers: &INLINE_HEADERS,
         hidden_headers: hidden.filter(|name| !is_written(name)).collect(),
         written_headers,
+        echoes,
         ..World::default()
     }
 }

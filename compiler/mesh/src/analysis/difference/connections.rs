@@ -3,19 +3,31 @@
 use super::{Change, Class, Frame, Side, Sides, hosts::destination};
 use crate::analysis::authority;
 use crate::program::{Filter, FilterChain, Listener, Role};
-use malha_table::{Protocol, Request, Tls};
+use malha_table::{Address, Protocol, Request, Tls};
+use smol_str::SmolStr;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What makes two filter chains the same: what they are chosen by.
-type Key<'p> = (Vec<&'p str>, Vec<&'p str>, Option<bool>, bool);
+/// What a connection is chosen by: server name, range, whether it is TLS, whether its first bytes are looked at.
+type Key<'p> = (Option<&'p str>, Option<&'p str>, Option<bool>, bool);
 
+/// Where bytes go (none: they are requests), and everything about the chain.
+type Effect = (Option<String>, String);
+
+/// The chain for each server name and range.
 fn chains<'p>(listener: Option<&'p Listener>) -> BTreeMap<Key<'p>, &'p FilterChain> {
+    fn each(list: &[SmolStr]) -> Vec<Option<&str>> {
+        if list.is_empty() { vec![None] } else { list.iter().map(|text| Some(text.as_str())).collect() }
+    }
+    let mut chains = BTreeMap::new();
     let accepted = listener.into_iter().filter(|listener| listener.rejected.is_none());
-    let chains = accepted.flat_map(|listener| &listener.filter_chains).map(|chain| {
-        let texts = |list: &'p [smol_str::SmolStr]| list.iter().map(|text| text.as_str()).collect();
-        ((texts(&chain.server_names), texts(&chain.destinations), chain.tls, chain.inspected), chain)
-    });
-    chains.collect()
+    for chain in accepted.flat_map(|listener| &listener.filter_chains) {
+        for name in each(&chain.server_names) {
+            for range in each(&chain.destinations) {
+                chains.entry((name, range, chain.tls, chain.inspected)).or_insert(chain);
+            }
+        }
+    }
+    chains
 }
 
 pub(super) fn compare(
@@ -27,6 +39,7 @@ pub(super) fn compare(
 ) {
     let (before, after) = (chains(old), chains(new));
     let keys: BTreeSet<&Key<'_>> = before.keys().chain(after.keys()).collect();
+    let mut found: BTreeMap<(Class, Option<Effect>, Option<Effect>), Vec<&Key<'_>>> = BTreeMap::new();
     for key in keys {
         let one = before.get(key).map(|chain| effect(sides.old, chain));
         let other = after.get(key).map(|chain| effect(sides.new, chain));
@@ -39,32 +52,43 @@ pub(super) fn compare(
             (Some((one, _)), Some((other, _))) if one == other => Class::Policy,
             _ => Class::Rerouted,
         };
-        let host = key.0.first().or(key.1.first()).copied().unwrap_or("any connection").to_owned();
-        let words = if one.as_ref().or(other.as_ref()).is_some_and(|(target, _)| target.is_none()) {
+        found.entry((class, one, other)).or_default().push(key);
+    }
+    for ((class, one, _), keys) in found {
+        let Some((name, range, tls, _)) = keys.first() else { continue };
+        let words = if one.is_some_and(|(target, _)| target.is_none()) {
             "every connection, by how TLS ends".to_owned()
         } else {
-            match (key.0.as_slice(), key.1.as_slice()) {
-                ([], []) => "every connection".to_owned(),
-                ([], ranges) => format!("connections to {}", ranges.join(", ")),
-                (names, _) => format!("connections for server name {}", names.join(", ")),
-            }
+            words(&keys)
         };
-        let is_tls = !key.0.is_empty() || key.2 == Some(true);
-        let name = key.0.first().map(|name| authority::example(name));
+        // The range's own address, else the listener's.
+        let address = range.and_then(|range| range.split('/').next()).or(frame.listener.bind.as_deref());
+        let is_tls = name.is_some() || *tls == Some(true);
         let request = Request {
             via: Some(if frame.role == Role::Sidecar { "mesh" } else { "gateway" }.to_owned()),
             proxy: Some(frame.proxy.clone()),
             port: Some(frame.listener.port),
+            destination: address.map(|ip| Address { ip: ip.to_owned() }),
             protocol: Some(if is_tls { Protocol::Tls } else { Protocol::Tcp }),
-            tls: is_tls.then(|| Tls { sni: name, alpn: Vec::new() }),
+            tls: is_tls.then(|| Tls { sni: name.map(authority::example), alpn: Vec::new() }),
             ..Request::default()
         };
+        let host = name.or(*range).unwrap_or("any connection").to_owned();
         changes.push(frame.change(class, host, words, Some(request)));
     }
 }
 
-/// Where the bytes go (none: they are requests), and everything about the chain.
-fn effect(side: Side<'_>, chain: &FilterChain) -> (Option<String>, String) {
+fn words(keys: &[&Key<'_>]) -> String {
+    let one = |(name, range, ..): &&Key<'_>| match (name, range) {
+        (Some(name), Some(range)) => format!("for server name {name} to {range}"),
+        (Some(name), None) => format!("for server name {name}"),
+        (None, Some(range)) => format!("to {range}"),
+        (None, None) => "of any sort".to_owned(),
+    };
+    format!("connections {}", keys.iter().map(one).collect::<Vec<_>>().join(", "))
+}
+
+fn effect(side: Side<'_>, chain: &FilterChain) -> Effect {
     let mut whole = format!("{:?}", chain.termination);
     let target = match &chain.filter {
         Filter::Http(_) => None,

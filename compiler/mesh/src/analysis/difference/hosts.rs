@@ -2,9 +2,11 @@
 
 use super::{Change, Class, Frame, Side, Sides};
 use crate::analysis::Worlds;
-use crate::analysis::host::{HostSpace, entrance_of_table};
-use crate::program::{Action, ActionKind, Destination, Filter, Listener, Route, RouteTable, VirtualHost};
-use malha_algebra::{Among, DEFAULT_BUDGET, List, Overlap, Product, Reach};
+use crate::analysis::host::{HostSpace, Names, entrance_of_table, reads_authority};
+use crate::program::{Action, ActionKind, Destination, Filter, FilterChain, Listener, Route, RouteTable, VirtualHost};
+use malha_algebra::language::Test;
+use malha_algebra::{Among, Axis, DEFAULT_BUDGET, Field, List, Overlap, Product, Reach};
+use smol_str::SmolStr;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
@@ -12,7 +14,7 @@ use std::sync::Arc;
 const SHOWN: usize = 3;
 
 /// Route tables of a listener: by the server names of their chain.
-type Tables<'p> = BTreeMap<Vec<&'p str>, (bool, &'p RouteTable)>;
+type Tables<'p> = BTreeMap<Vec<&'p str>, (&'p FilterChain, &'p RouteTable)>;
 
 fn tables<'p>(side: Side<'p>, listener: Option<&'p Listener>) -> Tables<'p> {
     let (Some(proxy), Some(listener)) = (side.proxy, listener) else { return Tables::new() };
@@ -22,7 +24,7 @@ fn tables<'p>(side: Side<'p>, listener: Option<&'p Listener>) -> Tables<'p> {
     let chains = listener.filter_chains.iter().filter_map(|chain| {
         let Filter::Http(index) = chain.filter else { return None };
         let names = chain.server_names.iter().chain(&chain.destinations).map(|name| name.as_str()).collect();
-        Some((names, (chain.termination.is_some(), proxy.program.route_tables.get(index)?)))
+        Some((names, (chain, proxy.program.route_tables.get(index)?)))
     });
     chains.collect()
 }
@@ -38,9 +40,9 @@ pub(super) fn compare(
     let names: BTreeSet<&Vec<&str>> = before.keys().chain(after.keys()).collect();
     for name in names {
         let (before, after) = (before.get(name), after.get(name));
-        let tls = after.or(before).is_some_and(|(tls, _)| *tls);
+        let Some((chain, _)) = after.or(before) else { continue };
         let pair =
-            Pair { sides, frame, tls, old: before.map(|(_, table)| *table), new: after.map(|(_, table)| *table) };
+            Pair { sides, frame, chain, old: before.map(|(_, table)| *table), new: after.map(|(_, table)| *table) };
         pair.compare(changes);
     }
 }
@@ -49,7 +51,7 @@ pub(super) fn compare(
 struct Pair<'p> {
     sides: &'p Sides<'p>,
     frame: &'p Frame<'p>,
-    tls: bool,
+    chain: &'p FilterChain,
     old: Option<&'p RouteTable>,
     new: Option<&'p RouteTable>,
 }
@@ -75,7 +77,9 @@ impl<'p> Pair<'p> {
         let mut seen = HashSet::new();
         for domain in domains {
             let (old, new) = (host_of(self.old, domain), host_of(self.new, domain));
-            if seen.insert((old.map(Arc::as_ptr), new.map(Arc::as_ptr))) {
+            let mut routes = old.into_iter().chain(new).flat_map(|host| &host.routes);
+            // Where no rule reads it, one name stands for all that lead to the same hosts.
+            if seen.insert((old.map(Arc::as_ptr), new.map(Arc::as_ptr))) || routes.any(reads_authority) {
                 self.hosts(domain, old, new, changes);
             }
         }
@@ -99,22 +103,34 @@ impl<'p> Pair<'p> {
         if same {
             return;
         }
-        let listener_side = if new.is_some() { (self.sides.new, self.new) } else { (self.sides.old, self.old) };
-        let ((side, Some(table)), Some(host)) = (listener_side, new.or(old)) else { return };
-        let Some(proxy) = side.proxy else { return };
-        let entrance = entrance_of_table(proxy, self.frame.listener, self.tls, table, host);
-        let mut asked = HostSpace::new(host, table, entrance, &Worlds::new(side.program.settings.path_normalization));
+        let side = if new.is_some() { self.sides.new } else { self.sides.old };
+        let (Some(proxy), Some(host)) = (side.proxy, new.or(old)) else { return };
+        let names = Names::of_domain(domain, [self.old, self.new].into_iter().flatten());
+        let entrance = entrance_of_table(proxy, self.frame.listener, self.chain, &names);
+        let mut asked = HostSpace::new(host, &names, entrance, &Worlds::new(side.program.settings.path_normalization));
         if redirects(old) != redirects(new) {
             let request = asked.request(&malha_algebra::Point::default());
             let words = "every plain request, by httpsRedirect".to_owned();
             changes.push(self.frame.change(Class::Rerouted, domain.to_owned(), words, request));
             return;
         }
+        let mut asked_for = Product::all();
+        if redirects(old) {
+            // Only requests that say https of themselves get past the redirect (semantics A42).
+            let https = Test::exact(SmolStr::new_static("https"));
+            asked_for.insert(asked.space.literal(&Axis::Field(Field::Scheme), https, true));
+        }
         let predicates = before.iter().chain(after).map(|route| &route.predicate);
         let rows: Vec<Product> = predicates.map(|predicate| asked.space.product(predicate)).collect();
         let list = List::new(rows, &asked.space);
-        let mut search =
-            Search { list: &list, asked: &mut asked, effects: &effects, count: before.len(), found: BTreeMap::new() };
+        let mut search = Search {
+            list: &list,
+            asked_for,
+            asked: &mut asked,
+            effects: &effects,
+            count: before.len(),
+            found: BTreeMap::new(),
+        };
         search.run(after.len());
         for ((one, other), (regions, more, request)) in search.found {
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
@@ -193,6 +209,8 @@ type Found<'e> = BTreeMap<(Option<Effect>, Option<Effect>), (Vec<String>, usize,
 struct Search<'s, 'p> {
     /// The old routes, then the new ones.
     list: &'s List,
+    /// What is asked of all requests.
+    asked_for: Product,
     asked: &'s mut HostSpace<'p>,
     effects: &'s Effects,
     /// How many old ones there are.
@@ -222,7 +240,7 @@ impl Search<'_, '_> {
     /// Looks for a request that the one takes before, and the other after.
     fn both(&mut self, old: Option<usize>, new: Option<usize>) {
         let count = self.count;
-        let mut product = Product::all();
+        let mut product = self.asked_for.clone();
         for row in [old, new.map(|new| count + new)].into_iter().flatten() {
             product = product.and(&self.list.rows()[row]);
         }
