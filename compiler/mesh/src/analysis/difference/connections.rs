@@ -30,6 +30,19 @@ fn chains<'p>(listener: Option<&'p Listener>) -> BTreeMap<Key<'p>, &'p FilterCha
     chains
 }
 
+/// The chain for a key: its own, else that of the closest wildcard, else that of any name (semantics A52).
+fn taker<'p>(chains: &BTreeMap<Key<'p>, &'p FilterChain>, key: &Key<'_>) -> Option<&'p FilterChain> {
+    let (name, range, tls, inspected) = *key;
+    let beside = chains.iter().filter(|((_, other, ..), _)| *other == range);
+    let beside = beside.filter(|((.., other, looks), _)| (*other, *looks) == (tls, inspected));
+    let covering = beside.filter(|((other, ..), _)| match (other, name) {
+        (None, _) => true,
+        (Some(other), Some(name)) => *other == name || crate::host::is_subset(name, other),
+        (Some(_), None) => false,
+    });
+    covering.max_by_key(|((other, ..), _)| (*other == name, other.map(str::len))).map(|(_, chain)| *chain)
+}
+
 pub(super) fn compare(
     sides: &Sides<'_>,
     old: Option<&Listener>,
@@ -41,8 +54,8 @@ pub(super) fn compare(
     let keys: BTreeSet<&Key<'_>> = before.keys().chain(after.keys()).collect();
     let mut found: BTreeMap<(Class, Option<Effect>, Option<Effect>), Vec<&Key<'_>>> = BTreeMap::new();
     for key in keys {
-        let one = before.get(key).map(|chain| effect(sides.old, chain));
-        let other = after.get(key).map(|chain| effect(sides.new, chain));
+        let one = taker(&before, key).map(|chain| effect(sides.old, chain));
+        let other = taker(&after, key).map(|chain| effect(sides.new, chain));
         let class = match (&one, &other) {
             // Requests are compared host by host.
             (Some((None, _)) | None, None) | (None, Some((None, _))) => continue,
