@@ -76,12 +76,12 @@ fn told(host: &SmolStr, winner: &VirtualService, loser: &VirtualService, proof: 
 
 /// A namespace whose proxies see both.
 fn shared_namespace(one: &VirtualService, other: &VirtualService) -> Option<SmolStr> {
-    let named = |service: &VirtualService| match &service.visibility {
+    let of = |service: &VirtualService| match &service.visibility {
         Visibility::Namespaces(names) => names.clone(),
         Visibility::Public => vec![SmolStr::new_static("default"), service.name.namespace.clone()],
         Visibility::Nobody => Vec::new(),
     };
-    let mut names = named(one).into_iter().chain(named(other));
+    let mut names = of(one).into_iter().chain(of(other));
     names.find(|name| one.visibility.includes(name) && other.visibility.includes(name))
 }
 

@@ -11,6 +11,9 @@ use std::sync::Arc;
 /// Headers of the connection, which no route sees, and `host`, which is the authority (semantics C.11).
 const HOP_BY_HOP: [&str; 4] = ["host", "keep-alive", "proxy-connection", "transfer-encoding"];
 
+/// Behind a gateway it says what the scheme is.
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
+
 /// Methods in the order in which a reader would like to see them; the others follow.
 const PLAINEST: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
 
@@ -48,7 +51,6 @@ fn world(role: Role, normalization: PathNormalization) -> World {
         value,
         is_free,
     };
-    const FORWARDED_PROTO: &str = "x-forwarded-proto";
     let (mut written_headers, mut echoes) = (Vec::new(), Vec::new());
     match role {
         Role::Gateway => {

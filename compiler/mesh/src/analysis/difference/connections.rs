@@ -6,6 +6,7 @@ use crate::program::{Filter, FilterChain, Listener, Role};
 use malha_table::{Address, Protocol, Request, Tls};
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 /// What a connection is chosen by: server name, range, whether it is TLS, whether its first bytes are looked at.
 type Key<'p> = (Option<&'p str>, Option<&'p str>, Option<bool>, bool);
@@ -13,8 +14,11 @@ type Key<'p> = (Option<&'p str>, Option<&'p str>, Option<bool>, bool);
 /// Where bytes go (none: they are requests), and everything about the chain.
 type Effect = (Option<String>, String);
 
+/// The keys whose connections change in one way: how, what was done, what is.
+type Found<'k, 'p> = BTreeMap<(Class, Option<Effect>, Option<Effect>), Vec<&'k Key<'p>>>;
+
 /// The chain for each server name and range.
-fn chains<'p>(listener: Option<&'p Listener>) -> BTreeMap<Key<'p>, &'p FilterChain> {
+fn chains(listener: Option<&Listener>) -> BTreeMap<Key<'_>, &FilterChain> {
     fn each(list: &[SmolStr]) -> Vec<Option<&str>> {
         if list.is_empty() { vec![None] } else { list.iter().map(|text| Some(text.as_str())).collect() }
     }
@@ -52,7 +56,7 @@ pub(super) fn compare(
 ) {
     let (before, after) = (chains(old), chains(new));
     let keys: BTreeSet<&Key<'_>> = before.keys().chain(after.keys()).collect();
-    let mut found: BTreeMap<(Class, Option<Effect>, Option<Effect>), Vec<&Key<'_>>> = BTreeMap::new();
+    let mut found: Found<'_, '_> = BTreeMap::new();
     for key in keys {
         let one = taker(&before, key).map(|chain| effect(sides.old, chain));
         let other = taker(&after, key).map(|chain| effect(sides.new, chain));
@@ -108,7 +112,8 @@ fn effect(side: Side<'_>, chain: &FilterChain) -> Effect {
         Filter::Tcp(route) => {
             let to: Vec<String> = route.destinations.iter().map(|to| destination(side, to, &mut whole)).collect();
             let weights: Vec<u32> = route.destinations.iter().map(|to| to.weight).collect();
-            whole.push_str(&format!("{weights:?}"));
+            // Writing to a string cannot fail.
+            let _ = write!(whole, "{weights:?}");
             Some(format!("{to:?}"))
         }
     };

@@ -8,6 +8,7 @@ use malha_algebra::language::Test;
 use malha_algebra::{Among, Axis, DEFAULT_BUDGET, Field, List, Overlap, Product, Reach};
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// How many regions of one change are put into words.
@@ -23,7 +24,7 @@ fn tables<'p>(side: Side<'p>, listener: Option<&'p Listener>) -> Tables<'p> {
     }
     let chains = listener.filter_chains.iter().filter_map(|chain| {
         let Filter::Http(index) = chain.filter else { return None };
-        let names = chain.server_names.iter().chain(&chain.destinations).map(|name| name.as_str()).collect();
+        let names = chain.server_names.iter().chain(&chain.destinations).map(SmolStr::as_str).collect();
         Some((names, (chain, proxy.program.route_tables.get(index)?)))
     });
     chains.collect()
@@ -69,11 +70,8 @@ fn host_of<'p>(table: Option<&'p RouteTable>, domain: &str) -> Option<&'p Arc<Vi
 impl<'p> Pair<'p> {
     fn compare(&self, changes: &mut Vec<Change>) {
         let tables = [self.old, self.new].into_iter().flatten();
-        let domains: BTreeSet<&str> = tables
-            .flat_map(|table| &table.virtual_hosts)
-            .flat_map(|host| &host.domains)
-            .map(|own| own.as_str())
-            .collect();
+        let domains: BTreeSet<&str> =
+            tables.flat_map(|table| &table.virtual_hosts).flat_map(|host| &host.domains).map(SmolStr::as_str).collect();
         let mut seen = HashSet::new();
         for domain in domains {
             let (old, new) = (host_of(self.old, domain), host_of(self.new, domain));
@@ -94,7 +92,7 @@ impl<'p> Pair<'p> {
     ) {
         let routes = |host: Option<&'p Arc<VirtualHost>>| host.map_or(&[][..], |host| &host.routes);
         let (before, after) = (routes(old), routes(new));
-        let effects = Effects { old: self.effects(self.sides.old, before), new: self.effects(self.sides.new, after) };
+        let effects = Effects { old: effects(self.sides.old, before), new: effects(self.sides.new, after) };
         let redirects = |host: Option<&'p Arc<VirtualHost>>| host.is_some_and(|host| host.require_tls);
         let same = before.len() == after.len()
             && effects.old == effects.new
@@ -138,22 +136,18 @@ impl<'p> Pair<'p> {
             changes.push(self.frame.change(class(one.as_ref(), other.as_ref()), domain.to_owned(), region, request));
         }
     }
+}
 
-    /// What each route does, with what the proxy knows of where it leads.
-    fn effects(&self, side: Side<'_>, routes: &[Route]) -> Vec<Effect> {
-        let mut known: Vec<(&Arc<Action>, Effect)> = Vec::new();
-        let mut effects = Vec::with_capacity(routes.len());
-        for route in routes {
-            if let Some((_, effect)) = known.last().filter(|(action, _)| Arc::ptr_eq(action, &route.action)) {
-                effects.push(effect.clone());
-                continue;
-            }
-            let effect = effect(side, &route.action);
-            known.push((&route.action, effect.clone()));
-            effects.push(effect);
-        }
-        effects
+/// What each route does, with what the proxy knows of where it leads.
+fn effects(side: Side<'_>, routes: &[Route]) -> Vec<Effect> {
+    let mut effects: Vec<Effect> = Vec::with_capacity(routes.len());
+    for (at, route) in routes.iter().enumerate() {
+        // The matches of a rule share their action.
+        let before = at.checked_sub(1).filter(|&before| Arc::ptr_eq(&routes[before].action, &route.action));
+        let effect = before.map_or_else(|| effect(side, &route.action), |before| effects[before].clone());
+        effects.push(effect);
     }
+    effects
 }
 
 /// What a route does, as texts that are equal exactly if it is the same.
@@ -188,7 +182,8 @@ pub(super) fn destination(side: Side<'_>, to: &Destination, whole: &mut String) 
     let cluster = to.cluster.as_ref().and_then(|name| clusters.iter().find(|cluster| cluster.name == *name));
     let reached = cluster.map(|cluster| {
         // How an address is found and spoken to; endpoints themselves come and go.
-        whole.push_str(&format!("{:?} {:?} {}", cluster.policy, cluster.discovery, cluster.http2));
+        // Writing to a string cannot fail.
+        let _ = write!(whole, "{:?} {:?} {}", cluster.policy, cluster.discovery, cluster.http2);
         cluster.endpoints.is_empty()
     });
     format!("{}:{} {:?} {:?} {reached:?}", to.host, to.port, to.subset, to.authority)
