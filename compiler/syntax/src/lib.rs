@@ -29,7 +29,7 @@ pub use document::{Document, Entries, Items, Node, NodeKind};
 pub use finding::{Edit, Finding, Fix, Group, Related, ResourceName, RuleInfo, Severity};
 #[doc(hidden)]
 pub use reading::read_both;
-pub use reading::{Reading, read};
+pub use reading::{Reading, read, read_each};
 pub use scalar::Scalar;
 pub use source::{MAX_SOURCE_BYTES, NOT_TEXT, Source, Sources};
 pub use span::{LineColumn, Location, SourceId, Span};

@@ -2,9 +2,10 @@
 
 use crate::{failure::Failure, inputs::InputFile, watch::Change};
 use malha_model::{OtherObject, PassedOver, Resource, read_resources};
-use malha_syntax::{Document, Finding, Source, SourceId, Sources, Suppression, read};
+use malha_syntax::{Finding, Source, SourceId, Sources, Suppression, read_each};
 use rayon::prelude::*;
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs,
     io::{self, Read as _},
@@ -110,11 +111,13 @@ impl Files {
 
     fn load<'f>(&self, file: &'f InputFile) -> Result<Option<Fresh<'f>>, Failure> {
         let bytes = match (&file.path, &self.stdin) {
-            (Some(path), _) => &fs::read(path).map_err(|error| Failure::path(Path::new(&file.shown), &error))?,
-            (None, Some(bytes)) => bytes,
-            (None, None) => &Vec::new(),
+            (Some(path), _) => {
+                Cow::from(fs::read(path).map_err(|error| Failure::path(Path::new(&file.shown), &error))?)
+            }
+            (None, Some(bytes)) => Cow::from(bytes),
+            (None, None) => Cow::default(),
         };
-        let hash = xxh3_64(bytes);
+        let hash = xxh3_64(&bytes);
         if self.read.get(&file.relative).is_some_and(|known| known.hash == hash) {
             return Ok(None);
         }
@@ -167,14 +170,11 @@ fn read_file(id: SourceId, source: &Source, hash: u64, mut findings: Vec<Finding
     for finding in &mut findings {
         finding.location.source = id;
     }
-    let reading = read(id, &source.text);
+    let reading = read_each(id, &source.text, |document| (document.refused, read_resources(&document)));
     findings.extend(reading.findings);
     let (documents, suppressions) = (reading.documents.len(), reading.suppressions);
-    // Each document is dropped as soon as its objects are read: a large file's take much memory.
-    let read = |document: Document| (document.refused, read_resources(&document));
-    let parts: Vec<_> = reading.documents.into_par_iter().map(read).collect();
     let (mut resources, mut others) = (Vec::new(), Vec::new());
-    for (refused, part) in parts {
+    for (refused, part) in reading.documents {
         resources.extend(part.resources.into_iter().map(Arc::new));
         findings.extend(part.findings);
         // A text that is broken has its findings; that no kind is left of it says nothing.
