@@ -5,7 +5,6 @@
 
 mod dangling;
 mod evidence;
-mod nearest;
 mod noted;
 mod page;
 mod place;
@@ -18,6 +17,7 @@ pub use rule::{Check, Context, Example, Rule};
 pub use rules::RULES;
 pub use suppression::Suppressions;
 
+use evidence::Known;
 use malha_mesh::{Mesh, program::Program};
 use malha_syntax::Finding;
 
@@ -26,7 +26,7 @@ use malha_syntax::Finding;
 /// `program` is the mesh lowered for its gateways and the default sidecar. Findings of reading (families Y and K) are
 /// not repeated here.
 pub fn check(mesh: &Mesh, program: &Program) -> Vec<Finding> {
-    let context = Context { mesh, program };
+    let context = Context { mesh, program, known: Known::default() };
     let mut findings = Vec::new();
     for check in RULES.iter().filter_map(|rule| rule.check) {
         check(&context, &mut findings);

@@ -1,5 +1,6 @@
 //! What a rule is: its names, its documentation, its examples, its detection.
 
+use crate::evidence::Known;
 use malha_mesh::{Mesh, program::Program};
 use malha_syntax::{Finding, RuleInfo};
 
@@ -30,6 +31,8 @@ pub struct Context<'a> {
     pub mesh: &'a Mesh,
     /// What it was lowered to, for its gateways and the default sidecar.
     pub program: &'a Program,
+    /// The names of what there is.
+    pub(crate) known: Known,
 }
 
 /// An example: a text, or bytes that no text can show.

@@ -14,6 +14,7 @@ mod indicator;
 mod keys;
 mod lines;
 mod locate;
+mod nearest;
 mod problem;
 mod reading;
 pub mod rules;
@@ -27,6 +28,7 @@ mod template;
 
 pub use document::{Document, Entries, Items, Node, NodeKind};
 pub use finding::{Edit, Finding, Fix, Group, Related, ResourceName, RuleInfo, Severity};
+pub use nearest::nearest;
 #[doc(hidden)]
 pub use reading::read_both;
 pub use reading::{Reading, read, read_each};
