@@ -5,7 +5,7 @@ use crate::{
     body::{Received, Sent, limit_from_completion},
     exchange::Exchange,
     flags::Flags,
-    header_ops,
+    header_ops, hygiene,
     local_reply::{LocalReply, percent_encoded},
     pool::{ConnectError, Connection, EndpointAddress},
     retry::{Conditions, Failure, Policy},
@@ -348,6 +348,7 @@ fn message(
         headers.insert(HOST, host);
     }
     headers.extend(outgoing.headers.clone());
+    hygiene::drop_framing(&mut headers);
     if attempt > 1 && headers.contains_key(ATTEMPT_COUNT) {
         headers.insert(ATTEMPT_COUNT, HeaderValue::from(attempt));
     }

@@ -100,6 +100,32 @@ fn its_own_port_is_no_destination_at_any_address() {
 }
 
 #[test]
+fn matches_see_the_length_of_a_body_and_what_is_expected() {
+    let (a, b) = (Echo::start("a"), Echo::start("b"));
+    let rule =
+        RULE.replace("uri: {prefix: /v2}", "headers: {content-length: {exact: '3'}, expect: {exact: 100-continue}}");
+    let table = mesh::compile_with(
+        &format!("{SERVICES}{rule}"),
+        &[ProxySpec::default_sidecar()],
+        MeshConfig::default(),
+        |cluster| Some(vec![if cluster.host.starts_with("a.") { a.address } else { b.address }]),
+    );
+    let proxy = start(table, options());
+    let asks = "Content-Length: 3\r\nExpect: 100-continue\r\n";
+    for (headers, wanted) in [("Content-Length: 3\r\n", "a"), (asks, "b")] {
+        let mut client = Client::connect(proxy.outbound());
+        client.write(format!("POST / HTTP/1.1\r\nHost: a\r\n{headers}\r\nabc").as_bytes());
+        if headers == asks {
+            let interim = client.read_answer_to(true);
+            assert_eq!(interim.map(|interim| interim.status), Some(100));
+        }
+        let answer = client.read().expect("an answer");
+        assert_eq!(answer.json()["name"], wanted, "{answer:?}");
+        assert_eq!(answer.json()["headers"].get("expect"), None, "{answer:?}");
+    }
+}
+
+#[test]
 fn what_is_no_path_is_404() {
     let a = Echo::start("a");
     let proxy = sidecar(a.address, a.address, options());
