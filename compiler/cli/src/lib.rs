@@ -9,7 +9,6 @@ pub mod config;
 pub mod failure;
 pub mod inputs;
 pub mod mock;
-mod nearest;
 pub mod report;
 pub mod selection;
 pub mod terminal;

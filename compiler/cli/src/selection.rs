@@ -1,8 +1,8 @@
 //! Which rules count: selectors of the command line and of `malha.toml`.
 
-use crate::{config::LintSection, failure::Failure, nearest::nearest};
+use crate::{config::LintSection, failure::Failure};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
-use malha_syntax::{Finding, Group, RuleInfo, Severity};
+use malha_syntax::{Finding, Group, RuleInfo, Severity, nearest};
 use std::path::Path;
 
 /// Names one rule or several.

@@ -9,7 +9,7 @@ mod equivalence {
 use equivalence::{lowered::Lowered, mesh::mesh, random::Random};
 use malha_table::{
     LoadError, Request, Table,
-    format::{Header, MAGIC, Section, SectionEntry, VERSION, seal},
+    format::{Header, HeaderValueRecord, MAGIC, Section, SectionEntry, VERSION, seal},
 };
 use std::path::Path;
 
@@ -90,6 +90,61 @@ fn each_fault_has_its_name() {
     assert_eq!(load(&|bytes| *bytes.last_mut().expect("bytes") ^= 1), LoadError::Checksum);
     let text = load(&|bytes| bytes[MAGIC.len()] = 9).to_string();
     assert!(text.contains("version 9") && text.contains(&format!("version {VERSION}")), "{text}");
+}
+
+/// Strings may overlap, so that a small table could ask for any amount of memory.
+#[test]
+fn strings_that_overlap_too_much_are_refused() {
+    const VALUES: usize = 5_000;
+    let line =
+        |number: usize| ["          x-", &number.to_string(), ": '%PROTOCOL% ", &number.to_string(), "'\n"].concat();
+    let set = (0..VALUES).map(line).collect::<Vec<_>>().concat();
+    let yaml = format!(
+        "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: gw, namespace: default}}
+spec:
+  selector: {{istio: ingress}}
+  servers:
+  - port: {{number: 80, name: http, protocol: HTTP}}
+    hosts: ['*']
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: a, namespace: default}}
+spec:
+  hosts: [a.com]
+  gateways: [gw]
+  http:
+  - directResponse: {{status: 200}}
+    headers:
+      response:
+        set:
+{set}"
+    );
+    let lowered = Lowered::new(&yaml, &serde_json::json!({}));
+    let mut bytes = malha_emit::table(&lowered.program, |location| lowered.place(location)).expect("a table");
+    assert!(Table::load(bytes.clone()).is_ok());
+    let number =
+        |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize;
+    let section = |bytes: &[u8], wanted: Section| {
+        let entries = (0..).map(|index| size_of::<Header>() + index * size_of::<SectionEntry>());
+        let entry = entries.take(Section::ALL.len()).find(|entry| number(bytes, *entry) == wanted as usize);
+        let entry = entry.expect("the section");
+        (number(bytes, entry + 8), number(bytes, entry + 16))
+    };
+    let (_, pool) = section(&bytes, Section::Strings);
+    let (start, length) = section(&bytes, Section::HeaderValues);
+    assert!(length >= VALUES * size_of::<HeaderValueRecord>());
+    // Every value is the whole pool.
+    for record in bytes[start..start + length].chunks_exact_mut(size_of::<HeaderValueRecord>()) {
+        let value = std::mem::offset_of!(HeaderValueRecord, value);
+        record[value..value + 4].copy_from_slice(&0_u32.to_le_bytes());
+        record[value + 4..value + 8].copy_from_slice(&(pool as u32).to_le_bytes());
+    }
+    seal(&mut bytes);
+    let error = Table::load(bytes).expect_err("a table that would take gigabytes");
+    assert!(error.to_string().contains("overlap"), "{error}");
 }
 
 #[test]

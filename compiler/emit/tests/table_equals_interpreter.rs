@@ -99,7 +99,7 @@ fn what_is_shared_in_memory_does_not_show() {
         for table in &mut program.route_tables {
             for host in &mut table.virtual_hosts {
                 let mut copy = (**host).clone();
-                for route in &mut copy.routes {
+                for route in Arc::make_mut(&mut copy.routes) {
                     route.action = Arc::new((*route.action).clone());
                 }
                 *host = Arc::new(copy);

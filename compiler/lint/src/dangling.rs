@@ -69,7 +69,7 @@ fn without_cluster(program: &ProxyProgram, visit: &mut impl FnMut(&Origin, &Dest
         }
     };
     for table in &program.route_tables {
-        for route in table.virtual_hosts.iter().flat_map(|host| &host.routes) {
+        for route in table.virtual_hosts.iter().flat_map(|host| host.routes.iter()) {
             let ActionKind::Forward(forward) = &route.action.kind else { continue };
             missing(&route.origin, &forward.destinations, false);
             for mirror in &forward.mirrors {

@@ -5,7 +5,6 @@
 
 mod dangling;
 mod evidence;
-mod nearest;
 mod noted;
 mod page;
 mod place;

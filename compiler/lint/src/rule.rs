@@ -1,6 +1,6 @@
 //! What a rule is: its names, its documentation, its examples, its detection.
 
-use crate::proof::Proofs;
+use crate::{evidence::Known, proof::Proofs};
 use malha_mesh::{Mesh, program::Program};
 use malha_syntax::{Finding, RuleInfo};
 
@@ -31,13 +31,15 @@ pub struct Context<'a> {
     pub mesh: &'a Mesh,
     /// What it was lowered to, for its gateways and the default sidecar.
     pub program: &'a Program,
+    /// The names of what there is.
+    pub(crate) known: Known,
     pub(crate) proofs: Proofs<'a>,
 }
 
 impl<'a> Context<'a> {
     /// What rules may look at of a mesh and its program.
     pub fn new(mesh: &'a Mesh, program: &'a Program) -> Context<'a> {
-        Context { mesh, program, proofs: Proofs::default() }
+        Context { mesh, program, known: Known::default(), proofs: Proofs::default() }
     }
 }
 

@@ -171,8 +171,8 @@ pub struct VirtualHost {
     pub domains: Vec<SmolStr>,
     /// Plain requests are redirected to https (semantics A38).
     pub require_tls: bool,
-    /// In order; the first that matches takes the request.
-    pub routes: Vec<Route>,
+    /// In order; the first that matches takes the request. Virtual hosts of one VirtualService share them.
+    pub routes: Arc<[Route]>,
     /// Whether this is the mesh's own catch-all (semantics B39), which reports no host.
     pub catch_all: Option<Fallback>,
 }
@@ -226,7 +226,7 @@ pub enum ActionKind {
     /// To an upstream. Boxed: it is by far the largest.
     Forward(Box<Forward>),
     /// A redirect (semantics C.3).
-    Redirect(Redirect),
+    Redirect(Box<Redirect>),
     /// An answer of the proxy's own (semantics C.4).
     Respond(Respond),
     /// To where the client meant it to go (semantics B39).
@@ -246,8 +246,8 @@ pub struct Forward {
     pub authority: Option<SmolStr>,
     /// None: no limit.
     pub timeout: Option<Duration>,
-    /// Effective, defaults included; none: no retries.
-    pub retries: Option<Retries>,
+    /// Effective, defaults included; none: no retries. Shared by all rules that say nothing of them.
+    pub retries: Option<Arc<Retries>>,
     /// Copies.
     pub mirrors: Vec<Mirror>,
     /// Injected delay.
@@ -255,7 +255,7 @@ pub struct Forward {
     /// Injected answer.
     pub abort: Option<Abort>,
     /// CORS policy.
-    pub cors: Option<Cors>,
+    pub cors: Option<Box<Cors>>,
     /// How the route's hash is computed, of all its destinations (semantics D23).
     pub hash: Vec<HashKey>,
 }

@@ -83,7 +83,7 @@ fn an_edit_lowers_anew_what_it_reaches() {
     let mesh = link(&files);
     let moved = lower(&mesh, &wanted(&mesh), &mut cache);
     assert_eq!(cache.lowered(), 2, "what moved tells its new place");
-    let places = hosts(&moved).flat_map(|host| &host.routes).filter_map(|route| route.origin.as_ref());
+    let places = hosts(&moved).flat_map(|host| host.routes.iter()).filter_map(|route| route.origin.as_ref());
     let moved: Vec<u32> =
         places.filter(|origin| origin.name == "v8").map(|origin| origin.location.span.start).collect();
     assert!(moved.iter().all(|start| texts[9].len() as u32 > *start && *start > 30), "{moved:?}");

@@ -4,12 +4,12 @@ use crate::{
     Kind, Metadata, Resource, Spec,
     limits::Limits,
     names::check_metadata,
-    read::{Manner, Message, Reader, Step, Value, list, nearest},
+    read::{Manner, Message, Reader, Step, Value, list},
     resource::ISTIO_GROUP,
     rules::{UNKNOWN_API_VERSION, UNKNOWN_KIND},
     schema::ISTIO_VERSIONS,
 };
-use malha_syntax::{Document, Edit, Finding, Fix, Group, Location, Node, NodeKind};
+use malha_syntax::{Document, Edit, Finding, Fix, Group, Location, Node, NodeKind, nearest};
 use smol_str::SmolStr;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -166,7 +166,7 @@ fn find_kind(node: Node<'_>, group: &str, version: &str, kind: &str, findings: &
     if group == ISTIO_GROUP {
         let found = Kind::find(group, kind);
         if found.is_none() && !OTHER_ISTIO_KINDS.contains(&kind) {
-            let meant = nearest(kind, &known).map(str::to_owned);
+            let meant = nearest(kind, known).map(str::to_owned);
             report(&UNKNOWN_KIND, "kind", format!("`{kind}` is not a kind of {ISTIO_GROUP}"), meant);
         }
         if found.is_some() && !ISTIO_VERSIONS.contains(&version) {
@@ -178,7 +178,7 @@ fn find_kind(node: Node<'_>, group: &str, version: &str, kind: &str, findings: &
     }
     // Nobody else has these kinds, so a group that is almost Istio's is a slip.
     let ours = ["DestinationRule", "ServiceEntry", "Sidecar", "VirtualService", "WorkloadEntry"].contains(&kind);
-    if ours && (group == "istio.io" || nearest(group, &[ISTIO_GROUP]).is_some()) {
+    if ours && (group == "istio.io" || nearest(group, [ISTIO_GROUP]).is_some()) {
         let message = format!("`{group}` is not the API group of a {kind}");
         report(&UNKNOWN_API_VERSION, "apiVersion", message, Some(format!("{ISTIO_GROUP}/v1")));
         return Kind::find(ISTIO_GROUP, kind);

@@ -14,6 +14,7 @@ mod indicator;
 mod keys;
 mod lines;
 mod locate;
+mod nearest;
 mod problem;
 mod reading;
 pub mod rules;
@@ -27,9 +28,10 @@ mod template;
 
 pub use document::{Document, Entries, Items, Node, NodeKind};
 pub use finding::{Claim, Edit, Finding, Fix, Group, Related, ResourceName, RuleInfo, RuleName, Severity};
+pub use nearest::nearest;
 #[doc(hidden)]
 pub use reading::read_both;
-pub use reading::{Reading, read};
+pub use reading::{Reading, read, read_each};
 pub use scalar::Scalar;
 pub use source::{MAX_SOURCE_BYTES, NOT_TEXT, Source, Sources};
 pub use span::{LineColumn, Location, SourceId, Span};

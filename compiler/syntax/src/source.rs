@@ -3,6 +3,7 @@
 use crate::finding::Finding;
 use crate::rules::{INVALID_ENCODING, TOO_LARGE};
 use crate::span::{LineColumn, Location, SourceId, Span};
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 /// The largest source that is read, in bytes. A file of a config repo that is larger is a mistake.
@@ -33,18 +34,23 @@ impl Source {
     /// A byte that is no text becomes [`NOT_TEXT`], and [`read`](crate::read) reports it at its place; so the other
     /// documents of the source are still read. The findings given here are about the source as a whole, and carry
     /// `SourceId(0)`: [`Sources::decode`] gives them the right one.
-    pub fn decode(name: impl Into<String>, bytes: &[u8]) -> (Source, Vec<Finding>) {
+    pub fn decode<'b>(name: impl Into<String>, bytes: impl Into<Cow<'b, [u8]>>) -> (Source, Vec<Finding>) {
+        let bytes = bytes.into();
         if bytes.len() > MAX_SOURCE_BYTES {
             let message =
                 format!("the file has {} bytes; files over {MAX_SOURCE_BYTES} bytes are not read", bytes.len());
             let finding = Finding::new(&TOO_LARGE, Location::default(), message).help("split it into several files");
             return (Source::new(name, ""), vec![finding]);
         }
-        match bytes {
+        match &*bytes {
             [0xEF, 0xBB, 0xBF, rest @ ..] => (Source::new(name, utf8(rest)), Vec::new()),
             [0xFF, 0xFE, rest @ ..] => utf16(name.into(), rest, u16::from_le_bytes),
             [0xFE, 0xFF, rest @ ..] => utf16(name.into(), rest, u16::from_be_bytes),
-            _ => (Source::new(name, utf8(bytes)), Vec::new()),
+            _ => {
+                // What is text already is taken as it is, and not copied if it is given away.
+                let text = String::from_utf8(bytes.into_owned()).unwrap_or_else(|bytes| utf8(bytes.as_bytes()));
+                (Source::new(name, text), Vec::new())
+            }
         }
     }
 
@@ -74,8 +80,11 @@ impl Source {
 
     fn line_starts(&self) -> &[u32] {
         self.lines.get_or_init(|| {
-            let newlines = memchr::memchr_iter(b'\n', self.text.as_bytes()).map(|at| at as u32 + 1);
-            std::iter::once(0).chain(newlines).collect()
+            let newlines = || memchr::memchr_iter(b'\n', self.text.as_bytes());
+            let mut starts = Vec::with_capacity(1 + newlines().count());
+            starts.push(0);
+            starts.extend(newlines().map(|at| at as u32 + 1));
+            starts
         })
     }
 }

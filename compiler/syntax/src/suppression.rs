@@ -1,8 +1,10 @@
 //! Comments that suppress findings: `# malha: ignore[R001,D] the reason`.
 
-use crate::document::Document;
 use crate::span::Span;
 use memchr::memmem;
+
+/// What every directive begins with.
+const WORD: &str = "malha:";
 
 /// A comment that suppresses findings on its line or, alone on its line, on the next line that holds anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,13 +19,18 @@ pub struct Suppression {
     pub span: Span,
 }
 
-/// The suppressions of `text`, whose documents are `documents`, in order.
-pub(crate) fn suppressions(text: &str, documents: &[Document]) -> Vec<Suppression> {
+/// Whether `text` may hold a suppression.
+pub(crate) fn is_possible(text: &str) -> bool {
+    memmem::find(text.as_bytes(), WORD.as_bytes()).is_some()
+}
+
+/// The suppressions of `text`; `documents` are those of its documents that may hold some, in order.
+pub(crate) fn suppressions(text: &str, documents: &[Scalars]) -> Vec<Suppression> {
     let mut found: Vec<Suppression> = Vec::new();
-    if memmem::find(text.as_bytes(), b"malha:").is_none() {
+    if !is_possible(text) {
         return found;
     }
-    let mut scalars = Scalars { documents: documents.iter(), spans: Vec::new(), end: 0 };
+    let mut places = Places { documents };
     // From here on, those found stand alone on their lines, and nothing else has come yet.
     let mut waiting = 0;
     let mut start = 0;
@@ -31,7 +38,7 @@ pub(crate) fn suppressions(text: &str, documents: &[Document]) -> Vec<Suppressio
         let number = index as u32 + 1;
         let content = line.trim_start();
         let alone = content.starts_with('#');
-        let suppression = suppression(line, start).filter(|found| !scalars.hold(found.span.start));
+        let suppression = suppression(line, start).filter(|found| !places.hold(found.span.start));
         if !alone && !content.is_empty() {
             for found in found.iter_mut().skip(waiting) {
                 found.line = number;
@@ -50,12 +57,12 @@ pub(crate) fn suppressions(text: &str, documents: &[Document]) -> Vec<Suppressio
 
 /// The suppression on `line`, which begins at byte `start` of the source.
 fn suppression(line: &str, start: usize) -> Option<Suppression> {
-    let at = memmem::find(line.as_bytes(), b"malha:")?;
+    let at = memmem::find(line.as_bytes(), WORD.as_bytes())?;
     let code = line.get(..at)?.trim_end_matches([' ', '\t']).strip_suffix('#')?;
     if !code.is_empty() && !code.ends_with([' ', '\t']) {
         return None;
     }
-    let directive = line.get(at + "malha:".len()..)?.trim();
+    let directive = line.get(at + WORD.len()..)?.trim();
     let (codes, reason) = directive.strip_prefix("ignore")?.trim_start().strip_prefix('[')?.split_once(']')?;
     Some(Suppression {
         codes: codes.split(',').map(str::trim).filter(|code| !code.is_empty()).map(str::to_owned).collect(),
@@ -65,24 +72,38 @@ fn suppression(line: &str, start: usize) -> Option<Suppression> {
     })
 }
 
-/// The places of the scalars, asked for from the top of the text to its end.
-struct Scalars<'d> {
-    documents: std::slice::Iter<'d, Document>,
-    /// Those of the document that ends at `end`, in order.
-    spans: Vec<Span>,
+/// Where the scalars of a document are.
+pub(crate) struct Scalars {
+    /// Where the document ends.
     end: u32,
+    /// In order.
+    spans: Vec<Span>,
 }
 
-impl Scalars<'_> {
+impl Scalars {
+    pub(crate) fn new(end: u32, spans: impl Iterator<Item = Span>) -> Self {
+        let mut spans: Vec<Span> = spans.collect();
+        spans.sort_unstable();
+        Scalars { end, spans }
+    }
+}
+
+/// The places of the scalars, asked for from the top of the text to its end.
+struct Places<'d> {
+    documents: &'d [Scalars],
+}
+
+impl Places<'_> {
     /// Whether the byte `at` belongs to a scalar, so that what stands there is no comment.
     fn hold(&mut self, at: u32) -> bool {
-        while at >= self.end {
-            let Some(document) = self.documents.next() else { return false };
-            self.end = document.span.end;
-            self.spans = document.scalar_spans().collect();
-            self.spans.sort_unstable();
-        }
-        let next = self.spans.partition_point(|span| span.start <= at);
-        next.checked_sub(1).and_then(|last| self.spans.get(last)).is_some_and(|span| at < span.end)
+        let spans = loop {
+            let Some((document, others)) = self.documents.split_first() else { return false };
+            if at < document.end {
+                break &document.spans;
+            }
+            self.documents = others;
+        };
+        let next = spans.partition_point(|span| span.start <= at);
+        next.checked_sub(1).and_then(|last| spans.get(last)).is_some_and(|span| at < span.end)
     }
 }

@@ -285,6 +285,10 @@ impl Exchange<'_> {
 
     /// Under `ALLOW_ANY`, to where the client meant it to go (semantics B39).
     async fn pass_outside(&self, received: &Rc<Received>, record: &mut Record) -> Treated {
+        if !self.head.is_routable() {
+            // Only bytes could be passed on as they came; `*` and CONNECT have no path to ask for.
+            return self.plain(&LocalReply::not_found());
+        }
         let cluster = match outside::cluster(self, "PassthroughCluster") {
             Ok(cluster) => cluster,
             Err(reply) => return self.plain(&reply),

@@ -5,8 +5,9 @@ use crate::{
     body::{Received, Sent, limit_from_completion},
     exchange::Exchange,
     flags::Flags,
-    header_ops,
+    header_ops, hygiene,
     local_reply::{LocalReply, percent_encoded},
+    outside,
     pool::{ConnectError, Connection, EndpointAddress},
     retry::{Conditions, Failure, Policy},
     running::{ClusterState, EndpointState},
@@ -25,7 +26,7 @@ use malha_table::{
 };
 use std::{
     cell::Cell,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -271,7 +272,7 @@ async fn try_until_answered(
             Ok((response, connection, endpoint)) => {
                 Ok(Answered { response, connection, endpoint, flags, deadline: None })
             }
-            Err(failure) => Err(Unanswered::Reply(failed(failure, retries > 0, flags))),
+            Err(failure) => Err(Unanswered::Reply(failed(failure, &outgoing.authority, retries > 0, flags))),
         };
     }
 }
@@ -317,6 +318,10 @@ async fn try_once(
                 ConnectError::TimedOut => Failure::ConnectTimeout,
             })?,
         };
+        // Where a name leads is known only now.
+        if !connection.reused && is_name(&endpoint.address) && outside::is_own(exchange, connection.peer) {
+            return Err(Failure::OwnAddress);
+        }
         attempted.upstream = Some(connection.peer);
         attempted.local = connection.local;
         let touched = Rc::new(Cell::new(false));
@@ -330,6 +335,10 @@ async fn try_once(
             Err(_) => return Err(Failure::Reset),
         }
     }
+}
+
+fn is_name(address: &EndpointAddress) -> bool {
+    address.host.parse::<IpAddr>().is_err()
 }
 
 /// One try's message: exactly one Host, and exactly one way of telling where its body ends.
@@ -348,6 +357,7 @@ fn message(
         headers.insert(HOST, host);
     }
     headers.extend(outgoing.headers.clone());
+    hygiene::drop_framing(&mut headers);
     if attempt > 1 && headers.contains_key(ATTEMPT_COUNT) {
         headers.insert(ATTEMPT_COUNT, HeaderValue::from(attempt));
     }
@@ -376,8 +386,9 @@ fn request_target(path: &str) -> Uri {
 }
 
 /// The answer where the last try failed (semantics C.12, corrected by the recordings).
-fn failed(failure: Failure, is_retried: bool, flags: Flags) -> LocalReply {
+fn failed(failure: Failure, authority: &str, is_retried: bool, flags: Flags) -> LocalReply {
     let (status, reason, flag, details) = match failure {
+        Failure::OwnAddress => return outside::own_address(authority),
         Failure::PerTryTimeout => {
             let reply = LocalReply::timeout("upstream_per_try_timeout");
             return LocalReply { flags: reply.flags.with(flags), ..reply };

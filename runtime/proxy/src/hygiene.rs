@@ -5,7 +5,9 @@ use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
 };
-use malha_table::http::{connection_tokens, is_inline, is_internal, is_nominable, join_lines};
+use malha_table::http::{
+    TE_TRAILERS, asks_for_trailers, connection_tokens, is_inline, is_internal, is_nominable, join_lines,
+};
 use std::net::IpAddr;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -19,8 +21,8 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 #[derive(Debug)]
 pub(crate) struct NotNominable;
 
-/// Removes what belongs to the client's connection, framing included: the message that leaves is framed anew. Protocol
-/// upgrades are not executed by this release, so what asks for one is removed too.
+/// Removes what belongs to the client's connection. Protocol upgrades are not executed by this release, so what asks for
+/// one is removed too. The length of the body and `expect` stay: matches see them.
 pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) -> Result<(), NotNominable> {
     let named: Vec<String> = headers
         .get_all(CONNECTION)
@@ -30,17 +32,24 @@ pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) -> Result<(), NotNominabl
     if !named.iter().all(|name| is_nominable(name)) {
         return Err(NotNominable);
     }
-    let keeps_te = headers.get(TE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers"));
-    for name in named.iter().filter(|name| *name != "te") {
+    let wants_trailers = headers.get_all(TE).iter().any(|line| asks_for_trailers(line.as_bytes()));
+    for name in &named {
         headers.remove(name.as_str());
     }
-    drop_framing(headers);
+    drop_connection(headers);
     headers.remove(HOST);
-    headers.remove(EXPECT);
-    if !keeps_te {
-        headers.remove(TE);
+    headers.remove(TE);
+    if wants_trailers {
+        headers.insert(TE, HeaderValue::from_static(TE_TRAILERS));
     }
     Ok(())
+}
+
+/// Removes what says how the client framed its body, and that it waits to send it: the message that leaves is framed
+/// anew, and the client is answered here.
+pub(crate) fn drop_framing(headers: &mut HeaderMap) {
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(EXPECT);
 }
 
 /// Removes an upstream's connection headers; its content-length stays, since it may be the answer to HEAD. Beside a
@@ -55,14 +64,15 @@ pub(crate) fn drop_hop_by_hop_of_response(headers: &mut HeaderMap) {
     for name in &named {
         headers.remove(name.as_str());
     }
-    drop_framing(headers);
+    drop_connection(headers);
+    headers.remove(CONTENT_LENGTH);
     if let Some(length) = length {
         headers.insert(CONTENT_LENGTH, length);
     }
 }
 
-fn drop_framing(headers: &mut HeaderMap) {
-    for name in [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE, CONTENT_LENGTH] {
+fn drop_connection(headers: &mut HeaderMap) {
+    for name in [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE] {
         headers.remove(name);
     }
 }
@@ -146,7 +156,8 @@ mod tests {
             ("x-client", "k"),
             ("connection", "close, x-client2"),
             ("x-client2", "z"),
-            ("te", "trailers"),
+            ("te", "gzip, trailers"),
+            ("te", "deflate"),
             ("keep-alive", "5"),
             ("proxy-connection", "x"),
             ("content-length", "3"),
@@ -159,6 +170,8 @@ mod tests {
             ("accept", "b"),
         ]);
         drop_hop_by_hop(&mut headers).unwrap();
+        assert_eq!(headers["content-length"], "3");
+        drop_framing(&mut headers);
         let random = Random::new(1, 0);
         let scheme = mutate(&mut headers, true, IpAddr::V4(Ipv4Addr::LOCALHOST), &random);
         assert_eq!(scheme, "http");

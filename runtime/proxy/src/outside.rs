@@ -48,10 +48,7 @@ pub(crate) fn cluster(exchange: &Exchange<'_>, name: &str) -> Result<Arc<Cluster
         ));
     }
     if ip_address(&address).is_some_and(|address| is_own(exchange, address)) {
-        return Err(refuse(
-            "own_address",
-            format!("{authority} is this proxy's own address: name the service to call in Host\n"),
-        ));
+        return Err(own_address(authority));
     }
     // A name below `localhost` is loopback, whether or not the system's resolver knows it.
     let address = match loopback {
@@ -60,6 +57,11 @@ pub(crate) fn cluster(exchange: &Exchange<'_>, name: &str) -> Result<Arc<Cluster
     };
     let cluster = ClusterState::of_one(name, address, Algorithm::LeastRequest, Duration::from_secs(10));
     Ok(Arc::new(cluster))
+}
+
+/// The answer to a request that would come back to this proxy.
+pub(crate) fn own_address(authority: &str) -> LocalReply {
+    refuse("own_address", format!("{authority} is this proxy's own address: name the service to call in Host\n"))
 }
 
 fn refuse(details: &'static str, body: String) -> LocalReply {
@@ -71,7 +73,7 @@ fn bare(host: &str) -> &str {
 }
 
 /// Whether a request to there would come back to a sidecar, for ever, or tell the admin server what to do.
-fn is_own(exchange: &Exchange<'_>, address: SocketAddr) -> bool {
+pub(crate) fn is_own(exchange: &Exchange<'_>, address: SocketAddr) -> bool {
     let admin = exchange.local.shared.admin.get();
     exchange.running.is_own(address) || admin.is_some_and(|&admin| is_reached_at(admin, address))
 }

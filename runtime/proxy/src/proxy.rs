@@ -128,7 +128,10 @@ impl Handle {
             opened.push((listener, sockets));
         }
         self.shared.install(table, &plan, &control.listeners);
-        control.listen(opened);
+        if let Some((listener, error)) = control.listen(opened).into_iter().next() {
+            let what = "a worker".to_owned();
+            return Err(StartError::Listen { what, address: listener.address, error });
+        }
         if let Some(address) = self.shared.options.admin {
             let what = "the admin server".to_owned();
             let error = |error| StartError::Listen { what, address, error };
@@ -190,7 +193,9 @@ impl Handle {
         for (_, listener) in &removed {
             listener.closing.send_replace(true);
         }
-        control.listen(opened);
+        for (listener, error) in control.listen(opened) {
+            report.failed.push(format!("a worker does not accept on {}: {error}", listener.address));
+        }
         for worker in &control.workers {
             worker.send(Command::Sweep);
         }
@@ -299,13 +304,21 @@ impl Control {
         self.listeners.values().map(|listener| listener.address).collect()
     }
 
-    /// Hands each worker its socket of each listener.
-    fn listen(&self, opened: Vec<Opened>) {
+    /// Hands each worker its socket of each listener, and waits until they accept; gives those that do not, and why.
+    fn listen(&self, opened: Vec<Opened>) -> Vec<(Arc<OpenListener>, io::Error)> {
+        let mut waiting = Vec::new();
         for (listener, sockets) in opened {
             for (worker, socket) in self.workers.iter().zip(sockets) {
-                worker.send(Command::Listen(Arc::clone(&listener), socket));
+                let (heard, answer) = std::sync::mpsc::channel();
+                worker.send(Command::Listen(Arc::clone(&listener), socket, heard));
+                waiting.push((Arc::clone(&listener), answer));
             }
         }
+        let failed = waiting.into_iter().filter_map(|(listener, answer)| {
+            let answer = answer.recv().unwrap_or_else(|_| Err(io::Error::other("the worker has stopped")));
+            Some((listener, answer.err()?))
+        });
+        failed.collect()
     }
 }
 

@@ -87,6 +87,8 @@ pub(crate) enum Failure {
     Protocol,
     /// The try took longer than its limit.
     PerTryTimeout,
+    /// The endpoint is this proxy itself: the request would go round for ever.
+    OwnAddress,
 }
 
 impl Policy {
@@ -121,6 +123,7 @@ impl Policy {
             Failure::Connect | Failure::ConnectTimeout => {
                 Conditions::CONNECT_FAILURE.or(Conditions::RESET_BEFORE_REQUEST)
             }
+            Failure::OwnAddress => return false,
             Failure::ResetBeforeRequest => Conditions::RESET_BEFORE_REQUEST,
             Failure::Reset | Failure::Protocol | Failure::PerTryTimeout => Conditions::default(),
         };

@@ -27,10 +27,13 @@ use tokio::{
 /// What the owner tells a worker.
 pub(crate) enum Command {
     /// Accept on this socket of the listener, until it closes.
-    Listen(Arc<OpenListener>, TcpListener),
+    Listen(Arc<OpenListener>, TcpListener, Heard),
     /// Close idle connections to endpoints that the running table does not have.
     Sweep,
 }
+
+/// Takes whether a worker accepts now.
+pub(crate) type Heard = std::sync::mpsc::Sender<io::Result<()>>;
 
 /// A running worker; it stops when its commands end.
 pub(crate) struct Worker {
@@ -105,8 +108,12 @@ async fn work(index: usize, shared: Arc<Shared>, mut commands: UnboundedReceiver
     loop {
         tokio::select! {
             command = commands.recv() => match command {
-                Some(Command::Listen(listener, socket)) => {
-                    tokio::task::spawn_local(accept(Rc::clone(&local), listener, socket));
+                Some(Command::Listen(listener, socket, heard)) => {
+                    let registered = tokio::net::TcpListener::from_std(socket).map(|socket| {
+                        tokio::task::spawn_local(accept(Rc::clone(&local), listener, socket));
+                    });
+                    // Who asked waits for it, or is gone.
+                    let _ = heard.send(registered);
                 }
                 Some(Command::Sweep) => sweep_pool(&local),
                 None => return,
@@ -122,9 +129,7 @@ fn sweep_pool(local: &Local) {
 }
 
 /// Accepts connections until the listener closes.
-async fn accept(local: Rc<Local>, listener: Arc<OpenListener>, socket: TcpListener) {
-    // The socket is open and does not block; registering it can only fail where the process is out of descriptors.
-    let Ok(socket) = tokio::net::TcpListener::from_std(socket) else { return };
+async fn accept(local: Rc<Local>, listener: Arc<OpenListener>, socket: tokio::net::TcpListener) {
     let mut closing = listener.closing.subscribe();
     loop {
         let accepted = tokio::select! {

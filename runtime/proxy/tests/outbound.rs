@@ -100,11 +100,53 @@ fn its_own_port_is_no_destination_at_any_address() {
 }
 
 #[test]
+fn a_name_that_leads_back_to_it_is_no_destination() {
+    let a = Echo::start("a");
+    let proxy = sidecar(a.address, a.address, Options { passthrough: Passthrough::Anywhere, ..options() });
+    // Spelt so, only the resolver knows the address.
+    let host = format!("127.1:{}", proxy.outbound().port());
+    let answer = get(proxy.outbound(), &host, "/", "");
+    assert_eq!(answer.status, 502, "{answer:?}");
+    assert!(answer.text().contains("this proxy's own address"), "{answer:?}");
+}
+
+#[test]
+fn matches_see_the_length_of_a_body_and_what_is_expected() {
+    let (a, b) = (Echo::start("a"), Echo::start("b"));
+    let rule =
+        RULE.replace("uri: {prefix: /v2}", "headers: {content-length: {exact: '3'}, expect: {exact: 100-continue}}");
+    let table = mesh::compile_with(
+        &format!("{SERVICES}{rule}"),
+        &[ProxySpec::default_sidecar()],
+        MeshConfig::default(),
+        |cluster| Some(vec![if cluster.host.starts_with("a.") { a.address } else { b.address }]),
+    );
+    let proxy = start(table, options());
+    let asks = "Content-Length: 3\r\nExpect: 100-continue\r\n";
+    for (headers, wanted) in [("Content-Length: 3\r\n", "a"), (asks, "b")] {
+        let mut client = Client::connect(proxy.outbound());
+        client.write(format!("POST / HTTP/1.1\r\nHost: a\r\n{headers}\r\nabc").as_bytes());
+        if headers == asks {
+            let interim = client.read_answer_to(true);
+            assert_eq!(interim.map(|interim| interim.status), Some(100));
+        }
+        let answer = client.read().expect("an answer");
+        assert_eq!(answer.json()["name"], wanted, "{answer:?}");
+        assert_eq!(answer.json()["headers"].get("expect"), None, "{answer:?}");
+    }
+}
+
+#[test]
 fn what_is_no_path_is_404() {
     let a = Echo::start("a");
     let proxy = sidecar(a.address, a.address, options());
-    for request in ["CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"] {
-        assert_eq!(Client::connect(proxy.outbound()).send(request).status, 404, "{request}");
+    let other = Echo::start("other");
+    // A service, a host that only the catch-all takes, and one whose port has no listener.
+    for host in ["a:80", "nobody.localhost:80", &other.address.to_string()] {
+        for target in [format!("CONNECT {host}"), "OPTIONS *".to_owned()] {
+            let request = format!("{target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            assert_eq!(Client::connect(proxy.outbound()).send(&request).status, 404, "{request}");
+        }
     }
 }
 

@@ -20,7 +20,7 @@ pub fn compile(args: &CompileArgs) -> Result<Status, Failure> {
     let mut workspace = Workspace::open(Inputs::find(&args.paths.paths)?.mesh_alone()?)?;
     let mesh = workspace.link()?;
     let (program, _) = workspace.lower(&mesh, &workspace.proxies(&mesh));
-    let findings = workspace.findings(&mesh, &program);
+    let (table, findings) = workspace.table_and_findings(&mesh, &program);
     let refusals = workspace.refusals(&findings);
     if !refusals.is_empty() {
         let sources = workspace.files().sources();
@@ -32,7 +32,7 @@ pub fn compile(args: &CompileArgs) -> Result<Status, Failure> {
     for skipped in workspace.summary().skipped {
         eprintln!("malha: left out {}: {}", skipped.file, skipped.reason);
     }
-    let table = workspace.table(&program)?;
+    let table = table?;
     let bytes = match args.emit {
         EmitFormat::Table => table,
         EmitFormat::Json => {

@@ -3,10 +3,10 @@
 use crate::{
     args::RuleArgs,
     failure::{Failure, Status},
-    nearest::nearest,
     terminal,
 };
 use malha_lint::RULES;
+use malha_syntax::nearest;
 
 /// Prints the page of one rule, or the list of all.
 ///

@@ -3,10 +3,10 @@
 use crate::{
     args::SchemaArgs,
     failure::{Failure, Status},
-    nearest::nearest,
     terminal,
 };
 use malha_model::SCHEMA_KINDS;
+use malha_syntax::nearest;
 
 /// Prints the schema.
 ///

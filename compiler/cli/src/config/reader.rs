@@ -1,6 +1,7 @@
 //! Typed access to a TOML document that remembers every mistake and where it is.
 
-use crate::{failure::Failure, nearest::nearest};
+use crate::failure::Failure;
+use malha_syntax::nearest;
 use std::{collections::BTreeMap, fmt::Write as _, ops::Range};
 use toml::{
     Spanned,

@@ -3,9 +3,10 @@
 use super::route_tests::{self, TestDocuments};
 use crate::{failure::Failure, inputs::InputFile, watch::Change};
 use malha_model::{OtherObject, PassedOver, Resource, read_resources};
-use malha_syntax::{Document, Finding, Source, SourceId, Sources, Suppression, read};
+use malha_syntax::{Document, Finding, Source, SourceId, Sources, Suppression, read_each};
 use rayon::prelude::*;
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs,
     io::{self, Read as _},
@@ -113,11 +114,13 @@ impl Files {
 
     fn load<'f>(&self, file: &'f InputFile) -> Result<Option<Fresh<'f>>, Failure> {
         let bytes = match (&file.path, &self.stdin) {
-            (Some(path), _) => &fs::read(path).map_err(|error| Failure::path(Path::new(&file.shown), &error))?,
-            (None, Some(bytes)) => bytes,
-            (None, None) => &Vec::new(),
+            (Some(path), _) => {
+                Cow::from(fs::read(path).map_err(|error| Failure::path(Path::new(&file.shown), &error))?)
+            }
+            (None, Some(bytes)) => Cow::from(bytes),
+            (None, None) => Cow::default(),
         };
-        let hash = xxh3_64(bytes);
+        let hash = xxh3_64(&bytes);
         if self.read.get(&file.relative).is_some_and(|known| known.hash == hash) {
             return Ok(None);
         }
@@ -173,16 +176,22 @@ fn read_file(id: SourceId, source: &Source, hash: u64, mut findings: Vec<Finding
     for finding in &mut findings {
         finding.location.source = id;
     }
-    let mut reading = read(id, &source.text);
-    findings.append(&mut reading.findings);
-    let mut suppressions = reading.suppressions;
-    let tests = route_tests::take_out(&source.name, &mut reading.documents, &mut findings, &mut suppressions);
-    let documents = reading.documents.len();
+    let named = route_tests::is_named_as_tests(&source.name);
     // Each document is dropped as soon as its objects are read: a large file's take much memory.
-    let read = |document: Document| (document.refused, read_resources(&document));
-    let parts: Vec<_> = reading.documents.into_par_iter().map(read).collect();
+    let reading = read_each(id, &source.text, |document| {
+        if route_tests::is_test(&document, named) {
+            return Err(document);
+        }
+        Ok((document.refused, read_resources(&document)))
+    });
+    findings.extend(reading.findings);
+    let mut suppressions = reading.suppressions;
+    let (parts, tests): (Vec<_>, Vec<_>) = reading.documents.into_iter().partition(Result::is_ok);
+    let tests: Vec<Document> = tests.into_iter().filter_map(Result::err).collect();
+    let documents = parts.len();
+    let tests = route_tests::gather(tests, documents == 0, &mut findings, &mut suppressions);
     let (mut resources, mut others) = (Vec::new(), Vec::new());
-    for (refused, part) in parts {
+    for (refused, part) in parts.into_iter().flatten() {
         resources.extend(part.resources.into_iter().map(Arc::new));
         findings.extend(part.findings);
         // A text that is broken has its findings; that no kind is left of it says nothing.

@@ -120,8 +120,21 @@ impl Workspace {
 
     /// Everything that is wrong with the mesh, whether somebody wants to hear of it or not.
     pub fn findings(&self, mesh: &Mesh, program: &Program) -> Vec<Finding> {
+        self.with_reading(malha_lint::check(mesh, program))
+    }
+
+    /// The table of a program, and everything that is wrong with the mesh: made side by side, for neither reads the
+    /// other.
+    pub fn table_and_findings(&self, mesh: &Mesh, program: &Program) -> (Result<Vec<u8>, Failure>, Vec<Finding>) {
+        let places = self.places();
+        let (table, linted) = rayon::join(|| malha_emit::table(program, places), || malha_lint::check(mesh, program));
+        (table.map_err(|error| Failure::new(error.to_string())), self.with_reading(linted))
+    }
+
+    /// What reading found, and then `linted`, which the rules found.
+    fn with_reading(&self, linted: Vec<Finding>) -> Vec<Finding> {
         let mut findings: Vec<_> = self.files.iter().flat_map(|file| file.findings.iter().cloned()).collect();
-        findings.extend(malha_lint::check(mesh, program));
+        findings.extend(linted);
         findings
     }
 

@@ -18,26 +18,22 @@ pub struct TestDocuments {
 }
 
 /// Whether a file of this name holds tests: `routes.test.yaml`, `routes_test.yml`, `test.yaml`.
-fn is_named_as_tests(name: &str) -> bool {
+pub(super) fn is_named_as_tests(name: &str) -> bool {
     let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
     stem.strip_suffix("test").is_some_and(|rest| rest.is_empty() || rest.ends_with(['.', '_']))
 }
 
-/// Takes the tests out of the documents, findings and suppressions of the file `name`.
-pub(super) fn take_out(
-    name: &str,
-    documents: &mut Vec<Document>,
+/// The tests of a file, with what of its findings and suppressions is about them; `whole_file` if it holds nothing else.
+pub(super) fn gather(
+    tests: Vec<Document>,
+    whole_file: bool,
     findings: &mut Vec<Finding>,
     suppressions: &mut Vec<Suppression>,
 ) -> TestDocuments {
-    let named = is_named_as_tests(name);
-    let is_test = |document: &mut Document| is_test(document, named);
-    let tests: Vec<Document> = documents.extract_if(.., is_test).collect();
     if tests.is_empty() {
         return TestDocuments::default();
     }
-    let whole_file = documents.is_empty();
     let inside = |span: Span| {
         whole_file || tests.iter().any(|test| test.span.start <= span.start && span.start <= test.span.end)
     };
@@ -50,7 +46,7 @@ pub(super) fn take_out(
 const HELM_UNITTEST_KEYS: [&str; 3] = ["suite", "template", "templates"];
 
 /// Whether a document is a test: no object of Kubernetes, and in a file of tests or of istio-config-validator's form.
-fn is_test(document: &Document, named: bool) -> bool {
+pub(super) fn is_test(document: &Document, named: bool) -> bool {
     if document.template.is_some() {
         return false;
     }
@@ -75,7 +71,10 @@ mod tests {
 
     fn tests_of(name: &str, text: &str) -> (usize, usize, usize) {
         let mut reading = read(SourceId(0), text);
-        let tests = take_out(name, &mut reading.documents, &mut reading.findings, &mut reading.suppressions);
+        let named = is_named_as_tests(name);
+        let found = reading.documents.extract_if(.., |document| is_test(document, named)).collect();
+        let alone = reading.documents.is_empty();
+        let tests = gather(found, alone, &mut reading.findings, &mut reading.suppressions);
         (tests.documents.len(), tests.findings.len(), reading.documents.len())
     }
 

@@ -54,7 +54,7 @@ impl Writer<'_> {
         }
         let mut routes = Vec::with_capacity(host.routes.len());
         let mut conditions = Conditions::default();
-        for route in &host.routes {
+        for route in host.routes.iter() {
             routes.push(self.route(route, &mut conditions)?);
         }
         let index = self.path_index(&host.routes)?;

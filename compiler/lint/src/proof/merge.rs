@@ -251,7 +251,7 @@ impl<'a> Merger<'a> {
             let wide = hosts().filter(|wide| is_below(narrow, wide));
             let wide = wide.max_by_key(|wide| wide.domains.iter().map(SmolStr::len).max());
             if let Some(wide) = wide {
-                for route in &wide.routes {
+                for route in wide.routes.iter() {
                     let Some(loser) = &route.origin else { continue };
                     let name = owner(loser);
                     if own.contains(&name) || self.told.contains(&(2, name.clone(), owner(&winner))) {

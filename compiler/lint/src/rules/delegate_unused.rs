@@ -1,12 +1,11 @@
 use crate::{
     evidence::missing,
-    nearest::nearest,
     place::named,
     rule::{Context, Example, Rule},
 };
 use malha_mesh::{DelegationOutcome, DropReason, ObjectName};
 use malha_model::Kind;
-use malha_syntax::{Finding, Group, RuleInfo, Severity};
+use malha_syntax::{Finding, Group, RuleInfo, Severity, nearest};
 use std::collections::BTreeSet;
 
 pub(super) static RULE: Rule = Rule {
@@ -100,15 +99,9 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
                     continue;
                 }
                 DelegationOutcome::Missing => {
-                    let known: Vec<String> = context
-                        .mesh
-                        .virtual_services()
-                        .iter()
-                        .filter(|service| service.hosts.is_empty())
-                        .map(|service| service.name.to_string())
-                        .collect();
+                    let known = context.known.delegates(context.mesh);
                     let close = nearest(&target.to_string(), known.iter().map(String::as_str));
-                    let Some(weight) = missing(context.mesh, Kind::VirtualService, target, close.is_some()) else {
+                    let Some(weight) = missing(context, Kind::VirtualService, target, close.is_some()) else {
                         continue;
                     };
                     severity = weight;

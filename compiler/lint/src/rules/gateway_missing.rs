@@ -1,14 +1,13 @@
 use crate::{
     evidence::missing,
-    nearest::nearest,
     rule::{Context, Example, Rule},
 };
 use malha_mesh::{
-    Gateway, GatewayRef, VirtualService,
+    GatewayRef, VirtualService,
     names::{MESH_GATEWAY, gateway_ref},
 };
 use malha_model::{Kind, Spanned, Spec};
-use malha_syntax::{Edit, Finding, Fix, Group, RuleInfo};
+use malha_syntax::{Edit, Finding, Fix, Group, RuleInfo, nearest};
 use smol_str::SmolStr;
 use std::fmt::Display;
 
@@ -114,15 +113,10 @@ fn unbound(context: &Context<'_>, service: &VirtualService, name: &Spanned<SmolS
     if context.mesh.gateway(&target).is_some() {
         return None;
     }
-    let gateways = context.mesh.gateways();
-    let elsewhere = gateways.iter().find(|gateway| gateway.name.name == target.name);
-    let written = |gateway: &Gateway| {
-        if gateway.name.namespace == *namespace { gateway.name.name.to_string() } else { gateway.name.to_string() }
-    };
-    let known = gateways.iter().map(|gateway| written(gateway)).chain([MESH_GATEWAY.to_owned()]);
-    let known: Vec<String> = known.collect();
-    let close = nearest(name, known.iter().map(String::as_str));
-    let severity = missing(context.mesh, Kind::Gateway, &target, elsewhere.is_some() || close.is_some())?;
+    let gateways = context.known.gateways(context.mesh);
+    let elsewhere = gateways.named(&target.name);
+    let close = nearest(name, gateways.as_written_in(namespace).chain([MESH_GATEWAY]));
+    let severity = missing(context, Kind::Gateway, &target, elsewhere.is_some() || close.is_some())?;
     let location = service.resource.location(name.span);
     let message = format!("there is no Gateway `{target}` in these files, so this binds to nothing");
     let finding =
@@ -134,7 +128,7 @@ fn unbound(context: &Context<'_>, service: &VirtualService, name: &Spanned<SmolS
     };
     Some(match (elsewhere, close) {
         (Some(gateway), _) => {
-            let (whole, place) = (gateway.name.to_string(), &gateway.name.namespace);
+            let (whole, place) = (gateway.to_string(), &gateway.namespace);
             let help = format!("Gateway `{}` lives in namespace `{place}`: write `{whole}`", target.name);
             finding.help(help).fix(instead(&whole))
         }

@@ -1,12 +1,11 @@
 use crate::{
     dangling::{Dangling, dangling},
-    nearest::nearest,
     place::named,
     rule::{Context, Example, Rule},
 };
 use malha_mesh::{names::fully_qualified, program::Role};
 use malha_model::Spec;
-use malha_syntax::{Finding, Group, RuleInfo};
+use malha_syntax::{Finding, Group, RuleInfo, nearest};
 
 pub(super) static RULE: Rule = Rule {
     info: &RuleInfo {

@@ -217,10 +217,10 @@ impl Run<'_> {
         let authority = forward.authority.as_deref().or_else(|| drawn?.authority.as_deref());
         decision.rewrite = self.rewrite(path, authority.unwrap_or(head.authority()));
         decision.timeout = forward.timeout.map(http::duration_text);
-        decision.retries = forward.retries.as_ref().map(tell::retries);
+        decision.retries = forward.retries.as_deref().map(tell::retries);
         decision.mirrors = forward.mirrors.iter().map(tell::mirror).collect();
         decision.fault = tell::fault(forward.delay.as_ref(), forward.abort.as_ref());
-        decision.cors = forward.cors.as_ref().map(tell::cors);
+        decision.cors = forward.cors.as_deref().map(tell::cors);
         Ok(())
     }
 

@@ -83,11 +83,15 @@ impl<'a> Context<'a> {
         });
         let known = self.cache.host(key);
         known.unwrap_or_else(|| {
-            let all = || lists.iter().flat_map(|list| &list.routes);
-            let is_last = |route: &&Route| route.predicate.is_catch_all();
-            let mut routes = Vec::with_capacity(all().count());
-            routes.extend(all().filter(|route| !is_last(route)).cloned());
-            routes.extend(all().filter(is_last).cloned());
+            let routes = match lists {
+                // What takes everything is the last of a list.
+                [list] => Arc::clone(&list.routes),
+                lists => {
+                    let all = || lists.iter().flat_map(|list| list.routes.iter());
+                    let is_last = |route: &&Route| route.predicate.is_catch_all();
+                    all().filter(|route| !is_last(route)).chain(all().filter(is_last)).cloned().collect()
+                }
+            };
             let host = Arc::new(VirtualHost { domains, require_tls, routes, catch_all });
             self.cache.keep_host(key, &host);
             host

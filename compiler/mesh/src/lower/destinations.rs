@@ -1,7 +1,8 @@
 //! Where destinations lead, looked up once for each proxy.
 
+use super::policies;
 use crate::config::MeshConfig;
-use crate::program::{Cluster, Destination, HashKey, Role};
+use crate::program::{Cluster, Destination, HashKey, Retries, Role};
 use crate::registry::Service;
 use crate::{GatewayRef, Mesh, ProxySpec};
 use hashbrown::HashMap;
@@ -9,7 +10,7 @@ use malha_model::Spanned;
 use malha_model::istio::{self, PortSelector};
 use malha_syntax::Span;
 use smol_str::SmolStr;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -42,17 +43,20 @@ impl From<&Leads> for Target {
 /// What a destination is looked up by: namespace, host, subset, port, port of the listener.
 type Asked = (SmolStr, SmolStr, Option<SmolStr>, Option<u32>, u32);
 
-/// Looks destinations up for one proxy, each once, and remembers the clusters that are in use.
+/// Looks destinations up for one proxy, each once, and remembers the clusters that are in use; and what holds for all
+/// destinations where their rules say nothing.
 pub(super) struct Resolver<'a> {
     mesh: &'a Mesh,
     proxy: &'a ProxySpec,
     known: RefCell<HashMap<Asked, Rc<Leads>>>,
     used: RefCell<BTreeMap<SmolStr, Arc<Cluster>>>,
+    /// The mesh's own retries, for destinations that are chosen by hash and for others.
+    retries: [OnceCell<Option<Arc<Retries>>>; 2],
 }
 
 impl<'a> Resolver<'a> {
     pub(super) fn new(mesh: &'a Mesh, proxy: &'a ProxySpec) -> Self {
-        Resolver { mesh, proxy, known: RefCell::default(), used: RefCell::default() }
+        Resolver { mesh, proxy, known: RefCell::default(), used: RefCell::default(), retries: Default::default() }
     }
 
     /// The clusters of all destinations that were looked up, by name.
@@ -80,6 +84,13 @@ impl<'a> Resolver<'a> {
         let leads = Rc::new(self.remember(found.host, found.port, found.subset, found.cluster));
         self.known.borrow_mut().insert(asked, Rc::clone(&leads));
         leads
+    }
+
+    /// The retries of a rule that says nothing of them (semantics C47).
+    pub(super) fn default_retries(&self, is_hashed: bool) -> Option<Arc<Retries>> {
+        let [plain, hashed] = &self.retries;
+        let made = if is_hashed { hashed } else { plain };
+        made.get_or_init(|| policies::retries(None, self.mesh.config(), is_hashed).map(Arc::new)).clone()
     }
 
     /// Where a port of `service` leads.

@@ -2,18 +2,21 @@
 
 use super::destinations::{Scope, Target};
 use super::{Refusal, headers, http_match, policies};
-use crate::program::{Action, ActionKind, Destination, Forward, HeaderOps, Mirror, PathRewrite, Redirect, Respond};
+use crate::program::{
+    Action, ActionKind, Destination, Forward, HeaderOps, Mirror, PathRewrite, Redirect, Respond, Retries,
+};
 use malha_model::istio::virtual_service::{
-    HttpDirectResponse, HttpRedirect, HttpRewrite, HttpRoute, HttpRouteDestination, RedirectPortSelection,
+    HttpDirectResponse, HttpRedirect, HttpRetry, HttpRewrite, HttpRoute, HttpRouteDestination, RedirectPortSelection,
 };
 use malha_syntax::{Location, SourceId};
+use std::sync::Arc;
 
 /// The action of a rule; `refusals` takes what Envoy would not load of it.
 pub(super) fn action(rule: &HttpRoute, scope: &Scope<'_>, source: SourceId, refusals: &mut Vec<Refusal>) -> Action {
     let level = headers::level(rule.headers.as_ref().map(|headers| &headers.value), source, refusals);
     let kind = if let Some(to) = &rule.redirect {
         let location = Location { source, span: to.span };
-        ActionKind::Redirect(redirect(to, scope, location, refusals))
+        ActionKind::Redirect(Box::new(redirect(to, scope, location, refusals)))
     } else if let Some(response) = &rule.direct_response {
         ActionKind::Respond(respond(response))
     } else {
@@ -39,12 +42,20 @@ fn forward(
         path_rewrite: rewrite.and_then(|rewrite| path_rewrite(rewrite, source, refusals)),
         authority: authority.filter(|authority| !authority.is_empty()).or(header_authority),
         timeout: rule.timeout.as_ref().map(|timeout| timeout.to_std()).filter(|timeout| !timeout.is_zero()),
-        retries: policies::retries(rule.retries.as_ref().map(|retries| &retries.value), scope.config(), is_hashed),
+        retries: retries(rule.retries.as_ref().map(|retries| &retries.value), scope, is_hashed),
         mirrors: mirrors(rule, scope),
         delay,
         abort,
-        cors: rule.cors_policy.as_ref().map(|policy| policies::cors(policy, source, refusals)),
+        cors: rule.cors_policy.as_ref().map(|policy| Box::new(policies::cors(policy, source, refusals))),
         hash,
+    }
+}
+
+/// The retries in force; those of the mesh are made once.
+fn retries(policy: Option<&HttpRetry>, scope: &Scope<'_>, is_hashed: bool) -> Option<Arc<Retries>> {
+    match policy {
+        Some(policy) => policies::retries(Some(policy), scope.config(), is_hashed).map(Arc::new),
+        None => scope.resolver.default_retries(is_hashed),
     }
 }
 
@@ -153,7 +164,7 @@ fn respond(response: &HttpDirectResponse) -> Respond {
 /// (semantics B38).
 pub(super) fn plain(target: Target, scope: &Scope<'_>) -> Action {
     let Target { destination, hash } = target;
-    let retries = policies::retries(None, scope.config(), hash.is_some());
+    let retries = retries(None, scope, hash.is_some());
     let destinations = vec![Destination { weight: 1, ..destination }];
     let forward = Forward { destinations, hash: hash.into_iter().collect(), retries, ..Forward::default() };
     Action {

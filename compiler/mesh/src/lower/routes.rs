@@ -14,28 +14,35 @@ use std::sync::Arc;
 pub(crate) struct RouteList {
     /// Of all that they are made of.
     pub(crate) key: Key,
-    pub(crate) routes: Vec<Route>,
+    pub(crate) routes: Arc<[Route]>,
     pub(crate) refusals: Vec<Refusal>,
+}
+
+/// A list on its way.
+#[derive(Default)]
+struct Made {
+    routes: Vec<Route>,
+    refusals: Vec<Refusal>,
 }
 
 /// The routes of `service` for a listener, in order, up to the first that takes everything (semantics A27).
 pub(super) fn lower(service: &VirtualService, scope: &Scope<'_>, key: Key) -> RouteList {
-    let mut list = RouteList { key, ..RouteList::default() };
+    let mut made = Made::default();
     for rule in service.http_rules() {
-        if rule_routes(service, rule, scope, &mut list) {
+        if rule_routes(service, rule, scope, &mut made) {
             break;
         }
     }
-    list
+    RouteList { key, routes: made.routes.into(), refusals: made.refusals }
 }
 
 /// Appends the routes of one rule; says whether nothing after it is ever reached.
-fn rule_routes(service: &VirtualService, rule: HttpRule<'_>, scope: &Scope<'_>, list: &mut RouteList) -> bool {
+fn rule_routes(service: &VirtualService, rule: HttpRule<'_>, scope: &Scope<'_>, list: &mut Made) -> bool {
     let source = rule.delegate.map_or(rule.location.source, |delegate| delegate.location.source);
     let first_refusal = list.refusals.len();
     let mut action: Option<Arc<Action>> = None;
     // Made only if some item applies, and once for all of them.
-    let mut action_of_rule = |list: &mut RouteList| {
+    let mut action_of_rule = |list: &mut Made| {
         let make = || shared(http_action::action(rule.route, scope, source, &mut list.refusals), &list.routes);
         Arc::clone(action.get_or_insert_with(make))
     };
@@ -118,5 +125,5 @@ fn route_name(rule: HttpRule<'_>, item: Option<HttpMatch<'_>>) -> Option<SmolStr
 pub(super) fn plain(leads: &Leads, scope: &Scope<'_>, key: Key) -> RouteList {
     let action = http_action::plain(leads.into(), scope);
     let route = Route { predicate: Predicate::any(), action: Arc::new(action), origin: None };
-    RouteList { key, routes: vec![route], refusals: Vec::new() }
+    RouteList { key, routes: Arc::new([route]), refusals: Vec::new() }
 }

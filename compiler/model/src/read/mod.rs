@@ -6,7 +6,7 @@ mod regex;
 mod scalar;
 
 pub(crate) use field::Field;
-pub(crate) use reader::{Manner, Reader, Seen, Step, list, nearest, push_key, shorten};
+pub(crate) use reader::{Manner, Reader, Seen, Step, list, push_key, shorten};
 pub(crate) use scalar::read_choice;
 
 use crate::limits::Limits;

@@ -4,7 +4,7 @@ use crate::{
     read::{Message, api_name},
     rules::{EXCLUSIVE_FIELDS, MISSING_FIELD, UNKNOWN_FIELD, WRONG_TYPE},
 };
-use malha_syntax::{Edit, Finding, Fix, Location, Node, NodeKind, RuleInfo, Scalar, SourceId, Span};
+use malha_syntax::{Edit, Finding, Fix, Location, Node, NodeKind, RuleInfo, Scalar, SourceId, Span, nearest};
 use std::fmt::Write;
 
 /// One step of a path into an object.
@@ -170,7 +170,7 @@ impl<'d> Reader<'d> {
         // The message itself is the last of the open ones, and does not have the field.
         let outer = self.messages.iter().rev().find(|outer| outer.fields.contains(&name));
         let inner = message.inner.iter().find(|(_, fields)| fields.contains(&name));
-        let finding = if let Some(field) = nearest(name, message.fields) {
+        let finding = if let Some(field) = nearest(name, message.fields.iter().copied()) {
             finding.help(format!("did you mean `{field}`?")).fix(Fix {
                 safe: false,
                 title: format!("rename `{name}` to `{field}`"),
@@ -281,22 +281,4 @@ pub(crate) fn list(names: &[&str], conjunction: &str) -> String {
     }
     let others: Vec<String> = others.iter().map(|name| format!("`{name}`")).collect();
     format!("{} {conjunction} `{last}`", others.join(", "))
-}
-
-/// The one of `names` that `name` was most likely meant to be, if any is close.
-pub(crate) fn nearest<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
-    // Comparing costs the product of the lengths, and no field has a name this long.
-    if name.len() > 64 {
-        return None;
-    }
-    let folded = fold(name);
-    let distance = |candidate: &str| strsim::damerau_levenshtein(&folded, &fold(candidate));
-    let (distance, nearest) =
-        names.iter().map(|candidate| (distance(candidate), *candidate)).min_by_key(|(d, _)| *d)?;
-    (distance <= (nearest.len().min(name.len()) / 3).max(1) && distance < nearest.len()).then_some(nearest)
-}
-
-/// Case, hyphens and underscores are what people get wrong first.
-fn fold(name: &str) -> String {
-    name.chars().filter(|c| !matches!(c, '-' | '_')).flat_map(char::to_lowercase).collect()
 }

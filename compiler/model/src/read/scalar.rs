@@ -6,12 +6,12 @@ use crate::{
     limits::Limits,
     read::{
         Value,
-        reader::{Reader, list, nearest, shorten},
+        reader::{Reader, list, shorten},
         regex::check_regex,
     },
     rules::{INVALID_DURATION, INVALID_TEXT, OUT_OF_RANGE, UNKNOWN_ENUM_VALUE},
 };
-use malha_syntax::{Edit, Fix, Node, Scalar};
+use malha_syntax::{Edit, Fix, Node, Scalar, nearest};
 use smol_str::SmolStr;
 use std::borrow::Cow;
 
@@ -224,7 +224,7 @@ pub(crate) fn read_choice<'d, T: Copy>(
     }
     let message = format!("\"{}\" is not a value of `{}`", shorten(&text), reader.field_name());
     let finding = reader.finding(&UNKNOWN_ENUM_VALUE, node.span(), message);
-    let finding = match nearest(&text, names) {
+    let finding = match nearest(&text, names.iter().copied()) {
         Some(name) => finding.help(format!("did you mean `{name}`?")).fix(Fix {
             safe: false,
             title: format!("replace it with `{name}`"),

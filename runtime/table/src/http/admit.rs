@@ -1,8 +1,8 @@
 //! What Envoy's codec and connection manager make of a request before it is routed.
 
 use super::{
-    PLACEHOLDER_REQUEST_ID, PathNormalization, Target, authority_is_valid, connection_tokens, is_inline, is_internal,
-    is_nominable, join_lines, method_is_known, normalize_path, read_target,
+    PLACEHOLDER_REQUEST_ID, PathNormalization, TE_TRAILERS, Target, asks_for_trailers, authority_is_valid,
+    connection_tokens, is_inline, is_internal, is_nominable, join_lines, method_is_known, normalize_path, read_target,
 };
 use crate::{Request, RequestView};
 
@@ -193,12 +193,15 @@ fn drop_hop_by_hop(lines: &mut Vec<HeaderLine>) -> Result<(), BadRequest> {
         return Err(BadRequest::CODEC);
     }
     let is_upgrade = named.iter().any(|name| name == "upgrade") && lines.iter().any(|(name, _)| name == "upgrade");
-    lines.retain(|(name, value)| match name.as_str() {
-        "host" | "keep-alive" | "proxy-connection" | "transfer-encoding" => false,
+    let wants_trailers = lines.iter().any(|(name, value)| name == "te" && asks_for_trailers(value));
+    lines.retain(|(name, _)| match name.as_str() {
+        "host" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "te" => false,
         "connection" | "upgrade" => is_upgrade,
-        "te" => value.eq_ignore_ascii_case(b"trailers"),
         _ => !named.contains(name),
     });
+    if wants_trailers {
+        lines.push(("te".to_owned(), TE_TRAILERS.into()));
+    }
     Ok(())
 }
 
@@ -237,4 +240,47 @@ fn joined(mut lines: Vec<HeaderLine>) -> Vec<HeaderLine> {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Lines;
+
+    fn seen(headers: &[(&str, &[&str])]) -> Vec<(String, Vec<u8>)> {
+        let lines = |lines: &[&str]| Lines::Many(lines.iter().map(|line| (*line).to_owned()).collect());
+        let request = Request {
+            authority: Some("a".to_owned()),
+            headers: headers.iter().map(|(name, values)| ((*name).to_owned(), lines(values))).collect(),
+            ..Request::default()
+        };
+        let head = admit(&request, HttpSettings::default()).expect("a good request");
+        let is_own = |name: &str| matches!(name, "x-request-id" | "x-forwarded-proto");
+        head.headers.into_iter().filter(|(name, _)| !is_own(name)).collect()
+    }
+
+    fn line(name: &str, value: &str) -> (String, Vec<u8>) {
+        (name.to_owned(), value.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn of_te_only_trailers_are_left() {
+        let trailers = [line("te", "trailers")];
+        assert_eq!(seen(&[("te", &["trailers"])]), trailers);
+        assert_eq!(seen(&[("TE", &["gzip;q=0.5, trailers", "deflate"])]), trailers);
+        assert_eq!(seen(&[("te", &["gzip", "trailers"]), ("connection", &["te"])]), trailers);
+        assert_eq!(seen(&[("te", &["gzip", "trailers;q=0.5"])]), []);
+    }
+
+    #[test]
+    fn the_length_of_a_body_and_what_is_expected_are_seen() {
+        let headers =
+            [("content-length", &["3"][..]), ("expect", &["100-continue"]), ("transfer-encoding", &["chunked"])];
+        assert_eq!(seen(&headers), [line("content-length", "3"), line("expect", "100-continue")]);
+    }
+
+    #[test]
+    fn a_value_is_the_bytes_of_its_text() {
+        assert_eq!(seen(&[("x", &["caf\u{e9}"])]), [("x".to_owned(), b"caf\xc3\xa9".to_vec())]);
+    }
 }

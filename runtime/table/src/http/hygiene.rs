@@ -63,6 +63,9 @@ pub const INTERNAL_HEADERS: [&str; 24] = [
 /// Stands for the request id that a proxy makes up, where none is made up: when a decision is asked for.
 pub const PLACEHOLDER_REQUEST_ID: &str = "00000000-0000-4000-8000-000000000000";
 
+/// The one value of `te` that reaches matching and upstreams.
+pub const TE_TRAILERS: &str = "trailers";
+
 /// Whether several lines of the header (in lower case) are joined.
 pub fn is_inline(name: &str) -> bool {
     INLINE_HEADERS.binary_search(&name).is_ok()
@@ -76,6 +79,11 @@ pub fn is_internal(name: &str) -> bool {
 /// The header names and options that a Connection header lists, in lower case.
 pub fn connection_tokens(value: &str) -> impl Iterator<Item = String> {
     value.split(',').map(|token| token.trim_matches([' ', '\t']).to_ascii_lowercase()).filter(|token| !token.is_empty())
+}
+
+/// Whether a line of the `te` header asks for trailers. That is all that is kept of the header, as [`TE_TRAILERS`].
+pub fn asks_for_trailers(te: &[u8]) -> bool {
+    te.split(|byte| *byte == b',').any(|token| token.trim_ascii() == TE_TRAILERS.as_bytes())
 }
 
 /// Whether a Connection header may name this header; a request that names another such is refused with 400.
@@ -98,5 +106,12 @@ mod tests {
     #[test]
     fn lists_are_sorted() {
         assert!(INLINE_HEADERS.is_sorted() && INTERNAL_HEADERS.is_sorted());
+    }
+
+    #[test]
+    fn trailers_are_asked_for_by_a_token() {
+        for (te, asks) in [("trailers", true), ("gzip;q=0.5,\ttrailers ", true), ("trailers;q=1", false), ("", false)] {
+            assert_eq!(asks_for_trailers(te.as_bytes()), asks, "{te}");
+        }
     }
 }

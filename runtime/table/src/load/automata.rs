@@ -7,10 +7,12 @@ impl Check for PatternRecord {
     fn check(&self, c: &Checker<'_>, _: usize) -> Result<(), Broken> {
         c.str(self.text)?;
         c.optional_index(Section::Automata, self.automaton)?;
-        if c.optional_str(self.translation)?.is_none() && self.automaton.get() == NONE {
-            return Err("a pattern has neither an automaton nor a translation");
+        match c.optional_str(self.translation)? {
+            // It is compiled.
+            Some(translation) => c.pay_text(translation),
+            None if self.automaton.get() == NONE => Err("a pattern has neither an automaton nor a translation"),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) struct Checker<'t> {
     /// How many more elements of lists are looked at. Ranges may overlap, so that a small table could ask for a lot of
     /// work; what a back end writes stays far below.
     budget: Cell<u64>,
+    /// How many more bytes of strings are read or kept. Strings may overlap too.
+    text_budget: Cell<u64>,
 }
 
 impl<'t> Checker<'t> {
@@ -33,12 +35,13 @@ impl<'t> Checker<'t> {
             let text = std::str::from_utf8(table.section_bytes(section));
             text.map_err(|error| LoadError::Record { section, index: error.valid_up_to(), what: "it is not UTF-8" })
         };
-        let budget = 1_000_000 + 64 * table.bytes.len() as u64;
+        let length = table.bytes.len() as u64;
         Ok(Checker {
             table,
             strings: pool(Section::Strings)?,
             source_strings: pool(Section::SourceStrings)?,
-            budget: Cell::new(budget),
+            budget: Cell::new(1_000_000 + 64 * length),
+            text_budget: Cell::new((16 << 20) + 16 * length),
         })
     }
 
@@ -57,6 +60,13 @@ impl<'t> Checker<'t> {
     pub(super) fn pay(&self, elements: usize) -> Result<(), Broken> {
         let left = self.budget.get().checked_sub(elements as u64).ok_or("its lists overlap too much")?;
         self.budget.set(left);
+        Ok(())
+    }
+
+    /// Pays for reading a string as a whole, now or when the table is made ready.
+    pub(super) fn pay_text(&self, text: &str) -> Result<(), Broken> {
+        let left = self.text_budget.get().checked_sub(text.len() as u64).ok_or("its strings overlap too much")?;
+        self.text_budget.set(left);
         Ok(())
     }
 

@@ -21,6 +21,7 @@ impl Check for RouteTableRecord {
         check_slots(c, slots, |slot| {
             let Some(domain) = c.optional_str(slot.domain)? else { return Ok(None) };
             c.index(Section::VirtualHosts, slot.virtual_host)?;
+            c.pay_text(domain)?;
             let suffix = domain.strip_prefix('*');
             if suffix.is_some_and(|suffix| !lengths.iter().any(|length| length.get() as usize == suffix.len())) {
                 return Err("a suffix has a length that is not listed");
@@ -87,6 +88,7 @@ impl Check for VirtualHostRecord {
         check_slots(c, slots, |slot| {
             let Some(path) = c.optional_str(slot.path)? else { return Ok(None) };
             c.ascending_below(slot.routes, count)?;
+            c.pay_text(path)?;
             Ok(Some((format::hash(path.as_bytes()), slot.hash.get())))
         })?;
         for (entries, is_lower) in
@@ -126,6 +128,7 @@ fn check_entries(c: &Checker<'_>, range: Range, is_lower: bool, routes: usize) -
     let mut before: Option<&str> = None;
     for (index, entry) in entries.iter().enumerate() {
         let path = c.str(entry.path)?;
+        c.pay_text(path)?;
         if before.is_some_and(|before| before.as_bytes() >= path.as_bytes()) {
             return Err("paths are not in order");
         }

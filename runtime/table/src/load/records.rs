@@ -164,7 +164,8 @@ checks! {
     }
     HeaderValueRecord(self, c) {
         c.str(self.name)?;
-        c.str(self.value)?;
+        // It is parsed, and the parts are kept.
+        c.pay_text(c.str(self.value)?)?;
     }
     ForwardRecord(self, c) {
         c.range(Section::Destinations, self.destinations)?;

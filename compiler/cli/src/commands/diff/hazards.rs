@@ -94,7 +94,7 @@ fn defined(state: &State) -> BTreeMap<Subset, Location> {
 fn used(program: &Program) -> BTreeMap<Subset, Location> {
     let mut used = BTreeMap::new();
     let tables = program.proxies.iter().flat_map(|proxy| &proxy.program.route_tables);
-    for route in tables.flat_map(|table| &table.virtual_hosts).flat_map(|host| &host.routes) {
+    for route in tables.flat_map(|table| &table.virtual_hosts).flat_map(|host| host.routes.iter()) {
         let (ActionKind::Forward(forward), Some(origin)) = (&route.action.kind, &route.origin) else { continue };
         let mirrors = forward.mirrors.iter().map(|mirror| &mirror.destination);
         for destination in forward.destinations.iter().chain(mirrors) {

@@ -35,8 +35,8 @@ pub(super) fn losers(
         return page("the listener's hosts", &domains.map(ToString::to_string).collect::<Vec<_>>());
     };
     let mut told = Vec::new();
-    let routes = tables(proxy, decision).find_map(|table| virtual_host(table, host)).map(|host| &host.routes);
-    for route in routes.into_iter().flatten() {
+    let routes = tables(proxy, decision).find_map(|table| virtual_host(table, host)).map(|host| &*host.routes);
+    for route in routes.unwrap_or_default() {
         let Some(missing) = unmet(&route.predicate, &head) else { break };
         let place = route.origin.as_ref().map(|origin| {
             let (file, line) = places(origin.location);

@@ -2,8 +2,8 @@
 //!
 //! Every mistake is found, each at its place.
 
-use crate::nearest::nearest;
 use malha_model::Duration;
+use malha_syntax::nearest;
 use malha_syntax::{Location, Node, NodeKind, Scalar};
 use serde_json::{Map, Value};
 

@@ -75,7 +75,7 @@ impl<'p> Pair<'p> {
         let mut seen = HashSet::new();
         for domain in domains {
             let (old, new) = (host_of(self.old, domain), host_of(self.new, domain));
-            let mut routes = old.into_iter().chain(new).flat_map(|host| &host.routes);
+            let mut routes = old.into_iter().chain(new).flat_map(|host| host.routes.iter());
             // Where no rule reads it, one name stands for all that lead to the same hosts.
             if seen.insert((old.map(Arc::as_ptr), new.map(Arc::as_ptr))) || routes.any(reads_authority) {
                 self.hosts(domain, old, new, changes);

@@ -253,7 +253,7 @@ fn catch_all(fallback: Fallback) -> Arc<VirtualHost> {
     Arc::new(VirtualHost {
         domains: vec![SmolStr::new_static("*")],
         require_tls: false,
-        routes: vec![route],
+        routes: Arc::new([route]),
         catch_all: Some(fallback),
     })
 }
