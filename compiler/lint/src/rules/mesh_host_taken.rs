@@ -16,6 +16,16 @@ pub(super) static RULE: Rule = Rule {
           even for requests that the older one leaves unanswered. Which is older no file says; many people believe that the last one applied wins.",
     bad: Example::yaml(
         "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata:
+  name: orders
+spec:
+  hosts: [orders.example.com]
+  ports:
+    - {number: 80, name: http, protocol: HTTP}
+  resolution: DNS
+---
+apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
   name: first
@@ -40,6 +50,16 @@ spec:
     ),
     good: Example::yaml(
         "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata:
+  name: orders
+spec:
+  hosts: [orders.example.com]
+  ports:
+    - {number: 80, name: http, protocol: HTTP}
+  resolution: DNS
+---
+apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
   name: first
