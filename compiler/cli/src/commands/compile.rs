@@ -20,7 +20,7 @@ pub fn compile(args: &CompileArgs) -> Result<Status, Failure> {
     let mut workspace = Workspace::open(Inputs::find(&args.paths.paths)?.mesh_alone()?)?;
     let mesh = workspace.link()?;
     let (program, _) = workspace.lower(&mesh, &workspace.proxies(&mesh));
-    let (table, findings) = workspace.table_and_findings(&mesh, &program);
+    let (table, findings) = workspace.finish(mesh, &program);
     let refusals = workspace.refusals(&findings);
     if !refusals.is_empty() {
         let sources = workspace.files().sources();
@@ -46,7 +46,7 @@ pub fn compile(args: &CompileArgs) -> Result<Status, Failure> {
         write_atomically(&args.output, &bytes)?;
     }
     // The process ends here: taking a large mesh apart would only delay that.
-    std::mem::forget((workspace, mesh, program, findings));
+    std::mem::forget((workspace, program, findings));
     Ok(Status::Clean)
 }
 

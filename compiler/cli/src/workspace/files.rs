@@ -112,6 +112,11 @@ impl Files {
         self.read.values()
     }
 
+    /// The objects of every file, which has none after that.
+    pub(super) fn take_resources(&mut self) -> Vec<Vec<Arc<Resource>>> {
+        self.read.values_mut().map(|file| std::mem::take(&mut file.resources)).collect()
+    }
+
     fn load<'f>(&self, file: &'f InputFile) -> Result<Option<Fresh<'f>>, Failure> {
         let bytes = match (&file.path, &self.stdin) {
             (Some(path), _) => {

@@ -124,10 +124,17 @@ impl Workspace {
     }
 
     /// The table of a program, and everything that is wrong with the mesh: made side by side, for neither reads the
-    /// other.
-    pub fn table_and_findings(&self, mesh: &Mesh, program: &Program) -> (Result<Vec<u8>, Failure>, Vec<Finding>) {
+    /// other. The last thing to ask of a workspace: its objects are let go of once the rules have seen them, to make
+    /// room for the table.
+    pub fn finish(&mut self, mesh: Mesh, program: &Program) -> (Result<Vec<u8>, Failure>, Vec<Finding>) {
+        let objects = self.files.take_resources();
         let places = self.places();
-        let (table, linted) = rayon::join(|| malha_emit::table(program, places), || malha_lint::check(mesh, program));
+        let lint = move || {
+            let linted = malha_lint::check(&mesh, program);
+            drop((mesh, objects));
+            linted
+        };
+        let (table, linted) = rayon::join(|| malha_emit::table(program, places), lint);
         (table.map_err(|error| Failure::new(error.to_string())), self.with_reading(linted))
     }
 
