@@ -51,6 +51,23 @@ fn crossing(at: usize) -> Predicate {
     rule(PathTest::Any, vec![header("a", (at % 40).to_string()), header("b", (at / 40).to_string())])
 }
 
+/// Rules of three conditions each, chance which, on whether thirty headers are there: whether the last rules are reached
+/// is as hard a question as there is, and the budget ends it.
+fn puzzle(at: usize) -> Predicate {
+    let mut state = at as u64 * 0x9e37_79b9_7f4a_7c15 + 1;
+    let mut chance = |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    let conditions = (0..3).map(|_| {
+        let header = Condition::header(&format!("h{}", chance(30)), ValueTest::Present);
+        Condition { negated: chance(2) == 0, ..header }
+    });
+    rule(PathTest::Any, conditions.collect())
+}
+
 /// How many rules are reached, not reached, undecided.
 fn verdicts(rules: &[Predicate]) -> [usize; 3] {
     let mut space = Space::new(Arc::new(World::default()), Vec::new(), Limits::default());
@@ -71,10 +88,11 @@ fn verdicts(rules: &[Predicate]) -> [usize; 3] {
 type Make = fn(usize) -> Predicate;
 
 fn curve(criterion: &mut Criterion) {
-    let shapes: [(&str, Make, &[usize]); 3] = [
+    let shapes: [(&str, Make, &[usize]); 4] = [
         ("mixed", mixed, &[100, 1_000, 10_000, 100_000]),
         ("regexes", regexes, &[100, 1_000]),
         ("crossing", crossing, &[100, 1_000]),
+        ("puzzle", puzzle, &[100, 200]),
     ];
     for (name, make, counts) in shapes {
         let mut group = criterion.benchmark_group(name);
