@@ -2,6 +2,7 @@
 
 mod case;
 mod compare;
+mod connection;
 mod coverage;
 mod entry;
 mod github;
@@ -15,7 +16,6 @@ mod shape;
 mod stand_in;
 mod suggest;
 mod validator;
-mod witness;
 mod written;
 
 use crate::{

@@ -1,12 +1,14 @@
 //! Tests to paste, for rules that no test reaches.
 
 use super::{
+    connection::{connection, identity},
     coverage::{Coverage, Item},
     request::from_url,
-    witness::{alternatives, connection, witness},
 };
 use crate::commands::route;
-use malha_mesh::program::{Filter, Listener, Origin, Program, Proxy, VirtualHost};
+use malha_algebra::{DEFAULT_BUDGET, Reach};
+use malha_mesh::analysis::{HostSpace, Names, Worlds, entrance_of_table};
+use malha_mesh::program::{Filter, FilterChain, Listener, Origin, Program, Proxy, RouteTable, VirtualHost};
 use malha_mesh::{HttpRule, Mesh, ProxySpec};
 use malha_table::{Decision, Request, Table};
 use serde::Serialize;
@@ -55,12 +57,15 @@ pub(super) fn suggest(coverage: &Coverage, program: &Program, table: &Table) -> 
     let mut found: Vec<Suggested> = coverage.uncovered.iter().map(|_| Err(NOT_EXECUTED)).collect();
     let wanted: BTreeMap<&Item, usize> =
         coverage.uncovered.iter().enumerate().map(|(index, (item, ..))| (item, index)).collect();
+    let worlds = Worlds::new(program.settings.path_normalization);
+    let mut asked = None;
     for place in places(program) {
         let Some(origin) = place.origin() else { continue };
         for item in [Some(origin), origin.delegate.as_deref()].into_iter().flatten().map(item) {
             let slot = wanted.get(&item).and_then(|&index| found.get_mut(index)).filter(|slot| slot.is_err());
             if let Some(slot) = slot {
-                let test = place.requests(program).into_iter().find_map(|request| tried(request, &item, table));
+                let request = place.request(&worlds, &mut asked);
+                let test = request.and_then(|request| tried(request, &item, table));
                 *slot = test.ok_or(NOT_FOUND);
             }
         }
@@ -74,9 +79,21 @@ fn item(origin: &Origin) -> Item {
 }
 
 /// A route or a chain of bytes, with what leads there.
+#[derive(Clone, Copy)]
 enum Place<'p> {
-    Route { proxy: &'p Proxy, listener: &'p Listener, host: &'p VirtualHost, index: usize },
-    Chain { proxy: &'p Proxy, listener: &'p Listener, index: usize },
+    Route {
+        proxy: &'p Proxy,
+        listener: &'p Listener,
+        chain: &'p FilterChain,
+        table: &'p RouteTable,
+        host: &'p VirtualHost,
+        index: usize,
+    },
+    Chain {
+        proxy: &'p Proxy,
+        listener: &'p Listener,
+        index: usize,
+    },
 }
 
 impl<'p> Place<'p> {
@@ -90,20 +107,32 @@ impl<'p> Place<'p> {
         }
     }
 
-    /// Requests that may lead there, the simplest first.
-    fn requests(&self, program: &Program) -> Vec<Request> {
-        match *self {
-            Place::Route { proxy, listener, host, index } => {
-                let witness = witness(program, proxy, listener, host, index);
-                let route = host.routes.get(index);
-                witness.zip(route).map(|(witness, route)| alternatives(&witness, route)).unwrap_or_default()
-            }
-            Place::Chain { proxy, listener, index } => {
-                let chain = listener.filter_chains.get(index);
-                chain.map(|chain| connection(proxy, listener, chain)).into_iter().collect()
-            }
+    /// A request that leads there; none if there is none, or it takes too long to find out.
+    fn request(self, worlds: &Worlds, asked: &mut Option<Asked<'p>>) -> Option<Request> {
+        let Place::Route { proxy, listener, chain, table, host, index } = self else {
+            let Place::Chain { proxy, listener, index } = self else { return None };
+            return listener.filter_chains.get(index).map(|chain| connection(proxy, listener, chain));
+        };
+        let is_same = |asked: &Asked<'p>| std::ptr::eq(asked.chain, chain) && std::ptr::eq(asked.space.host, host);
+        if !asked.as_ref().is_some_and(is_same) {
+            let names = Names::of(host, table);
+            let entrance = entrance_of_table(proxy, listener, chain, &names);
+            *asked = Some(Asked { chain, space: HostSpace::new(host, &names, entrance, worlds) });
         }
+        let HostSpace { list, space, .. } = &mut asked.as_mut()?.space;
+        let Reach::Live(point) = list.reach(space, index, DEFAULT_BUDGET) else { return None };
+        let request = asked.as_mut()?.space.request(&point)?;
+        // A Gateway's name tells its proxy, and nobody need name the default client.
+        let named = request.via.as_deref().is_some_and(|via| via.starts_with("gateway/"));
+        let proxy = request.proxy.filter(|_| !named).and_then(|_| identity(proxy));
+        Some(Request { proxy, ..request })
     }
+}
+
+/// The virtual host that was asked last.
+struct Asked<'p> {
+    chain: &'p FilterChain,
+    space: HostSpace<'p>,
 }
 
 /// Every route and every chain of bytes of every proxy.
@@ -111,12 +140,15 @@ fn places(program: &Program) -> impl Iterator<Item = Place<'_>> {
     program.proxies.iter().flat_map(|proxy| {
         proxy.program.listeners.iter().flat_map(move |listener| {
             listener.filter_chains.iter().enumerate().flat_map(move |(at, chain)| {
-                let hosts = match &chain.filter {
-                    Filter::Http(table) => proxy.program.route_tables.get(*table).map(|table| &*table.virtual_hosts),
+                let table = match &chain.filter {
+                    Filter::Http(table) => proxy.program.route_tables.get(*table),
                     Filter::Tcp(_) => None,
                 };
-                let routes = hosts.unwrap_or_default().iter().flat_map(move |host| {
-                    (0..host.routes.len()).map(move |index| Place::Route { proxy, listener, host, index })
+                let routes = table.into_iter().flat_map(move |table| {
+                    table.virtual_hosts.iter().flat_map(move |host| {
+                        let route = move |index| Place::Route { proxy, listener, chain, table, host, index };
+                        (0..host.routes.len()).map(route)
+                    })
                 });
                 routes.chain([Place::Chain { proxy, listener, index: at }])
             })
