@@ -239,6 +239,8 @@ impl<'a> Merger<'a> {
     /// Requests to a host that its own rules do not take, and a wildcard's rules would.
     fn hidden(&mut self, table: &'a RouteTable, space: impl Fn(&'a VirtualHost) -> HostSpace<'a>) {
         let hosts = || table.virtual_hosts.iter().filter(|host| !host.require_tls && !host.routes.is_empty());
+        let wildcards: Vec<&'a Arc<VirtualHost>> =
+            hosts().filter(|host| host.domains.iter().any(|domain| domain.starts_with('*'))).collect();
         for narrow in hosts() {
             if narrow.routes.iter().any(|route| route.predicate.is_catch_all()) {
                 continue;
@@ -248,7 +250,7 @@ impl<'a> Merger<'a> {
             let Some(winner) = narrow.routes.iter().find_map(|route| route.origin.clone()) else { continue };
             let mut asked = None;
             // Of several wildcards the closest would have the requests.
-            let wide = hosts().filter(|wide| is_below(narrow, wide));
+            let wide = wildcards.iter().filter(|wide| is_below(narrow, wide));
             let wide = wide.max_by_key(|wide| wide.domains.iter().map(SmolStr::len).max());
             if let Some(wide) = wide {
                 for route in wide.routes.iter() {

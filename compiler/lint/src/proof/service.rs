@@ -68,7 +68,9 @@ pub(super) fn prove<'a>(mesh: &'a Mesh, program: &'a Program) -> Vec<ServiceProo
     let worlds = Worlds::new(mesh.config().path_normalization);
     let prover = Prover { mesh, replay, single: worlds.of_single_lines(), worlds };
     let services = mesh.virtual_services().par_iter().filter(|service| !service.hosts.is_empty());
-    let mut proofs: Vec<ServiceProof<'a>> = services.map(|service| prover.of(service)).collect();
+    // Most are in order, and nothing of them need be kept.
+    let mut proofs: Vec<ServiceProof<'a>> =
+        services.map(|service| prover.of(service)).filter(ServiceProof::says_something).collect();
     forgive_delegates(&mut proofs);
     proofs
 }
@@ -266,6 +268,12 @@ fn layer4(service: &VirtualService, mut rules: Layer4Rules, replay: &Replay<'_>,
 }
 
 impl ServiceProof<'_> {
+    /// Whether a lint may have something to say of it, or of a delegate that it shares with others.
+    fn says_something(&self) -> bool {
+        self.unmatched.is_some()
+            || self.rows.iter().any(|row| row.delegate.is_some() || !matches!(row.fate, Fate::Live))
+    }
+
     /// Path of a row in the object that says it, as `spec.http[1].match[0]`.
     pub(crate) fn field(row: &RowProof<'_>) -> String {
         let rule = ServiceProof::rule_field(row);
