@@ -146,3 +146,17 @@ fn a_revision_is_compared_with_the_working_tree() {
     let option = malha(repository.path(), &["diff", "--", "--output=x"]);
     assert_eq!(option.status, 2, "{}", option.out);
 }
+
+#[test]
+fn what_takes_no_part_is_said() {
+    let trees = tree(&[("old/mesh.yaml", MESH)]);
+    write(&trees, "new/mesh.yaml", &MESH.replace("redirect:", "redirekt:"));
+    let told = malha(trees.path(), &["diff", "old", "new"]);
+    assert_eq!(told.status, 1, "{}", told.out);
+    assert!(told.err.contains("1 objects of NEW take no part"), "{}", told.err);
+    let compiled = malha(trees.path(), &["compile", "old", "-o", "old.table"]);
+    assert_eq!(compiled.status, 0, "{}", compiled.err);
+    let table = malha(trees.path(), &["diff", "old.table", "new"]);
+    assert_eq!((table.status, table.out.as_str()), (2, ""), "{}", table.err);
+    assert!(table.err.contains("is a table"), "{}", table.err);
+}

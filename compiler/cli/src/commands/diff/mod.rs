@@ -49,6 +49,8 @@ pub fn diff(args: &DiffArgs) -> Result<Status, Failure> {
     for name in names.into_iter().filter(|name| seen.insert(name.clone())) {
         let mut old = before.remove(&name).map(State::open).transpose()?;
         let mut new = after.remove(&name).map(State::open).transpose()?;
+        say_refused("OLD", old.as_ref());
+        say_refused("NEW", new.as_ref());
         let nothing = Program::default();
         let changes = differences(
             old.as_ref().map_or(&nothing, |state| &state.program),
@@ -71,6 +73,16 @@ pub fn diff(args: &DiffArgs) -> Result<Status, Failure> {
     };
     terminal::print(text.as_bytes())?;
     Ok(if told.is_empty() { Status::Clean } else { Status::Findings })
+}
+
+/// Says, beside the report, that objects take no part since a cluster would refuse them.
+fn say_refused(which: &str, state: Option<&State>) {
+    let count = state.map_or(0, |state| state.mesh.refused().len());
+    if count > 0 {
+        eprintln!(
+            "malha: {count} objects of {which} take no part, since a cluster would refuse them: see `malha check`"
+        );
+    }
 }
 
 /// The meshes of a tree, by where their roots are in it.

@@ -1,8 +1,11 @@
 //! The two trees that are compared: directories, files, or revisions of a git repository.
 
 use crate::failure::Failure;
+use malha_table::format::MAGIC;
 use std::{
     ffi::OsStr,
+    fs::File,
+    io::Read as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -31,6 +34,7 @@ pub(super) fn trees(old: &str, new: Option<&str>) -> Result<(Tree, Tree), Failur
     };
     let open = |name: &str| -> Result<Tree, Failure> {
         if Path::new(name).exists() {
+            refuse_table(Path::new(name))?;
             return Ok(Tree { path: PathBuf::from(name), _scratch: None });
         }
         at_revision(name, &place)
@@ -38,6 +42,17 @@ pub(super) fn trees(old: &str, new: Option<&str>) -> Result<(Tree, Tree), Failur
     let old = open(old)?;
     let new = new.map_or_else(|| Ok(Tree { path: here, _scratch: None }), open)?;
     Ok((old, new))
+}
+
+/// A table holds no more than what it was compiled for: what is compared is what it was compiled from.
+fn refuse_table(path: &Path) -> Result<(), Failure> {
+    let mut start = [0; MAGIC.len()];
+    let is_table = File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == MAGIC;
+    if !is_table {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{} is a table, and tables cannot be compared yet", path.display()))
+        .help("compare the files that they were compiled from"))
 }
 
 /// Writes a revision to a scratch directory; the tree is what stands there in the place of `place`.
