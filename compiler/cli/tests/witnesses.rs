@@ -9,6 +9,7 @@ use command::{malha, tree};
 use running::{PATIENCE, Running};
 use serde_json::Value;
 use std::{
+    fmt::Write as _,
     io::{Read as _, Write as _},
     net::TcpStream,
 };
@@ -78,7 +79,7 @@ fn taken_by(address: &str, request: &Value) -> String {
     for (name, lines) in request["headers"].as_object().into_iter().flatten() {
         let lines = lines.as_array().cloned().unwrap_or_else(|| vec![lines.clone()]);
         for line in lines {
-            head.push_str(&format!("{name}: {}\r\n", line.as_str().expect("a header is text")));
+            let _ = write!(head, "{name}: {}\r\n", line.as_str().expect("a header is text"));
         }
     }
     if method == "PUT" {
