@@ -171,7 +171,15 @@ pub struct Space {
     automata: Automata,
     known: HashMap<(u32, Ids, Ids), Search<Values>>,
     known_texts: HashMap<(u32, Ids, Ids), Answer>,
+    /// Steps that searches may still take, all together.
+    steps: usize,
 }
+
+/// Steps of all searches in one space together: past them every answer is that it is unknown.
+const MOST_STEPS: usize = 1_000_000;
+
+/// More answers than these are not remembered: memory is bounded, whatever is asked.
+const MOST_KNOWN: usize = 200_000;
 
 impl Space {
     /// The space of a world, with nothing asked yet. `listeners` are the ways in, the values of [`Axis::Listener`].
@@ -187,7 +195,15 @@ impl Space {
             automata: Automata::default(),
             known: HashMap::default(),
             known_texts: HashMap::default(),
+            steps: MOST_STEPS,
         }
+    }
+
+    /// Takes one of the steps that are left; says whether there was one.
+    pub(crate) fn step(&mut self) -> bool {
+        let is_left = self.steps > 0;
+        self.steps = self.steps.saturating_sub(1);
+        is_left
     }
 
     /// What requests there are.

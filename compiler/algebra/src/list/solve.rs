@@ -68,7 +68,7 @@ impl Solver<'_> {
     /// A request of the product that no row takes; none if there is none, or (`unknown`) if it was not found.
     fn visit(&mut self, mut product: Product) -> Option<Point> {
         loop {
-            if self.steps == 0 {
+            if self.steps == 0 || !self.space.step() {
                 self.unknown = true;
                 return None;
             }

@@ -1,6 +1,6 @@
 //! Requests of a product: a value for each axis that it speaks of.
 
-use super::{Axis, Count, Ids, Literal, Point, Product, Search, Space, Values};
+use super::{Axis, Count, Ids, Literal, MOST_KNOWN, Point, Product, Search, Space, Values};
 use crate::Field;
 use crate::language::{Answer, Test, shortest};
 
@@ -54,6 +54,9 @@ impl Space {
             return known.clone();
         }
         let found = self.values_for(axis, &key.1, &key.2);
+        if self.known.len() >= MOST_KNOWN {
+            self.known.clear();
+        }
         self.known.insert(key, found.clone());
         found
     }
@@ -97,6 +100,9 @@ impl Space {
         let tests = |ids: &Ids| -> Vec<&Test> { ids.iter().map(|&id| &self.tests[id as usize]).collect() };
         let form = &self.axes[axis as usize].form;
         let answer = shortest(form, &tests(inside), &tests(outside), self.limits, &mut self.automata);
+        if self.known_texts.len() >= MOST_KNOWN {
+            self.known_texts.clear();
+        }
         self.known_texts.insert(key, answer.clone());
         answer
     }
