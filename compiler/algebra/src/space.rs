@@ -399,7 +399,8 @@ fn shape(axis: &Axis, world: &World, listeners: &[SmolStr]) -> (Count, Form) {
         Axis::Field(Field::Scheme) => (Count::One, Form::Choice(schemes())),
         Axis::Field(Field::Authority) => (Count::One, Form::Authority),
         Axis::Field(Field::PathWithQuery) => (Count::One, Form::Target(world.path)),
-        Axis::Field(Field::Claim(_)) => (Count::Never, Form::HeaderLine),
+        // Whether a token is asked for, and what it says, no rule of this space knows.
+        Axis::Field(Field::Claim(_)) => (Count::Many, Form::HeaderLine),
         Axis::Field(Field::Query(name)) => {
             let can_be_named = name.bytes().all(|byte| byte.is_ascii_graphic() && !b"&#=".contains(&byte));
             (if can_be_named { Count::Optional } else { Count::Never }, Form::QueryValue)

@@ -17,7 +17,8 @@ pub struct Entrance {
     pub name: SmolStr,
     /// Which gateway, or the mesh.
     pub gateway: GatewayRef,
-    /// The number that files know it by: of the Gateway's server, or of the service; none: any.
+    /// The number that files know it by: of the Gateway's server, or of the service; none: one that no match
+    /// names.
     pub number: Option<u32>,
     /// The listener's own port.
     pub port: Option<u32>,
@@ -48,7 +49,10 @@ pub fn entrances(mesh: &Mesh, service: &VirtualService) -> Vec<Entrance> {
                 }
             }
         }
-        if found.len() == before {
+        // The mesh has ports that these files do not tell, and so has a gateway that they do not hold.
+        let is_open = found.len() == before || *gateway == GatewayRef::Mesh;
+        if is_open {
+            found.extend(named_ports(service).map(|port| entrance(gateway, Some(port), service)));
             found.push(entrance(gateway, None, service));
         }
     }
@@ -107,8 +111,7 @@ fn of_gateway(mesh: &Mesh, service: &VirtualService, known: &crate::Gateway, gat
         .collect()
 }
 
-/// The ports of the services that the hosts name; 80 for hosts that are none (semantics B37); and those that matches
-/// name, since a service may have them that only other namespaces see.
+/// The ports of the services that the hosts name; 80 for hosts that are none (semantics B37).
 fn of_mesh(mesh: &Mesh, service: &VirtualService) -> Vec<Entrance> {
     let client = ProxySpec { namespace: service.name.namespace.clone(), ..ProxySpec::default_sidecar() };
     let mut found = Vec::new();
@@ -125,10 +128,13 @@ fn of_mesh(mesh: &Mesh, service: &VirtualService) -> Vec<Entrance> {
         outside.host = authority::example(host);
         found.push(outside);
     }
-    let named = service.http_rules().flat_map(HttpRule::matches).filter_map(|item| item.request.port.as_ref());
-    let named = named.map(|port| port.value).filter(|port| *port != 0);
-    found.extend(named.map(|port| entrance(&GatewayRef::Mesh, Some(port), service)));
     found
+}
+
+/// The ports that matches name.
+fn named_ports(service: &VirtualService) -> impl Iterator<Item = u32> {
+    let named = service.http_rules().flat_map(HttpRule::matches).filter_map(|item| item.request.port.as_ref());
+    named.map(|port| port.value).filter(|port| *port != 0)
 }
 
 pub(super) fn identity(proxy: &ProxySpec) -> ProxyIdentity {

@@ -97,7 +97,7 @@ impl<'a> ServiceRules<'a> {
         }
         // Where no rule reads it, the authority is the entrance's.
         if rows.iter().flat_map(|row| &row.predicate.conditions).any(|condition| condition.field == Field::Authority)
-            && let Some(test) = authorities(mesh, service)
+            && let Some(test) = authorities(service)
         {
             let literal = space.literal(&Axis::Field(Field::Authority), test, true);
             space.assume(literal);
@@ -136,16 +136,12 @@ impl<'a> ServiceRules<'a> {
 }
 
 /// The authorities that can lead to a VirtualService; none: any.
-fn authorities(mesh: &Mesh, service: &VirtualService) -> Option<Test> {
-    let mut domains: Vec<String> = service.hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
+fn authorities(service: &VirtualService) -> Option<Test> {
+    // Addresses of services, names below headless ones, ports of unknown protocol: too many names lead there to tell.
     if service.gateways.contains(&GatewayRef::Mesh) {
-        // Addresses of services, and names below headless ones: too many to tell.
-        let suffix = format!(".svc.{}", mesh.config().cluster_domain);
-        if domains.iter().any(|host| host.ends_with(&suffix)) {
-            return None;
-        }
-        domains.extend(domains.clone().iter().map(|host| format!("{host}.")));
+        return None;
     }
+    let domains: Vec<String> = service.hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
     authority::of_domains(domains.iter().map(String::as_str))
 }
 
@@ -157,8 +153,7 @@ fn fixed(item: &HttpMatchRequest, service: &VirtualService, entrances: &[Entranc
         item.gateways.iter().map(|name| gateway_ref(name, &service.name.namespace)).collect();
     if port.is_some() || !gateways.is_empty() {
         let takes = |entrance: &&Entrance| {
-            (gateways.is_empty() || gateways.contains(&entrance.gateway))
-                && (port.is_none() || entrance.number.is_none() || entrance.number == port)
+            (gateways.is_empty() || gateways.contains(&entrance.gateway)) && (port.is_none() || entrance.number == port)
         };
         let names: Vec<SmolStr> = entrances.iter().filter(takes).map(|entrance| entrance.name.clone()).collect();
         if names.len() < entrances.len() {

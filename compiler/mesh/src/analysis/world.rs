@@ -11,6 +11,9 @@ use std::sync::Arc;
 /// Headers of the connection, which no route sees, and `host`, which is the authority (semantics C.11).
 const HOP_BY_HOP: [&str; 4] = ["host", "keep-alive", "proxy-connection", "transfer-encoding"];
 
+/// Taken from clients, and written by the proxy of those that show a certificate (semantics A64): it may be there.
+const CLIENT_CERTIFICATE: &str = "x-forwarded-client-cert";
+
 /// Behind a gateway it says what the scheme is.
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
@@ -79,7 +82,7 @@ fn world(role: Role, normalization: PathNormalization) -> World {
         },
         methods: PLAINEST.into_iter().chain(known).map(SmolStr::new_static).collect(),
         joined_headers: &INLINE_HEADERS,
-        hidden_headers: hidden.filter(|name| !is_written(name)).collect(),
+        hidden_headers: hidden.filter(|name| !is_written(name) && name != CLIENT_CERTIFICATE).collect(),
         written_headers,
         echoes,
         ..World::default()

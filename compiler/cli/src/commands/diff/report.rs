@@ -130,11 +130,28 @@ pub(super) fn markdown(told: &[Told], hazards: &[Hazard]) -> String {
     for words in told.iter().map(words) {
         let _ = writeln!(out, "\n**{}**\n\n| | |\n| --- | --- |", escaped(&words.title));
         for (name, text) in &words.lines {
-            let _ = writeln!(out, "| {name} | `{}` |", text.replace('|', "\\|").replace('`', "'"));
+            let _ = writeln!(out, "| {name} | <code>{}</code> |", in_html(text));
         }
     }
     for hazard in hazards {
         let _ = writeln!(out, "\n> **{}** `{}`: {}", hazard.code, hazard.file, escaped(&hazard.message));
+    }
+    out
+}
+
+/// Text for a code element in a table: a command stays the same to the letter when it is copied.
+fn in_html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' | '\n' => {
+                let _ = write!(out, "&#{};", u32::from(character));
+            }
+            other => out.push(other),
+        }
     }
     out
 }

@@ -87,6 +87,10 @@ fn at_revision(revision: &str, place: &Path) -> Result<Tree, Failure> {
 fn git(directory: &Path, arguments: &[&str], index: Option<&Path>) -> Result<String, Failure> {
     let mut command = Command::new("git");
     command.arg("-C").arg(directory).args(arguments);
+    // A hook's own repository and index are not what is asked for here.
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
+        command.env_remove(name);
+    }
     if let Some(index) = index {
         command.env("GIT_INDEX_FILE", index);
     }

@@ -243,10 +243,16 @@ impl Search<'_, '_> {
             if row < count { old.is_none_or(|old| row < old) } else { new.is_none_or(|new| row < count + new) }
         };
         let left = self.list.left_of(&mut self.asked.space, &product, Among::These(&is_before), DEFAULT_BUDGET);
-        let Reach::Live(point) = left else { return };
+        // What is not decided is told: silence would say that nothing changes.
+        let point = match left {
+            Reach::Live(point) => Some(point),
+            Reach::Unknown => None,
+            Reach::Empty | Reach::Taken(_) => return,
+        };
         let key = (old.map(|old| self.effects.old[old].clone()), new.map(|new| self.effects.new[new].clone()));
-        let words = self.asked.space.words(&product);
-        let request = self.asked.request(&point);
+        let perhaps = if point.is_none() { "perhaps (not decided): " } else { "" };
+        let words = format!("{perhaps}{}", self.asked.space.words(&product));
+        let request = point.and_then(|point| self.asked.request(&point));
         let entry = self.found.entry(key).or_insert_with(|| (Vec::new(), 0, request));
         if entry.0.contains(&words) {
             return;
