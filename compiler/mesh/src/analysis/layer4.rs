@@ -37,8 +37,6 @@ pub struct Layer4Row {
     pub item: Option<usize>,
     /// Where it is.
     pub location: Location,
-    /// Where its rule is.
-    pub rule_location: Location,
     /// A server name that it takes, as a client would say it.
     pub server_name: Option<String>,
 }
@@ -116,13 +114,13 @@ impl Layer4Rules {
         let (mut rows, mut products) = (Vec::new(), Vec::new());
         for (rule, (rule_location, items)) in rules.into_iter().enumerate() {
             if items.is_empty() {
-                rows.push(Layer4Row { rule, item: None, location: rule_location, rule_location, server_name: None });
+                rows.push(Layer4Row { rule, item: None, location: rule_location, server_name: None });
                 products.push(Product::all());
             }
             for (at, (location, item)) in items.into_iter().enumerate() {
                 products.push(product(&item, section, service, &listeners, ranges_count, &mut space));
                 let server_name = item.server_names.first().map(|name| super::authority::example(name));
-                rows.push(Layer4Row { rule, item: Some(at), location, rule_location, server_name });
+                rows.push(Layer4Row { rule, item: Some(at), location, server_name });
             }
         }
         let list = List::new(products, &space);

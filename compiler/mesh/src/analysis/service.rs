@@ -47,8 +47,6 @@ pub struct RuleRow<'a> {
     pub predicate: Predicate,
     /// It takes every request of every entrance.
     pub is_catch_all: bool,
-    /// It asks something of gateway, port or client.
-    pub is_for_some: bool,
 }
 
 impl<'a> ServiceRules<'a> {
@@ -63,15 +61,7 @@ impl<'a> ServiceRules<'a> {
             if rule.route.matches.is_empty() {
                 let location = rule.delegate.map_or(rule.location, |delegate| delegate.location);
                 let predicate = Predicate::any();
-                rows.push(RuleRow {
-                    rule,
-                    number,
-                    item: None,
-                    location,
-                    predicate,
-                    is_catch_all: true,
-                    is_for_some: false,
-                });
+                rows.push(RuleRow { rule, number, item: None, location, predicate, is_catch_all: true });
                 products.push(Product::all());
             }
             for item in rule.matches() {
@@ -90,7 +80,6 @@ impl<'a> ServiceRules<'a> {
                     location: own.map_or(whole, |(_, location)| location),
                     predicate,
                     is_catch_all,
-                    is_for_some: !demands.literals().is_empty(),
                 });
                 products.push(product);
             }
