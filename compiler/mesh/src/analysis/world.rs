@@ -90,7 +90,8 @@ fn world(role: Role, normalization: PathNormalization) -> World {
 }
 
 /// The language of a pattern of ours.
-pub(super) fn matching(pattern: &str) -> Test {
-    // Ours are all well formed; one that was not would let everything pass, which proves nothing wrong.
+fn matching(pattern: &str) -> Test {
+    // Ours are all well formed; one that was not would let everything pass, which proves nothing wrong: it says what a
+    // header holds, never what it does not.
     Pattern::parse(pattern).map_or(Test::Any, Test::Regex)
 }
