@@ -58,8 +58,8 @@ pub struct World {
     pub written_headers: Vec<WrittenHeader>,
     /// Headers that always say what another field says, as `x-forwarded-proto` the scheme behind a gateway.
     pub echoes: Vec<(SmolStr, Field)>,
-    /// No request sends a header on several lines.
-    pub one_line_each: bool,
+    /// Requests as clients of good manners send them: each header on one line at most, which is UTF-8.
+    pub plain_headers: bool,
 }
 
 /// A header that the proxy writes.
@@ -167,6 +167,8 @@ pub struct Space {
     axis_numbers: HashMap<Axis, u32>,
     tests: Vec<Test>,
     test_numbers: HashMap<Test, u32>,
+    /// What every line of a header is, if anything is known of it.
+    every_line: Option<Test>,
     limits: Limits,
     automata: Automata,
     known: HashMap<(u32, Ids, Ids), Search<Values>>,
@@ -185,6 +187,7 @@ impl Space {
     /// The space of a world, with nothing asked yet. `listeners` are the ways in, the values of [`Axis::Listener`].
     pub fn new(world: Arc<World>, listeners: Vec<SmolStr>, limits: Limits) -> Space {
         Space {
+            every_line: world.plain_headers.then(Test::utf8),
             world,
             listeners,
             axes: Vec::new(),
@@ -413,7 +416,7 @@ fn count_of_header(name: &SmolStr, world: &World) -> Count {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if world.hidden_headers.contains(name) || name.is_empty() || !name.bytes().all(is_token) {
         Count::Never
-    } else if world.one_line_each
+    } else if world.plain_headers
         || world.joined_headers.contains(&name.as_str())
         || world.written_headers.iter().any(|header| header.name == *name)
     {

@@ -111,15 +111,17 @@ pub struct RuleName {
     pub section: &'static str,
     /// Index of the rule in the section.
     pub index: u32,
+    /// Index of the match, if the rule has one.
+    pub match_index: Option<u32>,
+    /// The delegate's rule, where one is merged.
+    pub delegate: Option<Box<RuleName>>,
 }
 
 /// What a finding says of its witness, so that it can be held to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claim {
-    /// The rule that takes it, of those of its object; none: no rule of that object does.
+    /// The rule that takes it; none: it is answered 404, since no rule does.
     pub taken_by: Option<RuleName>,
-    /// The rule that seems to, and does not.
-    pub not_by: Option<RuleName>,
 }
 
 /// One diagnostic.

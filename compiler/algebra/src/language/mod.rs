@@ -60,6 +60,11 @@ impl Test {
         Test::OneOf(values)
     }
 
+    /// Texts that are UTF-8.
+    pub fn utf8() -> Test {
+        Pattern::parse("(?s).*").map_or(Test::Any, Test::Regex)
+    }
+
     /// Whether the text is in the language.
     pub fn matches(&self, text: &[u8]) -> bool {
         match self {

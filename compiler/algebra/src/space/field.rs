@@ -2,7 +2,7 @@
 
 use super::{Axis, Count, Ids, Literal, MOST_KNOWN, Point, Product, Search, Space, Values};
 use crate::Field;
-use crate::language::{Answer, Test, shortest};
+use crate::language::{Answer, Form, Test, shortest};
 
 impl Space {
     /// A request of the product: the shortest and plainest values that do.
@@ -99,7 +99,9 @@ impl Space {
         }
         let tests = |ids: &Ids| -> Vec<&Test> { ids.iter().map(|&id| &self.tests[id as usize]).collect() };
         let form = &self.axes[axis as usize].form;
-        let answer = shortest(form, &tests(inside), &tests(outside), self.limits, &mut self.automata);
+        let (mut wanted, unwanted) = (tests(inside), tests(outside));
+        wanted.extend(self.every_line.iter().filter(|_| *form == Form::HeaderLine));
+        let answer = shortest(form, &wanted, &unwanted, self.limits, &mut self.automata);
         if self.known_texts.len() >= MOST_KNOWN {
             self.known_texts.clear();
         }

@@ -23,6 +23,11 @@ impl Space {
             words.join(separator)
         };
         let mut text = if demands.is_empty() { "any request".to_owned() } else { listed(&demands, ", ") };
+        let is_absence = |literal: &Literal| matches!(self.test_of(*literal), (Test::Any, _));
+        let (absent, exceptions): (Vec<Literal>, Vec<Literal>) = exceptions.into_iter().partition(is_absence);
+        if !absent.is_empty() {
+            let _ = write!(text, " without {}", listed(&absent, " or "));
+        }
         if !exceptions.is_empty() {
             let _ = write!(text, ", but not {}", listed(&exceptions, " or "));
         }

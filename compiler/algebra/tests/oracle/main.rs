@@ -24,7 +24,7 @@ fn space(one_line_each: bool) -> Space {
         methods: ["GET", "POST", "PUT"].map(Into::into).to_vec(),
         joined_headers: &["joined"],
         hidden_headers: vec!["hidden".into()],
-        one_line_each,
+        plain_headers: one_line_each,
         ..World::default()
     };
     Space::new(world.into(), Vec::new(), Limits::default())

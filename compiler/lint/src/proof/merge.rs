@@ -1,11 +1,11 @@
 //! VirtualServices that meet in one virtual host of a gateway, or hide each other there.
 
-use super::{Proof, replay::Replay};
+use super::{Proof, claim::rule_name, replay::Replay};
 use malha_algebra::{Among, DEFAULT_BUDGET, Overlap, Point, Reach};
 use malha_mesh::analysis::{HostSpace, Names, Worlds, entrance_of_table};
 use malha_mesh::program::{Filter, FilterChain, Listener, Origin, Program, Proxy, Role, RouteTable, VirtualHost};
 use malha_mesh::{Mesh, ObjectName};
-use malha_syntax::{Claim, Location, RuleName};
+use malha_syntax::{Claim, Location};
 use smol_str::SmolStr;
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -21,34 +21,44 @@ pub(crate) const MOST_OTHERS: usize = 9;
 /// Two VirtualServices that treat a request differently, where only one of them is asked.
 #[derive(Clone, Debug)]
 pub(crate) struct Conflict {
+    pub(crate) sort: Sort,
     /// The virtual host.
     pub(crate) host: String,
-    /// The route that takes the request today.
+    /// The route that has the request if its object is the older one.
     pub(crate) winner: Arc<Origin>,
     /// The route that would.
     pub(crate) loser: Arc<Origin>,
     /// How many other VirtualServices win over the loser's in the same way, at most [`MOST_OTHERS`].
     pub(crate) others: usize,
-    pub(crate) proof: Option<Proof>,
+    pub(crate) proof: Proof,
+}
+
+/// How two VirtualServices are in each other's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Sort {
+    /// Which of two rules takes a request depends on the age of their objects.
+    Order,
+    /// Two rules take all that is left; the first has it.
+    CatchAlls,
+    /// A request to the narrower host meets none of its rules, and is not given to the wider one. The loser is the wider
+    /// host's rule, the winner some rule of the narrower.
+    Hidden,
 }
 
 /// What is proved of virtual hosts.
-#[derive(Clone, Debug)]
-pub(crate) enum MergeProof {
-    /// Which of two rules takes a request depends on the age of their objects.
-    Order(Conflict),
-    /// Two rules take all that is left; the first has it.
-    CatchAlls(Conflict),
-    /// A request to the narrower host meets none of its rules, and is not given to the wider one. The loser is the wider
-    /// host's rule, the winner some rule of the narrower.
-    Hidden(Conflict),
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MergeProofs {
+    pub(crate) conflicts: Vec<Conflict>,
+    /// Rules of which it was not decided whether they are in the way of others, each with its virtual host.
+    pub(crate) undecided: BTreeMap<Location, (String, Arc<Origin>)>,
 }
 
-pub(super) fn prove(mesh: &Mesh, program: &Program) -> Vec<MergeProof> {
+pub(super) fn prove(mesh: &Mesh, program: &Program) -> MergeProofs {
     let replay = Replay::new(mesh, program);
     // That a request could send a header twice makes no two rules meet in practice.
-    let worlds = Worlds::new(program.settings.path_normalization).of_single_lines();
-    let mut merger = Merger { replay, worlds, mesh, seen: HashSet::new(), told: BTreeSet::new(), proofs: Vec::new() };
+    let worlds = Worlds::new(program.settings.path_normalization).of_plain_headers();
+    let mut merger =
+        Merger { replay, worlds, mesh, seen: HashSet::new(), told: BTreeSet::new(), proofs: MergeProofs::default() };
     for proxy in program.proxies.iter().filter(|proxy| proxy.role == Role::Gateway) {
         for listener in &proxy.program.listeners {
             for chain in &listener.filter_chains {
@@ -68,22 +78,12 @@ struct Merger<'a> {
     /// Virtual hosts that were looked at, by the places of their routes: many proxies and domains share them.
     seen: HashSet<Vec<Location>>,
     /// Which object lost to which, by sort.
-    told: BTreeSet<(u8, ObjectName, ObjectName)>,
-    proofs: Vec<MergeProof>,
+    told: BTreeSet<(Sort, ObjectName, ObjectName)>,
+    proofs: MergeProofs,
 }
 
 fn owner(origin: &Origin) -> ObjectName {
     ObjectName::new(origin.namespace.clone(), origin.name.clone())
-}
-
-/// The rule of a route, as decisions have it.
-fn rule_name(origin: &Origin) -> RuleName {
-    RuleName {
-        namespace: origin.namespace.to_string(),
-        name: origin.name.to_string(),
-        section: origin.section,
-        index: origin.index,
-    }
 }
 
 impl<'a> Merger<'a> {
@@ -120,20 +120,14 @@ impl<'a> Merger<'a> {
         matches!((created(one), created(other)), (Some(one), Some(other)) if one != other)
     }
 
-    /// The request of a point, if the winner takes it and the loser does not.
-    fn proof(
-        &self,
-        host: &mut HostSpace<'a>,
-        point: &Point,
-        winner: Option<&Arc<Origin>>,
-        loser: &Arc<Origin>,
-    ) -> Option<Proof> {
-        let claim = Claim { taken_by: winner.map(|winner| rule_name(winner)), not_by: Some(rule_name(loser)) };
-        let request = self.replay.proves(host.request(point), &claim)?;
-        Some(Proof { request, claim })
+    /// The request of a point, if what the virtual host says of it is so: which route has it, if any.
+    fn proof(&self, host: &mut HostSpace<'a>, point: &Point) -> Option<Proof> {
+        let taker = host.list.first(&mut host.space, point).and_then(|row| host.rows[row].origin);
+        let claim = Claim { taken_by: taker.map(|origin| rule_name(origin)) };
+        self.replay.proof(host.request(point), &claim)
     }
 
-    fn tell(&mut self, sort: u8, winner: &ObjectName, loser: &ObjectName) -> bool {
+    fn is_new(&mut self, sort: Sort, winner: &ObjectName, loser: &ObjectName) -> bool {
         self.told.insert((sort, loser.clone(), winner.clone()))
     }
 
@@ -167,7 +161,11 @@ impl<'a> Merger<'a> {
                 {
                     continue;
                 }
-                if found.get(&loser).is_some_and(|known| known.others == MOST_OTHERS) || pairs == MOST_PAIRS {
+                if found.get(&loser).is_some_and(|known| known.others == MOST_OTHERS) {
+                    break;
+                }
+                if pairs == MOST_PAIRS {
+                    self.undecided(host, later);
                     break;
                 }
                 pairs += 1;
@@ -175,39 +173,52 @@ impl<'a> Merger<'a> {
                     decided.insert((winner, loser));
                     continue;
                 }
-                let Some(point) = Self::contested(host, &owners, earlier, later) else { continue };
-                decided.insert((winner, loser));
+                let point = match Self::contested(host, &owners, earlier, later) {
+                    Reach::Live(point) => point,
+                    Reach::Empty | Reach::Taken(_) => continue,
+                    Reach::Unknown => {
+                        self.undecided(host, later);
+                        continue;
+                    }
+                };
                 if let Some(known) = found.get_mut(&loser) {
+                    decided.insert((winner, loser));
                     known.others += 1;
-                } else if let (Some(winner), Some(origin)) = (host.rows[earlier].origin, host.rows[later].origin) {
-                    let proof = self.proof(host, &point, Some(winner), origin);
-                    let (host, winner, loser_origin) = (domain(host), Arc::clone(winner), Arc::clone(origin));
-                    found.insert(loser, Conflict { host, winner, loser: loser_origin, others: 0, proof });
+                } else if let (Some(winner_origin), Some(origin)) = (host.rows[earlier].origin, host.rows[later].origin)
+                    && let Some(proof) = self.proof(host, &point)
+                {
+                    decided.insert((winner, loser));
+                    let (sort, host) = (Sort::Order, domain(host));
+                    let (winner, loser_origin) = (Arc::clone(winner_origin), Arc::clone(origin));
+                    found.insert(loser, Conflict { sort, host, winner, loser: loser_origin, others: 0, proof });
                 }
             }
         }
         for conflict in found.into_values() {
-            if self.tell(0, &owner(&conflict.winner), &owner(&conflict.loser)) {
-                self.proofs.push(MergeProof::Order(conflict));
+            if self.is_new(Sort::Order, &owner(&conflict.winner), &owner(&conflict.loser)) {
+                self.proofs.conflicts.push(conflict);
             }
         }
     }
 
+    fn undecided(&mut self, host: &HostSpace<'a>, row: usize) {
+        if let Some(origin) = host.rows[row].origin {
+            let told = || (domain(host), Arc::clone(origin));
+            self.proofs.undecided.entry(origin.location).or_insert_with(told);
+        }
+    }
+
     /// A request that each of two rules has if its object comes first: rather one that the earlier has today.
-    fn contested(host: &mut HostSpace<'a>, owners: &[Option<usize>], earlier: usize, later: usize) -> Option<Point> {
+    fn contested(host: &mut HostSpace<'a>, owners: &[Option<usize>], earlier: usize, later: usize) -> Reach {
         let both = host.list.rows()[earlier].and(&host.list.rows()[later]);
         let of_loser = |row: usize| row < later && owners[row] == owners[later];
         let today = |row: usize| row < earlier || of_loser(row);
         let ever = |row: usize| (row < earlier && owners[row] == owners[earlier]) || of_loser(row);
         match host.list.left_of(&mut host.space, &both, Among::These(&today), DEFAULT_BUDGET) {
-            Reach::Live(point) => return Some(point),
-            Reach::Empty => return None,
             Reach::Taken(_) | Reach::Unknown => {}
+            reach => return reach,
         }
-        match host.list.left_of(&mut host.space, &both, Among::These(&ever), DEFAULT_BUDGET) {
-            Reach::Live(point) => Some(point),
-            Reach::Empty | Reach::Taken(_) | Reach::Unknown => None,
-        }
+        host.list.left_of(&mut host.space, &both, Among::These(&ever), DEFAULT_BUDGET)
     }
 
     fn catch_alls(&mut self, host: &mut HostSpace<'a>) {
@@ -221,7 +232,7 @@ impl<'a> Merger<'a> {
             if one == other
                 || host.rows[first].route.action == host.rows[row].route.action
                 || self.age_is_known(&one, &other)
-                || !self.tell(1, &one, &other)
+                || self.told.contains(&(Sort::CatchAlls, other.clone(), one.clone()))
             {
                 continue;
             }
@@ -229,10 +240,11 @@ impl<'a> Merger<'a> {
             let product = host.list.rows()[row].clone();
             let left = host.list.left_of(&mut host.space, &product, Among::These(&specific), DEFAULT_BUDGET);
             let Reach::Live(point) = left else { continue };
-            let proof = self.proof(host, &point, Some(winner), loser);
+            let Some(proof) = self.proof(host, &point) else { continue };
+            self.told.insert((Sort::CatchAlls, other, one));
+            let (sort, host) = (Sort::CatchAlls, domain(host));
             let (winner, loser) = (Arc::clone(winner), Arc::clone(loser));
-            let conflict = Conflict { host: domain(host), winner, loser, others: 0, proof };
-            self.proofs.push(MergeProof::CatchAlls(conflict));
+            self.proofs.conflicts.push(Conflict { sort, host, winner, loser, others: 0, proof });
         }
     }
 
@@ -251,12 +263,12 @@ impl<'a> Merger<'a> {
             let mut asked = None;
             // Of several wildcards the closest would have the requests.
             let wide = wildcards.iter().filter(|wide| is_below(narrow, wide));
-            let wide = wide.max_by_key(|wide| wide.domains.iter().map(SmolStr::len).max());
+            let wide = wide.max_by_key(|wide| above(narrow, wide).map(str::len).max());
             if let Some(wide) = wide {
                 for route in wide.routes.iter() {
                     let Some(loser) = &route.origin else { continue };
                     let name = owner(loser);
-                    if own.contains(&name) || self.told.contains(&(2, name.clone(), owner(&winner))) {
+                    if own.contains(&name) || self.told.contains(&(Sort::Hidden, name.clone(), owner(&winner))) {
                         continue;
                     }
                     let asked = asked.get_or_insert_with(|| space(narrow));
@@ -264,11 +276,20 @@ impl<'a> Merger<'a> {
                     let all = |_: usize| true;
                     let left = asked.list.left_of(&mut asked.space, &product, Among::These(&all), DEFAULT_BUDGET);
                     let Reach::Live(point) = left else { continue };
-                    self.told.insert((2, name, owner(&winner)));
-                    let proof = self.proof(asked, &point, None, loser);
+                    // An earlier rule of the wildcard's might have it.
+                    let mut before = wide.routes.iter().take_while(|other| !std::ptr::eq(*other, route));
+                    let is_taken = before.any(|other| {
+                        let product = asked.space.product(&other.predicate);
+                        asked.space.contains(&product, &point)
+                    });
+                    if is_taken {
+                        continue;
+                    }
+                    let Some(proof) = self.proof(asked, &point) else { continue };
+                    self.told.insert((Sort::Hidden, name, owner(&winner)));
                     let (winner, loser) = (Arc::clone(&winner), Arc::clone(loser));
-                    let host = domain(asked);
-                    self.proofs.push(MergeProof::Hidden(Conflict { host, winner, loser, others: 0, proof }));
+                    let (sort, host) = (Sort::Hidden, domain(asked));
+                    self.proofs.conflicts.push(Conflict { sort, host, winner, loser, others: 0, proof });
                 }
             }
         }
@@ -286,10 +307,15 @@ fn domain(host: &HostSpace<'_>) -> String {
 
 /// Whether the names of one virtual host are all names that the other, a wildcard's, would have without it.
 fn is_below(narrow: &VirtualHost, wide: &VirtualHost) -> bool {
-    let below = |domain: &str| {
-        wide.domains
-            .iter()
-            .any(|other| other != domain && other.starts_with('*') && malha_mesh::host::is_subset(domain, other))
-    };
-    narrow.domains.iter().all(|domain| below(domain))
+    narrow.domains.iter().all(|domain| wide.domains.iter().any(|other| is_above(other, domain)))
+}
+
+/// The domains of a wildcard's host that have names of the narrower one.
+fn above<'w>(narrow: &'w VirtualHost, wide: &'w VirtualHost) -> impl Iterator<Item = &'w str> {
+    let of_narrow = move |other: &&str| narrow.domains.iter().any(|domain| is_above(other, domain));
+    wide.domains.iter().map(SmolStr::as_str).filter(of_narrow)
+}
+
+fn is_above(wide: &str, domain: &str) -> bool {
+    wide != domain && wide.starts_with('*') && malha_mesh::host::is_subset(domain, wide)
 }

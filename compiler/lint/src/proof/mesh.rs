@@ -1,12 +1,12 @@
 //! VirtualServices that want one host of the mesh: only the first of them has it (semantics B.2).
 
-use super::{Proof, replay::Replay, service::doing};
+use super::{Proof, claim::observed, replay::Replay, service::doing};
 use malha_algebra::{Among, Axis, DEFAULT_BUDGET, Reach, language::Test};
 use malha_mesh::analysis::{ServiceRules, Worlds};
 use malha_mesh::program::{Program, Role};
-use malha_mesh::{GatewayRef, Mesh, ObjectName, VirtualService, Visibility};
-use malha_syntax::{Claim, Location, RuleName};
-use malha_table::Rule;
+use malha_mesh::{GatewayRef, HttpRule, Mesh, ObjectName, VirtualService, Visibility};
+use malha_syntax::Location;
+use malha_table::{Outcome, Rule};
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +39,7 @@ pub(super) fn prove(mesh: &Mesh, program: &Program) -> Vec<TakenHost> {
         return Vec::new();
     }
     let replay = Replay::new(mesh, program);
-    let worlds = Worlds::new(mesh.config().path_normalization).of_single_lines();
+    let worlds = Worlds::new(mesh.config().path_normalization).of_plain_headers();
     let mut taken = Vec::new();
     for (host, services) in by_host {
         for loser in &services {
@@ -108,31 +108,33 @@ fn difference(
             request.authority = Some(host.to_string());
         }
         let Some(decision) = replay.decide(&request) else { continue };
-        let taker = decision.rule.as_ref().map(name_of);
-        let is_winner = |rule: &RuleName| {
-            (rule.namespace.as_str(), rule.name.as_str()) == (&*winner.name.namespace, &*winner.name.name)
-        };
-        if !taker.as_ref().map_or(decision.host.is_some(), is_winner) {
+        if decision.rule.is_none() && decision.outcome != Outcome::NotFound {
             continue;
         }
-        let same = taker.as_ref().is_some_and(|taker| {
+        let is_winner = |rule: &Rule| {
+            (rule.namespace.as_str(), rule.name.as_str()) == (&*winner.name.namespace, &*winner.name.name)
+        };
+        if !decision.rule.as_ref().map_or(decision.host.is_some(), is_winner) {
+            continue;
+        }
+        let same = decision.rule.as_ref().is_some_and(|taker| {
             let mut rules_of_winner = winner.http_rules();
             rules_of_winner
-                .any(|rule| rule.index == taker.index && doing(rule.route) == doing(rules.rows[row].rule.route))
+                .any(|rule| place(rule) == place_of(taker) && doing(rule.route) == doing(rules.rows[row].rule.route))
         });
-        if !same {
-            let own = RuleName {
-                namespace: loser.name.namespace.to_string(),
-                name: loser.name.name.to_string(),
-                section: "http",
-                index: rules.rows[row].rule.index,
-            };
-            return Some(Proof { request, claim: Claim { taken_by: taker, not_by: Some(own) } });
+        if same {
+            continue;
         }
+        return Some(Proof { claim: observed(&decision), request });
     }
     None
 }
 
-fn name_of(rule: &Rule) -> RuleName {
-    RuleName { namespace: rule.namespace.clone(), name: rule.name.clone(), section: "http", index: rule.index }
+/// Index of a rule, and of the delegate's that is merged there.
+fn place(rule: HttpRule<'_>) -> (u32, Option<u32>) {
+    (rule.index, rule.delegate.map(|delegate| delegate.index))
+}
+
+fn place_of(rule: &Rule) -> (u32, Option<u32>) {
+    (rule.index, rule.delegate.as_ref().map(|delegate| delegate.index))
 }

@@ -7,12 +7,13 @@ mod replay;
 mod service;
 
 pub use claim::claim_holds;
-pub(crate) use merge::{MOST_OTHERS, MergeProof};
+pub(crate) use merge::{Conflict, MOST_OTHERS, MergeProofs, Sort};
 pub(crate) use mesh::TakenHost;
-pub(crate) use service::{Fate, ServiceProof};
+pub(crate) use service::{Fate, Oddity, ServiceProof};
 
 use crate::rule::Context;
-use malha_syntax::{Claim, Finding};
+use malha_mesh::{ObjectName, program::Origin};
+use malha_syntax::{Claim, Finding, RuleInfo};
 use malha_table::Request;
 use std::sync::OnceLock;
 
@@ -20,7 +21,7 @@ use std::sync::OnceLock;
 #[derive(Default)]
 pub(crate) struct Proofs<'a> {
     services: OnceLock<Vec<ServiceProof<'a>>>,
-    merges: OnceLock<Vec<MergeProof>>,
+    merges: OnceLock<MergeProofs>,
     taken_hosts: OnceLock<Vec<TakenHost>>,
 }
 
@@ -31,8 +32,23 @@ impl<'a> Context<'a> {
     }
 
     /// What is proved of the virtual hosts of gateways that several VirtualServices share.
-    pub(crate) fn merges(&self) -> &[MergeProof] {
+    pub(crate) fn merges(&self) -> &MergeProofs {
         self.proofs.merges.get_or_init(|| merge::prove(self.mesh, self.program))
+    }
+
+    /// The conflicts of one sort.
+    pub(crate) fn conflicts(&self, sort: Sort) -> impl Iterator<Item = &Conflict> {
+        self.merges().conflicts.iter().filter(move |conflict| conflict.sort == sort)
+    }
+
+    /// A finding about a rule of a VirtualService, where it is written.
+    pub(crate) fn finding_at(&self, origin: &Origin, info: &'static RuleInfo, message: String) -> Finding {
+        let finding = Finding::new(info, origin.location, message);
+        let name = ObjectName::new(origin.namespace.clone(), origin.name.clone());
+        match self.mesh.virtual_service(&name) {
+            Some(service) => finding.resource(service.resource.resource_name()),
+            None => finding,
+        }
     }
 
     /// Hosts of the mesh that one VirtualService names and another has.

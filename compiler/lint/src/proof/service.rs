@@ -1,13 +1,15 @@
 //! The rules of one VirtualService against each other.
 
-use super::{Proof, replay::Replay};
-use malha_algebra::{Among, DEFAULT_BUDGET, Point, Reach};
-use malha_mesh::analysis::{Layer4Rules, RuleRow, ServiceRules, Worlds};
+use super::{Proof, claim::rule_name, replay::Replay};
+use malha_algebra::language::Test;
+use malha_algebra::{Among, Axis, DEFAULT_BUDGET, Field, Point, Reach};
+use malha_mesh::analysis::{Layer4Row, Layer4Rules, ServiceRules, Worlds};
 use malha_mesh::program::Program;
 use malha_mesh::{DelegateRule, Mesh, VirtualService};
 use malha_model::istio::virtual_service::HttpRoute;
 use malha_syntax::{Claim, Finding, Location, ResourceName, RuleName};
 use rayon::prelude::*;
+use smol_str::SmolStr;
 use std::collections::HashSet;
 
 /// How many rules a description names.
@@ -19,7 +21,7 @@ pub(crate) struct ServiceProof<'a> {
     /// Its matches in order: those of `http`, then of `tls`, then of `tcp`.
     pub(crate) rows: Vec<RowProof<'a>>,
     /// Requests that no rule takes, in words, and one of them.
-    pub(crate) unmatched: Option<(String, Option<Proof>)>,
+    pub(crate) unmatched: Option<(String, Proof)>,
 }
 
 /// What is proved of one match; or of the rule, where it has none.
@@ -32,6 +34,8 @@ pub(crate) struct RowProof<'a> {
     pub(crate) item: Option<u32>,
     /// The delegate's rule that is merged there.
     pub(crate) delegate: Option<&'a DelegateRule>,
+    /// Index and place of the root's match, where a delegate is merged below one.
+    root: Option<(u32, Location)>,
     /// Which of the section's rules it is, delegates' rules counted one by one.
     pub(crate) number: usize,
     pub(crate) location: Location,
@@ -40,13 +44,22 @@ pub(crate) struct RowProof<'a> {
     pub(crate) fate: Fate,
 }
 
+/// What only few clients send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Oddity {
+    /// A header on several lines.
+    SeveralLines,
+    /// A header whose value is not UTF-8.
+    NotUtf8,
+}
+
 /// What becomes of a match.
 #[derive(Clone, Debug)]
 pub(crate) enum Fate {
     /// Requests reach it.
     Live,
-    /// Only requests that send a header on several lines do: such a one, and the rows in the way of others.
-    NeedsRepeatedHeader { blockers: Vec<usize>, proof: Option<Proof> },
+    /// Only requests with unusual headers do: such a one, and the rows in the way of others.
+    NeedsOddHeader { oddity: Oddity, blockers: Vec<usize>, proof: Option<Proof> },
     /// No request can meet its conditions, whatever stands before: the conditions that exclude each other.
     Empty(String),
     /// Earlier rows take all its requests.
@@ -66,7 +79,7 @@ pub(crate) enum Fate {
 pub(super) fn prove<'a>(mesh: &'a Mesh, program: &'a Program) -> Vec<ServiceProof<'a>> {
     let replay = Replay::new(mesh, program);
     let worlds = Worlds::new(mesh.config().path_normalization);
-    let prover = Prover { mesh, replay, single: worlds.of_single_lines(), worlds };
+    let prover = Prover { mesh, replay, plain: worlds.of_plain_headers(), worlds };
     let services = mesh.virtual_services().par_iter().filter(|service| !service.hosts.is_empty());
     // Most are in order, and nothing of them need be kept.
     let mut proofs: Vec<ServiceProof<'a>> =
@@ -75,14 +88,24 @@ pub(super) fn prove<'a>(mesh: &'a Mesh, program: &'a Program) -> Vec<ServiceProo
     proofs
 }
 
-/// What a delegate says is dead only if it is dead wherever it is merged.
+/// What a delegate says is dead only if it is dead wherever it is merged. Else it may be the root's match that is: if all
+/// that is merged below it is dead.
 fn forgive_delegates(proofs: &mut [ServiceProof<'_>]) {
     let is_dead = |row: &RowProof<'_>| matches!(row.fate, Fate::Taken { .. } | Fate::Empty(_));
     let rows = || proofs.iter().flat_map(|proof| &proof.rows).filter(|row| row.delegate.is_some());
-    let live: HashSet<Location> = rows().filter(|row| !is_dead(row)).map(|row| row.location).collect();
+    let live_rows = || rows().filter(|row| !is_dead(row));
+    let live: HashSet<Location> = live_rows().map(|row| row.location).collect();
+    let mut live_roots: HashSet<Location> = live_rows().filter_map(|row| Some(row.root?.1)).collect();
     for row in proofs.iter_mut().flat_map(|proof| &mut proof.rows) {
-        if row.delegate.is_some() && is_dead(row) && live.contains(&row.location) {
-            row.fate = Fate::Live;
+        if row.delegate.is_none() || !is_dead(row) || !live.contains(&row.location) {
+            continue;
+        }
+        match row.root {
+            // Told once, at the root.
+            Some((item, location)) if live_roots.insert(location) => {
+                (row.item, row.location, row.delegate) = (Some(item), location, None);
+            }
+            _ => row.fate = Fate::Live,
         }
     }
 }
@@ -92,8 +115,8 @@ struct Prover<'a> {
     mesh: &'a Mesh,
     replay: Replay<'a>,
     worlds: Worlds,
-    /// Without requests that send a header twice.
-    single: Worlds,
+    /// Without requests that send odd headers.
+    plain: Worlds,
 }
 
 impl<'a> Prover<'a> {
@@ -113,32 +136,32 @@ impl<'a> Prover<'a> {
 
     fn http(&self, service: &'a VirtualService, proof: &mut ServiceProof<'a>) {
         let mut rules = ServiceRules::new(self.mesh, service, &self.worlds);
-        let mut single_lines = None;
+        let mut plain = None;
         let mut rows = Vec::with_capacity(rules.rows.len());
         for row in 0..rules.rows.len() {
             let fate = match rules.list.reach(&mut rules.space, row, DEFAULT_BUDGET) {
-                Reach::Live(point) => match self.repeated(service, &rules, &mut single_lines, row, &point) {
+                Reach::Live(point) => match self.oddity(service, &rules, &mut plain, row, &point) {
                     None => Fate::Live,
-                    Some(blockers) => {
-                        let name = name_of(service, "http", rules.rows[row].rule.index);
-                        let claim = Claim { taken_by: Some(name), not_by: None };
-                        let request = self.replay.proves(rules.request(&point), &claim);
-                        Fate::NeedsRepeatedHeader { blockers, proof: request.map(|request| Proof { request, claim }) }
+                    Some((oddity, blockers)) => {
+                        let claim = Claim { taken_by: Some(rule_name(&rules.rows[row].origin)) };
+                        let proof = self.replay.proof(rules.requests(&point), &claim);
+                        Fate::NeedsOddHeader { oddity, blockers, proof }
                     }
                 },
                 Reach::Empty => Fate::Empty(why_empty(&mut rules, row)),
                 Reach::Unknown => Fate::Unknown,
                 Reach::Taken(blockers) => taken(&mut rules, &self.replay, row, blockers),
             };
-            let RuleRow { rule, number, item, location, is_catch_all, .. } = &rules.rows[row];
+            let told = &rules.rows[row];
             rows.push(RowProof {
                 section: "http",
-                index: rule.index,
-                item: *item,
-                delegate: rule.delegate,
-                number: *number,
-                location: *location,
-                is_catch_all: *is_catch_all,
+                index: told.rule.index,
+                item: told.own().match_index,
+                delegate: told.rule.delegate,
+                root: told.rule.delegate.and(told.origin.match_index).map(|item| (item, told.origin.location)),
+                number: told.number,
+                location: told.own().location,
+                is_catch_all: told.is_catch_all,
                 fate,
             });
         }
@@ -146,30 +169,31 @@ impl<'a> Prover<'a> {
         proof.rows = rows;
     }
 
-    /// The rows that take whatever of a live row sends no header twice, if they take all of that.
-    fn repeated(
+    /// What is odd about the requests that reach a live row, if they all are odd, and the rows that take the others.
+    fn oddity(
         &self,
         service: &'a VirtualService,
         rules: &ServiceRules<'a>,
-        single_lines: &mut Option<ServiceRules<'a>>,
+        plain: &mut Option<ServiceRules<'a>>,
         row: usize,
         point: &Point,
-    ) -> Option<Vec<usize>> {
-        if rules.space.named(point).iter().all(|(_, values)| values.len() < 2) {
+    ) -> Option<(Oddity, Vec<usize>)> {
+        let named = rules.space.named(point);
+        let values = || named.iter().filter(|(axis, _)| matches!(axis, Axis::Field(Field::Header(_))));
+        let oddity = if values().any(|(_, lines)| lines.len() > 1) {
+            Oddity::SeveralLines
+        } else if values().any(|(_, lines)| lines.iter().any(|line| std::str::from_utf8(line).is_err())) {
+            Oddity::NotUtf8
+        } else {
             return None;
-        }
-        let single = single_lines.get_or_insert_with(|| ServiceRules::new(self.mesh, service, &self.single));
-        match single.list.reach(&mut single.space, row, DEFAULT_BUDGET) {
-            Reach::Taken(blockers) => Some(blockers),
-            Reach::Empty => Some(Vec::new()),
+        };
+        let plain = plain.get_or_insert_with(|| ServiceRules::new(self.mesh, service, &self.plain));
+        match plain.list.reach(&mut plain.space, row, DEFAULT_BUDGET) {
+            Reach::Taken(blockers) => Some((oddity, blockers)),
+            Reach::Empty => Some((oddity, Vec::new())),
             Reach::Live(_) | Reach::Unknown => None,
         }
     }
-}
-
-fn name_of(service: &VirtualService, section: &'static str, index: u32) -> RuleName {
-    let (namespace, name) = (service.name.namespace.to_string(), service.name.name.to_string());
-    RuleName { namespace, name, section, index }
 }
 
 /// The conditions of one axis that no value meets; all of them, where it is not one axis alone.
@@ -193,14 +217,10 @@ fn why_empty(rules: &mut ServiceRules<'_>, row: usize) -> String {
 
 fn taken(rules: &mut ServiceRules<'_>, replay: &Replay<'_>, row: usize, blockers: Vec<usize>) -> Fate {
     let product = rules.list.rows()[row].clone();
-    let own_name = name_of(rules.service, "http", rules.rows[row].rule.index);
     let proof = rules.through_each(&product).into_iter().find_map(|point| {
         let winner = rules.list.first(&mut rules.space, &point)?;
-        let winner_name = name_of(rules.service, "http", rules.rows[winner].rule.index);
-        let not_by = Some(own_name.clone()).filter(|name| *name != winner_name);
-        let claim = Claim { taken_by: Some(winner_name), not_by };
-        let request = replay.proves(rules.request(&point), &claim)?;
-        Some(Proof { request, claim })
+        let claim = Claim { taken_by: Some(rule_name(&rules.rows[winner].origin)) };
+        replay.proof(rules.requests(&point), &claim)
     });
     let own = doing(rules.rows[row].rule.route);
     let same = blockers.iter().all(|&at| doing(rules.rows[at].rule.route) == own);
@@ -212,15 +232,20 @@ pub(super) fn doing(route: &HttpRoute) -> HttpRoute {
     HttpRoute { matches: Vec::new(), name: None, ..route.clone() }
 }
 
-fn unmatched(rules: &mut ServiceRules<'_>, replay: &Replay<'_>) -> Option<(String, Option<Proof>)> {
+fn unmatched(rules: &mut ServiceRules<'_>, replay: &Replay<'_>) -> Option<(String, Proof)> {
     let all = malha_algebra::Product::all();
     let every = |_: usize| true;
-    let Reach::Live(point) = rules.list.left_of(&mut rules.space, &all, Among::These(&every), DEFAULT_BUDGET) else {
-        return None;
-    };
-    // No rule of the object takes it: that of a rule which it has not will do.
-    let claim = Claim { taken_by: None, not_by: Some(name_of(rules.service, "http", u32::MAX)) };
-    let proof = replay.proves(rules.request(&point), &claim).map(|request| Proof { request, claim });
+    let claim = Claim { taken_by: None };
+    // Through some of the ways in another object may answer; what comes through none of them proves nothing.
+    let proof = rules.through_each(&all).into_iter().find_map(|way| {
+        let mut through = all.clone();
+        let way = rules.space.values(&way, &Axis::Listener).into_iter().next().unwrap_or_default();
+        let way = SmolStr::from(String::from_utf8_lossy(&way));
+        through.insert(rules.space.literal(&Axis::Listener, Test::exact(way), true));
+        let left = rules.list.left_of(&mut rules.space, &through, Among::These(&every), DEFAULT_BUDGET);
+        let Reach::Live(point) = left else { return None };
+        replay.proof(rules.requests(&point), &claim)
+    })?;
     let rows: Vec<malha_algebra::Product> = rules.list.rows().to_vec();
     let rows: Vec<_> = rows.iter().filter(|row| !rules.space.is_empty(row)).collect();
     let mut words: Vec<String> = rows.iter().take(SHOWN).map(|row| rules.space.words(row)).collect();
@@ -235,6 +260,17 @@ fn unmatched(rules: &mut ServiceRules<'_>, replay: &Replay<'_>) -> Option<(Strin
     Some((words, proof))
 }
 
+fn name_of(service: &VirtualService, section: &'static str, row: &Layer4Row) -> RuleName {
+    RuleName {
+        namespace: service.name.namespace.to_string(),
+        name: service.name.name.to_string(),
+        section,
+        index: row.rule as u32,
+        match_index: row.item.map(|item| item as u32),
+        delegate: None,
+    }
+}
+
 fn layer4(service: &VirtualService, mut rules: Layer4Rules, replay: &Replay<'_>, proofs: &mut Vec<RowProof<'_>>) {
     let first = proofs.len();
     for row in 0..rules.rows.len() {
@@ -243,12 +279,10 @@ fn layer4(service: &VirtualService, mut rules: Layer4Rules, replay: &Replay<'_>,
             Reach::Empty => Fate::Empty(rules.space.words(&rules.list.rows()[row])),
             Reach::Unknown => Fate::Unknown,
             Reach::Taken(blockers) => {
-                let name = |row: usize| name_of(service, rules.section, rules.rows[row].rule as u32);
-                let winner = blockers.first().map(|&winner| name(winner));
-                let claim =
-                    Claim { not_by: Some(name(row)).filter(|name| Some(name) != winner.as_ref()), taken_by: winner };
+                let winner = blockers.first().map(|&winner| &rules.rows[winner]);
+                let claim = Claim { taken_by: winner.map(|row| name_of(service, rules.section, row)) };
                 let same = blockers.iter().all(|&at| rules.rows[at].rule == rules.rows[row].rule);
-                let proof = replay.proves(rules.request(row), &claim).map(|request| Proof { request, claim });
+                let proof = replay.proof(rules.request(row), &claim);
                 let blockers = blockers.into_iter().map(|at| first + at).collect();
                 Fate::Taken { blockers, proof, same }
             }
@@ -259,6 +293,7 @@ fn layer4(service: &VirtualService, mut rules: Layer4Rules, replay: &Replay<'_>,
             index: told.rule as u32,
             item: told.item.map(|item| item as u32),
             delegate: None,
+            root: None,
             number: told.rule,
             location: told.location,
             is_catch_all: told.item.is_none(),
@@ -310,7 +345,7 @@ impl ServiceProof<'_> {
         self.rows.iter().filter(move |other| (other.section, other.number) == (row.section, row.number))
     }
 
-    /// Whether the whole rule of a row is dead because of earlier rules, and the row is the first of it.
+    /// Whether the whole rule of a row is dead, and not only since its conditions exclude each other.
     pub(crate) fn is_dead_rule(&self, row: &RowProof<'_>) -> bool {
         let dead = |row: &RowProof<'_>| matches!(row.fate, Fate::Taken { .. } | Fate::Empty(_));
         self.rows_of_rule(row).all(dead) && self.rows_of_rule(row).any(|row| matches!(row.fate, Fate::Taken { .. }))

@@ -1,8 +1,7 @@
 use crate::{
-    proof::{MergeProof, proved},
+    proof::{Sort, proved},
     rule::{Context, Example, Rule},
 };
-use malha_mesh::ObjectName;
 use malha_syntax::{Finding, Group, RuleInfo};
 
 pub(super) static RULE: Rule = Rule {
@@ -89,19 +88,16 @@ spec:
 };
 
 fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    for proof in context.merges() {
-        let MergeProof::Hidden(conflict) = proof else { continue };
+    for conflict in context.conflicts(Sort::Hidden) {
         let (winner, loser) = (&conflict.winner, &conflict.loser);
         let message = format!(
             "requests to `{}` that meet none of these rules are answered 404: they do not fall through to `{}/{}`",
             conflict.host, loser.namespace, loser.name
         );
-        let mut finding = Finding::new(RULE.info, winner.location, message)
+        let finding = context
+            .finding_at(winner, RULE.info, message)
             .help("repeat the wildcard's rules here, end with a rule without `match`, or share them by a delegate")
             .related(loser.location, "would take the request, if the more specific host were not there");
-        if let Some(service) = context.mesh.virtual_service(&ObjectName::new(winner.namespace.clone(), winner.name.clone())) {
-            finding = finding.resource(service.resource.resource_name());
-        }
-        findings.push(proved(finding, conflict.proof.as_ref()));
+        findings.push(proved(finding, Some(&conflict.proof)));
     }
 }

@@ -1,8 +1,7 @@
 use crate::{
-    proof::{MOST_OTHERS, MergeProof, proved},
+    proof::{MOST_OTHERS, Sort, proved},
     rule::{Context, Example, Rule},
 };
-use malha_mesh::ObjectName;
 use malha_syntax::{Finding, Group, RuleInfo};
 
 pub(super) static RULE: Rule = Rule {
@@ -92,8 +91,7 @@ spec:
 };
 
 fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    for proof in context.merges() {
-        let MergeProof::Order(conflict) = proof else { continue };
+    for conflict in context.conflicts(Sort::Order) {
         let (winner, loser) = (&conflict.winner, &conflict.loser);
         let others = match conflict.others {
             0 => String::new(),
@@ -105,12 +103,10 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
              object is older has them{others}",
             conflict.host, winner.namespace, winner.name
         );
-        let mut finding = Finding::new(RULE.info, loser.location, message)
+        let finding = context
+            .finding_at(loser, RULE.info, message)
             .help("write both rules in one VirtualService, in the order that is meant, or let them ask for different requests")
             .related(winner.location, "has the request if its VirtualService is the older one");
-        if let Some(service) = context.mesh.virtual_service(&ObjectName::new(loser.namespace.clone(), loser.name.clone())) {
-            finding = finding.resource(service.resource.resource_name());
-        }
-        findings.push(proved(finding, conflict.proof.as_ref()));
+        findings.push(proved(finding, Some(&conflict.proof)));
     }
 }

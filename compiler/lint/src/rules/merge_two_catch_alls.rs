@@ -1,8 +1,7 @@
 use crate::{
-    proof::{MergeProof, proved},
+    proof::{Sort, proved},
     rule::{Context, Example, Rule},
 };
-use malha_mesh::ObjectName;
 use malha_syntax::{Finding, Group, RuleInfo};
 
 pub(super) static RULE: Rule = Rule {
@@ -85,19 +84,16 @@ spec:
 };
 
 fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    for proof in context.merges() {
-        let MergeProof::CatchAlls(conflict) = proof else { continue };
+    for conflict in context.conflicts(Sort::CatchAlls) {
         let (winner, loser) = (&conflict.winner, &conflict.loser);
         let message = format!(
             "on `{}`, VirtualService `{}/{}` has a rule for all requests too: only that of the older object is used",
             conflict.host, winner.namespace, winner.name
         );
-        let mut finding = Finding::new(RULE.info, loser.location, message)
+        let finding = context
+            .finding_at(loser, RULE.info, message)
             .help("keep one of them")
             .related(winner.location, "takes all requests that are left, if its VirtualService is the older one");
-        if let Some(service) = context.mesh.virtual_service(&ObjectName::new(loser.namespace.clone(), loser.name.clone())) {
-            finding = finding.resource(service.resource.resource_name());
-        }
-        findings.push(proved(finding, conflict.proof.as_ref()));
+        findings.push(proved(finding, Some(&conflict.proof)));
     }
 }

@@ -62,4 +62,13 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             );
         }
     }
+    for (host, origin) in context.merges().undecided.values() {
+        let message = format!("whether other VirtualServices of `{host}` are in the way of this rule is not decided: it would take too long");
+        findings.push(
+            context
+                .finding_at(origin, RULE.info, message)
+                .severity(Severity::Info)
+                .help("fewer rules on one host, or simpler ones, can be compared"),
+        );
+    }
 }

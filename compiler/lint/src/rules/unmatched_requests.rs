@@ -15,11 +15,22 @@ pub(super) static RULE: Rule = Rule {
     why: "They are answered 404 by the proxy: neither a wider host nor the service itself is asked. That may be what is meant.",
     bad: Example::yaml(
         "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata:
+  name: edge
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+    - port: {number: 80, name: http, protocol: HTTP}
+      hosts: [shop.example.com]
+---
+apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
   name: shop
 spec:
   hosts: [shop.example.com]
+  gateways: [edge]
   http:
     - match:
         - uri: {prefix: /a}
@@ -28,11 +39,22 @@ spec:
     ),
     good: Example::yaml(
         "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata:
+  name: edge
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+    - port: {number: 80, name: http, protocol: HTTP}
+      hosts: [shop.example.com]
+---
+apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
   name: shop
 spec:
   hosts: [shop.example.com]
+  gateways: [edge]
   http:
     - match:
         - uri: {prefix: /a}
@@ -52,6 +74,6 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             .help("end with a rule without `match`, if something else should answer them")
             .field("spec.http")
             .resource(proof.service.resource.resource_name());
-        findings.push(proved(finding, shown.as_ref()));
+        findings.push(proved(finding, Some(shown)));
     }
 }

@@ -7,15 +7,14 @@ use super::{
     entrance::{Entrance, entrances},
     world::Worlds,
 };
-use crate::lower::http_predicate;
+use crate::lower::{http_origin, http_predicate};
 use crate::names::gateway_ref;
-use crate::program::Role;
+use crate::program::{Origin, Role};
 use crate::{GatewayRef, HttpRule, Mesh, VirtualService};
 use malha_algebra::language::{Limits, Test};
 use malha_algebra::{Axis, Field, List, Point, Predicate, Product, Search, Space};
 use malha_model::istio::virtual_service::HttpMatchRequest;
-use malha_syntax::Location;
-use malha_table::{ProxyIdentity, Request};
+use malha_table::{ProxyIdentity, Request, Tls};
 use smol_str::SmolStr;
 use std::sync::Arc;
 
@@ -39,14 +38,19 @@ pub struct RuleRow<'a> {
     pub rule: HttpRule<'a>,
     /// Which of the rules it is, delegates' rules counted one by one.
     pub number: usize,
-    /// Index of the match, if there is one: of the delegate's rule where one is merged.
-    pub item: Option<u32>,
-    /// Where the match is; else the rule: in the delegate, where one is merged.
-    pub location: Location,
+    /// Where the match is; else the rule.
+    pub origin: Origin,
     /// What it asks of a request.
     pub predicate: Predicate,
     /// It takes every request of every entrance.
     pub is_catch_all: bool,
+}
+
+impl RuleRow<'_> {
+    /// Where the row is said: in the delegate, where one is merged.
+    pub fn own(&self) -> &Origin {
+        self.origin.delegate.as_deref().unwrap_or(&self.origin)
+    }
 }
 
 impl<'a> ServiceRules<'a> {
@@ -59,9 +63,8 @@ impl<'a> ServiceRules<'a> {
         let (mut rows, mut products) = (Vec::new(), Vec::new());
         for (number, rule) in service.http_rules().enumerate() {
             if rule.route.matches.is_empty() {
-                let location = rule.delegate.map_or(rule.location, |delegate| delegate.location);
-                let predicate = Predicate::any();
-                rows.push(RuleRow { rule, number, item: None, location, predicate, is_catch_all: true });
+                let (origin, predicate) = (http_origin(service, rule, None), Predicate::any());
+                rows.push(RuleRow { rule, number, origin, predicate, is_catch_all: true });
                 products.push(Product::all());
             }
             for item in rule.matches() {
@@ -71,16 +74,8 @@ impl<'a> ServiceRules<'a> {
                 let demands = fixed(item.request, service, &entrances, &mut space);
                 let is_catch_all = predicate.is_catch_all() && demands.literals().is_empty();
                 product = product.and(&demands);
-                let own = if rule.delegate.is_some() { item.delegate } else { item.root };
-                let whole = rule.delegate.map_or(rule.location, |delegate| delegate.location);
-                rows.push(RuleRow {
-                    rule,
-                    number,
-                    item: own.map(|(at, _)| at),
-                    location: own.map_or(whole, |(_, location)| location),
-                    predicate,
-                    is_catch_all,
-                });
+                let origin = http_origin(service, rule, Some(item));
+                rows.push(RuleRow { rule, number, origin, predicate, is_catch_all });
                 products.push(product);
             }
         }
@@ -107,6 +102,30 @@ impl<'a> ServiceRules<'a> {
             }
         });
         through.collect()
+    }
+
+    /// The request that a point stands for, to each of the first hosts.
+    pub fn requests(&mut self, point: &Point) -> Vec<Request> {
+        const HOSTS: usize = 8;
+        let Some(request) = self.request(point) else { return Vec::new() };
+        let mut requests = vec![request.clone()];
+        if self.space.reads(&Axis::Field(Field::Authority)) {
+            return requests;
+        }
+        let says_host = |tls: &Tls| tls.sni == request.authority;
+        for host in self.service.hosts.iter().take(HOSTS) {
+            let host = authority::example(host);
+            if request.authority.as_ref() == Some(&host) {
+                continue;
+            }
+            let mut other = request.clone();
+            if let Some(tls) = other.tls.as_mut().filter(|tls| says_host(tls)) {
+                tls.sni = Some(host.clone());
+            }
+            other.authority = Some(host);
+            requests.push(other);
+        }
+        requests
     }
 
     /// The request that a point stands for; none if a value of it is no text.

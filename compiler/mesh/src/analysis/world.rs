@@ -38,11 +38,11 @@ impl Worlds {
         }
     }
 
-    /// The same, but no request sends a header on several lines.
+    /// The same, but no request sends a header on several lines, or bytes in one that are not UTF-8.
     #[must_use]
-    pub fn of_single_lines(&self) -> Worlds {
-        let single = |world: &Arc<World>| Arc::new(World { one_line_each: true, ..World::clone(world) });
-        Worlds { gateway: single(&self.gateway), sidecar: single(&self.sidecar) }
+    pub fn of_plain_headers(&self) -> Worlds {
+        let plain = |world: &Arc<World>| Arc::new(World { plain_headers: true, ..World::clone(world) });
+        Worlds { gateway: plain(&self.gateway), sidecar: plain(&self.sidecar) }
     }
 }
 

@@ -15,7 +15,7 @@ mod sidecar;
 mod tests;
 
 pub(crate) use http_match::predicate_alone as http_predicate;
-pub(crate) use routes::RouteList;
+pub(crate) use routes::{RouteList, origin as http_origin};
 
 use crate::cache::Cache;
 use crate::labels::Labels;

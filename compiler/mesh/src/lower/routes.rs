@@ -83,7 +83,7 @@ fn shared(action: Action, routes: &[Route]) -> Arc<Action> {
 }
 
 /// Where a route comes from: an item of a rule, or the rule where it has none.
-fn origin(service: &VirtualService, rule: HttpRule<'_>, item: Option<HttpMatch<'_>>) -> Origin {
+pub(crate) fn origin(service: &VirtualService, rule: HttpRule<'_>, item: Option<HttpMatch<'_>>) -> Origin {
     let root = item.and_then(|item| item.root);
     Origin {
         namespace: service.name.namespace.clone(),
