@@ -88,10 +88,13 @@ impl List {
     fn holding(&self, space: &mut Space, point: &Point, among: Among<'_>, most: usize) -> Vec<usize> {
         let mut rows = self.index.candidates(space, point);
         rows.retain(|&row| among.holds(row as usize));
+        // Sorting numbers is cheaper than anything else that is counted.
+        space.spend(rows.len() / 8);
         rows.sort_unstable();
         rows.dedup();
         let mut found = Vec::new();
         for row in rows {
+            space.spend(self.rows[row as usize].literals().len());
             if space.contains(&self.rows[row as usize], point) {
                 found.push(row as usize);
                 if found.len() == most {

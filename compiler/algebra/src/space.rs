@@ -1,13 +1,17 @@
 //! The space of requests: its axes, what each can hold, and the tests that rules make on them.
 
 mod field;
+mod memo;
+mod product;
 mod target;
 mod words;
+
+pub use product::{Literal, Point, Product, Values};
 
 use crate::language::{Answer, Automata, Form, Limits, PathForm, Test};
 use crate::{Condition, Field, PathTest, Predicate, ValueTest};
 use hashbrown::HashMap;
-use smallvec::SmallVec;
+use memo::Memo;
 use smol_str::SmolStr;
 use std::sync::Arc;
 
@@ -73,67 +77,6 @@ pub struct WrittenHeader {
     pub is_free: bool,
 }
 
-/// One condition of the closed kind: some value of the axis passes the test, or none does.
-///
-/// The negation of a literal is a literal. An `absent` that a condition takes for an empty value is said by two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Literal {
-    axis: u32,
-    test: u32,
-    holds: bool,
-}
-
-impl std::ops::Not for Literal {
-    type Output = Literal;
-
-    fn not(self) -> Literal {
-        Literal { holds: !self.holds, ..self }
-    }
-}
-
-/// A conjunction of literals: for each axis a language. Sorted, without repetitions.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Product(SmallVec<[Literal; 6]>);
-
-impl Product {
-    /// All requests.
-    pub fn all() -> Product {
-        Product::default()
-    }
-
-    /// Its conditions.
-    pub fn literals(&self) -> &[Literal] {
-        &self.0
-    }
-
-    /// Demands one thing more.
-    pub fn insert(&mut self, literal: Literal) {
-        if let Err(at) = self.0.binary_search(&literal) {
-            self.0.insert(at, literal);
-        }
-    }
-
-    /// Both at once.
-    #[must_use]
-    pub fn and(&self, other: &Product) -> Product {
-        let mut both = self.clone();
-        other.0.iter().for_each(|&literal| both.insert(literal));
-        both
-    }
-}
-
-/// The values of one axis in one request: none where it is absent.
-pub type Values = SmallVec<[Vec<u8>; 1]>;
-
-/// One request, as the axes see it. An axis that it does not name has its plainest value.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Point {
-    /// By number of the axis.
-    values: Vec<(u32, Values)>,
-    /// Path and query, where some test reads them as one.
-    target: Option<Vec<u8>>,
-}
-
 /// What a search for a request found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Search<T> {
@@ -155,8 +98,6 @@ struct AxisInfo {
     plainest: Option<Values>,
 }
 
-type Ids = SmallVec<[u32; 4]>;
-
 /// The space of requests that some rules look at.
 ///
 /// It numbers axes and tests, so that products are small, and remembers what it has found out about them.
@@ -171,17 +112,12 @@ pub struct Space {
     every_line: Option<Test>,
     limits: Limits,
     automata: Automata,
-    known: HashMap<(u32, Ids, Ids), Search<Values>>,
-    known_texts: HashMap<(u32, Ids, Ids), Answer>,
-    /// Steps that searches may still take, all together.
-    steps: usize,
+    known: Memo<Search<Values>>,
+    /// Of single lines, where it takes several of them.
+    known_lines: Memo<Answer>,
+    /// What searches may still cost, all together, in steps of an automaton or the like.
+    left: u64,
 }
-
-/// Steps of all searches in one space together: past them every answer is that it is unknown.
-const MOST_STEPS: usize = 1_000_000;
-
-/// More answers than these are not remembered: memory is bounded, whatever is asked.
-const MOST_KNOWN: usize = 200_000;
 
 impl Space {
     /// The space of a world, with nothing asked yet. `listeners` are the ways in, the values of [`Axis::Listener`].
@@ -196,17 +132,17 @@ impl Space {
             test_numbers: HashMap::default(),
             limits,
             automata: Automata::default(),
-            known: HashMap::default(),
-            known_texts: HashMap::default(),
-            steps: MOST_STEPS,
+            known: Memo::default(),
+            known_lines: Memo::default(),
+            left: limits.work,
         }
     }
 
-    /// Takes one of the steps that are left; says whether there was one.
-    pub(crate) fn step(&mut self) -> bool {
-        let is_left = self.steps > 0;
-        self.steps = self.steps.saturating_sub(1);
-        is_left
+    /// Takes what something costs from what is left; says whether that was enough.
+    pub(crate) fn spend(&mut self, cost: usize) -> bool {
+        let is_enough = self.left > 0;
+        self.left = self.left.saturating_sub(cost as u64);
+        is_enough
     }
 
     /// What requests there are.
@@ -300,20 +236,18 @@ impl Space {
 
     /// Whether a product holds a request.
     pub fn contains(&mut self, product: &Product, point: &Point) -> bool {
-        product.0.iter().all(|&literal| self.holds(literal, point))
+        product.literals().iter().all(|&literal| self.holds(literal, point))
     }
 
     /// Whether two products exclude each other by one whole value that one of them asks for: the plain cases, told
     /// without a search.
     pub fn plainly_disjoint(&self, one: &Product, other: &Product) -> bool {
-        one.0.iter().filter(|literal| literal.holds).any(|literal| {
+        one.literals().iter().filter(|literal| literal.holds).any(|literal| {
             let axis = &self.axes[literal.axis as usize];
             if axis.count == Count::Many || matches!(axis.axis, Axis::Field(Field::PathWithQuery)) {
                 return false;
             }
-            let from = other.0.partition_point(|candidate| candidate.axis < literal.axis);
-            let same = other.0[from..].iter().take_while(|candidate| candidate.axis == literal.axis);
-            let mut demands = same.filter(|candidate| candidate.holds);
+            let mut demands = other.beside(*literal).iter().filter(|candidate| candidate.holds);
             demands.any(|demand| self.exclude(literal.test, demand.test))
         })
     }
@@ -373,19 +307,6 @@ impl Space {
         self.tests.push(test.clone());
         self.test_numbers.insert(test, number);
         number
-    }
-}
-
-impl Point {
-    fn get(&self, axis: u32) -> Option<&Values> {
-        self.values.binary_search_by_key(&axis, |(number, _)| *number).ok().map(|at| &self.values[at].1)
-    }
-
-    fn set(&mut self, axis: u32, values: Values) {
-        match self.values.binary_search_by_key(&axis, |(number, _)| *number) {
-            Ok(at) => self.values[at].1 = values,
-            Err(at) => self.values.insert(at, (axis, values)),
-        }
     }
 }
 

@@ -10,18 +10,29 @@ use smallvec::SmallVec;
 use smol_str::SmolStr;
 use std::sync::Arc;
 
-/// What a search may cost before it is given up.
+/// What searches may cost before they are given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// States of all automata together that may be visited.
+    /// States of all automata together that one search may visit.
     pub states: usize,
     /// Bytes that the automaton of one regular expression may take.
     pub automaton: usize,
+    /// What all searches in one space may cost together, in steps of one automaton by one byte, or things that take as
+    /// long: some billionths of a second each.
+    pub work: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { states: 100_000, automaton: 2 << 20 }
+        Limits { states: 100_000, automaton: 2 << 20, work: 400_000_000 }
+    }
+}
+
+impl Limits {
+    /// For a list of so many rows: the time that all may take grows with their number, and ends somewhere.
+    pub fn of_rows(rows: usize) -> Limits {
+        let all = Limits::default();
+        Limits { work: all.work.min(50_000_000 + 400_000 * rows as u64), ..all }
     }
 }
 
@@ -94,18 +105,45 @@ fn plain(form: &Form, inside: &[&Test], outside: &[&Test]) -> Option<Answer> {
     texts.into_iter().find(|text| passes(form, inside, outside, text)).map(Answer::Text)
 }
 
-/// The automata of regular expressions, built when first asked for.
+/// The automata of regular expressions, built when first asked for, and what searches with them have cost.
 #[derive(Clone, Debug, Default)]
-pub struct Automata(HashMap<Pattern, Option<Arc<Dfa>>>);
+pub struct Automata {
+    known: HashMap<Pattern, Option<Arc<Dfa>>>,
+    /// Bytes of those that are kept.
+    size: usize,
+    /// In the measure of [`Limits::work`].
+    cost: u64,
+}
+
+/// Bytes of automata that are kept; past them they are built again.
+const MOST_KEPT: usize = 64 << 20;
+
+/// What it costs to build a byte of an automaton, which takes far longer than to step through it.
+const COST_OF_BYTE: u64 = 8;
 
 impl Automata {
-    fn get(&mut self, pattern: &Pattern, limit: usize) -> Option<Arc<Dfa>> {
-        if let Some(known) = self.0.get(pattern) {
+    fn get(&mut self, pattern: &Pattern, limits: Limits) -> Option<Arc<Dfa>> {
+        if let Some(known) = self.known.get(pattern) {
             return known.clone();
         }
-        let dfa = pattern.dfa(limit).ok().map(Arc::new);
-        self.0.insert(pattern.clone(), dfa.clone());
+        if self.cost >= limits.work {
+            return None;
+        }
+        let dfa = pattern.dfa(limits.automaton).ok().map(Arc::new);
+        let size = dfa.as_ref().map_or(0, |dfa| size_of_val(dfa.transitions.as_slice()));
+        self.cost += COST_OF_BYTE * if dfa.is_some() { size } else { limits.automaton } as u64;
+        if self.size + size > MOST_KEPT {
+            self.known.clear();
+            self.size = 0;
+        }
+        self.size += size;
+        self.known.insert(pattern.clone(), dfa.clone());
         dfa
+    }
+
+    /// What searches have cost since this was last asked.
+    pub(crate) fn take_cost(&mut self) -> u64 {
+        std::mem::take(&mut self.cost)
     }
 }
 
@@ -123,8 +161,8 @@ pub(crate) fn search(
     let Some(outside) = parts(outside, limits, automata) else { return Answer::Unknown };
     let run = Run { form: Part::Form(form), inside, outside: united(outside) };
     // Plain texts first: a stranger one is shown only if nothing else will do.
-    match run.search(&plain_bytes(), limits.states) {
-        Answer::Empty => run.search(&all_bytes(), limits.states),
+    match run.search(&plain_bytes(), limits, &mut automata.cost) {
+        Answer::Empty => run.search(&all_bytes(), limits, &mut automata.cost),
         answer => answer,
     }
 }
@@ -132,7 +170,7 @@ pub(crate) fn search(
 fn parts<'a>(tests: &[(Reading<'a>, &'a Test)], limits: Limits, automata: &mut Automata) -> Option<Vec<Part<'a>>> {
     let mut parts = Vec::new();
     for &(reading, test) in tests {
-        let part = Part::of(test, &mut |pattern| automata.get(pattern, limits.automaton))?;
+        let part = Part::of(test, &mut |pattern| automata.get(pattern, limits))?;
         parts.push(match reading {
             Reading::Whole => part,
             Reading::BeforeQuery => Part::BeforeQuery(Box::new(part)),
@@ -204,8 +242,9 @@ impl<'a> Run<'a> {
         self.parts().enumerate().all(|(at, part)| part.accepts(states[at]) == (at <= self.inside.len()))
     }
 
-    fn search(&self, bytes: &[u8], limit: usize) -> Answer {
+    fn search(&self, bytes: &[u8], limits: Limits, cost: &mut u64) -> Answer {
         let bytes = self.representatives(bytes);
+        let cost_of_state = (bytes.len() * self.parts().count()) as u64;
         let start: States = self.parts().map(Part::start).collect();
         if start.iter().skip(1 + self.inside.len()).any(|&state| state == FULL) {
             return Answer::Empty;
@@ -219,12 +258,16 @@ impl<'a> Run<'a> {
             if self.accepts(&from) {
                 return Answer::Text(text(&reached, next));
             }
+            *cost += cost_of_state;
+            if *cost > limits.work {
+                return Answer::Unknown;
+            }
             for &byte in &bytes {
                 let Some(to) = self.step(&from, byte) else { continue };
                 if numbers.contains_key(&to) {
                     continue;
                 }
-                if states.len() >= limit {
+                if states.len() >= limits.states {
                     return Answer::Unknown;
                 }
                 numbers.insert(to.clone(), states.len() as u32);

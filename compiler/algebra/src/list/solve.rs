@@ -16,13 +16,13 @@ pub(super) fn solve(list: &List, space: &mut Space, product: &Product, among: Am
     if let Some(row) = taken_by_one(list, space, product, among) {
         return Reach::Taken(vec![row]);
     }
-    let mut search = Solver { list, space, among, steps: budget, used: BTreeSet::new(), unknown: false };
-    match search.visit(product.clone()) {
+    let mut search = Solver::new(list, space, among, budget);
+    match search.run(product.clone()) {
         Some(point) => Reach::Live(point),
         None if search.unknown => Reach::Unknown,
         None => {
             let used = search.used;
-            Reach::Taken(fewest(list, space, product, used, budget))
+            Reach::Taken(needed(list, space, product, used, budget))
         }
     }
 }
@@ -39,12 +39,7 @@ fn taken_by_one(list: &List, space: &mut Space, product: &Product, among: Among<
 fn open(list: &List, space: &mut Space, product: &Product, row: usize, most: usize) -> Vec<Literal> {
     let mut open = Vec::new();
     for &literal in list.rows[row].literals() {
-        if product.literals().binary_search(&literal).is_ok() {
-            continue;
-        }
-        let mut denied = product.clone();
-        denied.insert(!literal);
-        if !space.is_empty(&denied) {
+        if product.literals().binary_search(&literal).is_err() && space.is_open(product, literal) {
             open.push(literal);
             if open.len() == most {
                 break;
@@ -62,30 +57,92 @@ struct Solver<'a> {
     /// The rows that the proof so far rests on.
     used: BTreeSet<usize>,
     unknown: bool,
+    /// What was added to the product, in order.
+    added: Vec<Literal>,
 }
 
-impl Solver<'_> {
+/// A product without what a row takes of it, in parts that do not overlap: in each some condition of the row is denied,
+/// and those before it hold.
+struct Split {
+    /// How much had been added to the product.
+    added: usize,
+    open: std::vec::IntoIter<Literal>,
+    /// The condition that is denied in the part that is searched.
+    denied: Option<Literal>,
+}
+
+/// What is found at one product.
+enum Step {
+    Left(Point),
+    Nothing,
+    Split(Vec<Literal>),
+}
+
+impl<'a> Solver<'a> {
+    fn new(list: &'a List, space: &'a mut Space, among: Among<'a>, steps: usize) -> Self {
+        Solver { list, space, among, steps, used: BTreeSet::new(), unknown: false, added: Vec::new() }
+    }
+
     /// A request of the product that no row takes; none if there is none, or (`unknown`) if it was not found.
-    fn visit(&mut self, mut product: Product) -> Option<Point> {
+    fn run(&mut self, mut product: Product) -> Option<Point> {
+        let mut splits: Vec<Split> = Vec::new();
         loop {
-            if self.steps == 0 || !self.space.step() {
-                self.unknown = true;
-                return None;
+            match self.visit(&mut product) {
+                Step::Left(point) => return Some(point),
+                Step::Nothing => {}
+                Step::Split(open) => {
+                    splits.push(Split { added: self.added.len(), open: open.into_iter(), denied: None });
+                }
+            }
+            self.next_part(&mut product, &mut splits)?;
+        }
+    }
+
+    /// Makes the product that of the next part to be searched; none if there is no more.
+    fn next_part(&mut self, product: &mut Product, splits: &mut Vec<Split>) -> Option<()> {
+        loop {
+            let split = splits.last_mut()?;
+            for literal in self.added.drain(split.added..) {
+                product.remove(literal);
+            }
+            if let Some(denied) = split.denied.take() {
+                Self::add(&mut self.added, product, denied);
+                split.added = self.added.len();
+            }
+            if let Some(literal) = split.open.next() {
+                split.denied = Some(literal);
+                Self::add(&mut self.added, product, !literal);
+                return Some(());
+            }
+            splits.pop();
+        }
+    }
+
+    fn add(added: &mut Vec<Literal>, product: &mut Product, literal: Literal) {
+        if product.insert(literal) {
+            added.push(literal);
+        }
+    }
+
+    /// Looks at one product: while a row takes all but one part of it, that part is what is left of it.
+    fn visit(&mut self, product: &mut Product) -> Step {
+        // What each step costs besides the searches that it asks for.
+        let mut point = match self.space.point(product) {
+            _ if !self.space.spend(product.literals().len()) => return self.give_up(),
+            Search::Found(point) => point,
+            Search::Empty => return Step::Nothing,
+            Search::Unknown => return self.give_up(),
+        };
+        loop {
+            if self.steps == 0 {
+                return self.give_up();
             }
             self.steps -= 1;
-            let point = match self.space.point(&product) {
-                Search::Found(point) => point,
-                Search::Empty => return None,
-                Search::Unknown => {
-                    self.unknown = true;
-                    return None;
-                }
-            };
             let rows = self.list.holding(self.space, &point, self.among, LOOKED_AT);
             let mut best: Option<(usize, Vec<Literal>)> = None;
             for row in rows {
                 let most = best.as_ref().map_or(usize::MAX, |(_, open)| open.len());
-                let open = open(self.list, self.space, &product, row, most);
+                let open = open(self.list, self.space, product, row, most);
                 if open.len() < most {
                     best = Some((row, open));
                 }
@@ -93,33 +150,35 @@ impl Solver<'_> {
                     break;
                 }
             }
-            let Some((row, open)) = best else { return Some(point) };
+            if !self.space.spend(1) {
+                return self.give_up();
+            }
+            let Some((row, open)) = best else { return Step::Left(point) };
             self.used.insert(row);
             match open.as_slice() {
-                [] => return None,
-                [only] => product.insert(!*only),
-                several => return self.split(&product, several),
+                [] => return Step::Nothing,
+                [only] => {
+                    let rest = !*only;
+                    Self::add(&mut self.added, product, rest);
+                    match self.space.adapt(product, rest, &mut point) {
+                        Search::Found(()) => {}
+                        Search::Empty => return Step::Nothing,
+                        Search::Unknown => return self.give_up(),
+                    }
+                }
+                _ => return Step::Split(open),
             }
         }
     }
 
-    /// The product without what a row takes of it, in parts that do not overlap.
-    fn split(&mut self, product: &Product, open: &[Literal]) -> Option<Point> {
-        let mut rest = product.clone();
-        for &literal in open {
-            let mut part = rest.clone();
-            part.insert(!literal);
-            if let Some(point) = self.visit(part) {
-                return Some(point);
-            }
-            rest.insert(literal);
-        }
-        None
+    fn give_up(&mut self) -> Step {
+        self.unknown = true;
+        Step::Nothing
     }
 }
 
 /// Leaves out of `used` what the proof does not need: of the rest no row can be spared.
-fn fewest(list: &List, space: &mut Space, product: &Product, used: BTreeSet<usize>, budget: usize) -> Vec<usize> {
+fn needed(list: &List, space: &mut Space, product: &Product, used: BTreeSet<usize>, budget: usize) -> Vec<usize> {
     const TRIED: usize = 24;
     let mut needed: Vec<usize> = used.into_iter().collect();
     if needed.len() > TRIED {
@@ -129,9 +188,8 @@ fn fewest(list: &List, space: &mut Space, product: &Product, used: BTreeSet<usiz
     for row in needed.clone().into_iter().rev() {
         let without: Vec<usize> = needed.iter().copied().filter(|&other| other != row).collect();
         let is_one = |other: usize| without.contains(&other);
-        let mut search =
-            Solver { list, space, among: Among::These(&is_one), steps: budget, used: BTreeSet::new(), unknown: false };
-        if search.visit(product.clone()).is_none() && !search.unknown {
+        let mut search = Solver::new(list, space, Among::These(&is_one), budget);
+        if search.run(product.clone()).is_none() && !search.unknown {
             needed = without;
         }
     }

@@ -1,8 +1,11 @@
 //! Requests of a product: a value for each axis that it speaks of.
 
-use super::{Axis, Count, Ids, Literal, MOST_KNOWN, Point, Product, Search, Space, Values};
+use super::{
+    Axis, Count, Literal, Point, Product, Search, Space, Values,
+    memo::{Ids, Question},
+};
 use crate::Field;
-use crate::language::{Answer, Form, Test, shortest};
+use crate::language::{Answer, Form, Limits, Test, shortest};
 
 impl Space {
     /// A request of the product: the shortest and plainest values that do.
@@ -10,7 +13,7 @@ impl Space {
         let mut point = Point::default();
         let mut literals = product.literals();
         let mut unknown = false;
-        let joint = literals.iter().any(|literal| *self.axis_of(*literal) == Axis::Field(Field::PathWithQuery));
+        let joint = self.is_joint(product);
         if joint {
             match self.target_point(product, &mut point) {
                 Search::Found(()) => {}
@@ -33,6 +36,40 @@ impl Space {
         if unknown { Search::Unknown } else { Search::Found(point) }
     }
 
+    /// Whether path and query are looked for as one text.
+    fn is_joint(&self, product: &Product) -> bool {
+        product.literals().iter().any(|literal| *self.axis_of(*literal) == Axis::Field(Field::PathWithQuery))
+    }
+
+    /// Makes `point`, a request of the product without `literal`, one of the product: only its axis is looked at.
+    pub(crate) fn adapt(&mut self, product: &Product, literal: Literal, point: &mut Point) -> Search<()> {
+        if is_of_target(self.axis_of(literal)) && self.is_joint(product) {
+            return self.target_point(product, point);
+        }
+        match self.field(literal.axis, product.beside(literal)) {
+            Search::Found(values) => {
+                point.set(literal.axis, values);
+                Search::Found(())
+            }
+            Search::Empty => Search::Empty,
+            Search::Unknown => Search::Unknown,
+        }
+    }
+
+    /// Whether a request of the product need not meet a literal; so, too, where that is unknown.
+    pub(crate) fn is_open(&mut self, product: &Product, literal: Literal) -> bool {
+        if is_of_target(self.axis_of(literal)) {
+            let mut denied = product.clone();
+            denied.insert(!literal);
+            if self.is_joint(&denied) {
+                return self.target_point(&denied, &mut Point::default()) != Search::Empty;
+            }
+        }
+        let mut denied = product.beside(literal).to_vec();
+        denied.push(!literal);
+        self.field(literal.axis, &denied) != Search::Empty
+    }
+
     /// Whether the product holds no request; not so where that is unknown.
     pub fn is_empty(&mut self, product: &Product) -> bool {
         self.point(product) == Search::Empty
@@ -49,19 +86,17 @@ impl Space {
             ids.sort_unstable();
             ids.dedup();
         }
-        let key = (axis, inside, outside);
-        if let Some(known) = self.known.get(&key) {
-            return known.clone();
+        let question = (axis, inside, outside);
+        if let Some(known) = self.known.get(&question) {
+            return known;
         }
-        let found = self.values_for(axis, &key.1, &key.2);
-        if self.known.len() >= MOST_KNOWN {
-            self.known.clear();
-        }
-        self.known.insert(key, found.clone());
+        let found = self.values_for(&question);
+        self.known.insert(question, found.clone());
         found
     }
 
-    fn values_for(&mut self, axis: u32, inside: &Ids, outside: &Ids) -> Search<Values> {
+    fn values_for(&mut self, question: &Question) -> Search<Values> {
+        let (axis, inside, outside) = (question.0, &question.1, &question.2);
         let count = self.axes[axis as usize].count;
         if inside.is_empty() && count != Count::One {
             return Search::Found(Values::new());
@@ -69,7 +104,7 @@ impl Space {
         if count == Count::Never {
             return Search::Empty;
         }
-        let alone = match self.text(axis, inside, outside) {
+        let alone = match self.text(question) {
             Answer::Text(text) => return Search::Found(Values::from_iter([text])),
             answer => answer,
         };
@@ -79,11 +114,17 @@ impl Space {
         // No line passes all of them: a line for each that is wanted, where none passes yet.
         let mut lines = Values::new();
         for &wanted in inside {
+            if !self.spend(8 * (1 + lines.len() + outside.len())) {
+                return Search::Unknown;
+            }
             let test = &self.tests[wanted as usize];
             if lines.iter().any(|line| test.matches(line)) {
                 continue;
             }
-            match self.text(axis, &Ids::from_slice(&[wanted]), outside) {
+            let line = (axis, Ids::from_slice(&[wanted]), outside.clone());
+            let answer = self.known_lines.get(&line).unwrap_or_else(|| self.text(&line));
+            self.known_lines.insert(line, answer.clone());
+            match answer {
                 Answer::Text(line) => lines.push(line),
                 Answer::Empty => return Search::Empty,
                 Answer::Unknown => return Search::Unknown,
@@ -92,20 +133,18 @@ impl Space {
         Search::Found(lines)
     }
 
-    fn text(&mut self, axis: u32, inside: &Ids, outside: &Ids) -> Answer {
-        let key = (axis, inside.clone(), outside.clone());
-        if let Some(known) = self.known_texts.get(&key) {
-            return known.clone();
+    fn text(&mut self, (axis, inside, outside): &Question) -> Answer {
+        // Each text that is tried is held against all of them.
+        if !self.spend(8 * (1 + inside.len() + outside.len())) {
+            return Answer::Unknown;
         }
         let tests = |ids: &Ids| -> Vec<&Test> { ids.iter().map(|&id| &self.tests[id as usize]).collect() };
-        let form = &self.axes[axis as usize].form;
+        let form = &self.axes[*axis as usize].form;
         let (mut wanted, unwanted) = (tests(inside), tests(outside));
         wanted.extend(self.every_line.iter().filter(|_| *form == Form::HeaderLine));
-        let answer = shortest(form, &wanted, &unwanted, self.limits, &mut self.automata);
-        if self.known_texts.len() >= MOST_KNOWN {
-            self.known_texts.clear();
-        }
-        self.known_texts.insert(key, answer.clone());
+        let limits = Limits { work: self.left, ..self.limits };
+        let answer = shortest(form, &wanted, &unwanted, limits, &mut self.automata);
+        self.left = self.left.saturating_sub(self.automata.take_cost());
         answer
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Axis, Point, Product, Search, Space, Values, field::is_of_target};
 use crate::Field;
-use crate::language::{Answer, Form, Reading, Test, search};
+use crate::language::{Answer, Form, Limits, Reading, Test, search};
 
 impl Space {
     /// Looks for path and query together, and puts them into `point`.
@@ -25,7 +25,10 @@ impl Space {
             side.push((reading, &self.tests[literal.test as usize]));
         }
         let form = Form::Target(self.world.path);
-        match search(&form, &inside, &outside, self.limits, &mut self.automata) {
+        let limits = Limits { work: self.left, ..self.limits };
+        let answer = search(&form, &inside, &outside, limits, &mut self.automata);
+        self.left = self.left.saturating_sub(self.automata.take_cost());
+        match answer {
             Answer::Text(text) => {
                 self.put_target(text, point);
                 Search::Found(())

@@ -86,7 +86,7 @@ impl<'a> HostSpace<'a> {
         let rows: Vec<HostRow<'a>> =
             host.routes.iter().map(|route| HostRow { route, origin: route.origin.as_ref() }).collect();
         let world = if entrance.role() == Role::Gateway { &worlds.gateway } else { &worlds.sidecar };
-        let mut space = Space::new(Arc::clone(world), Vec::new(), Limits::default());
+        let mut space = Space::new(Arc::clone(world), Vec::new(), Limits::of_rows(rows.len()));
         let products = rows.iter().map(|row| space.product(&row.route.predicate)).collect();
         let axis = Axis::Field(Field::Authority);
         if let Some(test) = authority::of_domains(names.domains.iter().copied()) {

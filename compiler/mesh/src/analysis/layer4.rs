@@ -108,7 +108,7 @@ impl Layer4Rules {
         let listeners: Vec<Listener> =
             service.gateways.iter().flat_map(|gateway| listeners(mesh, gateway, &ports)).collect();
         let names = listeners.iter().map(|listener| listener.name.clone()).collect();
-        let mut space = Space::new(Arc::default(), names, Limits::default());
+        let mut space = Space::new(Arc::default(), names, Limits::of_rows(rules.len()));
         // Gateways go by server names alone (semantics A58, A59).
         let ranges_count = service.gateways.contains(&GatewayRef::Mesh);
         let (mut rows, mut products) = (Vec::new(), Vec::new());

@@ -59,7 +59,8 @@ impl<'a> ServiceRules<'a> {
         let entrances = entrances(mesh, service);
         let world = if service.gateways.contains(&GatewayRef::Mesh) { &worlds.sidecar } else { &worlds.gateway };
         let listeners = entrances.iter().map(|entrance| entrance.name.clone()).collect();
-        let mut space = Space::new(Arc::clone(world), listeners, Limits::default());
+        let count = service.http_rules().map(|rule| rule.route.matches.len().max(1)).sum();
+        let mut space = Space::new(Arc::clone(world), listeners, Limits::of_rows(count));
         let (mut rows, mut products) = (Vec::new(), Vec::new());
         for (number, rule) in service.http_rules().enumerate() {
             if rule.route.matches.is_empty() {
