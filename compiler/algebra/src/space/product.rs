@@ -24,6 +24,16 @@ impl std::ops::Not for Literal {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Product(SmallVec<[Literal; 6]>);
 
+impl FromIterator<Literal> for Product {
+    fn from_iter<I: IntoIterator<Item = Literal>>(literals: I) -> Product {
+        let mut product = Product::all();
+        for literal in literals {
+            product.insert(literal);
+        }
+        product
+    }
+}
+
 impl Product {
     /// All requests.
     pub fn all() -> Product {

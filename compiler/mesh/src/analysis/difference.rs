@@ -1,14 +1,22 @@
 //! What two programs treat differently: the requests, not the lines.
 
+mod clients;
 mod connections;
+mod effect;
 mod hosts;
+mod listeners;
+mod paths;
+
+pub use clients::clients;
 
 use super::entrance::identity;
 use crate::ProxySpec;
-use crate::program::{Listener, Program, Proxy, Role};
+use crate::program::{Listener, Program, Proxy, ProxyProgram, Role};
 use malha_table::{ProxyIdentity, Request};
 use smol_str::SmolStr;
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// How the treatment of some requests changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,28 +50,103 @@ pub struct Change {
     pub region: String,
     /// One of them; none if no client can send one.
     pub request: Option<Request>,
+    /// What a decision does not show of the difference.
+    pub details: Vec<Detail>,
+    /// How many other proxies treat the same requests otherwise in the same way.
+    pub also: usize,
+}
+
+/// One thing that differs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Detail {
+    /// What it is, as `endpoints of outbound|80||web.default.svc.cluster.local`.
+    pub what: String,
+    /// What it was.
+    pub before: String,
+    /// What it is.
+    pub after: String,
 }
 
 /// What `new` treats otherwise than `old`, in order of proxy, listener, host.
+///
+/// What several proxies treat otherwise in the same way is told of the first of them: of sidecars, of that which nothing
+/// is known of, if it is one of them.
 pub fn differences(old: &Program, new: &Program) -> Vec<Change> {
-    let mut changes = Vec::new();
     let names: BTreeSet<Name<'_>> = old.proxies.iter().chain(&new.proxies).map(Name::of).collect();
+    let find = |program: &'_ Program, name: &Name<'_>| -> Option<usize> {
+        program.proxies.iter().position(|proxy| Name::of(proxy) == *name)
+    };
+    let mut told = Told::default();
+    // Proxies that are alike share their program.
+    let mut compared: HashMap<(Option<*const ProxyProgram>, Option<*const ProxyProgram>), Vec<usize>> = HashMap::new();
     for name in names {
-        let find = |program: &'_ Program| -> Option<usize> {
-            program.proxies.iter().position(|proxy| Name::of(proxy) == name)
-        };
-        let before = find(old).and_then(|at| old.proxies.get(at));
-        let after = find(new).and_then(|at| new.proxies.get(at));
+        let before = find(old, &name).and_then(|at| old.proxies.get(at));
+        let after = find(new, &name).and_then(|at| new.proxies.get(at));
+        let pointer = |proxy: Option<&Proxy>| proxy.map(|proxy| Arc::as_ptr(&proxy.program));
+        let known = compared.entry((pointer(before), pointer(after))).or_insert_with(Vec::new);
+        if !known.is_empty() {
+            known.iter().for_each(|&at| told.changes[at].also += 1);
+            continue;
+        }
         let sides = Sides { old: Side::of(old, before), new: Side::of(new, after) };
-        sides.compare(&mut changes);
+        *known = sides.compare(&mut told);
     }
-    changes
+    told.changes
+}
+
+/// Changes, each once.
+#[derive(Default)]
+struct Told {
+    changes: Vec<Change>,
+    by_what: HashMap<What, usize>,
+}
+
+/// What makes two changes of different proxies the same.
+#[derive(PartialEq, Eq, Hash)]
+struct What {
+    class: Class,
+    role: Role,
+    port: u32,
+    host: String,
+    region: String,
+    /// What was done with the requests, and what is.
+    effects: String,
+    details: Vec<Detail>,
+}
+
+impl Told {
+    /// Tells a change; says where it is told.
+    fn tell(&mut self, change: Change, effects: String) -> usize {
+        let what = What {
+            class: change.class,
+            role: change.role,
+            port: change.port,
+            host: change.host.clone(),
+            region: change.region.clone(),
+            effects,
+            details: change.details.clone(),
+        };
+        let next = self.changes.len();
+        match self.by_what.entry(what) {
+            Entry::Occupied(known) => {
+                self.changes[*known.get()].also += 1;
+                *known.get()
+            }
+            Entry::Vacant(new) => {
+                new.insert(next);
+                self.changes.push(change);
+                next
+            }
+        }
+    }
 }
 
 /// What makes two proxies the same.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Name<'p> {
     role: Role,
+    /// Something is known of it; else it comes first.
+    is_special: bool,
     namespace: &'p str,
     labels: Vec<(&'p str, &'p str)>,
 }
@@ -71,7 +154,8 @@ struct Name<'p> {
 impl<'p> Name<'p> {
     fn of(proxy: &'p Proxy) -> Self {
         let labels = proxy.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        Name { role: proxy.role, namespace: &proxy.namespace, labels: labels.collect() }
+        let is_special = !proxy.labels.is_empty() || proxy.namespace != "default";
+        Name { role: proxy.role, is_special, namespace: &proxy.namespace, labels: labels.collect() }
     }
 }
 
@@ -103,7 +187,8 @@ impl<'p> Side<'p> {
 }
 
 impl Sides<'_> {
-    fn compare(&self, changes: &mut Vec<Change>) {
+    /// Tells what differs; says where.
+    fn compare(&self, told: &mut Told) -> Vec<usize> {
         let keys: BTreeSet<(u32, Option<&SmolStr>)> = self
             .old
             .listeners()
@@ -111,14 +196,21 @@ impl Sides<'_> {
             .chain(self.new.listeners())
             .map(|listener| (listener.port, listener.bind.as_ref()))
             .collect();
+        let mut places = Vec::new();
         for (port, bind) in keys {
             let (old, new) = (self.old.listener(port, bind), self.new.listener(port, bind));
             let Some(any) = new.or(old) else { continue };
             let Some(proxy) = self.new.proxy.or(self.old.proxy) else { continue };
-            let frame = Frame { role: proxy.role, proxy: identity(&spec(proxy)), listener: any };
-            hosts::compare(self, old, new, &frame, changes);
-            connections::compare(self, old, new, &frame, changes);
+            let mut frame =
+                Frame { role: proxy.role, proxy: identity(&spec(proxy)), listener: any, told, places: Vec::new() };
+            if !listeners::compare(old, new, &mut frame) {
+                paths::compare(self, old, new, &mut frame);
+                hosts::compare(self, old, new, &mut frame);
+                connections::compare(self, old, new, &mut frame);
+            }
+            places.append(&mut frame.places);
         }
+        places
     }
 }
 
@@ -132,19 +224,37 @@ struct Frame<'p> {
     role: Role,
     proxy: ProxyIdentity,
     listener: &'p Listener,
+    told: &'p mut Told,
+    /// Where those of this listener are told.
+    places: Vec<usize>,
+}
+
+/// What is told of some requests.
+#[derive(Default)]
+struct Words {
+    host: String,
+    region: String,
+    request: Option<Request>,
+    details: Vec<Detail>,
+    /// What was done with the requests, and what is: not shown, but told apart.
+    effects: String,
 }
 
 impl Frame<'_> {
-    fn change(&self, class: Class, host: String, region: String, request: Option<Request>) -> Change {
-        Change {
+    fn tell(&mut self, class: Class, words: Words) {
+        let change = Change {
             class,
             role: self.role,
             proxy: self.proxy.clone(),
             port: self.listener.port,
             protocol: self.listener.protocol.clone(),
-            host,
-            region,
-            request,
-        }
+            host: words.host,
+            region: words.region,
+            request: words.request,
+            details: words.details,
+            also: 0,
+        };
+        let place = self.told.tell(change, words.effects);
+        self.places.push(place);
     }
 }

@@ -148,14 +148,41 @@ impl Entrance {
         if self.gateway == GatewayRef::Mesh { Role::Sidecar } else { Role::Gateway }
     }
 
+    /// A request to its host.
+    pub fn to_host(&self) -> Request {
+        let mut request = self.start();
+        self.finish(&mut request);
+        request
+    }
+
+    fn start(&self) -> Request {
+        Request {
+            via: Some(match &self.gateway {
+                GatewayRef::Mesh => "mesh".to_owned(),
+                GatewayRef::Named(name) => format!("gateway/{}/{}", name.namespace, name.name),
+            }),
+            port: self.port,
+            proxy: self.proxy.clone(),
+            destination: self.address.as_ref().map(|address| Address { ip: address.to_string() }),
+            ..Request::default()
+        }
+    }
+
+    /// Names the host, where nothing else is asked for, and speaks TLS.
+    fn finish(&self, request: &mut Request) {
+        if request.authority.is_none() {
+            request.authority = Some(self.host.clone());
+        }
+        if self.tls {
+            let host = request.authority.as_deref().unwrap_or_default();
+            let sni = self.server_name.clone().unwrap_or_else(|| malha_table::http::host_key(host).into_owned());
+            request.tls = Some(Tls { sni: Some(sni), alpn: Vec::new() });
+        }
+    }
+
     /// The request that a point stands for, sent here; none if a value of it is no text.
     pub fn request(&self, space: &mut Space, point: &Point) -> Option<Request> {
-        let mut request = Request { port: self.port, proxy: self.proxy.clone(), ..Request::default() };
-        request.via = Some(match &self.gateway {
-            GatewayRef::Mesh => "mesh".to_owned(),
-            GatewayRef::Named(name) => format!("gateway/{}/{}", name.namespace, name.name),
-        });
-        request.destination = self.address.as_ref().map(|address| Address { ip: address.to_string() });
+        let mut request = self.start();
         request.path = Some(text(&space.target(point))?);
         let (mut namespace, mut labels) = (None, BTreeMap::new());
         for (axis, values) in space.named(point) {
@@ -177,14 +204,7 @@ impl Entrance {
                 | Axis::Field(Field::Scheme | Field::PathWithQuery | Field::Query(_) | Field::Claim(_)) => {}
             }
         }
-        if request.authority.is_none() {
-            request.authority = Some(self.host.clone());
-        }
-        if self.tls {
-            let host = request.authority.as_deref().unwrap_or_default();
-            let sni = self.server_name.clone().unwrap_or_else(|| malha_table::http::host_key(host).into_owned());
-            request.tls = Some(Tls { sni: Some(sni), alpn: Vec::new() });
-        }
+        self.finish(&mut request);
         let scheme = Axis::Field(Field::Scheme);
         if space.reads(&scheme) {
             request.scheme = space.values(point, &scheme).first().and_then(|value| text(value));

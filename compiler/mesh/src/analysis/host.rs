@@ -83,10 +83,21 @@ impl<'a> Names<'a> {
 impl<'a> HostSpace<'a> {
     /// A virtual host behind `entrance`, for requests to these names.
     pub fn new(host: &'a VirtualHost, names: &Names<'_>, entrance: Entrance, worlds: &Worlds) -> HostSpace<'a> {
+        HostSpace::with_limits(host, names, entrance, worlds, Limits::of_rows(host.routes.len()))
+    }
+
+    /// The same, where its routes are not all that is asked about.
+    pub(super) fn with_limits(
+        host: &'a VirtualHost,
+        names: &Names<'_>,
+        entrance: Entrance,
+        worlds: &Worlds,
+        limits: Limits,
+    ) -> HostSpace<'a> {
         let rows: Vec<HostRow<'a>> =
             host.routes.iter().map(|route| HostRow { route, origin: route.origin.as_ref() }).collect();
         let world = if entrance.role() == Role::Gateway { &worlds.gateway } else { &worlds.sidecar };
-        let mut space = Space::new(Arc::clone(world), Vec::new(), Limits::of_rows(rows.len()));
+        let mut space = Space::new(Arc::clone(world), Vec::new(), limits);
         let products = rows.iter().map(|row| space.product(&row.route.predicate)).collect();
         let axis = Axis::Field(Field::Authority);
         if let Some(test) = authority::of_domains(names.domains.iter().copied()) {

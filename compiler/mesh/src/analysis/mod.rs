@@ -11,7 +11,7 @@ mod layer4;
 mod service;
 mod world;
 
-pub use difference::{Change, Class, differences};
+pub use difference::{Change, Class, Detail, clients, differences};
 pub use entrance::{Entrance, entrances};
 pub use host::{HostRow, HostSpace, Names, entrance_of_table};
 pub use layer4::{Layer4Row, Layer4Rules};

@@ -14,13 +14,16 @@ use crate::{
 };
 use hazards::Hazard;
 use malha_mesh::{
-    Mesh,
-    analysis::{Change, differences},
+    Mesh, ProxySpec,
+    analysis::{Change, clients, differences},
     program::Program,
 };
 use malha_table::{Decision, Request, Table};
 use revision::Tree;
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 /// One change, with what becomes of its witness before and after.
 struct Told {
@@ -45,10 +48,14 @@ pub fn diff(args: &DiffArgs) -> Result<Status, Failure> {
     let (mut before, mut after) = (meshes(&old)?, meshes(&new)?);
     let names: Vec<String> = before.keys().chain(after.keys()).cloned().collect();
     let (mut told, mut hazards) = (Vec::new(), Vec::new());
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for name in names.into_iter().filter(|name| seen.insert(name.clone())) {
         let mut old = before.remove(&name).map(State::open).transpose()?;
         let mut new = after.remove(&name).map(State::open).transpose()?;
+        let clients = all_clients(old.as_ref(), new.as_ref());
+        for state in [&mut old, &mut new].into_iter().flatten() {
+            state.lower(&clients);
+        }
         say_refused("OLD", old.as_ref());
         say_refused("NEW", new.as_ref());
         let nothing = Program::default();
@@ -80,9 +87,27 @@ fn say_refused(which: &str, state: Option<&State>) {
     let count = state.map_or(0, |state| state.mesh.refused().len());
     if count > 0 {
         eprintln!(
-            "malha: {count} objects of {which} take no part, since a cluster would refuse them: see `malha check`"
+            "malha: {} of {which} no part, since a cluster would refuse {}: see `malha check`",
+            if count == 1 { "1 object takes".to_owned() } else { format!("{count} objects take") },
+            if count == 1 { "it" } else { "them" }
         );
     }
+}
+
+/// More clients than these are not compared.
+const MOST_CLIENTS: usize = 64;
+
+/// The clients that either state distinguishes: the same are asked of both.
+fn all_clients(old: Option<&State>, new: Option<&State>) -> Vec<ProxySpec> {
+    let states = old.into_iter().chain(new);
+    let all: BTreeSet<ProxySpec> = states.flat_map(|state| clients(&state.mesh)).collect();
+    if all.len() > MOST_CLIENTS {
+        eprintln!(
+            "malha: of {} sorts of clients the first {MOST_CLIENTS} are compared; name others in [[run.sidecars]]",
+            all.len()
+        );
+    }
+    all.into_iter().take(MOST_CLIENTS).collect()
 }
 
 /// The meshes of a tree, by where their roots are in it.
@@ -105,9 +130,14 @@ fn table(state: Option<&mut State>, requests: &[Request]) -> Result<Option<Table
 
 impl State {
     fn open(input: MeshInput) -> Result<State, Failure> {
-        let mut workspace = Workspace::open(input)?;
+        let workspace = Workspace::open(input)?;
         let mesh = workspace.link()?;
-        let (program, _) = workspace.lower(&mesh, &workspace.proxies(&mesh));
-        Ok(State { workspace, mesh, program })
+        Ok(State { workspace, mesh, program: Program::default() })
+    }
+
+    fn lower(&mut self, clients: &[ProxySpec]) {
+        let mut proxies = self.workspace.proxies(&self.mesh);
+        proxies.extend_from_slice(clients);
+        (self.program, _) = self.workspace.lower(&self.mesh, &proxies);
     }
 }

@@ -2,7 +2,10 @@
 
 use super::{Hazard, Told};
 use crate::failure::Failure;
-use malha_mesh::{analysis::Class, program::Role};
+use malha_mesh::{
+    analysis::{Class, Detail},
+    program::Role,
+};
 use malha_table::Decision;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -43,7 +46,12 @@ fn words(told: &Told) -> Words {
     let who = if change.role == Role::Gateway { "gateway" } else { "mesh" };
     let labels: Vec<String> = change.proxy.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let proxy = format!("{who} {}/{}", change.proxy.namespace, labels.join(","));
-    let title = format!("{} {} on port {} of {proxy}", class(change.class), change.host, change.port);
+    let also = match change.also {
+        0 => String::new(),
+        1 => " and 1 other".to_owned(),
+        others => format!(" and {others} others"),
+    };
+    let title = format!("{} {} on port {} of {proxy}{also}", class(change.class), change.host, change.port);
     let mut lines = vec![("requests", change.region.clone())];
     if let Some(request) = &change.request
         && let Some(witness) = serde_json::to_value(request).ok().as_ref().and_then(crate::report::replay)
@@ -52,10 +60,15 @@ fn words(told: &Told) -> Words {
     }
     let (before, after) = (fields(told.before.as_ref()), fields(told.after.as_ref()));
     for field in SHOWN {
-        if before[field] != after[field] {
-            lines.push(("before", format!("{field} {}", shown(&before[field]))));
-            lines.push(("after", format!("{field} {}", shown(&after[field]))));
+        let (before, after) = (shown(&before[field]), shown(&after[field]));
+        if before != after {
+            lines.push(("before", format!("{field} {before}")));
+            lines.push(("after", format!("{field} {after}")));
         }
+    }
+    for detail in &change.details {
+        lines.push(("before", format!("{}: {}", detail.what, cut(&detail.before))));
+        lines.push(("after", format!("{}: {}", detail.what, cut(&detail.after))));
     }
     for (when, decision) in [("rule before", &told.before), ("rule after", &told.after)] {
         if let Some(rule) = decision.as_ref().and_then(|decision| decision.rule.as_ref()) {
@@ -68,11 +81,20 @@ fn words(told: &Told) -> Words {
 
 fn fields(decision: Option<&Decision>) -> Value {
     let mut fields = decision.and_then(|decision| serde_json::to_value(decision).ok()).unwrap_or(Value::Null);
-    // A virtual host that is new was no host at all before: nothing answered.
+    // There is no mesh, or no request to ask about.
     if fields.is_null() {
-        fields = json!({ "outcome": "not-found" });
+        fields = json!({ "outcome": "not configured" });
     }
     fields
+}
+
+/// A text that may be long, on one line.
+fn cut(text: &str) -> String {
+    const MOST: usize = 300;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{} ...", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// A value on one line, without what is empty in it.
@@ -174,6 +196,11 @@ pub(super) fn json(told: &[Told], hazards: &[Hazard]) -> Result<String, Failure>
         .iter()
         .map(|told| {
             let change = &told.change;
+            let details: Vec<Value> = change
+                .details
+                .iter()
+                .map(|Detail { what, before, after }| json!({ "what": what, "before": before, "after": after }))
+                .collect();
             json!({
                 "class": class(change.class),
                 "proxy": change.proxy,
@@ -181,6 +208,8 @@ pub(super) fn json(told: &[Told], hazards: &[Hazard]) -> Result<String, Failure>
                 "host": change.host,
                 "region": change.region,
                 "witness": change.request,
+                "details": details,
+                "also": change.also,
                 "before": told.before,
                 "after": told.after,
             })

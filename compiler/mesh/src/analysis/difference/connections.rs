@@ -1,21 +1,27 @@
 //! Filter chains that forward bytes, and how TLS ends, against each other.
 
-use super::{Change, Class, Frame, Side, Sides, hosts::destination};
+use super::{Class, Detail, Frame, Side, Sides, Words, effect::Effect};
 use crate::analysis::authority;
-use crate::program::{Filter, FilterChain, Listener, Role};
+use crate::program::{Filter, FilterChain, Listener, Role, Termination};
 use malha_table::{Address, Protocol, Request, Tls};
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 /// What a connection is chosen by: server name, range, whether it is TLS, whether its first bytes are looked at.
 type Key<'p> = (Option<&'p str>, Option<&'p str>, Option<bool>, bool);
 
-/// Where bytes go (none: they are requests), and everything about the chain.
-type Effect = (Option<String>, String);
+/// What is done with connections.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Treatment {
+    /// Their bytes are forwarded; else they are requests, which are compared host by host.
+    forwards: bool,
+    /// How TLS ends.
+    termination: String,
+    effect: Effect,
+}
 
 /// The keys whose connections change in one way: how, what was done, what is.
-type Found<'k, 'p> = BTreeMap<(Class, Option<Effect>, Option<Effect>), Vec<&'k Key<'p>>>;
+type Found<'k, 'p> = BTreeMap<(Class, Option<Treatment>, Option<Treatment>), Vec<&'k Key<'p>>>;
 
 /// The chain for each server name and range.
 fn chains(listener: Option<&Listener>) -> BTreeMap<Key<'_>, &FilterChain> {
@@ -47,37 +53,33 @@ fn taker<'p>(chains: &BTreeMap<Key<'p>, &'p FilterChain>, key: &Key<'_>) -> Opti
     covering.max_by_key(|((other, ..), _)| (*other == name, other.map(str::len))).map(|(_, chain)| *chain)
 }
 
-pub(super) fn compare(
-    sides: &Sides<'_>,
-    old: Option<&Listener>,
-    new: Option<&Listener>,
-    frame: &Frame<'_>,
-    changes: &mut Vec<Change>,
-) {
+pub(super) fn compare(sides: &Sides<'_>, old: Option<&Listener>, new: Option<&Listener>, frame: &mut Frame<'_>) {
     let (before, after) = (chains(old), chains(new));
     let keys: BTreeSet<&Key<'_>> = before.keys().chain(after.keys()).collect();
     let mut found: Found<'_, '_> = BTreeMap::new();
     for key in keys {
-        let one = taker(&before, key).map(|chain| effect(sides.old, chain));
-        let other = taker(&after, key).map(|chain| effect(sides.new, chain));
+        let one = taker(&before, key).map(|chain| treatment(sides.old, chain));
+        let other = taker(&after, key).map(|chain| treatment(sides.new, chain));
         let class = match (&one, &other) {
             // Requests are compared host by host.
-            (Some((None, _)) | None, None) | (None, Some((None, _))) => continue,
+            (Some(only), None) | (None, Some(only)) if !only.forwards => continue,
             (one, other) if one == other => continue,
-            (None, _) => Class::Added,
-            (_, None) => Class::Removed,
-            (Some((one, _)), Some((other, _))) if one == other => Class::Policy,
-            _ => Class::Rerouted,
+            (Some(one), Some(other)) if one.forwards != other.forwards => Class::Rerouted,
+            (one, other) => {
+                let effect = |side: &'_ Option<Treatment>| side.as_ref().map(|side| side.effect.clone());
+                Effect::class(effect(one).as_ref(), effect(other).as_ref())
+            }
         };
         found.entry((class, one, other)).or_default().push(key);
     }
-    for ((class, one, _), keys) in found {
+    for ((class, one, other), keys) in found {
         let Some((name, range, tls, _)) = keys.first() else { continue };
-        let words = if one.is_some_and(|(target, _)| target.is_none()) {
+        let words = if one.as_ref().is_some_and(|one| !one.forwards) {
             "every connection, by how TLS ends".to_owned()
         } else {
             words(&keys)
         };
+        let details = details(one.as_ref(), other.as_ref());
         // The range's own address, else the listener's.
         let address = range.and_then(|range| range.split('/').next()).or(frame.listener.bind.as_deref());
         let is_tls = name.is_some() || *tls == Some(true);
@@ -91,7 +93,9 @@ pub(super) fn compare(
             ..Request::default()
         };
         let host = name.or(*range).unwrap_or("any connection").to_owned();
-        changes.push(frame.change(class, host, words, Some(request)));
+        let text = |side: Option<Treatment>| side.map(|side| (side.termination, side.effect.text()));
+        let effects = format!("{:?} {:?}", text(one), text(other));
+        frame.tell(class, Words { host, region: words, request: Some(request), details, effects });
     }
 }
 
@@ -105,17 +109,50 @@ fn words(keys: &[&Key<'_>]) -> String {
     format!("connections {}", keys.iter().map(one).collect::<Vec<_>>().join(", "))
 }
 
-fn effect(side: Side<'_>, chain: &FilterChain) -> Effect {
-    let mut whole = format!("{:?}", chain.termination);
-    let target = match &chain.filter {
-        Filter::Http(_) => None,
-        Filter::Tcp(route) => {
-            let to: Vec<String> = route.destinations.iter().map(|to| destination(side, to, &mut whole)).collect();
-            let weights: Vec<u32> = route.destinations.iter().map(|to| to.weight).collect();
-            // Writing to a string cannot fail.
-            let _ = write!(whole, "{weights:?}");
-            Some(format!("{to:?}"))
-        }
-    };
-    (target, whole)
+fn treatment(side: Side<'_>, chain: &FilterChain) -> Treatment {
+    let mut effect = Effect::default();
+    let mut forwards = false;
+    if let Filter::Tcp(route) = &chain.filter {
+        forwards = true;
+        let to: Vec<String> = route.destinations.iter().map(|to| effect.destination(side, to)).collect();
+        let weights: Vec<u32> = route.destinations.iter().map(|to| to.weight).collect();
+        effect.target = format!("{to:?}");
+        effect.whole = format!("{weights:?}");
+    }
+    let termination = chain.termination.as_ref().map_or_else(|| "not here".to_owned(), termination_words);
+    Treatment { forwards, termination, effect }
+}
+
+/// Everything about how TLS ends.
+fn termination_words(ends: &Termination) -> String {
+    let Termination { mode, min_version, max_version, .. } = ends;
+    let mut words = vec![mode.to_string()];
+    let lists = [
+        ("credential", &ends.credentials),
+        ("cipher suite", &ends.cipher_suites),
+        ("subject name", &ends.subject_alt_names),
+    ];
+    for (what, list) in lists {
+        words.extend(list.iter().map(|item| format!("{what} {item}")));
+    }
+    let single = [
+        ("certificate", &ends.server_certificate),
+        ("key", &ends.private_key),
+        ("CA", &ends.ca_certificates),
+        ("from", min_version),
+        ("to", max_version),
+    ];
+    words.extend(single.iter().filter_map(|(what, item)| Some(format!("{what} {}", item.as_ref()?))));
+    words.join(", ")
+}
+
+/// What a decision does not show of the difference.
+fn details(old: Option<&Treatment>, new: Option<&Treatment>) -> Vec<Detail> {
+    let (Some(old), Some(new)) = (old, new) else { return Vec::new() };
+    let mut details = Effect::details(Some(&old.effect), Some(&new.effect));
+    if old.termination != new.termination {
+        let (before, after) = (old.termination.clone(), new.termination.clone());
+        details.push(Detail { what: "how TLS ends".to_owned(), before, after });
+    }
+    details
 }

@@ -1,61 +1,79 @@
 //! Virtual hosts against each other.
 
-use super::{Change, Class, Frame, Side, Sides};
+use super::{Class, Frame, Side, Sides, Words, effect::Effect};
 use crate::analysis::Worlds;
 use crate::analysis::host::{HostSpace, Names, entrance_of_table, reads_authority};
-use crate::program::{Action, ActionKind, Destination, Filter, FilterChain, Listener, Route, RouteTable, VirtualHost};
-use malha_algebra::language::Test;
+use crate::program::{Filter, FilterChain, Listener, RouteTable, VirtualHost};
+use malha_algebra::language::{Limits, Test};
 use malha_algebra::{Among, Axis, DEFAULT_BUDGET, Field, List, Overlap, Product, Reach};
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// How many regions of one change are put into words.
 const SHOWN: usize = 3;
 
-/// Route tables of a listener: by the server names of their chain.
-type Tables<'p> = BTreeMap<Vec<&'p str>, (&'p FilterChain, &'p RouteTable)>;
+/// Pairs of rules of one virtual host that are compared; past them it is told that something may differ.
+const MOST_PAIRS: usize = 500_000;
+
+/// The filter chains of a listener that lead to route tables: by one of their server names or ranges, if they have any.
+type Tables<'p> = BTreeMap<Option<&'p str>, (&'p FilterChain, &'p RouteTable)>;
 
 fn tables<'p>(side: Side<'p>, listener: Option<&'p Listener>) -> Tables<'p> {
-    let (Some(proxy), Some(listener)) = (side.proxy, listener) else { return Tables::new() };
-    if listener.rejected.is_some() {
-        return Tables::new();
+    let mut tables = Tables::new();
+    let (Some(proxy), Some(listener)) = (side.proxy, listener) else { return tables };
+    for chain in listener.filter_chains.iter().filter(|_| listener.rejected.is_none()) {
+        let Filter::Http(index) = chain.filter else { continue };
+        let Some(table) = proxy.program.route_tables.get(index) else { continue };
+        let mut names = chain.server_names.iter().chain(&chain.destinations).peekable();
+        if names.peek().is_none() {
+            tables.entry(None).or_insert((chain, table));
+        }
+        for name in names {
+            tables.entry(Some(name.as_str())).or_insert((chain, table));
+        }
     }
-    let chains = listener.filter_chains.iter().filter_map(|chain| {
-        let Filter::Http(index) = chain.filter else { return None };
-        let names = chain.server_names.iter().chain(&chain.destinations).map(SmolStr::as_str).collect();
-        Some((names, (chain, proxy.program.route_tables.get(index)?)))
-    });
-    chains.collect()
+    tables
 }
 
-pub(super) fn compare(
-    sides: &Sides<'_>,
-    old: Option<&Listener>,
-    new: Option<&Listener>,
-    frame: &Frame<'_>,
-    changes: &mut Vec<Change>,
-) {
+/// The chain for a name: its own, else that of the closest wildcard, else that of any name (semantics A52).
+fn taker<'p>(tables: &Tables<'p>, name: Option<&str>) -> Option<(&'p FilterChain, &'p RouteTable)> {
+    let covers = |own: Option<&str>| match (own, name) {
+        (None, _) => true,
+        (Some(own), Some(name)) => own == name || crate::host::is_subset(name, own),
+        (Some(_), None) => false,
+    };
+    let covering = tables.iter().filter(|(own, _)| covers(**own));
+    covering.max_by_key(|(own, _)| (**own == name, own.map(str::len))).map(|(_, found)| *found)
+}
+
+pub(super) fn compare(sides: &Sides<'_>, old: Option<&Listener>, new: Option<&Listener>, frame: &mut Frame<'_>) {
     let (before, after) = (tables(sides.old, old), tables(sides.new, new));
-    let names: BTreeSet<&Vec<&str>> = before.keys().chain(after.keys()).collect();
+    let names: BTreeSet<Option<&str>> = before.keys().chain(after.keys()).copied().collect();
+    let mut seen = HashSet::new();
     for name in names {
-        let (before, after) = (before.get(name), after.get(name));
+        let (before, after) = (taker(&before, name), taker(&after, name));
         let Some((chain, _)) = after.or(before) else { continue };
-        let pair =
-            Pair { sides, frame, chain, old: before.map(|(_, table)| *table), new: after.map(|(_, table)| *table) };
-        pair.compare(changes);
+        let (old, new) = (before.map(|(_, table)| table), after.map(|(_, table)| table));
+        // A name that nobody knew, or knows: clients say it to reach hosts of that name.
+        let only = name.filter(|_| old.is_none() || new.is_none());
+        let pair = Pair { sides, chain, old, new, only };
+        pair.compare(&mut seen, frame);
     }
 }
 
 /// Two route tables of one place.
 struct Pair<'p> {
     sides: &'p Sides<'p>,
-    frame: &'p Frame<'p>,
     chain: &'p FilterChain,
     old: Option<&'p RouteTable>,
     new: Option<&'p RouteTable>,
+    /// Only domains that share names with this.
+    only: Option<&'p str>,
 }
+
+/// The virtual hosts of a domain that were compared.
+type Seen<'p> = HashSet<(&'p str, Option<*const VirtualHost>, Option<*const VirtualHost>)>;
 
 /// The virtual host that names of a domain go to: its own, else the closest wildcard's.
 fn host_of<'p>(table: Option<&'p RouteTable>, domain: &str) -> Option<&'p Arc<VirtualHost>> {
@@ -68,17 +86,22 @@ fn host_of<'p>(table: Option<&'p RouteTable>, domain: &str) -> Option<&'p Arc<Vi
 }
 
 impl<'p> Pair<'p> {
-    fn compare(&self, changes: &mut Vec<Change>) {
+    fn compare(&self, seen: &mut Seen<'p>, frame: &mut Frame<'_>) {
         let tables = [self.old, self.new].into_iter().flatten();
         let domains: BTreeSet<&str> =
             tables.flat_map(|table| &table.virtual_hosts).flat_map(|host| &host.domains).map(SmolStr::as_str).collect();
-        let mut seen = HashSet::new();
-        for domain in domains {
+        let is_asked = |domain: &&str| {
+            self.only.is_none_or(|only| crate::host::is_subset(domain, only) || crate::host::is_subset(only, domain))
+        };
+        let mut pairs = HashSet::new();
+        for domain in domains.into_iter().filter(is_asked) {
             let (old, new) = (host_of(self.old, domain), host_of(self.new, domain));
+            let (one, other) = (old.map(Arc::as_ptr), new.map(Arc::as_ptr));
             let mut routes = old.into_iter().chain(new).flat_map(|host| host.routes.iter());
             // Where no rule reads it, one name stands for all that lead to the same hosts.
-            if seen.insert((old.map(Arc::as_ptr), new.map(Arc::as_ptr))) || routes.any(reads_authority) {
-                self.hosts(domain, old, new, changes);
+            let is_new = pairs.insert((one, other)) || routes.any(reads_authority);
+            if seen.insert((domain, one, other)) && is_new {
+                self.hosts(domain, old, new, frame);
             }
         }
     }
@@ -88,11 +111,17 @@ impl<'p> Pair<'p> {
         domain: &str,
         old: Option<&'p Arc<VirtualHost>>,
         new: Option<&'p Arc<VirtualHost>>,
-        changes: &mut Vec<Change>,
+        frame: &mut Frame<'_>,
     ) {
+        // Where there is no listener, connections are treated as that of the mesh's own catch-all would treat requests.
+        let is_fallback = |host: Option<&Arc<VirtualHost>>| host.is_none_or(|host| host.catch_all.is_some());
+        if (self.old.is_none() || self.new.is_none()) && is_fallback(old) && is_fallback(new) {
+            return;
+        }
         let routes = |host: Option<&'p Arc<VirtualHost>>| host.map_or(&[][..], |host| &host.routes);
         let (before, after) = (routes(old), routes(new));
-        let effects = Effects { old: effects(self.sides.old, before), new: effects(self.sides.new, after) };
+        let effects =
+            Effects { old: Effect::of_routes(self.sides.old, before), new: Effect::of_routes(self.sides.new, after) };
         let redirects = |host: Option<&'p Arc<VirtualHost>>| host.is_some_and(|host| host.require_tls);
         let same = before.len() == after.len()
             && effects.old == effects.new
@@ -104,16 +133,18 @@ impl<'p> Pair<'p> {
         let side = if new.is_some() { self.sides.new } else { self.sides.old };
         let (Some(proxy), Some(host)) = (side.proxy, new.or(old)) else { return };
         let names = Names::of_domain(domain, [self.old, self.new].into_iter().flatten());
-        let entrance = entrance_of_table(proxy, self.frame.listener, self.chain, &names);
-        let mut asked = HostSpace::new(host, &names, entrance, &Worlds::new(side.program.settings.path_normalization));
+        let entrance = entrance_of_table(proxy, frame.listener, self.chain, &names);
+        let limits = Limits::of_rows(before.len() + after.len());
+        let worlds = Worlds::new(side.program.settings.path_normalization);
+        let mut asked = HostSpace::with_limits(host, &names, entrance, &worlds, limits);
         if redirects(old) != redirects(new) {
             let request = asked.request(&malha_algebra::Point::default());
-            let words = "every plain request, by httpsRedirect".to_owned();
-            changes.push(self.frame.change(Class::Rerouted, domain.to_owned(), words, request));
-            return;
+            let region = "every plain request, by httpsRedirect".to_owned();
+            let words = Words { host: domain.to_owned(), region, request, ..Words::default() };
+            frame.tell(Class::Rerouted, words);
         }
         let mut asked_for = Product::all();
-        if redirects(old) {
+        if redirects(old) || redirects(new) {
             // Only requests that say https of themselves get past the redirect (semantics A42).
             let https = Test::exact(SmolStr::new_static("https"));
             asked_for.insert(asked.space.literal(&Axis::Field(Field::Scheme), https, true));
@@ -127,79 +158,34 @@ impl<'p> Pair<'p> {
             asked: &mut asked,
             effects: &effects,
             count: before.len(),
+            pairs: 0,
             found: BTreeMap::new(),
         };
-        search.run(after.len());
+        let is_whole = search.run(after.len());
         for ((one, other), (regions, more, request)) in search.found {
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
             let region = format!("{}{more}", regions.join("; or "));
-            changes.push(self.frame.change(class(one.as_ref(), other.as_ref()), domain.to_owned(), region, request));
+            let (one, other) = (one.as_deref(), other.as_deref());
+            let effects = format!("{:?} {:?}", one.map(Effect::text), other.map(Effect::text));
+            let details = Effect::details(one, other);
+            let words = Words { host: domain.to_owned(), region, request, details, effects };
+            frame.tell(Effect::class(one, other), words);
+        }
+        if !is_whole {
+            let region =
+                "perhaps (not decided): others, since its rules are too many or too hard to compare all".to_owned();
+            frame.tell(Class::Rerouted, Words { host: domain.to_owned(), region, ..Words::default() });
         }
     }
-}
-
-/// What each route does, with what the proxy knows of where it leads.
-fn effects(side: Side<'_>, routes: &[Route]) -> Vec<Effect> {
-    let mut effects: Vec<Effect> = Vec::with_capacity(routes.len());
-    for (at, route) in routes.iter().enumerate() {
-        // The matches of a rule share their action.
-        let before = at.checked_sub(1).filter(|&before| Arc::ptr_eq(&routes[before].action, &route.action));
-        let effect = before.map_or_else(|| effect(side, &route.action), |before| effects[before].clone());
-        effects.push(effect);
-    }
-    effects
-}
-
-/// What a route does, as texts that are equal exactly if it is the same.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Effect {
-    /// Where requests go and how they arrive.
-    target: String,
-    /// Everything.
-    whole: String,
 }
 
 struct Effects {
-    old: Vec<Effect>,
-    new: Vec<Effect>,
-}
-
-fn effect(side: Side<'_>, action: &Action) -> Effect {
-    let mut whole = format!("{action:?}");
-    let target = match &action.kind {
-        ActionKind::Forward(forward) => {
-            let to: Vec<String> = forward.destinations.iter().map(|to| destination(side, to, &mut whole)).collect();
-            format!("{to:?} {:?} {:?}", forward.path_rewrite, forward.authority)
-        }
-        other => format!("{other:?}"),
-    };
-    Effect { target, whole }
-}
-
-/// Where a destination leads; `whole` is told the policy of its cluster too.
-pub(super) fn destination(side: Side<'_>, to: &Destination, whole: &mut String) -> String {
-    let clusters = side.proxy.map_or(&[][..], |proxy| &proxy.program.clusters);
-    let cluster = to.cluster.as_ref().and_then(|name| clusters.iter().find(|cluster| cluster.name == *name));
-    let reached = cluster.map(|cluster| {
-        // How an address is found and spoken to; endpoints themselves come and go.
-        // Writing to a string cannot fail.
-        let _ = write!(whole, "{:?} {:?} {}", cluster.policy, cluster.discovery, cluster.http2);
-        cluster.endpoints.is_empty()
-    });
-    format!("{}:{} {:?} {:?} {reached:?}", to.host, to.port, to.subset, to.authority)
-}
-
-fn class(old: Option<&Effect>, new: Option<&Effect>) -> Class {
-    match (old, new) {
-        (None, _) => Class::Added,
-        (_, None) => Class::Removed,
-        (Some(old), Some(new)) if old.target == new.target => Class::Policy,
-        _ => Class::Rerouted,
-    }
+    old: Vec<Arc<Effect>>,
+    new: Vec<Arc<Effect>>,
 }
 
 /// By what is done before and after: regions in words, how many more there are, a request.
-type Found<'e> = BTreeMap<(Option<Effect>, Option<Effect>), (Vec<String>, usize, Option<malha_table::Request>)>;
+type Found = BTreeMap<(Option<Arc<Effect>>, Option<Arc<Effect>>), (Vec<String>, usize, Option<malha_table::Request>)>;
 
 struct Search<'s, 'p> {
     /// The old routes, then the new ones.
@@ -210,26 +196,42 @@ struct Search<'s, 'p> {
     effects: &'s Effects,
     /// How many old ones there are.
     count: usize,
-    found: Found<'s>,
+    /// How many pairs of rules were looked at.
+    pairs: usize,
+    found: Found,
 }
 
 impl Search<'_, '_> {
-    fn run(&mut self, new_count: usize) {
+    /// Looks at every pair; says whether all of them were decided, or told one by one.
+    fn run(&mut self, new_count: usize) -> bool {
         let overlap = Overlap::new(self.list.rows(), &self.asked.space);
         let count = self.count;
         for new in 0..new_count {
             for old in overlap.before(count + new).into_iter().filter(|&row| row < count) {
-                if self.effects.old[old] != self.effects.new[new] {
-                    self.both(Some(old), Some(new));
+                let is_same = self.effects.old[old] == self.effects.new[new];
+                let rows = self.list.rows();
+                if is_same || self.asked.space.plainly_disjoint(&rows[old], &rows[count + new]) {
+                    continue;
                 }
+                self.pairs += 1;
+                if self.is_spent() {
+                    return false;
+                }
+                self.both(Some(old), Some(new));
             }
         }
-        for old in 0..count {
-            self.both(Some(old), None);
+        let alone = (0..count).map(|old| (Some(old), None)).chain((0..new_count).map(|new| (None, Some(new))));
+        for (old, new) in alone {
+            if self.is_spent() {
+                return false;
+            }
+            self.both(old, new);
         }
-        for new in 0..new_count {
-            self.both(None, Some(new));
-        }
+        true
+    }
+
+    fn is_spent(&self) -> bool {
+        self.pairs > MOST_PAIRS || self.asked.space.is_spent()
     }
 
     /// Looks for a request that the one takes before, and the other after.
@@ -242,14 +244,34 @@ impl Search<'_, '_> {
         let is_before = |row: usize| {
             if row < count { old.is_none_or(|old| row < old) } else { new.is_none_or(|new| row < count + new) }
         };
-        let left = self.list.left_of(&mut self.asked.space, &product, Among::These(&is_before), DEFAULT_BUDGET);
+        let effects = (old.map(|row| &*self.effects.old[row]), new.map(|row| &*self.effects.new[row]));
+        let parts = match Effect::only_paths(effects.0, effects.1) {
+            None => vec![product.clone()],
+            Some(paths) => {
+                let space = &mut self.asked.space;
+                let with =
+                    |(test, holds)| product.and(&[space.literal(&Axis::Path, test, holds)].into_iter().collect());
+                paths.into_iter().map(with).collect()
+            }
+        };
+        let mut left = Reach::Empty;
+        for part in &parts {
+            match self.list.left_of(&mut self.asked.space, part, Among::These(&is_before), DEFAULT_BUDGET) {
+                Reach::Empty | Reach::Taken(_) => {}
+                found => left = found,
+            }
+            if matches!(left, Reach::Live(_)) {
+                break;
+            }
+        }
         // What is not decided is told: silence would say that nothing changes.
         let point = match left {
             Reach::Live(point) => Some(point),
             Reach::Unknown => None,
             Reach::Empty | Reach::Taken(_) => return,
         };
-        let key = (old.map(|old| self.effects.old[old].clone()), new.map(|new| self.effects.new[new].clone()));
+        let effect = |effects: &[Arc<Effect>], row: Option<usize>| row.map(|row| Arc::clone(&effects[row]));
+        let key = (effect(&self.effects.old, old), effect(&self.effects.new, new));
         let perhaps = if point.is_none() { "perhaps (not decided): " } else { "" };
         let words = format!("{perhaps}{}", self.asked.space.words(&product));
         let request = point.and_then(|point| self.asked.request(&point));

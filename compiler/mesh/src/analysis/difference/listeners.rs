@@ -1,0 +1,37 @@
+//! Listeners that come and go, and those that Envoy would refuse to load.
+
+use super::{Class, Detail, Frame, Words};
+use crate::program::{Listener, Role};
+use malha_table::{Address, Protocol, Request};
+
+/// Tells a listener that comes or goes; says whether that is all there is to tell of its port.
+pub(super) fn compare(old: Option<&Listener>, new: Option<&Listener>, frame: &mut Frame<'_>) -> bool {
+    let is_loaded = |listener: Option<&Listener>| listener.is_some_and(|listener| listener.rejected.is_none());
+    let class = match (is_loaded(old), is_loaded(new)) {
+        (false, true) => Class::Added,
+        (true, false) => Class::Removed,
+        (true, true) => return false,
+        (false, false) => return true,
+    };
+    // What a sidecar has no listener for goes where it was meant to go: what of it changes is told host by host.
+    if frame.role == Role::Sidecar && (old.is_none() || new.is_none()) {
+        return false;
+    }
+    let said = |listener: Option<&Listener>| match listener.map(|listener| &listener.rejected) {
+        Some(Some(reason)) => format!("refused: {reason}"),
+        Some(None) => "loaded".to_owned(),
+        None => "none".to_owned(),
+    };
+    let request = Request {
+        via: Some(if frame.role == Role::Sidecar { "mesh" } else { "gateway" }.to_owned()),
+        proxy: Some(frame.proxy.clone()),
+        port: Some(frame.listener.port),
+        destination: frame.listener.bind.as_ref().map(|bind| Address { ip: bind.to_string() }),
+        protocol: Some(Protocol::Tcp),
+        ..Request::default()
+    };
+    let details = vec![Detail { what: "the listener".to_owned(), before: said(old), after: said(new) }];
+    let (host, region) = ("any connection".to_owned(), "every connection to the port".to_owned());
+    frame.tell(class, Words { host, region, request: Some(request), details, ..Words::default() });
+    old.is_some() && new.is_some()
+}
