@@ -257,7 +257,8 @@ impl Owners {
 /// The files below a directory that may hold documents, and every `malha.toml`; `.gitignore` holds.
 fn walk(directory: &Path, enter: &(dyn Fn(&DirEntry) -> bool + Sync)) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
-    let walk = WalkBuilder::new(directory).require_git(false).git_global(false).follow_links(true).build();
+    let walk =
+        WalkBuilder::new(directory).require_git(false).git_global(false).git_exclude(false).follow_links(true).build();
     let mut left: Option<PathBuf> = None;
     for entry in walk {
         let entry = match entry {

@@ -153,10 +153,140 @@ fn what_takes_no_part_is_said() {
     write(&trees, "new/mesh.yaml", &MESH.replace("redirect:", "redirekt:"));
     let told = malha(trees.path(), &["diff", "old", "new"]);
     assert_eq!(told.status, 1, "{}", told.out);
-    assert!(told.err.contains("1 objects of NEW take no part"), "{}", told.err);
+    assert!(told.err.contains("1 object of NEW takes no part"), "{}", told.err);
     let compiled = malha(trees.path(), &["compile", "old", "-o", "old.table"]);
     assert_eq!(compiled.status, 0, "{}", compiled.err);
     let table = malha(trees.path(), &["diff", "old.table", "new"]);
     assert_eq!((table.status, table.out.as_str()), (2, ""), "{}", table.err);
     assert!(table.err.contains("is a table"), "{}", table.err);
+}
+
+/// The report on two trees.
+fn report(old: &str, new: &str) -> (i32, Value) {
+    let trees = tree(&[("old/mesh.yaml", old), ("new/mesh.yaml", new)]);
+    let told = malha(trees.path(), &["diff", "old", "new", "--format", "json"]);
+    (told.status, serde_json::from_str(&told.out).unwrap_or_else(|error| panic!("{error}: {} {}", told.out, told.err)))
+}
+
+/// The names of what differs besides the decisions.
+fn details(report: &Value) -> Vec<&str> {
+    let changes = report["changes"].as_array().into_iter().flatten();
+    let details = changes.filter_map(|change| change["details"].as_array()).flatten();
+    details.filter_map(|detail| detail["what"].as_str()).collect()
+}
+
+const PODS: &str = "---
+apiVersion: v1
+kind: Pod
+metadata: {name: one, namespace: default, labels: {app: cart, version: v1}}
+status: {podIP: 10.1.0.1}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: two, namespace: default, labels: {app: cart, version: v2}}
+status: {podIP: 10.1.0.2}
+";
+
+#[test]
+fn what_no_decision_shows_is_told_by_name() {
+    let mesh = format!(
+        "{}{PODS}",
+        MESH.replace(
+            "  ports: [{name: http, port: 8000}]",
+            "  selector: {app: cart}\n  ports: [{name: http, port: 8000}]"
+        )
+    );
+    let moved = mesh.replace("labels: {version: v1}}\n---", "labels: {version: v2}}\n---");
+    let (status, told) = report(&mesh, &moved);
+    assert_eq!((status, classes(&told)), (1, vec!["rerouted"]), "{told}");
+    assert_eq!(details(&told), ["endpoints of outbound|8000|v1|cart.default.svc.cluster.local"]);
+    let detail = &told["changes"][0]["details"][0];
+    assert_eq!((&detail["before"], &detail["after"]), (&"10.1.0.1:8000".into(), &"10.1.0.2:8000".into()));
+
+    let limited =
+        mesh.replace("  host: cart\n", "  host: cart\n  trafficPolicy: {connectionPool: {tcp: {maxConnections: 1}}}\n");
+    let (_, told) = report(&mesh, &limited);
+    assert_eq!(classes(&told), ["policy"; 2], "{told}");
+    let policies = ["v1", ""].map(|subset| format!("policy of outbound|8000|{subset}|cart.default.svc.cluster.local"));
+    assert_eq!(details(&told), policies);
+
+    let mirrored = |limit: &str| {
+        let mirror = "      mirrors: [{destination: {host: cart}}]\n    - match: [{uri: {prefix: /old}}]";
+        let rule = format!("  host: cart\n  trafficPolicy: {{connectionPool: {{tcp: {{maxConnections: {limit}}}}}}}\n");
+        mesh.replace("    - match: [{uri: {prefix: /old}}]", mirror)
+            .replace("destination: {host: cart, subset: v1}", "destination: {host: other}")
+            .replace("  host: cart\n", &rule)
+    };
+    let (_, told) = report(&mirrored("1"), &mirrored("2"));
+    assert_eq!(told["changes"][0]["proxy"]["namespace"], "istio-system", "{told}");
+    assert_eq!(details(&told)[0], "policy of outbound|8000||cart.default.svc.cluster.local");
+}
+
+#[test]
+fn clients_that_some_rule_asks_for_are_compared() {
+    let service = "apiVersion: v1
+kind: Service
+metadata: {name: cart, namespace: default}
+spec:
+  ports: [{name: http, port: 80}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: cart, namespace: default}
+spec:
+  hosts: [cart]
+  http:
+    - match: [{sourceLabels: {app: web}, uri: {prefix: /a}}]
+      directResponse: {status: 418}
+    - route: [{destination: {host: cart}}]
+";
+    let (status, told) = report(service, &service.replace("418", "200"));
+    assert_eq!((status, classes(&told)), (1, vec!["rerouted"]), "{told}");
+    let change = &told["changes"][0];
+    assert_eq!(
+        (&change["proxy"]["labels"]["app"], &change["before"]["respond"]["status"]),
+        (&"web".into(), &418.into())
+    );
+
+    // Clients that it is the same for: told once, of the one that nothing is known of.
+    let slow = "    - timeout: 5s\n      route: [{destination: {host: cart}}]\n";
+    let (_, told) = report(service, &service.replace("    - route: [{destination: {host: cart}}]\n", slow));
+    let change = &told["changes"][0];
+    assert_eq!((classes(&told), change["also"].as_u64()), (vec!["policy"], Some(1)), "{told}");
+    assert_eq!(change["proxy"]["labels"], serde_json::json!({}));
+}
+
+#[test]
+fn listeners_and_names_that_come_and_go() {
+    let tls = MESH.replace(
+        "    - port: {number: 80, name: http, protocol: HTTP}\n      hosts: ['*']\n",
+        "    - port: {number: 443, name: https, protocol: HTTPS}\n      hosts: [shop.example.com]\n      tls: {mode: SIMPLE, credentialName: c}\n",
+    );
+    // A name more at the server changes nothing for the others.
+    let (status, told) = report(
+        &tls,
+        &tls.replace("hosts: [shop.example.com]\n      tls", "hosts: [shop.example.com, x.example.com]\n      tls"),
+    );
+    assert_eq!((status, classes(&told)), (0, Vec::new()), "{told}");
+    // How TLS ends is told as such.
+    let (_, told) = report(&tls, &tls.replace("credentialName: c", "credentialName: d"));
+    assert_eq!((classes(&told), details(&told)), (vec!["policy"], vec!["how TLS ends"]), "{told}");
+    // A port less.
+    let (_, told) = report(MESH, &MESH.replace("number: 80,", "number: 8080,"));
+    assert!(details(&told).contains(&"the listener"), "{told}");
+}
+
+#[test]
+fn how_paths_are_normalised_is_told() {
+    let config = |mode: &str| format!("[mesh]\n{mode}");
+    let trees = tree(&[("old/mesh.yaml", MESH), ("new/mesh.yaml", MESH), ("old/malha.toml", &config(""))]);
+    write(&trees, "new/mesh-config.yaml", "pathNormalization: {normalization: MERGE_SLASHES}\n");
+    write(&trees, "new/malha.toml", &config("config = \"mesh-config.yaml\"\n"));
+    let told = malha(trees.path(), &["diff", "old", "new", "--format", "json"]);
+    let told: Value =
+        serde_json::from_str(&told.out).unwrap_or_else(|error| panic!("{error}: {} {}", told.out, told.err));
+    // At the gateway, and on the mesh's one port.
+    let twice = (vec!["rerouted"; 2], vec!["path normalisation"; 2]);
+    assert_eq!((classes(&told), details(&told)), twice, "{told}");
+    assert_eq!(told["changes"][0]["witness"]["path"], "/a//b");
 }

@@ -83,9 +83,11 @@ pub fn differences(old: &Program, new: &Program) -> Vec<Change> {
         let before = find(old, &name).and_then(|at| old.proxies.get(at));
         let after = find(new, &name).and_then(|at| new.proxies.get(at));
         let pointer = |proxy: Option<&Proxy>| proxy.map(|proxy| Arc::as_ptr(&proxy.program));
-        let known = compared.entry((pointer(before), pointer(after))).or_insert_with(Vec::new);
+        let known = compared.entry((pointer(before), pointer(after))).or_default();
         if !known.is_empty() {
-            known.iter().for_each(|&at| told.changes[at].also += 1);
+            for &at in known.iter() {
+                told.changes[at].also += 1;
+            }
             continue;
         }
         let sides = Sides { old: Side::of(old, before), new: Side::of(new, after) };
@@ -231,7 +233,7 @@ struct Frame<'p> {
 
 /// What is told of some requests.
 #[derive(Default)]
-struct Words {
+struct Difference {
     host: String,
     region: String,
     request: Option<Request>,
@@ -241,20 +243,20 @@ struct Words {
 }
 
 impl Frame<'_> {
-    fn tell(&mut self, class: Class, words: Words) {
+    fn tell(&mut self, class: Class, found: Difference) {
         let change = Change {
             class,
             role: self.role,
             proxy: self.proxy.clone(),
             port: self.listener.port,
             protocol: self.listener.protocol.clone(),
-            host: words.host,
-            region: words.region,
-            request: words.request,
-            details: words.details,
+            host: found.host,
+            region: found.region,
+            request: found.request,
+            details: found.details,
             also: 0,
         };
-        let place = self.told.tell(change, words.effects);
+        let place = self.told.tell(change, found.effects);
         self.places.push(place);
     }
 }

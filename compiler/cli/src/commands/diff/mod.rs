@@ -86,10 +86,9 @@ pub fn diff(args: &DiffArgs) -> Result<Status, Failure> {
 fn say_refused(which: &str, state: Option<&State>) {
     let count = state.map_or(0, |state| state.mesh.refused().len());
     if count > 0 {
+        let (objects, take, them) = if count == 1 { ("object", "takes", "it") } else { ("objects", "take", "them") };
         eprintln!(
-            "malha: {} of {which} no part, since a cluster would refuse {}: see `malha check`",
-            if count == 1 { "1 object takes".to_owned() } else { format!("{count} objects take") },
-            if count == 1 { "it" } else { "them" }
+            "malha: {count} {objects} of {which} {take} no part, since a cluster would refuse {them}: see `malha check`"
         );
     }
 }

@@ -1,6 +1,6 @@
 //! Filter chains that forward bytes, and how TLS ends, against each other.
 
-use super::{Class, Detail, Frame, Side, Sides, Words, effect::Effect};
+use super::{Class, Detail, Difference, Frame, Side, Sides, effect::Effect};
 use crate::analysis::authority;
 use crate::program::{Filter, FilterChain, Listener, Role, Termination};
 use malha_table::{Address, Protocol, Request, Tls};
@@ -95,7 +95,7 @@ pub(super) fn compare(sides: &Sides<'_>, old: Option<&Listener>, new: Option<&Li
         let host = name.or(*range).unwrap_or("any connection").to_owned();
         let text = |side: Option<Treatment>| side.map(|side| (side.termination, side.effect.text()));
         let effects = format!("{:?} {:?}", text(one), text(other));
-        frame.tell(class, Words { host, region: words, request: Some(request), details, effects });
+        frame.tell(class, Difference { host, region: words, request: Some(request), details, effects });
     }
 }
 

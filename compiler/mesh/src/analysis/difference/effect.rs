@@ -2,7 +2,8 @@
 
 use super::{Class, Detail, Side};
 use crate::program::{
-    Action, ActionKind, Cluster, Destination, Discovery, Endpoint, Forward, LoadBalancer, PathRewrite, Policy, Route,
+    Action, ActionKind, Cluster, Destination, Discovery, Endpoint, Forward, HashKey, LoadBalancer, PathRewrite, Policy,
+    Retries, Route,
 };
 use malha_algebra::PathTest;
 use malha_algebra::language::Test;
@@ -23,9 +24,9 @@ pub(super) struct Effect {
     rewrite: Option<(String, SmolStr)>,
     /// What a rewrite or redirect replaces of the path, if it depends on what the rule matched.
     replaced: Option<Replaced>,
-    /// What is known of the clusters, by what it is: where they lead.
+    /// What no decision shows, by what it is: where clusters lead.
     pub(super) reached: BTreeMap<String, String>,
-    /// And how they are spoken to.
+    /// How they are spoken to, and what of the rule is about that.
     pub(super) policies: BTreeMap<String, String>,
 }
 
@@ -82,6 +83,8 @@ impl Effect {
                     forward.path_rewrite = None;
                 }
                 effect.whole = format!("{forward:?}");
+                effect.policies.insert("consistent hash".to_owned(), hash(&forward.hash));
+                effect.policies.insert("tries after the first".to_owned(), tries(forward.retries.as_deref()));
                 let to: Vec<String> = forward.destinations.iter().map(|to| effect.destination(side, to)).collect();
                 for mirror in &forward.mirrors {
                     let copy = effect.destination(side, &mirror.destination);
@@ -151,7 +154,7 @@ impl Effect {
         }
     }
 
-    /// What a decision does not show of the difference: of clusters that both know.
+    /// What a decision does not show of the difference.
     pub(super) fn details(old: Option<&Effect>, new: Option<&Effect>) -> Vec<Detail> {
         let (Some(old), Some(new)) = (old, new) else { return Vec::new() };
         let differing = |old: &BTreeMap<String, String>, new: &BTreeMap<String, String>| -> Vec<Detail> {
@@ -169,6 +172,28 @@ impl Effect {
         details.extend(differing(&old.policies, &new.policies));
         details
     }
+}
+
+/// What a consistent hash reads.
+fn hash(keys: &[HashKey]) -> String {
+    let keys: Vec<String> = keys.iter().map(|key| format!("{key:?}")).collect();
+    if keys.is_empty() { "none".to_owned() } else { keys.join(", ") }
+}
+
+/// When and where it is tried again.
+fn tries(retries: Option<&Retries>) -> String {
+    let Some(retries) = retries else { return "none".to_owned() };
+    let mut text = match retries.backoff {
+        Some(time) => format!("after {time:?}"),
+        None => "after the usual time".to_owned(),
+    };
+    if retries.avoid_previous_hosts {
+        text.push_str(", at other hosts");
+    }
+    if retries.remote_localities {
+        text.push_str(", in other localities");
+    }
+    text
 }
 
 /// Where a cluster leads.
@@ -198,7 +223,7 @@ fn endpoint(endpoint: &Endpoint) -> String {
 /// How the endpoints of a cluster are found and spoken to.
 fn policy(cluster: &Cluster) -> String {
     let Policy { load_balancer, connect_timeout, limits, source } = &cluster.policy;
-    let mut text = source.as_ref().map_or_else(|| "none".to_owned(), |source| source.to_string());
+    let mut text = source.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
     // What the text of the policy does not say by itself: defaults of the mesh, and what other objects make of it.
     if *load_balancer != LoadBalancer::default() {
         let _ = write!(text, ", {load_balancer:?}");

@@ -1,6 +1,6 @@
 //! Virtual hosts against each other.
 
-use super::{Class, Frame, Side, Sides, Words, effect::Effect};
+use super::{Class, Difference, Frame, Side, Sides, effect::Effect};
 use crate::analysis::Worlds;
 use crate::analysis::host::{HostSpace, Names, entrance_of_table, reads_authority};
 use crate::program::{Filter, FilterChain, Listener, RouteTable, VirtualHost};
@@ -140,8 +140,8 @@ impl<'p> Pair<'p> {
         if redirects(old) != redirects(new) {
             let request = asked.request(&malha_algebra::Point::default());
             let region = "every plain request, by httpsRedirect".to_owned();
-            let words = Words { host: domain.to_owned(), region, request, ..Words::default() };
-            frame.tell(Class::Rerouted, words);
+            let found = Difference { host: domain.to_owned(), region, request, ..Difference::default() };
+            frame.tell(Class::Rerouted, found);
         }
         let mut asked_for = Product::all();
         if redirects(old) || redirects(new) {
@@ -168,13 +168,13 @@ impl<'p> Pair<'p> {
             let (one, other) = (one.as_deref(), other.as_deref());
             let effects = format!("{:?} {:?}", one.map(Effect::text), other.map(Effect::text));
             let details = Effect::details(one, other);
-            let words = Words { host: domain.to_owned(), region, request, details, effects };
-            frame.tell(Effect::class(one, other), words);
+            let found = Difference { host: domain.to_owned(), region, request, details, effects };
+            frame.tell(Effect::class(one, other), found);
         }
         if !is_whole {
             let region =
                 "perhaps (not decided): others, since its rules are too many or too hard to compare all".to_owned();
-            frame.tell(Class::Rerouted, Words { host: domain.to_owned(), region, ..Words::default() });
+            frame.tell(Class::Rerouted, Difference { host: domain.to_owned(), region, ..Difference::default() });
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Listeners that come and go, and those that Envoy would refuse to load.
 
-use super::{Class, Detail, Frame, Words};
+use super::{Class, Detail, Difference, Frame};
 use crate::program::{Listener, Role};
 use malha_table::{Address, Protocol, Request};
 
@@ -32,6 +32,6 @@ pub(super) fn compare(old: Option<&Listener>, new: Option<&Listener>, frame: &mu
     };
     let details = vec![Detail { what: "the listener".to_owned(), before: said(old), after: said(new) }];
     let (host, region) = ("any connection".to_owned(), "every connection to the port".to_owned());
-    frame.tell(class, Words { host, region, request: Some(request), details, ..Words::default() });
+    frame.tell(class, Difference { host, region, request: Some(request), details, ..Difference::default() });
     old.is_some() && new.is_some()
 }

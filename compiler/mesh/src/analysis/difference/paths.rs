@@ -1,6 +1,6 @@
 //! How paths are normalised: a setting of the whole mesh that every request may notice.
 
-use super::{Class, Detail, Frame, Side, Sides, Words};
+use super::{Class, Detail, Difference, Frame, Side, Sides};
 use crate::analysis::Names;
 use crate::analysis::host::entrance_of_table;
 use crate::program::{Filter, FilterChain, Listener, RouteTable};
@@ -39,5 +39,5 @@ pub(super) fn compare(sides: &Sides<'_>, old: Option<&Listener>, new: Option<&Li
         after: format!("{after:?}"),
     }];
     let region = format!("whose path is normalised in another way, as {}", path.unwrap_or("some are"));
-    frame.tell(Class::Rerouted, Words { host: "*".to_owned(), region, request, details, ..Words::default() });
+    frame.tell(Class::Rerouted, Difference { host: "*".to_owned(), region, request, details, ..Difference::default() });
 }
