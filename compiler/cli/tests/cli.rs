@@ -309,6 +309,59 @@ fn show_lists_what_proxies_execute() {
     assert_eq!(report["routes"][0]["at"], json!("routes.yaml:10"));
 }
 
+/// Of the rules, the second and a match of the third are never reached.
+const DEAD: &str = "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: shop
+spec:
+  hosts: [shop.example]
+  gateways: [shop]
+  http:
+  - match:
+    - uri: {prefix: /cart}
+    directResponse: {status: 201}
+  - match:
+    - uri: {exact: /cart/old}
+    directResponse: {status: 202}
+  - match:
+    - uri: {prefix: /carts}
+    - uri: {prefix: /list}
+    directResponse: {status: 203}
+";
+
+#[test]
+fn show_names_what_the_table_does_without() {
+    let mesh = tree(GOOD);
+    write(&mesh, "routes.yaml", DEAD);
+    let report =
+        malha(mesh.path(), &["show", "routes", "--format", "json", "--proxy", "istio-system/istio=ingressgateway"]);
+    let report: Value = serde_json::from_str(&report.out).expect("JSON");
+    let routes = report["routes"].as_array().expect("routes");
+    let told: Vec<_> = routes.iter().map(|row| (row["at"].clone(), row["removed"].clone())).collect();
+    let why = json!("never reached; taken by default/shop http[0].match[0]");
+    assert_eq!(
+        told,
+        [
+            (json!("routes.yaml:10"), Value::Null),
+            (json!("routes.yaml:13"), why.clone()),
+            (json!("routes.yaml:16"), why),
+            (json!("routes.yaml:17"), Value::Null),
+        ]
+    );
+    let page = malha(mesh.path(), &["show", "routes"]).out;
+    assert!(page.contains("REMOVED") && page.contains("never reached; taken by"), "{page}");
+    // Coverage is of what the files say: a match that is left out still counts, and no test can reach it.
+    write(
+        &mesh,
+        "shop.test.yaml",
+        "tests:\n- name: it is taken before\n  request: GET http://shop.example/cart/old\n  expect: {status: 201}\n",
+    );
+    let told = malha(mesh.path(), &["test", "--coverage", "--format", "json"]);
+    let report: Value = serde_json::from_str(&told.out).unwrap_or_else(|_| panic!("{}{}", told.out, told.err));
+    assert_eq!((&report["coverage"]["total"], &report["coverage"]["covered"]), (&json!(4), &json!(1)), "{report:#}");
+}
+
 #[test]
 fn a_refused_object_takes_no_part() {
     let mesh = both(GOOD, &BROKEN[..1]);
