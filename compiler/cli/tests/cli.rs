@@ -235,6 +235,41 @@ fn route_tells_what_becomes_of_a_request() {
 }
 
 #[test]
+fn route_tells_every_rule_that_was_passed_over() {
+    let mesh = tree(GOOD);
+    let mut rules = DEAD.to_owned();
+    for number in 0..15 {
+        writeln!(rules, "  - match: [{{uri: {{prefix: /{number}/}}}}]\n    directResponse: {{status: 204}}")
+            .expect("a string takes everything");
+    }
+    write(&mesh, "routes.yaml", &format!("{rules}  - directResponse: {{status: 205}}\n"));
+    let dead = "  path = /cart/old of default/shop at routes.yaml:13 \
+                (removed: never reached; taken by default/shop http[0].match[0])\n";
+    let page = malha(mesh.path(), &["route", "http://shop.example/x"]).out;
+    assert!(
+        page.contains(&format!("not taken: asks for\n  path /cart* of default/shop at routes.yaml:10\n{dead}")),
+        "{page}"
+    );
+    assert!(page.ends_with("  and 7 more; `--all` shows them\n"), "{page}");
+    let page = malha(mesh.path(), &["route", "--all", "http://shop.example/x"]).out;
+    assert!(page.ends_with("  path /14/* of default/shop at routes.yaml:47\n"), "{page}");
+    let told = malha(mesh.path(), &["route", "--format", "json", "http://shop.example/x"]);
+    let told: Value = serde_json::from_str(&told.out).expect("JSON");
+    let passed_over = told["passedOver"].as_array().expect("a list");
+    assert_eq!(passed_over.len(), 19);
+    assert_eq!(passed_over[1]["rule"]["line"], json!(13));
+    assert_eq!(passed_over[1]["removed"], json!("never reached; taken by default/shop http[0].match[0]"));
+    assert_eq!((&passed_over[18]["asksFor"], &passed_over[18]["removed"]), (&json!("path /14/*"), &Value::Null));
+    // The rules after the one that took it were not tried.
+    let told = malha(mesh.path(), &["route", "--format", "json", "http://shop.example/list"]);
+    let told: Value = serde_json::from_str(&told.out).expect("JSON");
+    assert_eq!(told["passedOver"].as_array().map(Vec::len), Some(3));
+    let told = malha(mesh.path(), &["route", "--format", "json", "http://other.example/"]);
+    let told: Value = serde_json::from_str(&told.out).expect("JSON");
+    assert_eq!((&told["passedOver"], &told["otherHosts"]), (&json!([]), &json!(["shop.example"])));
+}
+
+#[test]
 fn a_port_may_be_the_number_of_the_server() {
     let mesh = tree(GOOD);
     write(
