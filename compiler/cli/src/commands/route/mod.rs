@@ -2,6 +2,7 @@
 
 mod batch;
 mod losers;
+mod missing;
 mod place;
 mod pretty;
 mod url;
@@ -21,6 +22,7 @@ use malha_mesh::{
     program::{Program, Role},
 };
 use malha_table::{Decision, ProxyIdentity, Request, Table};
+use missing::Missing;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -29,6 +31,8 @@ use std::path::PathBuf;
 struct Told {
     #[serde(flatten)]
     decision: Decision,
+    #[serde(rename = "unavailable", skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<Missing>,
     #[serde(flatten)]
     losers: Losers,
 }
@@ -51,10 +55,12 @@ pub fn route(args: &RouteArgs) -> Result<Status, Failure> {
     let (program, table) = build(&mut workspace, &mesh, std::slice::from_ref(&request))?;
     url::complete(&mut request, &table);
     let decision = table.decide(&request, args.seed).map_err(|error| Failure::new(error.to_string()))?;
-    let losers = Losers::of(&program, &request, &decision, &workspace.places());
+    let places = workspace.places();
+    let losers = Losers::of(&program, &request, &decision, &places);
+    let missing = Missing::of(&mesh, &program, &decision, &places);
     let text = match args.format {
-        RouteFormat::Pretty => format!("{}{}", pretty::pretty(&request, &decision), losers.pretty(args.all)),
-        RouteFormat::Json => match serde_json::to_string_pretty(&Told { decision, losers }) {
+        RouteFormat::Pretty => format!("{}{}", pretty::pretty(&request, &decision, &missing), losers.pretty(args.all)),
+        RouteFormat::Json => match serde_json::to_string_pretty(&Told { decision, missing, losers }) {
             Ok(text) => format!("{text}\n"),
             Err(error) => return Err(Failure::new(format!("the decision cannot be written: {error}"))),
         },
