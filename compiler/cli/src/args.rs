@@ -252,6 +252,9 @@ pub struct RouteArgs {
     /// Decides the weighted draw of requests without a `draw` of their own
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub seed: u64,
+    /// Print every rule that was passed over, however many there are
+    #[arg(long, conflicts_with = "batch")]
+    pub all: bool,
     /// How to print the decision; a batch is always JSON
     #[arg(long, value_enum, default_value_t)]
     pub format: RouteFormat,

@@ -3,7 +3,8 @@
 use malha_algebra::{Condition, Field, PathTest, Predicate, ValueTest};
 use malha_mesh::{
     Unmet,
-    program::{Action, ActionKind, Destination},
+    analysis::Unreached,
+    program::{Action, ActionKind, Destination, Origin, Route},
 };
 
 /// What a route takes.
@@ -50,6 +51,24 @@ fn condition(condition: &Condition) -> String {
         ValueTest::Regex(pattern) => format!("~ {}", pattern.as_str()),
     };
     if condition.negated { format!("not {field} {test}") } else { format!("{field} {test}") }
+}
+
+/// The rule of a VirtualService, and the item of its `match`.
+pub(crate) fn rule(origin: &Origin) -> String {
+    let Origin { namespace, name, section, index, match_index, .. } = origin;
+    let item = match_index.map(|index| format!(".match[{index}]")).unwrap_or_default();
+    format!("{namespace}/{name} {section}[{index}]{item}")
+}
+
+/// Why the table does without one of `routes`.
+pub(crate) fn removed(routes: &[Route], unreached: &Unreached) -> String {
+    let origins = unreached.taken_by.iter().filter_map(|taker| routes.get(*taker)?.origin.as_deref());
+    let takers: Vec<String> = origins.map(rule).collect();
+    if unreached.taken_by.is_empty() {
+        "never reached; it asks for what no request has".to_owned()
+    } else {
+        format!("never reached; taken by {}", takers.join(" and "))
+    }
 }
 
 /// What a route does.

@@ -235,6 +235,41 @@ fn route_tells_what_becomes_of_a_request() {
 }
 
 #[test]
+fn route_tells_every_rule_that_was_passed_over() {
+    let mesh = tree(GOOD);
+    let mut rules = DEAD.to_owned();
+    for number in 0..15 {
+        writeln!(rules, "  - match: [{{uri: {{prefix: /{number}/}}}}]\n    directResponse: {{status: 204}}")
+            .expect("a string takes everything");
+    }
+    write(&mesh, "routes.yaml", &format!("{rules}  - directResponse: {{status: 205}}\n"));
+    let dead = "  path = /cart/old of default/shop at routes.yaml:13 \
+                (removed: never reached; taken by default/shop http[0].match[0])\n";
+    let page = malha(mesh.path(), &["route", "http://shop.example/x"]).out;
+    assert!(
+        page.contains(&format!("not taken: asks for\n  path /cart* of default/shop at routes.yaml:10\n{dead}")),
+        "{page}"
+    );
+    assert!(page.ends_with("  and 7 more; `--all` shows them\n"), "{page}");
+    let page = malha(mesh.path(), &["route", "--all", "http://shop.example/x"]).out;
+    assert!(page.ends_with("  path /14/* of default/shop at routes.yaml:47\n"), "{page}");
+    let told = malha(mesh.path(), &["route", "--format", "json", "http://shop.example/x"]);
+    let told: Value = serde_json::from_str(&told.out).expect("JSON");
+    let passed_over = told["passedOver"].as_array().expect("a list");
+    assert_eq!(passed_over.len(), 19);
+    assert_eq!(passed_over[1]["rule"]["line"], json!(13));
+    assert_eq!(passed_over[1]["removed"], json!("never reached; taken by default/shop http[0].match[0]"));
+    assert_eq!((&passed_over[18]["asksFor"], &passed_over[18]["removed"]), (&json!("path /14/*"), &Value::Null));
+    // The rules after the one that took it were not tried.
+    let told = malha(mesh.path(), &["route", "--format", "json", "http://shop.example/list"]);
+    let told: Value = serde_json::from_str(&told.out).expect("JSON");
+    assert_eq!(told["passedOver"].as_array().map(Vec::len), Some(3));
+    let told = malha(mesh.path(), &["route", "--format", "json", "http://other.example/"]);
+    let told: Value = serde_json::from_str(&told.out).expect("JSON");
+    assert_eq!((&told["passedOver"], &told["otherHosts"]), (&json!([]), &json!(["shop.example"])));
+}
+
+#[test]
 fn a_port_may_be_the_number_of_the_server() {
     let mesh = tree(GOOD);
     write(
@@ -307,6 +342,59 @@ fn show_lists_what_proxies_execute() {
         malha(mesh.path(), &["show", "routes", "--format", "json", "--proxy", "istio-system/istio=ingressgateway"]);
     let report: Value = serde_json::from_str(&report.out).expect("JSON");
     assert_eq!(report["routes"][0]["at"], json!("routes.yaml:10"));
+}
+
+/// Of the rules, the second and a match of the third are never reached.
+const DEAD: &str = "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: shop
+spec:
+  hosts: [shop.example]
+  gateways: [shop]
+  http:
+  - match:
+    - uri: {prefix: /cart}
+    directResponse: {status: 201}
+  - match:
+    - uri: {exact: /cart/old}
+    directResponse: {status: 202}
+  - match:
+    - uri: {prefix: /carts}
+    - uri: {prefix: /list}
+    directResponse: {status: 203}
+";
+
+#[test]
+fn show_names_what_the_table_does_without() {
+    let mesh = tree(GOOD);
+    write(&mesh, "routes.yaml", DEAD);
+    let report =
+        malha(mesh.path(), &["show", "routes", "--format", "json", "--proxy", "istio-system/istio=ingressgateway"]);
+    let report: Value = serde_json::from_str(&report.out).expect("JSON");
+    let routes = report["routes"].as_array().expect("routes");
+    let told: Vec<_> = routes.iter().map(|row| (row["at"].clone(), row["removed"].clone())).collect();
+    let why = json!("never reached; taken by default/shop http[0].match[0]");
+    assert_eq!(
+        told,
+        [
+            (json!("routes.yaml:10"), Value::Null),
+            (json!("routes.yaml:13"), why.clone()),
+            (json!("routes.yaml:16"), why),
+            (json!("routes.yaml:17"), Value::Null),
+        ]
+    );
+    let page = malha(mesh.path(), &["show", "routes"]).out;
+    assert!(page.contains("REMOVED") && page.contains("never reached; taken by"), "{page}");
+    // Coverage is of what the files say: a match that is left out still counts, and no test can reach it.
+    write(
+        &mesh,
+        "shop.test.yaml",
+        "tests:\n- name: it is taken before\n  request: GET http://shop.example/cart/old\n  expect: {status: 201}\n",
+    );
+    let told = malha(mesh.path(), &["test", "--coverage", "--format", "json"]);
+    let report: Value = serde_json::from_str(&told.out).unwrap_or_else(|_| panic!("{}{}", told.out, told.err));
+    assert_eq!((&report["coverage"]["total"], &report["coverage"]["covered"]), (&json!(4), &json!(1)), "{report:#}");
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn a_comment_moves_lines_and_nothing_else() {
     let running = Running::start(&["--mock", "--explain"], mesh.path());
     let program = status(&running)["table"]["program"].clone();
     write(&mesh, "routes.yaml", &format!("# a comment\n{}", routes(&mesh)));
-    wait_for("the reload", || running.log().contains("nothing but lines moved"));
+    wait_for("the reload", || running.log().contains("no request is treated otherwise"));
     assert_eq!(status(&running)["table"]["program"], program);
     running.stop();
 }

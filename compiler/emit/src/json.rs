@@ -6,8 +6,8 @@ use malha_table::{
     http::{PathNormalization, duration_text},
     view::{
         Action, ActionKind, Chain, Cluster, Condition, Destination, Discovery, Endpoint, Fallback, Field, Filter,
-        Forward, HashKey, HeaderOperation, HeaderOps, Listener, LoadBalancer, PathRewrite, PathTest, Proxy, Route,
-        RouteTable, Rule, ValueTest, ValueTestKind, Views, VirtualHost,
+        Forward, HashKey, HeaderOperation, HeaderOps, Listener, LoadBalancer, PathRewrite, PathTest, Proxy, Removed,
+        Route, RouteTable, Rule, Source, ValueTest, ValueTestKind, Views, VirtualHost,
     },
 };
 use serde_json::{Map, Value, json};
@@ -131,6 +131,17 @@ fn virtual_host(host: &VirtualHost<'_>) -> Value {
         ("requireTls", host.requires_tls().then_some(true).into()),
         ("catchAll", host.catch_all().map(fallback).into()),
         ("routes", host.routes().map(|one| route(&one, host)).collect()),
+        ("removed", host.removed().map(|one| removed(&one)).collect()),
+    ])
+}
+
+/// A route that no request comes to.
+fn removed(removed: &Removed<'_>) -> Value {
+    let rule = |source: Source<'_>| serde_json::to_value(source.to_rule()).unwrap_or_default();
+    object([
+        ("position", removed.position().into()),
+        ("rule", removed.source().map(rule).into()),
+        ("takenBy", removed.taken_by().map(rule).collect()),
     ])
 }
 

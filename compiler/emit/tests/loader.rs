@@ -202,7 +202,10 @@ fn mutate(random: &mut Random, bytes: &mut [u8]) {
         |bytes: &[u8], at: usize| bytes.get(at..at + 8).and_then(|eight| eight.try_into().ok()).map(u64::from_le_bytes);
     let (offset, length) = (read(bytes, entry + 8), read(bytes, entry + 16));
     let place = match (offset, length) {
-        (Some(offset), Some(length)) if length > 0 && offset + length <= bytes.len() as u64 => {
+        // A section that is left out has no entry: what lies there is anything.
+        (Some(offset), Some(length))
+            if length > 0 && offset.checked_add(length).is_some_and(|end| end <= bytes.len() as u64) =>
+        {
             offset as usize + random.below(length as usize)
         }
         _ => random.below(bytes.len()),

@@ -12,8 +12,9 @@ mod equivalence {
 
 use equivalence::{lowered::Lowered, mesh::mesh, random::Random, requests::request};
 use malha_mesh::{
+    analysis::unreached,
     interpret,
-    program::{Program, Role},
+    program::{Program, Role, VirtualHost},
 };
 use malha_table::Table;
 use std::{collections::BTreeMap, sync::Arc};
@@ -30,6 +31,9 @@ struct Tally {
     meshes: u64,
     outcomes: BTreeMap<String, u64>,
     by_rule: u64,
+    /// Routes, and those of them that the table leaves out.
+    routes: usize,
+    removed: usize,
 }
 
 fn hold_equal(seed: u64, tally: &mut Tally) {
@@ -40,6 +44,10 @@ fn hold_equal(seed: u64, tally: &mut Tally) {
     let bytes = malha_emit::table(&lowered.program, origin).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     let table = Table::load(bytes).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     tally.meshes += 1;
+    for host in hosts(&lowered.program) {
+        tally.routes += host.routes.len();
+        tally.removed += unreached(host).len();
+    }
     for _ in 0..REQUESTS {
         let is_gateway = !random.one_in(4);
         let mut proxies = lowered.program.proxies.iter();
@@ -55,6 +63,11 @@ fn hold_equal(seed: u64, tally: &mut Tally) {
     }
 }
 
+fn hosts(program: &Program) -> impl Iterator<Item = &VirtualHost> {
+    let programs = program.proxies.iter().map(|proxy| &proxy.program);
+    programs.flat_map(|program| &program.route_tables).flat_map(|table| &table.virtual_hosts).map(|host| &**host)
+}
+
 #[test]
 fn table_equals_interpreter() {
     let first = number("MALHA_EQUIVALENCE_FIRST", 0);
@@ -64,11 +77,18 @@ fn table_equals_interpreter() {
     }
     println!("{} meshes, {} requests each, {} taken by a rule", tally.meshes, REQUESTS, tally.by_rule);
     println!("{:?}", tally.outcomes);
+    println!("{} of {} routes removed", tally.removed, tally.routes);
     let asked = tally.meshes * REQUESTS as u64;
     assert!(
         tally.by_rule * 4 > asked || tally.meshes < 100,
         "too few requests meet a rule: {} of {asked}",
         tally.by_rule
+    );
+    assert!(
+        tally.removed * 20 > tally.routes || tally.meshes < 100,
+        "too few routes are removed: {} of {}",
+        tally.removed,
+        tally.routes
     );
 }
 

@@ -175,6 +175,8 @@ pub struct VirtualHost {
     pub routes: Arc<[Route]>,
     /// Whether this is the mesh's own catch-all (semantics B39), which reports no host.
     pub catch_all: Option<Fallback>,
+    /// Which routes no request comes to, once somebody has asked ([`crate::analysis::unreached`]).
+    pub unreached: crate::analysis::Known,
 }
 
 /// One route: a match item of a rule, lowered.

@@ -529,6 +529,17 @@ records! {
         /// Index of the delegate's record, higher than its own; none.
         delegate: U32,
     }
+    /// A route that was left out of a virtual host, since no request comes to it.
+    RemovedRecord {
+        /// Index of the [`VirtualHostRecord`].
+        virtual_host: U32,
+        /// Its place among the routes of the virtual host, those that were left out included.
+        position: U32,
+        /// Index of its [`SourceRecord`].
+        source: U32,
+        /// [`U32`]s of section `Takers`: the rules that take all that it asks for; empty: it asks for what there is not.
+        taken_by: Range,
+    }
     /// A place in the files. Its strings lie in the pool of the source map.
     LocationRecord {
         /// Relative to the root of the mesh.
@@ -642,16 +653,23 @@ sections! {
     Ranges = 40: Range,
     /// UTF-8 text of the source map.
     SourceStrings = 41: u8,
-    /// [`SourceRecord`]s: first those of the rules, then delegates'.
+    /// [`SourceRecord`]s: first those of the rules, then of those that no route is left of, then delegates'.
     Sources = 42: SourceRecord,
     /// [`LocationRecord`]s.
     Locations = 43: LocationRecord,
+    /// [`RemovedRecord`]s, by virtual host and position.
+    Removed = 44: RemovedRecord,
+    /// [`U32`]s: lists of indexes of [`SourceRecord`]s.
+    Takers = 45: U32,
 }
 
 impl Section {
     /// Whether it only says where things come from.
     pub fn is_source_map(self) -> bool {
-        matches!(self, Section::SourceStrings | Section::Sources | Section::Locations)
+        matches!(
+            self,
+            Section::SourceStrings | Section::Sources | Section::Locations | Section::Removed | Section::Takers
+        )
     }
 }
 

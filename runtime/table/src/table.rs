@@ -59,7 +59,7 @@ impl Table {
         Views::all(self)
     }
 
-    /// A number for everything but the source map: equal if nothing but lines moved.
+    /// A number for everything but the source map: equal if nothing moved but lines and rules that no request reaches.
     pub fn program_hash(&self) -> u64 {
         self.program
     }

@@ -116,6 +116,8 @@ impl<'o> Writer<'o> {
             Section::SourceStrings => map.strings.as_bytes(),
             Section::Sources => map.sources.as_bytes(),
             Section::Locations => map.locations.as_bytes(),
+            Section::Removed => map.removed.as_bytes(),
+            Section::Takers => map.takers.as_bytes(),
         };
         Ok(assemble(content))
     }

@@ -3,6 +3,7 @@
 use super::{EmitError, Writer, fallback, flag, none, paths};
 use hashbrown::HashMap;
 use malha_algebra::PathTest;
+use malha_mesh::analysis::{Unreached, unreached};
 use malha_mesh::program::{Origin, Route, RouteTable, VirtualHost};
 use malha_table::format::{self, DomainSlot, RouteRecord, RouteTableRecord, Str, U32, VirtualHostRecord};
 use std::sync::Arc;
@@ -52,12 +53,14 @@ impl Writer<'_> {
         if let Some(known) = self.in_program.virtual_hosts.get(&Arc::as_ptr(host)) {
             return Ok(*known);
         }
-        let mut routes = Vec::with_capacity(host.routes.len());
+        let unreached = unreached(host);
+        let kept = kept(&host.routes, unreached);
+        let mut routes = Vec::with_capacity(kept.len());
         let mut conditions = Conditions::default();
-        for route in host.routes.iter() {
+        for route in &kept {
             routes.push(self.route(route, &mut conditions)?);
         }
-        let index = self.path_index(&host.routes)?;
+        let index = self.path_index(&kept)?;
         let record = VirtualHostRecord {
             domains: self.string_list(&host.domains)?,
             require_tls: flag(host.require_tls),
@@ -67,6 +70,13 @@ impl Writer<'_> {
             ..index
         };
         let number = self.virtual_hosts.one(record)?;
+        for removed in unreached {
+            let origin = |route: usize| host.routes.get(route)?.origin.as_deref();
+            if let Some(own) = origin(removed.route) {
+                let taken_by = removed.taken_by.iter().filter_map(|route| origin(*route));
+                self.source_map.removed(number, removed.route, own, taken_by)?;
+            }
+        }
         self.in_program.virtual_hosts.insert(Arc::as_ptr(host), number);
         Ok(number)
     }
@@ -103,6 +113,13 @@ impl Writer<'_> {
         self.in_program.rules.insert(Arc::as_ptr(origin), number);
         Ok(number)
     }
+}
+
+/// The routes that some request may come to: a table can do without the others.
+fn kept<'r>(routes: &'r [Route], unreached: &[Unreached]) -> Vec<&'r Route> {
+    let mut removed = unreached.iter().map(|removed| removed.route).peekable();
+    let is_kept = |(number, _): &(usize, &Route)| removed.next_if_eq(number).is_none();
+    routes.iter().enumerate().filter(is_kept).map(|(_, route)| route).collect()
 }
 
 /// The distinct conditions of a virtual host, in order of their first use.

@@ -11,7 +11,7 @@ type ByPath<'p> = Vec<(Cow<'p, str>, Vec<u32>)>;
 
 impl Writer<'_> {
     /// A record with nothing but the index.
-    pub(super) fn path_index(&mut self, routes: &[Route]) -> Result<VirtualHostRecord, EmitError> {
+    pub(super) fn path_index(&mut self, routes: &[&Route]) -> Result<VirtualHostRecord, EmitError> {
         let mut exact = Vec::new();
         let mut exact_ignoring_case = Vec::new();
         let mut prefixes = Vec::new();

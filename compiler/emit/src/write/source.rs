@@ -1,10 +1,12 @@
 //! Rules and the source map.
 
-use super::{EmitError, Strings, none};
+use super::pool::{Lists, Strings};
+use super::{EmitError, none};
 use hashbrown::HashMap;
 use malha_mesh::program::Origin;
 use malha_syntax::Location;
-use malha_table::format::{LocationRecord, RuleRecord, SourceRecord, U32, U64};
+use malha_table::format::{LocationRecord, RemovedRecord, RuleRecord, SourceRecord, U32, U64};
+use std::collections::BTreeSet;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Gives the file and the line of a place.
@@ -19,8 +21,21 @@ pub(super) struct SourceMap<'o> {
     /// Those of delegates; they come after the others when the file is written.
     delegates: Vec<SourceRecord>,
     locations: Vec<LocationRecord>,
+    removed: BTreeSet<Removed>,
+    /// The rules of removed routes, in the order in which they were met.
+    rules_of_removed: Vec<(u128, SourceRecord)>,
+    known_rules_of_removed: HashMap<u128, usize>,
     known_rules: HashMap<u128, U32>,
     known_locations: HashMap<(String, u32), U32>,
+}
+
+/// A route that was left out. Rules go by their identity, for one may get its index later.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Removed {
+    virtual_host: u32,
+    position: u32,
+    rule: u128,
+    taken_by: Vec<u128>,
 }
 
 /// A finished source map.
@@ -28,6 +43,8 @@ pub(super) struct Finished {
     pub(super) rules: Vec<RuleRecord>,
     pub(super) sources: Vec<SourceRecord>,
     pub(super) locations: Vec<LocationRecord>,
+    pub(super) removed: Vec<RemovedRecord>,
+    pub(super) takers: Lists<U32>,
     pub(super) strings: Strings,
 }
 
@@ -40,6 +57,9 @@ impl<'o> SourceMap<'o> {
             sources: Vec::new(),
             delegates: Vec::new(),
             locations: Vec::new(),
+            removed: BTreeSet::new(),
+            rules_of_removed: Vec::new(),
+            known_rules_of_removed: HashMap::new(),
             known_rules: HashMap::new(),
             known_locations: HashMap::new(),
         }
@@ -57,6 +77,26 @@ impl<'o> SourceMap<'o> {
         self.sources.push(record);
         self.known_rules.insert(identity, index);
         Ok(index)
+    }
+
+    /// Keeps what a route that is left out was of, and the rules that take all it asks for: all have an index.
+    pub(super) fn removed<'p>(
+        &mut self,
+        virtual_host: U32,
+        position: usize,
+        origin: &Origin,
+        taken_by: impl Iterator<Item = &'p Origin>,
+    ) -> Result<(), EmitError> {
+        let rule = xxh3_128(identity(origin).as_bytes());
+        if !self.known_rules_of_removed.contains_key(&rule) {
+            let record = self.source(origin)?;
+            self.known_rules_of_removed.insert(rule, self.rules_of_removed.len());
+            self.rules_of_removed.push((rule, record));
+        }
+        let taken_by = taken_by.map(|taker| xxh3_128(identity(taker).as_bytes())).collect();
+        let position = next(position)?.get();
+        self.removed.insert(Removed { virtual_host: virtual_host.get(), position, rule, taken_by });
+        Ok(())
     }
 
     /// The index of a place.
@@ -100,8 +140,15 @@ impl<'o> SourceMap<'o> {
         })
     }
 
-    pub(super) fn finish(self) -> Result<Finished, EmitError> {
+    pub(super) fn finish(mut self) -> Result<Finished, EmitError> {
         let mut sources = self.sources;
+        for (rule, source) in self.rules_of_removed {
+            // Another route of the rule may be left.
+            if !self.known_rules.contains_key(&rule) {
+                self.known_rules.insert(rule, next(sources.len())?);
+                sources.push(source);
+            }
+        }
         let first = next(sources.len())?.get();
         sources.extend_from_slice(&self.delegates);
         next(sources.len())?;
@@ -110,7 +157,21 @@ impl<'o> SourceMap<'o> {
                 record.delegate = U32::new(record.delegate.get() + first);
             }
         }
-        Ok(Finished { rules: self.rules, sources, locations: self.locations, strings: self.strings })
+        let mut takers = Lists::default();
+        let mut removed = Vec::with_capacity(self.removed.len());
+        let index = |rule: &u128| self.known_rules.get(rule).copied();
+        for route in &self.removed {
+            let Some(source) = index(&route.rule) else { continue };
+            let taken_by: Vec<U32> = route.taken_by.iter().filter_map(index).collect();
+            removed.push(RemovedRecord {
+                virtual_host: U32::new(route.virtual_host),
+                position: U32::new(route.position),
+                source,
+                taken_by: takers.list(&taken_by)?,
+            });
+        }
+        let locations = self.locations;
+        Ok(Finished { rules: self.rules, sources, locations, removed, takers, strings: self.strings })
     }
 }
 

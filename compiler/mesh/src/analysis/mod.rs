@@ -9,6 +9,7 @@ mod entrance;
 mod host;
 mod layer4;
 mod service;
+mod unreached;
 mod world;
 
 pub use difference::{Change, Class, Detail, clients, differences};
@@ -16,4 +17,5 @@ pub use entrance::{Entrance, entrances};
 pub use host::{HostRow, HostSpace, Names, entrance_of_table};
 pub use layer4::{Layer4Row, Layer4Rules};
 pub use service::{RuleRow, ServiceRules};
+pub use unreached::{Known, Unreached, unreached};
 pub use world::Worlds;

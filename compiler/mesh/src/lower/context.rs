@@ -92,7 +92,7 @@ impl<'a> Context<'a> {
                     all().filter(|route| !is_last(route)).chain(all().filter(is_last)).cloned().collect()
                 }
             };
-            let host = Arc::new(VirtualHost { domains, require_tls, routes, catch_all });
+            let host = Arc::new(VirtualHost { domains, require_tls, routes, catch_all, ..VirtualHost::default() });
             self.cache.keep_host(key, &host);
             host
         })

@@ -8,8 +8,8 @@ use crate::format::{
     ActionRecord, AutomatonRecord, ChainRecord, CidrRecord, ClusterRecord, ConditionRecord, CorsRecord,
     DestinationRecord, EndpointRecord, FaultRecord, ForwardRecord, HashKeyRecord, HeaderOpsRecord, HeaderValueRecord,
     LimitRecord, ListenerRecord, LocationRecord, MirrorRecord, NONE, Pair, PatternRecord, ProgramRecord, ProxyRecord,
-    Range, RedirectRecord, RespondRecord, RetriesRecord, RouteTableRecord, Section, SettingsRecord, SourceRecord, Str,
-    TcpRouteRecord, TerminationRecord, ValueTestRecord, VirtualHostRecord,
+    Range, RedirectRecord, RemovedRecord, RespondRecord, RetriesRecord, RouteTableRecord, Section, SettingsRecord,
+    SourceRecord, Str, TcpRouteRecord, TerminationRecord, U32, ValueTestRecord, VirtualHostRecord,
 };
 
 impl Checker<'_> {
@@ -55,7 +55,8 @@ impl Checker<'_> {
         self.section::<LimitRecord>(Section::Limits)?;
         self.section::<EndpointRecord>(Section::Endpoints)?;
         self.section::<SourceRecord>(Section::Sources)?;
-        self.section::<LocationRecord>(Section::Locations)
+        self.section::<LocationRecord>(Section::Locations)?;
+        self.section::<RemovedRecord>(Section::Removed)
     }
 }
 
@@ -252,6 +253,21 @@ checks! {
         c.range(Section::Pairs, self.labels)?;
     }
     LocationRecord(self, c) { c.source_str(self.file)?; }
+}
+
+impl Check for RemovedRecord {
+    fn check(&self, c: &Checker<'_>, index: usize) -> Result<(), Broken> {
+        c.index(Section::VirtualHosts, self.virtual_host)?;
+        c.index(Section::Sources, self.source)?;
+        c.range(Section::Takers, self.taken_by)?;
+        let takers: &[U32] = c.table.range(Section::Takers, self.taken_by);
+        c.pay(takers.len())?;
+        takers.iter().try_for_each(|taker| c.index(Section::Sources, *taker))?;
+        let before =
+            index.checked_sub(1).and_then(|before| c.table.section::<RemovedRecord>(Section::Removed).get(before));
+        let is_in_order = before.is_none_or(|before| before.virtual_host.get() <= self.virtual_host.get());
+        if is_in_order { Ok(()) } else { Err("removed routes are not in order") }
+    }
 }
 
 impl Check for SourceRecord {

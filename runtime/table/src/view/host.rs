@@ -1,5 +1,9 @@
-use super::{Action, Fallback, Rule, ValueTest, Views, at, view};
-use crate::{format::Section, http::Matched, table};
+use super::{Action, Fallback, Removed, Rule, ValueTest, Views, at, view};
+use crate::{
+    format::{Range, RemovedRecord, Section},
+    http::Matched,
+    table,
+};
 
 view! {
     /// Virtual hosts of one listener or server.
@@ -95,6 +99,16 @@ impl<'t> VirtualHost<'t> {
     /// Its routes, in order; the first that matches takes the request.
     pub fn routes(&self) -> Views<'t, Route<'t>> {
         Views::range(self.table, self.record.routes)
+    }
+
+    /// The routes that were left out of it, by position. Where virtual hosts are alike in all but these, they are one,
+    /// and these are the routes left out of all of them.
+    pub fn removed(&self) -> Views<'t, Removed<'t>> {
+        let all: &[RemovedRecord] = self.table.section(Section::Removed);
+        let first = all.partition_point(|removed| removed.virtual_host.get() < self.index());
+        let end = all.partition_point(|removed| removed.virtual_host.get() <= self.index());
+        let (first, count) = (first as u32, end.saturating_sub(first) as u32);
+        Views::range(self.table, Range { first: first.into(), count: count.into() })
     }
 }
 

@@ -1,5 +1,8 @@
 use super::{at, view};
-use crate::table;
+use crate::{
+    format::{Section, U32},
+    table,
+};
 
 view! {
     /// A rule of a VirtualService. Its index is the one to keep counters by; its id survives a new table.
@@ -14,6 +17,30 @@ view! {
 view! {
     /// A place in the files.
     Location, LocationRecord, Locations
+}
+
+view! {
+    /// A route that was left out of a virtual host, since no request comes to it: what the source map keeps of it.
+    Removed, RemovedRecord, Removed
+}
+
+impl<'t> Removed<'t> {
+    /// Its place among the routes of the virtual host, those that were left out included.
+    pub fn position(&self) -> u32 {
+        self.record.position.get()
+    }
+
+    /// The rule that it was of.
+    pub fn source(&self) -> Option<Source<'t>> {
+        at(self.table, self.record.source.get())
+    }
+
+    /// The rules that together take all that it asks for; none: it asks for what no request has.
+    pub fn taken_by(&self) -> impl Iterator<Item = Source<'t>> {
+        let table = self.table;
+        let takers: &[U32] = table.range(Section::Takers, self.record.taken_by);
+        takers.iter().filter_map(move |taker| at(table, taker.get()))
+    }
 }
 
 impl<'t> Rule<'t> {

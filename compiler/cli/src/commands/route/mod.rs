@@ -2,6 +2,8 @@
 
 mod batch;
 mod losers;
+mod missing;
+mod place;
 mod pretty;
 mod url;
 
@@ -14,12 +16,26 @@ use crate::{
     terminal,
     workspace::{Workspace, labels},
 };
+use losers::Losers;
 use malha_mesh::{
     Mesh, ProxySpec,
     program::{Program, Role},
 };
-use malha_table::{ProxyIdentity, Request, Table};
+use malha_table::{Decision, ProxyIdentity, Request, Table};
+use missing::Missing;
+use serde::Serialize;
 use std::path::PathBuf;
+
+/// What is told of one request: the decision, and what explains it.
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    decision: Decision,
+    #[serde(rename = "unavailable", skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<Missing>,
+    #[serde(flatten)]
+    losers: Losers,
+}
 
 /// Decides one request, or a batch of them.
 ///
@@ -39,12 +55,12 @@ pub fn route(args: &RouteArgs) -> Result<Status, Failure> {
     let (program, table) = build(&mut workspace, &mesh, std::slice::from_ref(&request))?;
     url::complete(&mut request, &table);
     let decision = table.decide(&request, args.seed).map_err(|error| Failure::new(error.to_string()))?;
+    let places = workspace.places();
+    let losers = Losers::of(&program, &request, &decision, &places);
+    let missing = Missing::of(&mesh, &program, &decision, &places);
     let text = match args.format {
-        RouteFormat::Pretty => {
-            let losers = losers::losers(&program, &request, &decision, &workspace.places());
-            format!("{}{losers}", pretty::pretty(&request, &decision))
-        }
-        RouteFormat::Json => match serde_json::to_string_pretty(&decision) {
+        RouteFormat::Pretty => format!("{}{}", pretty::pretty(&request, &decision, &missing), losers.pretty(args.all)),
+        RouteFormat::Json => match serde_json::to_string_pretty(&Told { decision, missing, losers }) {
             Ok(text) => format!("{text}\n"),
             Err(error) => return Err(Failure::new(format!("the decision cannot be written: {error}"))),
         },

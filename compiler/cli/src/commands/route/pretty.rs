@@ -1,10 +1,11 @@
 //! A decision for people.
 
+use super::missing::Missing;
 use malha_table::{Decision, Destination, HeaderOps, Outcome, Request, Rule};
 use std::fmt::Write as _;
 
 /// Prints what becomes of a request, one fact a line.
-pub(super) fn pretty(request: &Request, decision: &Decision) -> String {
+pub(super) fn pretty(request: &Request, decision: &Decision, missing: &[Missing]) -> String {
     let mut page = Page(String::new());
     let target = format!(
         "{} {}{}",
@@ -30,8 +31,12 @@ pub(super) fn pretty(request: &Request, decision: &Decision) -> String {
         }
     }
     page.line("outcome", &outcome(decision));
-    for told in &decision.destinations {
+    for (number, told) in decision.destinations.iter().enumerate() {
         page.line("destination", &destination(told, decision.destinations.len() > 1));
+        let why = missing.iter().filter(|missing| missing.destination == number).flat_map(Missing::lines);
+        for (line, name) in why.zip(["  why", "  help"]) {
+            page.line(name, &line);
+        }
         page.operations("  request", &told.request_headers);
         page.operations("  response", &told.response_headers);
     }
@@ -100,7 +105,7 @@ fn destination(destination: &Destination, weighted: bool) -> String {
         let _ = write!(text, ", weight {}", destination.weight);
     }
     match destination.endpoints {
-        _ if destination.missing => text.push_str(", which no service is: 503"),
+        _ if destination.missing => text.push_str(", which is not there: 503"),
         Some(0) => text.push_str(", without a usable endpoint: 503"),
         Some(1) => text.push_str(", 1 endpoint"),
         Some(count) => {

@@ -63,7 +63,7 @@ pub(super) fn reloaded(built: &Built, report: &SwapReport, is_other: bool, took:
     let _ = write!(
         page,
         "malha: {} in {:.1} ms: {} read, {} lowered anew",
-        if is_other { "reloaded" } else { "nothing but lines moved" },
+        if is_other { "reloaded" } else { "no request is treated otherwise" },
         took.as_secs_f64() * 1e3,
         count(built.work.files_read, "file"),
         count(built.work.virtual_hosts_lowered, "virtual host"),

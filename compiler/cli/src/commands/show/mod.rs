@@ -51,6 +51,7 @@ pub fn show(args: &ShowArgs) -> Result<Status, Failure> {
         ShowWhat::Clusters => rows::clusters(&chosen),
         ShowWhat::Endpoints => rows::endpoints(&chosen),
     };
+    let rows = if args.format == ShowFormat::Json { rows } else { without_empty(rows::REMOVED, rows) };
     let text = match args.format {
         ShowFormat::Table => columns(&rows),
         ShowFormat::Markdown => markdown(&rows),
@@ -93,6 +94,17 @@ fn labels_of(proxy: &ProxySpec) -> std::collections::BTreeMap<String, String> {
 
 fn is(namespace: &str, labels: &std::collections::BTreeMap<String, String>, identity: &ProxyIdentity) -> bool {
     namespace == identity.namespace && *labels == identity.labels
+}
+
+/// The rows without a column that says nothing of any of them.
+fn without_empty(name: &str, mut rows: Vec<Row>) -> Vec<Row> {
+    let is_empty = |row: &Row| row.iter().all(|(column, value)| *column != name || value.is_null());
+    if rows.iter().all(is_empty) {
+        for row in &mut rows {
+            row.retain(|(column, _)| *column != name);
+        }
+    }
+    rows
 }
 
 /// A value as it stands in a column.

@@ -3,12 +3,16 @@
 use super::Row;
 use crate::{
     report,
-    words::{action, destination, predicate},
+    words::{self, action, destination, predicate},
     workspace::Workspace,
 };
+use malha_mesh::analysis::unreached;
 use malha_mesh::program::{Discovery, Filter, LoadBalancer, Origin, Proxy};
 use malha_table::Role;
 use serde_json::{Value, json};
+
+/// The column that says why the decision table does without a route.
+pub(super) const REMOVED: &str = "removed";
 
 /// Every object of the mesh.
 pub(super) fn resources(workspace: &Workspace) -> Vec<Row> {
@@ -58,25 +62,34 @@ pub(super) fn routes(proxies: &[&Proxy], workspace: &Workspace) -> Vec<Row> {
     for proxy in proxies {
         for listener in &proxy.program.listeners {
             for chain in &listener.filter_chains {
-                let row = |host: Value, taken: String, done: String, origin: Option<&Origin>| -> Row {
-                    let (rule, place) = rule(origin, workspace);
-                    vec![
-                        ("proxy", json!(proxy_name(proxy))),
-                        ("port", json!(listener.port)),
-                        ("host", host),
-                        ("match", json!(taken)),
-                        ("to", json!(done)),
-                        ("rule", rule),
-                        ("at", place),
-                    ]
-                };
+                let row =
+                    |host, taken: String, done: String, origin: Option<&Origin>, removed: Option<String>| -> Row {
+                        let (rule, place) = rule(origin, workspace);
+                        vec![
+                            ("proxy", json!(proxy_name(proxy))),
+                            ("port", json!(listener.port)),
+                            ("host", host),
+                            ("match", json!(taken)),
+                            ("to", json!(done)),
+                            ("rule", rule),
+                            ("at", place),
+                            (REMOVED, json!(removed)),
+                        ]
+                    };
                 match &chain.filter {
                     Filter::Http(index) => {
                         let hosts = proxy.program.route_tables.get(*index).map(|table| table.virtual_hosts.as_slice());
                         for host in hosts.unwrap_or_default() {
-                            rows.extend(host.routes.iter().map(|route| {
-                                let origin = route.origin.as_deref();
-                                row(json!(host.domains), predicate(&route.predicate), action(&route.action), origin)
+                            let mut unreached = unreached(host).iter().peekable();
+                            rows.extend(host.routes.iter().enumerate().map(|(number, route)| {
+                                let removed = unreached.next_if(|one| one.route == number);
+                                row(
+                                    json!(host.domains),
+                                    predicate(&route.predicate),
+                                    action(&route.action),
+                                    route.origin.as_deref(),
+                                    removed.map(|one| words::removed(&host.routes, one)),
+                                )
                             }));
                         }
                     }
@@ -84,7 +97,7 @@ pub(super) fn routes(proxies: &[&Proxy], workspace: &Workspace) -> Vec<Row> {
                         let weighted = tcp.destinations.len() > 1;
                         let to: Vec<_> = tcp.destinations.iter().map(|it| destination(it, weighted)).collect();
                         let names = json!(chain.server_names);
-                        rows.push(row(names, "bytes".to_owned(), to.join(", "), tcp.origin.as_deref()));
+                        rows.push(row(names, "bytes".to_owned(), to.join(", "), tcp.origin.as_deref(), None));
                     }
                 }
             }
@@ -150,11 +163,9 @@ fn proxy_name(proxy: &Proxy) -> String {
 
 fn rule(origin: Option<&Origin>, workspace: &Workspace) -> (Value, Value) {
     let Some(origin) = origin else { return (Value::Null, Value::Null) };
-    let item = origin.match_index.map(|index| format!(".match[{index}]")).unwrap_or_default();
-    let Origin { namespace, name, section, index, location, .. } = origin;
-    let sources = workspace.files().sources();
-    let place = format!("{}:{}", report::file(sources, *location), report::range(sources, *location).start.line);
-    (json!(format!("{namespace}/{name} {section}[{index}]{item}")), json!(place))
+    let (sources, location) = (workspace.files().sources(), origin.location);
+    let place = format!("{}:{}", report::file(sources, location), report::range(sources, location).start.line);
+    (json!(words::rule(origin)), json!(place))
 }
 
 fn discovery(discovery: Discovery) -> &'static str {

@@ -255,5 +255,6 @@ fn catch_all(fallback: Fallback) -> Arc<VirtualHost> {
         require_tls: false,
         routes: Arc::new([route]),
         catch_all: Some(fallback),
+        ..VirtualHost::default()
     })
 }
