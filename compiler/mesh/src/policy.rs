@@ -15,6 +15,7 @@ use malha_model::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
+use smol_str::SmolStr;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The policy that `rule` has for `port` and `subset`, as the blocks in force (semantics D10 to D14).
@@ -142,7 +143,7 @@ fn load_balancer(blocks: &Value) -> LoadBalancer {
 }
 
 /// The limits that are set; zero and below mean none (semantics D35).
-fn limits(blocks: &Value) -> BTreeMap<&'static str, u32> {
+fn limits(blocks: &Value) -> BTreeMap<SmolStr, u32> {
     const LIMITS: [(&str, &str); 6] = [
         ("maxConnections", "/connectionPool/tcp/maxConnections"),
         ("http1MaxPendingRequests", "/connectionPool/http/http1MaxPendingRequests"),
@@ -153,7 +154,7 @@ fn limits(blocks: &Value) -> BTreeMap<&'static str, u32> {
     ];
     let set = LIMITS.iter().filter_map(|(name, path)| {
         let limit = u32::try_from(positive(blocks.pointer(path))?).ok()?;
-        Some((*name, limit))
+        Some((SmolStr::new_static(name), limit))
     });
     set.collect()
 }
@@ -240,7 +241,7 @@ mod tests {
         let policy = &cluster(80, None).policy;
         assert_eq!(policy.load_balancer, LoadBalancer::Random, "D.4");
         assert_eq!(policy.connect_timeout, Some(std::time::Duration::from_secs(2)), "D.6");
-        let limits: Vec<_> = policy.limits.iter().map(|(name, limit)| (*name, *limit)).collect();
+        let limits: Vec<_> = policy.limits.iter().map(|(name, limit)| (name.as_str(), *limit)).collect();
         assert_eq!(limits, [("http1MaxPendingRequests", 4), ("maxConnections", 5)], "D.6");
         assert_eq!(cluster(80, Some("lb")).policy.load_balancer, LoadBalancer::RingHash { minimum_size: 1024 }, "D.4");
         assert_eq!(cluster(80, Some("port")).policy.load_balancer, LoadBalancer::LeastRequest, "D11");

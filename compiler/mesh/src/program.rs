@@ -486,7 +486,7 @@ pub struct Policy {
     pub connect_timeout: Option<Duration>,
     /// Limits by name, as `maxConnections`, `http1MaxPendingRequests`, `http2MaxRequests`, `maxRetries`,
     /// `maxRequestsPerConnection`: those that are set.
-    pub limits: BTreeMap<&'static str, u32>,
+    pub limits: BTreeMap<SmolStr, u32>,
     /// The whole `trafficPolicy` in force, as the file writes it (JSON), for what is executed later.
     pub source: Option<Arc<serde_json::Value>>,
 }

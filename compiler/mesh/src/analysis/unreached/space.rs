@@ -10,7 +10,7 @@ use std::sync::Arc;
 const BUDGET: usize = 200;
 
 /// Less than lints may spend, likewise.
-const LIMITS: Limits = Limits { states: 10_000, automaton: 256 << 10 };
+const LIMITS: Limits = Limits { states: 10_000, automaton: 256 << 10, work: 20_000_000 };
 
 /// What they say a caller of the evaluator chooses freely, as the address of the peer: even what no header can hold.
 const OF_THE_PEER: [&str; 2] = ["x-forwarded-for", "x-envoy-external-address"];

@@ -1,0 +1,72 @@
+//! Listeners and filter chains.
+
+use super::{ReadError, Reader, RouteTables, fallback, strings};
+use malha_mesh::program::{Filter, FilterChain, Listener, TcpRoute, Termination};
+use malha_table::view;
+use smol_str::SmolStr;
+
+impl Reader {
+    pub(super) fn listener(
+        &mut self,
+        listener: &view::Listener<'_>,
+        tables: &mut RouteTables,
+    ) -> Result<Listener, ReadError> {
+        let mut filter_chains = Vec::new();
+        for chain in listener.chains() {
+            filter_chains.extend(self.chain(&chain, tables)?);
+        }
+        Ok(Listener {
+            bind: listener.bind().map(SmolStr::from),
+            port: listener.port(),
+            server_ports: listener.server_ports().collect(),
+            protocol: listener.protocol().into(),
+            name: listener.name().into(),
+            names: strings(listener.names()),
+            filter_chains,
+            rejected: listener.rejected().map(str::to_owned),
+            fallback: fallback(listener.fallback()),
+        })
+    }
+
+    fn chain(&mut self, chain: &view::Chain<'_>, tables: &mut RouteTables) -> Result<Option<FilterChain>, ReadError> {
+        let filter = match chain.filter() {
+            None => return Ok(None),
+            Some(view::Filter::Http(table)) => Filter::Http(match tables.known.get(&table.index()) {
+                Some(&known) => known,
+                None => {
+                    let number = tables.tables.len();
+                    tables.tables.push(self.route_table(&table)?);
+                    tables.known.insert(table.index(), number);
+                    number
+                }
+            }),
+            Some(view::Filter::Tcp(route)) => Filter::Tcp(TcpRoute {
+                origin: self.rule(route.rule()),
+                destinations: route.destinations().map(|destination| Reader::destination(&destination)).collect(),
+            }),
+        };
+        Ok(Some(FilterChain {
+            server_names: strings(chain.server_names()),
+            destinations: strings(chain.destinations()),
+            tls: chain.tls(),
+            inspected: chain.is_inspected(),
+            termination: chain.termination().map(|ends| termination(&ends)),
+            filter,
+            location: chain.location().map(|place| self.location(place.file(), place.line())),
+        }))
+    }
+}
+
+fn termination(ends: &view::Termination<'_>) -> Termination {
+    Termination {
+        mode: ends.mode().into(),
+        credentials: strings(ends.credentials()),
+        server_certificate: ends.server_certificate().map(SmolStr::from),
+        private_key: ends.private_key().map(SmolStr::from),
+        ca_certificates: ends.ca_certificates().map(SmolStr::from),
+        min_version: ends.min_version().map(SmolStr::from),
+        max_version: ends.max_version().map(SmolStr::from),
+        cipher_suites: strings(ends.cipher_suites()),
+        subject_alt_names: strings(ends.subject_alt_names()),
+    }
+}
