@@ -154,11 +154,29 @@ fn what_takes_no_part_is_said() {
     let told = malha(trees.path(), &["diff", "old", "new"]);
     assert_eq!(told.status, 1, "{}", told.out);
     assert!(told.err.contains("1 object of NEW takes no part"), "{}", told.err);
-    let compiled = malha(trees.path(), &["compile", "old", "-o", "old.table"]);
-    assert_eq!(compiled.status, 0, "{}", compiled.err);
-    let table = malha(trees.path(), &["diff", "old.table", "new"]);
-    assert_eq!((table.status, table.out.as_str()), (2, ""), "{}", table.err);
-    assert!(table.err.contains("is a table"), "{}", table.err);
+}
+
+#[test]
+fn tables_are_compared_with_each_other_and_with_files() {
+    let trees = tree(&[("old/mesh.yaml", MESH), ("new/mesh.yaml", &MESH.replace("prefix: /old", "prefix: /older"))]);
+    for side in ["old", "new"] {
+        let compiled = malha(trees.path(), &["compile", side, "-o", &format!("{side}.table")]);
+        assert_eq!(compiled.status, 0, "{}", compiled.err);
+    }
+    let same = malha(trees.path(), &["diff", "old", "old.table"]);
+    assert_eq!((same.status, same.err.as_str()), (0, ""), "{}", same.out);
+    let expected = malha(trees.path(), &["diff", "old", "new"]).out;
+    assert!(expected.contains("removed shop.example.com"), "{expected}");
+    for arguments in [["diff", "old.table", "new.table"], ["diff", "old.table", "new"], ["diff", "old", "new.table"]] {
+        let told = malha(trees.path(), &arguments);
+        assert_eq!((told.status, told.out), (1, expected.clone()), "{arguments:?}: {}", told.err);
+    }
+    // Two meshes are no one's table.
+    write(&trees, "new/a/malha.toml", "");
+    write(&trees, "new/a/mesh.yaml", MESH);
+    let several = malha(trees.path(), &["diff", "old.table", "new"]);
+    assert_eq!((several.status, several.out.as_str()), (2, ""), "{}", several.err);
+    assert!(several.err.contains("a table is one mesh, and NEW has several"), "{}", several.err);
 }
 
 /// The report on two trees.
@@ -277,16 +295,23 @@ fn listeners_and_names_that_come_and_go() {
 }
 
 #[test]
-fn how_paths_are_normalised_is_told() {
-    let config = |mode: &str| format!("[mesh]\n{mode}");
-    let trees = tree(&[("old/mesh.yaml", MESH), ("new/mesh.yaml", MESH), ("old/malha.toml", &config(""))]);
-    write(&trees, "new/mesh-config.yaml", "pathNormalization: {normalization: MERGE_SLASHES}\n");
-    write(&trees, "new/malha.toml", &config("config = \"mesh-config.yaml\"\n"));
-    let told = malha(trees.path(), &["diff", "old", "new", "--format", "json"]);
-    let told: Value =
-        serde_json::from_str(&told.out).unwrap_or_else(|error| panic!("{error}: {} {}", told.out, told.err));
+fn settings_of_the_mesh_are_compared() {
+    let trees = tree(&[("old/mesh.yaml", MESH), ("new/mesh.yaml", MESH), ("old/malha.toml", "")]);
+    write(&trees, "new/malha.toml", "[mesh]\nconfig = \"mesh-config.yaml\"\n");
+    let told = |config: &str| -> Value {
+        write(&trees, "new/mesh-config.yaml", config);
+        let told = malha(trees.path(), &["diff", "old", "new", "--format", "json"]);
+        serde_json::from_str(&told.out).unwrap_or_else(|error| panic!("{error}: {} {}", told.out, told.err))
+    };
     // At the gateway, and on the mesh's one port.
+    let paths = told("pathNormalization: {normalization: MERGE_SLASHES}\n");
     let twice = (vec!["rerouted"; 2], vec!["path normalisation"; 2]);
-    assert_eq!((classes(&told), details(&told)), twice, "{told}");
-    assert_eq!(told["changes"][0]["witness"]["path"], "/a//b");
+    assert_eq!((classes(&paths), details(&paths)), twice, "{paths}");
+    assert_eq!(paths["changes"][0]["witness"]["path"], "/a//b");
+
+    // What the mesh does not know, on its port and on the others.
+    let unknown = told("outboundTrafficPolicy: {mode: REGISTRY_ONLY}\n");
+    assert!(details(&unknown).contains(&"other connections"), "{unknown}");
+    let hosts: Vec<_> = unknown["changes"].as_array().into_iter().flatten().map(|change| &change["host"]).collect();
+    assert_eq!(hosts, ["any connection", "*"], "{unknown}");
 }

@@ -19,7 +19,8 @@ fn a_table_read_and_written_again_is_the_same() {
     for seed in 0..MESHES {
         let mesh = mesh(&mut Random::new(seed));
         let lowered = Lowered::new(&mesh.yaml, &mesh.config);
-        let bytes = malha_emit::table(&lowered.program, |location| (format!("f{}", location.source.0), location.span.start));
+        let bytes =
+            malha_emit::table(&lowered.program, |location| (format!("f{}", location.source.0), location.span.start));
         let table = Table::load(bytes.expect("a table").into()).expect("a valid table");
         let read = malha_emit::program(&table).expect("a program");
         let again = malha_emit::table(&read.program, |location| read.place(location)).expect("a table");
@@ -35,7 +36,9 @@ fn a_table_read_and_written_again_is_the_same() {
                     malha_table::view::Filter::Http(table) => Some(table),
                     malha_table::view::Filter::Tcp(_) => None,
                 });
-                tables.flat_map(|table| table.virtual_hosts().collect::<Vec<_>>()).any(|host| !host.removed().is_empty())
+                tables
+                    .flat_map(|table| table.virtual_hosts().collect::<Vec<_>>())
+                    .any(|host| !host.removed().is_empty())
             };
             assert!(removes(&table), "seed {seed}\n{}", mesh.yaml);
         }

@@ -59,7 +59,7 @@ pub struct ProxyProgram {
 }
 
 /// A listening address.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Listener {
     /// Bind address; none: any.
     pub bind: Option<SmolStr>,

@@ -40,9 +40,9 @@ pub struct Change {
     pub role: Role,
     /// Who executes.
     pub proxy: ProxyIdentity,
-    /// Port of the listener.
+    /// Port of the listener; 0: all ports that no listener has.
     pub port: u32,
-    /// Protocol of the listener.
+    /// Protocol of the listener; empty for ports that no listener has.
     pub protocol: SmolStr,
     /// The virtual host, or the server name.
     pub host: String,
@@ -199,12 +199,18 @@ impl Sides<'_> {
             .map(|listener| (listener.port, listener.bind.as_ref()))
             .collect();
         let mut places = Vec::new();
+        let Some(proxy) = self.new.proxy.or(self.old.proxy) else { return places };
+        let (role, identity) = (proxy.role, identity(&spec(proxy)));
+        if let (Some(old), Some(new)) = (self.old.proxy, self.new.proxy) {
+            let none = Listener::default();
+            let mut frame = Frame { role, proxy: identity.clone(), listener: &none, told, places: Vec::new() };
+            listeners::compare_others(old.program.fallback, new.program.fallback, &mut frame);
+            places.append(&mut frame.places);
+        }
         for (port, bind) in keys {
             let (old, new) = (self.old.listener(port, bind), self.new.listener(port, bind));
             let Some(any) = new.or(old) else { continue };
-            let Some(proxy) = self.new.proxy.or(self.old.proxy) else { continue };
-            let mut frame =
-                Frame { role: proxy.role, proxy: identity(&spec(proxy)), listener: any, told, places: Vec::new() };
+            let mut frame = Frame { role, proxy: identity.clone(), listener: any, told, places: Vec::new() };
             if !listeners::compare(old, new, &mut frame) {
                 paths::compare(self, old, new, &mut frame);
                 hosts::compare(self, old, new, &mut frame);

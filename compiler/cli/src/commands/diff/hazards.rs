@@ -1,6 +1,6 @@
 //! What the order of applying a change puts at risk: a subset and its use in one step (make before break).
 
-use super::State;
+use super::state::TreeState;
 use malha_mesh::{
     names::fully_qualified,
     program::{ActionKind, Destination, Origin, Program},
@@ -38,7 +38,7 @@ const CODE: &str = "O001";
 type Subset = (String, String);
 
 /// Subsets that come with their use, or go with it.
-pub(super) fn hazards(old: &State, new: &State) -> Vec<Hazard> {
+pub(super) fn hazards(old: &TreeState, new: &TreeState) -> Vec<Hazard> {
     let (defined_before, defined_after) = (defined(old), defined(new));
     let (used_before, used_after) = (used(&old.program), used(&new.program));
     let mut hazards = Vec::new();
@@ -75,7 +75,7 @@ fn hazard(message: String, place: Location, sources: &Sources) -> Hazard {
 }
 
 /// The subsets that DestinationRules define.
-fn defined(state: &State) -> BTreeMap<Subset, Location> {
+fn defined(state: &TreeState) -> BTreeMap<Subset, Location> {
     let mut defined = BTreeMap::new();
     for resource in state.mesh.resources() {
         let Spec::DestinationRule(rule) = &resource.spec else { continue };

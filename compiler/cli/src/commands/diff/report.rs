@@ -51,7 +51,8 @@ fn words(told: &Told) -> Words {
         1 => " and 1 other".to_owned(),
         others => format!(" and {others} others"),
     };
-    let title = format!("{} {} on port {} of {proxy}{also}", class(change.class), change.host, change.port);
+    let port = if change.port == 0 { "other ports".to_owned() } else { format!("port {}", change.port) };
+    let title = format!("{} {} on {port} of {proxy}{also}", class(change.class), change.host);
     let mut lines = vec![("requests", change.region.clone())];
     if let Some(request) = &change.request
         && let Some(witness) = serde_json::to_value(request).ok().as_ref().and_then(crate::report::replay)

@@ -1,4 +1,4 @@
-//! The two trees that are compared: directories, files, or revisions of a git repository.
+//! The two states that are compared: directories, files, tables, or revisions of a git repository.
 
 use crate::failure::Failure;
 use malha_table::format::MAGIC;
@@ -23,6 +23,13 @@ impl Tree {
     pub(super) fn path(&self) -> Option<&Path> {
         self.path.exists().then_some(&self.path)
     }
+
+    /// Where it is, if it is a table.
+    pub(super) fn table(&self) -> Option<&Path> {
+        let mut start = [0; MAGIC.len()];
+        File::open(&self.path).ok()?.read_exact(&mut start).ok()?;
+        (start == MAGIC).then_some(&self.path)
+    }
 }
 
 /// The old tree and the new one. A name that is no path is a revision; without a new one, the working tree is.
@@ -34,7 +41,6 @@ pub(super) fn trees(old: &str, new: Option<&str>) -> Result<(Tree, Tree), Failur
     };
     let open = |name: &str| -> Result<Tree, Failure> {
         if Path::new(name).exists() {
-            refuse_table(Path::new(name))?;
             return Ok(Tree { path: PathBuf::from(name), _scratch: None });
         }
         at_revision(name, &place)
@@ -42,17 +48,6 @@ pub(super) fn trees(old: &str, new: Option<&str>) -> Result<(Tree, Tree), Failur
     let old = open(old)?;
     let new = new.map_or_else(|| Ok(Tree { path: here, _scratch: None }), open)?;
     Ok((old, new))
-}
-
-/// A table holds no more than what it was compiled for: what is compared is what it was compiled from.
-fn refuse_table(path: &Path) -> Result<(), Failure> {
-    let mut start = [0; MAGIC.len()];
-    let is_table = File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == MAGIC;
-    if !is_table {
-        return Ok(());
-    }
-    Err(Failure::new(format!("{} is a table, and tables cannot be compared yet", path.display()))
-        .help("compare the files that they were compiled from"))
 }
 
 /// Writes a revision to a scratch directory; the tree is what stands there in the place of `place`.

@@ -1,8 +1,27 @@
 //! Listeners that come and go, and those that Envoy would refuse to load.
 
 use super::{Class, Detail, Difference, Frame};
-use crate::program::{Listener, Role};
+use crate::program::{Fallback, Listener, Role};
 use malha_table::{Address, Protocol, Request};
+
+/// Tells what becomes of connections to ports that no listener has, if that differs.
+pub(super) fn compare_others(old: Fallback, new: Fallback, frame: &mut Frame<'_>) {
+    if old == new {
+        return;
+    }
+    let said = |fallback: Fallback| match fallback {
+        Fallback::Close => "closed",
+        Fallback::Passthrough => "passed on to where they were meant to go",
+        Fallback::Blackhole => "refused: the mesh knows no such place",
+    };
+    let details = vec![Detail {
+        what: "other connections".to_owned(),
+        before: said(old).to_owned(),
+        after: said(new).to_owned(),
+    }];
+    let (host, region) = ("any connection".to_owned(), "connections to ports that no service has".to_owned());
+    frame.tell(Class::Rerouted, Difference { host, region, details, ..Difference::default() });
+}
 
 /// Tells a listener that comes or goes; says whether that is all there is to tell of its port.
 pub(super) fn compare(old: Option<&Listener>, new: Option<&Listener>, frame: &mut Frame<'_>) -> bool {
