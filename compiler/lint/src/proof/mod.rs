@@ -4,6 +4,7 @@ mod claim;
 mod merge;
 mod mesh;
 mod replay;
+mod server;
 mod service;
 
 pub use claim::claim_holds;
