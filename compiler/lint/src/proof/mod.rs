@@ -1,6 +1,7 @@
 //! What is proved of rules, once, for the lints that tell it.
 
 mod claim;
+mod entries;
 mod merge;
 mod mesh;
 mod replay;
@@ -8,6 +9,7 @@ mod server;
 mod service;
 
 pub use claim::claim_holds;
+pub(crate) use entries::{EntryLoss, Loss};
 pub(crate) use merge::{MOST_OTHERS, MergeProof};
 pub(crate) use mesh::TakenHost;
 pub(crate) use service::{Fate, ServiceProof};
@@ -23,6 +25,7 @@ pub(crate) struct Proofs<'a> {
     services: OnceLock<Vec<ServiceProof<'a>>>,
     merges: OnceLock<Vec<MergeProof>>,
     taken_hosts: OnceLock<Vec<TakenHost>>,
+    entries: OnceLock<Vec<EntryLoss>>,
 }
 
 impl<'a> Context<'a> {
@@ -39,6 +42,11 @@ impl<'a> Context<'a> {
     /// Hosts of the mesh that one VirtualService names and another has.
     pub(crate) fn taken_hosts(&self) -> &[TakenHost] {
         self.proofs.taken_hosts.get_or_init(|| mesh::prove(self.mesh, self.program))
+    }
+
+    /// What ServiceEntries say that others keep from being used.
+    pub(crate) fn entry_losses(&self) -> &[EntryLoss] {
+        self.proofs.entries.get_or_init(|| entries::prove(self.mesh, self.program))
     }
 }
 

@@ -50,6 +50,8 @@ rules! {
     rule_after_catch_all
     rule_needs_repeated_header
     reachability_unknown
+    se_host_port_conflict
+    se_split_ports
     syntax_error
     duplicate_key
     tab_indentation
