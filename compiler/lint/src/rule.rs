@@ -2,7 +2,7 @@
 
 use crate::{evidence::Known, proof::Proofs};
 use malha_mesh::{Mesh, program::Program};
-use malha_syntax::{Finding, RuleInfo};
+use malha_syntax::{Finding, RuleInfo, Sources};
 
 /// One rule. Each lives in a file of its own under `rules/`.
 pub struct Rule {
@@ -31,6 +31,8 @@ pub struct Context<'a> {
     pub mesh: &'a Mesh,
     /// What it was lowered to, for its gateways and the default sidecar.
     pub program: &'a Program,
+    /// The texts that the mesh was read from, where they are at hand.
+    pub sources: Option<&'a Sources>,
     /// The names of what there is.
     pub(crate) known: Known,
     pub(crate) proofs: Proofs<'a>,
@@ -39,7 +41,13 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// What rules may look at of a mesh and its program.
     pub fn new(mesh: &'a Mesh, program: &'a Program) -> Context<'a> {
-        Context { mesh, program, known: Known::default(), proofs: Proofs::default() }
+        Context { mesh, program, sources: None, known: Known::default(), proofs: Proofs::default() }
+    }
+
+    /// The same, with the texts at hand.
+    #[must_use]
+    pub fn with_sources(self, sources: Option<&'a Sources>) -> Context<'a> {
+        Context { sources, ..self }
     }
 }
 

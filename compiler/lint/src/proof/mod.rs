@@ -4,6 +4,7 @@ mod claim;
 mod entries;
 mod merge;
 mod mesh;
+mod partial;
 mod replay;
 mod server;
 mod service;
@@ -12,6 +13,7 @@ pub use claim::claim_holds;
 pub(crate) use entries::{EntryLoss, Loss};
 pub(crate) use merge::{MOST_OTHERS, MergeProof};
 pub(crate) use mesh::TakenHost;
+pub(crate) use partial::Partial;
 pub(crate) use service::{Fate, ServiceProof};
 
 use crate::rule::Context;
@@ -26,6 +28,7 @@ pub(crate) struct Proofs<'a> {
     merges: OnceLock<Vec<MergeProof>>,
     taken_hosts: OnceLock<Vec<TakenHost>>,
     entries: OnceLock<Vec<EntryLoss>>,
+    partial: OnceLock<Vec<Partial<'a>>>,
 }
 
 impl<'a> Context<'a> {
@@ -42,6 +45,11 @@ impl<'a> Context<'a> {
     /// Hosts of the mesh that one VirtualService names and another has.
     pub(crate) fn taken_hosts(&self) -> &[TakenHost] {
         self.proofs.taken_hosts.get_or_init(|| mesh::prove(self.mesh, self.program))
+    }
+
+    /// Rules of one VirtualService that take a part of each other's requests.
+    pub(crate) fn partial(&self) -> &[Partial<'a>] {
+        self.proofs.partial.get_or_init(|| partial::prove(self.mesh, self.program))
     }
 
     /// What ServiceEntries say that others keep from being used.

@@ -130,17 +130,7 @@ impl<'a> Prover<'a> {
                 Reach::Unknown => Fate::Unknown,
                 Reach::Taken(blockers) => taken(&mut rules, &self.replay, row, blockers),
             };
-            let RuleRow { rule, number, item, location, is_catch_all, .. } = &rules.rows[row];
-            rows.push(RowProof {
-                section: "http",
-                index: rule.index,
-                item: *item,
-                delegate: rule.delegate,
-                number: *number,
-                location: *location,
-                is_catch_all: *is_catch_all,
-                fate,
-            });
+            rows.push(RowProof::of(&rules.rows[row], fate));
         }
         proof.unmatched = unmatched(&mut rules, &self.replay);
         proof.rows = rows;
@@ -167,7 +157,24 @@ impl<'a> Prover<'a> {
     }
 }
 
-fn name_of(service: &VirtualService, section: &'static str, index: u32) -> RuleName {
+impl<'a> RowProof<'a> {
+    /// What is proved of a match of `http`.
+    pub(super) fn of(row: &RuleRow<'a>, fate: Fate) -> RowProof<'a> {
+        let RuleRow { rule, number, item, location, is_catch_all, .. } = row;
+        RowProof {
+            section: "http",
+            index: rule.index,
+            item: *item,
+            delegate: rule.delegate,
+            number: *number,
+            location: *location,
+            is_catch_all: *is_catch_all,
+            fate,
+        }
+    }
+}
+
+pub(super) fn name_of(service: &VirtualService, section: &'static str, index: u32) -> RuleName {
     let (namespace, name) = (service.name.namespace.to_string(), service.name.name.to_string());
     RuleName { namespace, name, section, index }
 }

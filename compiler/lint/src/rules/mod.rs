@@ -45,6 +45,7 @@ rules! {
     unused_suppression
     rule_shadowed
     match_ineffective
+    rule_partially_shadowed_differently
     match_empty
     unmatched_requests
     rule_after_catch_all
