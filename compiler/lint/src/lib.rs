@@ -5,6 +5,7 @@
 
 mod dangling;
 mod evidence;
+mod fix;
 mod noted;
 mod page;
 mod place;

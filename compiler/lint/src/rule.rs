@@ -1,6 +1,6 @@
 //! What a rule is: its names, its documentation, its examples, its detection.
 
-use crate::{evidence::Known, proof::Proofs};
+use crate::{evidence::Known, fix::References, proof::Proofs};
 use malha_mesh::{Mesh, program::Program};
 use malha_syntax::{Finding, RuleInfo, Sources};
 
@@ -35,13 +35,21 @@ pub struct Context<'a> {
     pub sources: Option<&'a Sources>,
     /// The names of what there is.
     pub(crate) known: Known,
+    pub(crate) references: References,
     pub(crate) proofs: Proofs<'a>,
 }
 
 impl<'a> Context<'a> {
     /// What rules may look at of a mesh and its program.
     pub fn new(mesh: &'a Mesh, program: &'a Program) -> Context<'a> {
-        Context { mesh, program, sources: None, known: Known::default(), proofs: Proofs::default() }
+        Context {
+            mesh,
+            program,
+            sources: None,
+            known: Known::default(),
+            references: References::default(),
+            proofs: Proofs::default(),
+        }
     }
 
     /// The same, with the texts at hand.

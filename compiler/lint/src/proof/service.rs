@@ -1,12 +1,13 @@
 //! The rules of one VirtualService against each other.
 
 use super::{Proof, replay::Replay};
+use crate::rule::Context;
 use malha_algebra::{Among, DEFAULT_BUDGET, Point, Reach};
 use malha_mesh::analysis::{Layer4Rules, RuleRow, ServiceRules, Worlds};
 use malha_mesh::program::Program;
 use malha_mesh::{DelegateRule, Mesh, VirtualService};
-use malha_model::istio::virtual_service::HttpRoute;
-use malha_syntax::{Claim, Finding, Location, ResourceName, RuleName};
+use malha_model::{Spec, istio::virtual_service::HttpRoute};
+use malha_syntax::{Claim, Finding, Fix, Location, ResourceName, RuleName};
 use rayon::prelude::*;
 use std::collections::HashSet;
 
@@ -327,6 +328,36 @@ impl ServiceProof<'_> {
     pub(crate) fn is_first_of_dead_rule(&self, row: &RowProof<'_>) -> bool {
         let first = self.rows_of_rule(row).find(|row| matches!(row.fate, Fate::Taken { .. }));
         first.is_some_and(|first| std::ptr::eq(first, row)) && self.is_dead_rule(row)
+    }
+
+    /// The fix that removes the whole rule of a row, which is dead.
+    ///
+    /// It is safe if what takes its requests does with them what it would do; else what the rule was written for is
+    /// given up. None for rules of delegates, which may be merged elsewhere, and for the only rule of its object.
+    pub(crate) fn without_rule(&self, context: &Context<'_>, row: &RowProof<'_>) -> Option<Fix> {
+        if row.section != "http" || row.delegate.is_some() {
+            return None;
+        }
+        let Spec::VirtualService(spec) = &self.service.resource.spec else { return None };
+        let rule = spec.http.get(row.index as usize).filter(|_| spec.http.len() > 1)?;
+        let place = self.service.resource.location(rule.span);
+        let same = self.rows_of_rule(row).all(|row| match &row.fate {
+            Fate::Taken { same, .. } => *same,
+            Fate::Empty(_) => true,
+            _ => false,
+        });
+        context.removal(place, same, format!("delete `{}`", ServiceProof::rule_field(row)))
+    }
+
+    /// The fix that removes a match which is not needed, beside others of its rule that are. It is safe: no request is
+    /// treated otherwise.
+    pub(crate) fn without_match(&self, context: &Context<'_>, row: &RowProof<'_>) -> Option<Fix> {
+        // Without any match a rule would take everything.
+        let stays = |row: &RowProof<'_>| !matches!(row.fate, Fate::Taken { .. });
+        if row.section != "http" || row.delegate.is_some() || !self.rows_of_rule(row).any(stays) {
+            return None;
+        }
+        context.removal(row.location, true, format!("delete `{}`", ServiceProof::field(row)))
     }
 
     /// Whether a rule that takes everything is in the way of a row.

@@ -1,6 +1,6 @@
 //! Findings on a text, reading included.
 
-use malha_lint::{Suppressions, check};
+use malha_lint::{Options, Suppressions, check_with};
 use malha_mesh::{Cache, Mesh, MeshConfig, ProxySpec, lower};
 use malha_model::read_documents;
 use malha_syntax::{Finding, Sources, read};
@@ -28,6 +28,6 @@ pub(crate) fn all_findings(bytes: &[u8]) -> Vec<Finding> {
     let mut wanted = mesh.proxies().to_vec();
     wanted.push(ProxySpec::default_sidecar());
     let program = lower(&mesh, &wanted, &mut Cache::default());
-    findings.extend(check(&mesh, &program));
+    findings.extend(check_with(&mesh, &program, &Options { sources: Some(&sources), ..Options::default() }));
     suppressions.apply(findings, |location| sources.line_column(location).line)
 }
