@@ -33,8 +33,9 @@ const HTTP: &str =
 #[test]
 fn entries_of_one_namespace_add_up_unless_they_disagree() {
     let first = || entry("a", HTTP);
-    let cases: [(&str, String, &[&str]); 8] = [
+    let cases: [(&str, String, &[&str]); 9] = [
         ("the same", HTTP.to_owned(), &[]),
+        ("HTTP by another name", HTTP.replace("HTTP", "HTTP_PROXY"), &[]),
         ("more endpoints", HTTP.replace("192.0.2.1", "192.0.2.2"), &[]),
         ("another port", HTTP.replace("80, name: http", "81, name: other"), &[]),
         ("another protocol", HTTP.replace("HTTP", "TCP"), &["S001 b spec.ports[0]"]),
@@ -49,6 +50,10 @@ fn entries_of_one_namespace_add_up_unless_they_disagree() {
     ];
     for (what, second, expected) in cases {
         assert_eq!(said(&[first(), entry("b", &second)]), expected, "{what}");
+    }
+    let named = |protocol: &str| HTTP.replace("HTTP", protocol);
+    for (one, other) in [("HTTPS", "TLS"), ("GRPC", "HTTP2"), ("TCP", "MONGO")] {
+        assert_eq!(said(&[entry("a", &named(one)), entry("b", &named(other))]), [""; 0], "{one}, {other}");
     }
     let other_host = format!("hosts: [y.org], {}", HTTP.replace("HTTP", "GRPC"));
     assert_eq!(said(&[first(), entry("b", &other_host)]), [""; 0], "another host");

@@ -128,7 +128,7 @@ fn lost(mesh: &Mesh, own: &Service, seen: &Service, entry: &Entry<'_>, index: us
     let protocol = port.protocol.as_ref().map_or(Protocol::Auto, |protocol| Protocol::parse(protocol));
     let resolution = resolution(entry.spec);
     let mut said: Vec<[String; 2]> = Vec::new();
-    if protocol != used.protocol {
+    if !are_alike(protocol, used.protocol) {
         said.push([protocol_name(protocol), protocol_name(used.protocol)]);
     }
     if resolution != seen.resolution {
@@ -151,6 +151,15 @@ fn lost(mesh: &Mesh, own: &Service, seen: &Service, entry: &Entry<'_>, index: us
     }
     let side = |at: usize| said.iter().map(|pair| pair[at].clone()).collect::<Vec<_>>().join(" and ");
     Some(Loss::Port { number, own: side(0), used: side(1), place: used.location })
+}
+
+/// Whether connections and requests are treated alike by two protocols, whatever they are called (semantics A62, D37,
+/// E20).
+fn are_alike(one: Protocol, other: Protocol) -> bool {
+    one == other
+        || (one.is_http() && other.is_http() && one.is_http2() == other.is_http2())
+        || (one.is_tls() && other.is_tls())
+        || (names_no_host(one) && names_no_host(other))
 }
 
 /// Whether the ports of two services, alike in protocol and resolution, lead to the same endpoints.

@@ -60,7 +60,7 @@ spec:
     - {name: tcp, number: 9000, protocol: TCP}
 ",
     ),
-    facts: &["E10", "E14", "E17"],
+    facts: &["D37", "E10", "E14", "E17", "E20"],
     check: Some(check),
 };
 
