@@ -3,8 +3,11 @@
 #[allow(dead_code, reason = "each test file uses its part")]
 mod common;
 
-use common::findings;
-use malha_syntax::Finding;
+use common::{findings, lowered};
+use malha_mesh::interpret;
+use malha_model::read_documents;
+use malha_syntax::{Finding, SourceId, read};
+use malha_table::{Lines, Request};
 use std::fmt::Write as _;
 
 const HEAD: &str = "apiVersion: networking.istio.io/v1
@@ -13,6 +16,37 @@ metadata: {name: shop}
 spec:
   hosts: [shop.example.com]
 ";
+
+const GATEWAY: &str = "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: shop}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]
+---
+";
+
+/// What requests of several sorts are answered.
+fn answers(text: &str) -> Vec<Option<u32>> {
+    let (_, program) = lowered(read_documents(&read(SourceId(0), text).documents).resources);
+    let mut answers = Vec::new();
+    for path in ["/", "/a", "/a/b", "/a/b/c", "/a/x", "/b", "/b/x1", "/c"] {
+        for (method, header) in [("GET", None), ("POST", None), ("GET", Some("1")), ("POST", Some("1"))] {
+            let mut request = Request {
+                via: Some("gateway/default/shop".to_owned()),
+                port: Some(80),
+                authority: Some("shop.example.com".to_owned()),
+                path: Some(path.to_owned()),
+                method: Some(method.to_owned()),
+                ..Request::default()
+            };
+            request.headers.extend(header.map(|value: &str| ("x".to_owned(), Lines::One(value.to_owned()))));
+            let decision = interpret(&program, &request, 0, &|_| (String::new(), 0)).expect("the gateway listens");
+            answers.push(decision.respond.map(|respond| u32::from(respond.status)));
+        }
+    }
+    answers
+}
 
 /// The text with every fix applied, those that are not safe too, if there is any.
 fn fixed(text: &str, found: &[Finding]) -> Option<String> {
@@ -189,10 +223,10 @@ fn lists_of_all_sorts_are_mended_at_once() {
         "headers: {x: {exact: '1'}}",
         "uri: {prefix: /b}\nI# below",
     ];
-    let mut mended = 0;
+    let (mut mended, mut answered) = (0, 0);
     for seed in 0..300 {
         let mut dice = Dice(seed);
-        let mut text = format!("{HEAD}  http:\n");
+        let mut text = format!("{GATEWAY}{HEAD}  gateways: [shop]\n  http:\n");
         for rule in 0..2 + dice.below(5) {
             if dice.below(3) == 0 {
                 writeln!(text, "  # rule {rule}").expect("a string takes everything");
@@ -212,13 +246,18 @@ fn lists_of_all_sorts_are_mended_at_once() {
         let found = findings(text.as_bytes());
         let Some(after) = fixed(&text, &found) else { continue };
         mended += 1;
+        answered += answers(&text).iter().flatten().count();
         let left = findings(after.as_bytes());
         assert_eq!(codes(&left), [""; 0], "nothing is left, and nothing is new: {left:?}\n{text}\n{after}");
+        assert_eq!(answers(&text), answers(&after), "every request is treated as before:\n{text}\n{after}");
         // Lines went, and no other byte changed.
         let mut lines = text.split_inclusive('\n');
         assert!(after.split_inclusive('\n').all(|line| lines.any(|before| before == line)), "{text}\n{after}");
         let comments = |text: &str| text.lines().filter(|line| line.starts_with("  #")).count();
         assert_eq!(comments(&text), comments(&after), "comments before rules stay:\n{text}\n{after}");
     }
-    assert!(mended > 100, "only {mended} lists had something to mend");
+    assert!(
+        mended > 100 && answered > 1000,
+        "only {mended} lists had something to mend, {answered} requests an answer"
+    );
 }
