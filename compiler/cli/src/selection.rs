@@ -109,6 +109,17 @@ impl Selection {
 
     /// Whether the findings of a rule count; `file` is relative to the root of the mesh.
     pub fn selects(&self, rule: &RuleInfo, file: &str) -> bool {
+        let is_excused = || {
+            self.per_file.iter().any(|(matcher, selectors)| {
+                selectors.iter().any(|selector| selector.matches(rule))
+                    && matcher.matched_path_or_any_parents(Path::new(file), false).is_ignore()
+            })
+        };
+        self.selects_somewhere(rule) && !is_excused()
+    }
+
+    /// Whether the findings of a rule count in a file that is not excused from it.
+    pub fn selects_somewhere(&self, rule: &RuleInfo) -> bool {
         let closest = |selectors: &[Selector]| {
             selectors.iter().filter(|selector| selector.matches(rule)).map(Selector::closeness).max()
         };
@@ -119,12 +130,7 @@ impl Selection {
             None if rule.group == Group::Admission => 0,
             None => return false,
         };
-        if closest(&self.ignore).is_some_and(|ignored| ignored >= selected) {
-            return false;
-        }
-        !self.per_file.iter().any(|(matcher, selectors)| {
-            closest(selectors).is_some() && matcher.matched_path_or_any_parents(Path::new(file), false).is_ignore()
-        })
+        closest(&self.ignore).is_none_or(|ignored| ignored < selected)
     }
 
     /// Gives a finding the severity that `malha.toml` says.

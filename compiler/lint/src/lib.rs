@@ -5,6 +5,7 @@
 
 mod dangling;
 mod evidence;
+mod fix;
 mod noted;
 mod page;
 mod place;
@@ -20,16 +21,36 @@ pub use rules::RULES;
 pub use suppression::Suppressions;
 
 use malha_mesh::{Mesh, program::Program};
-use malha_syntax::Finding;
+use malha_syntax::{Finding, RuleInfo, Sources};
 
 /// Everything that the rules have to say about a mesh, in order of place.
 ///
 /// `program` is the mesh lowered for its gateways and the default sidecar. Findings of reading (families Y and K) are
 /// not repeated here.
 pub fn check(mesh: &Mesh, program: &Program) -> Vec<Finding> {
-    let context = Context::new(mesh, program);
+    check_with(mesh, program, &Options::default())
+}
+
+/// What [`check_with`] may leave out, and what it may read besides.
+#[derive(Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// Whether somebody wants to hear of a rule that does not run unasked; none: of all. The others always run.
+    pub wanted: Option<&'a (dyn Fn(&RuleInfo) -> bool + Sync)>,
+    /// The texts of the mesh: without them those fixes are not offered that need them.
+    pub sources: Option<&'a Sources>,
+}
+
+impl Options<'_> {
+    fn runs(&self, rule: &RuleInfo) -> bool {
+        rule.group.on_by_default() || self.wanted.is_none_or(|wanted| wanted(rule))
+    }
+}
+
+/// What the rules have to say about a mesh, as [`check`] has it.
+pub fn check_with(mesh: &Mesh, program: &Program, options: &Options<'_>) -> Vec<Finding> {
+    let context = Context::new(mesh, program).with_sources(options.sources);
     let mut findings = Vec::new();
-    for check in RULES.iter().filter_map(|rule| rule.check) {
+    for check in RULES.iter().filter(|rule| options.runs(rule.info)).filter_map(|rule| rule.check) {
         check(&context, &mut findings);
     }
     sort(&mut findings);

@@ -1,8 +1,8 @@
 //! What a rule is: its names, its documentation, its examples, its detection.
 
-use crate::{evidence::Known, proof::Proofs};
+use crate::{evidence::Known, fix::References, proof::Proofs};
 use malha_mesh::{Mesh, program::Program};
-use malha_syntax::{Finding, RuleInfo};
+use malha_syntax::{Finding, RuleInfo, Sources};
 
 /// One rule. Each lives in a file of its own under `rules/`.
 pub struct Rule {
@@ -31,15 +31,31 @@ pub struct Context<'a> {
     pub mesh: &'a Mesh,
     /// What it was lowered to, for its gateways and the default sidecar.
     pub program: &'a Program,
+    /// The texts that the mesh was read from, where they are at hand.
+    pub sources: Option<&'a Sources>,
     /// The names of what there is.
     pub(crate) known: Known,
+    pub(crate) references: References,
     pub(crate) proofs: Proofs<'a>,
 }
 
 impl<'a> Context<'a> {
     /// What rules may look at of a mesh and its program.
     pub fn new(mesh: &'a Mesh, program: &'a Program) -> Context<'a> {
-        Context { mesh, program, known: Known::default(), proofs: Proofs::default() }
+        Context {
+            mesh,
+            program,
+            sources: None,
+            known: Known::default(),
+            references: References::default(),
+            proofs: Proofs::default(),
+        }
+    }
+
+    /// The same, with the texts at hand.
+    #[must_use]
+    pub fn with_sources(self, sources: Option<&'a Sources>) -> Context<'a> {
+        Context { sources, ..self }
     }
 }
 

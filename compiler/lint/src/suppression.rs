@@ -19,6 +19,8 @@ const ISTIO_ANNOTATION: &str = "galley.istio.io/analyze-suppress";
 pub struct Suppressions {
     comments: HashMap<(SourceId, u32), Vec<Silencer>>,
     annotations: HashMap<ResourceName, Vec<Silencer>>,
+    /// Rules that did not run: whether they have something to silence is not known.
+    unjudged: Vec<&'static RuleInfo>,
 }
 
 /// One comment or annotation.
@@ -83,6 +85,11 @@ impl Suppressions {
         }
     }
 
+    /// Says that a rule did not run, so that nothing that silences it is called unneeded.
+    pub fn leave_unjudged(&mut self, rule: &'static RuleInfo) {
+        self.unjudged.push(rule);
+    }
+
     /// Leaves out the findings that are suppressed, and adds one for each suppression that no finding needed.
     /// `line` gives the line of a position.
     ///
@@ -111,7 +118,10 @@ impl Suppressions {
         }
         let all = self.comments.into_values().chain(self.annotations.into_values()).flatten();
         let unneeded = |silencer: &Silencer| {
-            !silencer.used && silencer.dialect == Dialect::Malha && !refused.contains(&silencer.location.source)
+            !silencer.used
+                && silencer.dialect == Dialect::Malha
+                && !refused.contains(&silencer.location.source)
+                && !self.unjudged.iter().any(|rule| silencer.silences(rule))
         };
         left.extend(all.filter(|silencer| unneeded(silencer)).map(|silencer| unused(&silencer)));
         left
@@ -168,6 +178,15 @@ mod tests {
     fn what_silences_nothing_is_named() {
         assert_eq!(left(&[comment(&["D001"], 3)], &[3]), [("H007", 3), ("O005", 3)]);
         assert_eq!(left(&[comment(&[], 5)], &[]), [("O005", 5)]);
+    }
+
+    #[test]
+    fn what_silences_a_rule_that_did_not_run_is_not_judged() {
+        let mut suppressions = Suppressions::default();
+        suppressions.add_comments(SourceId(0), &[comment(&["H007"], 3), comment(&["D001"], 4)]);
+        suppressions.leave_unjudged(&RULE);
+        let left = suppressions.apply(Vec::new(), |location| location.span.start / 10);
+        assert_eq!(left.iter().map(|finding| finding.location.span.start / 10).collect::<Vec<_>>(), [4]);
     }
 
     #[test]

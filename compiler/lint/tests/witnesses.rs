@@ -4,7 +4,7 @@
 mod common;
 
 use common::findings;
-use malha_syntax::{Finding, RuleName};
+use malha_syntax::{Claim, Finding, RuleName};
 
 const EDGE: &str = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: edge}\nspec:\n  \
                     selector: {istio: ingressgateway}\n  servers:\n    \
@@ -24,7 +24,10 @@ fn of(code: &str, text: &str) -> Vec<Finding> {
 }
 
 fn taker(finding: &Finding) -> Option<&RuleName> {
-    finding.claim.as_ref()?.taken_by.as_ref()
+    match finding.claim.as_ref()? {
+        Claim::TakenBy(rule) => Some(rule),
+        Claim::NoRule { .. } => None,
+    }
 }
 
 const DEAD: &str = "    - match: [{uri: {prefix: /a}}]\n      directResponse: {status: 200}\n    \
@@ -106,5 +109,5 @@ fn what_a_wildcard_would_not_take_either_is_not_hidden() {
     );
     let told = of("H004", &text);
     assert_eq!(told.len(), 1);
-    assert_eq!(told[0].claim.as_ref().map(|claim| claim.taken_by.is_none()), Some(true));
+    assert!(matches!(&told[0].claim, Some(Claim::NoRule { outcome, .. }) if outcome == "not-found"));
 }

@@ -533,6 +533,11 @@ pub struct Note {
 pub enum NoteKind {
     /// A Gateway server that takes no part (semantics A10, A13).
     ServerSkipped,
+    /// A plaintext server that fits beside TLS servers of another Gateway only because it comes after them
+    /// (semantics A13, A17).
+    ServerOrderMatters,
+    /// A plaintext server whose requests are redirected to HTTPS because another server asks for that (semantics A40).
+    RedirectImposed,
     /// A match of a passthrough rule whose server name an earlier one has (semantics A19).
     SniTaken,
     /// A listener that Envoy would refuse to load.

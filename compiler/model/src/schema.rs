@@ -138,6 +138,10 @@ fn constrain(schema: &mut Json, limits: &Limits) {
 
 /// Adds a demand on a message as a whole.
 pub(crate) fn demand(message: &mut Schema, demand: Json) {
+    // What JSON Schema cannot say demands nothing.
+    if demand == json!({}) {
+        return;
+    }
     if let Json::Array(demands) = message.ensure_object().entry("allOf").or_insert(json!([])) {
         demands.push(demand);
     }

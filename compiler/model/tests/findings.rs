@@ -39,6 +39,10 @@ fn destination_rule(spec: &str) -> String {
     format!("apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: d}}\nspec:{spec}")
 }
 
+fn gateway(spec: &str) -> String {
+    format!("apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: g}}\nspec:{spec}")
+}
+
 fn service_entry(spec: &str) -> String {
     format!("apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: s}}\nspec:{spec}")
 }
@@ -195,6 +199,10 @@ fn findings_name_field_place_and_remedy() {
         (
             service_entry("\n  hosts: [a]\n  ports: [{number: 80, name: a}, {number: 80, name: b}]"),
             &["K012 spec.ports[1].number <80>: the number `80` stands in this list twice | give each item another number"],
+        ),
+        (
+            gateway("\n  servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: [a.com]}, {port: {number: 81, name: a, protocol: HTTP}, hosts: [a.com]}]"),
+            &["K012 spec.servers[1].port.name <a>: the port name `a` is that of an earlier server of this Gateway | give each port another name"],
         ),
         // K013: regular expressions.
         (

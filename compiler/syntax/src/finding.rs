@@ -118,10 +118,17 @@ pub struct RuleName {
 }
 
 /// What a finding says of its witness, so that it can be held to it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Claim {
-    /// The rule that takes it; none: it is answered 404, since no rule does.
-    pub taken_by: Option<RuleName>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// This rule takes it.
+    TakenBy(RuleName),
+    /// No rule takes it.
+    NoRule {
+        /// What becomes of it, as decisions say it: `not-found`.
+        outcome: String,
+        /// The host of its destination, if it goes anywhere.
+        destination: Option<String>,
+    },
 }
 
 /// One diagnostic.

@@ -16,13 +16,13 @@ use crate::{
     selection::Selection,
     watch::Change,
 };
-use malha_lint::Suppressions;
+use malha_lint::{Options, RULES, Suppressions};
 use malha_mesh::{
     Cache, Mesh, MeshConfig, ProxySpec, lower,
     program::{Program, Role},
 };
 use malha_model::Resource;
-use malha_syntax::{Finding, Group, Location, SourceId};
+use malha_syntax::{Finding, Group, Location, RuleInfo, SourceId};
 use std::{collections::HashMap, sync::Arc};
 
 /// One mesh, with everything that is kept from one state of its files to the next.
@@ -118,19 +118,23 @@ impl Workspace {
         proxies
     }
 
-    /// Everything that is wrong with the mesh, whether somebody wants to hear of it or not.
-    pub fn findings(&self, mesh: &Mesh, program: &Program) -> Vec<Finding> {
-        self.with_reading(malha_lint::check(mesh, program))
+    /// Everything that is wrong with the mesh, whether somebody wants to hear of it or not; of rules that do not run
+    /// unasked those that `selection` asks for.
+    pub fn findings(&self, mesh: &Mesh, program: &Program, selection: &Selection) -> Vec<Finding> {
+        let wanted = |rule: &RuleInfo| selection.selects_somewhere(rule);
+        let options = Options { wanted: Some(&wanted), sources: Some(self.files.sources()) };
+        self.with_reading(malha_lint::check_with(mesh, program, &options))
     }
 
-    /// The table of a program, and everything that is wrong with the mesh: made side by side, for neither reads the
+    /// The table of a program, and everything that the rules that run unasked say of the mesh: made side by side, for neither reads the
     /// other. The last thing to ask of a workspace: its objects are let go of once the rules have seen them, to make
     /// room for the table.
     pub fn finish(&mut self, mesh: Mesh, program: &Program) -> (Result<Vec<u8>, Failure>, Vec<Finding>) {
         let objects = self.files.take_resources();
         let places = self.places();
         let lint = move || {
-            let linted = malha_lint::check(&mesh, program);
+            let options = Options { wanted: Some(&|_| false), sources: None };
+            let linted = malha_lint::check_with(&mesh, program, &options);
             drop((mesh, objects));
             linted
         };
@@ -152,6 +156,8 @@ impl Workspace {
     /// A selector names no rule.
     pub fn report(&self, findings: Vec<Finding>, selection: &Selection) -> Vec<Finding> {
         let mut suppressions = Suppressions::default();
+        let unasked = RULES.iter().map(|rule| rule.info).filter(|rule| !rule.group.on_by_default());
+        unasked.filter(|rule| !selection.selects_somewhere(rule)).for_each(|rule| suppressions.leave_unjudged(rule));
         let mut named: HashMap<SourceId, &InputFile> = HashMap::new();
         for (file, read) in self.read_files() {
             suppressions.add_comments(read.source, &read.suppressions);

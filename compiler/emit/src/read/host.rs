@@ -73,7 +73,7 @@ pub(super) fn value_test(test: view::ValueTest<'_>) -> Result<ValueTest, ReadErr
         view::ValueTestKind::Present => ValueTest::Present,
         view::ValueTestKind::Exact(value) => ValueTest::Exact(value.into()),
         view::ValueTestKind::Prefix(value) => ValueTest::Prefix(value.into()),
-        view::ValueTestKind::Regex(text) => ValueTest::Regex(pattern(text)?),
+        view::ValueTestKind::Regex(regex) => ValueTest::Regex(pattern(regex)?),
     })
 }
 

@@ -31,15 +31,7 @@ impl Reader {
     fn chain(&mut self, chain: &view::Chain<'_>, tables: &mut RouteTables) -> Result<Option<FilterChain>, ReadError> {
         let filter = match chain.filter() {
             None => return Ok(None),
-            Some(view::Filter::Http(table)) => Filter::Http(match tables.known.get(&table.index()) {
-                Some(&known) => known,
-                None => {
-                    let number = tables.tables.len();
-                    tables.tables.push(self.route_table(&table)?);
-                    tables.known.insert(table.index(), number);
-                    number
-                }
-            }),
+            Some(view::Filter::Http(table)) => Filter::Http(self.route_table_number(&table, tables)?),
             Some(view::Filter::Tcp(route)) => Filter::Tcp(TcpRoute {
                 origin: self.rule(route.rule()),
                 destinations: route.destinations().map(|destination| Reader::destination(&destination)).collect(),
@@ -54,6 +46,22 @@ impl Reader {
             filter,
             location: chain.location().map(|place| self.location(place.file(), place.line())),
         }))
+    }
+}
+
+impl Reader {
+    fn route_table_number(
+        &mut self,
+        table: &view::RouteTable<'_>,
+        tables: &mut RouteTables,
+    ) -> Result<usize, ReadError> {
+        if let Some(&known) = tables.known.get(&table.index()) {
+            return Ok(known);
+        }
+        let number = tables.tables.len();
+        tables.tables.push(self.route_table(table)?);
+        tables.known.insert(table.index(), number);
+        Ok(number)
     }
 }
 

@@ -97,15 +97,11 @@ impl Reader {
     }
 
     fn location(&mut self, file: &str, line: u32) -> Location {
-        let number = match self.file_numbers.get(file) {
-            Some(&number) => number,
-            None => {
-                let number = self.files.len() as u32;
-                self.files.push(file.to_owned());
-                self.file_numbers.insert(file.to_owned(), number);
-                number
-            }
-        };
+        let next = self.files.len() as u32;
+        let number = *self.file_numbers.entry(file.to_owned()).or_insert(next);
+        if number == next {
+            self.files.push(file.to_owned());
+        }
         Location { source: SourceId(number), span: Span::empty(line) }
     }
 

@@ -6,27 +6,31 @@ use malha_table::{Decision, Outcome, Rule};
 
 /// Whether a decision is as claimed.
 pub fn claim_holds(claim: &Claim, decision: &Decision) -> bool {
-    match (&claim.taken_by, &decision.rule) {
-        (None, None) => decision.outcome == Outcome::NotFound,
-        (Some(name), Some(rule)) => is(rule, name),
-        (None, Some(_)) | (Some(_), None) => false,
-    }
-}
-
-fn is(rule: &Rule, name: &RuleName) -> bool {
-    let own = |rule: &Rule| (rule.index, rule.match_index);
-    (rule.namespace.as_str(), rule.name.as_str(), rule.section.as_str()) == (&name.namespace, &name.name, name.section)
-        && own(rule) == (name.index, name.match_index)
-        && match (&rule.delegate, &name.delegate) {
-            (None, None) => true,
-            (Some(rule), Some(name)) => is(rule, name),
-            (None, Some(_)) | (Some(_), None) => false,
-        }
+    observed(decision) == *claim
 }
 
 /// What a decision shows.
 pub(super) fn observed(decision: &Decision) -> Claim {
-    Claim { taken_by: decision.rule.as_ref().map(name_of) }
+    match &decision.rule {
+        Some(rule) => Claim::TakenBy(name_of(rule)),
+        None => Claim::NoRule {
+            outcome: outcome(decision.outcome),
+            destination: decision.destinations.first().map(|destination| destination.host.clone()),
+        },
+    }
+}
+
+/// That no rule takes a request, so that it is answered 404.
+pub(super) fn unanswered() -> Claim {
+    Claim::NoRule { outcome: outcome(Outcome::NotFound), destination: None }
+}
+
+/// The outcome as JSON has it.
+fn outcome(outcome: Outcome) -> String {
+    match serde_json::to_value(outcome) {
+        Ok(serde_json::Value::String(text)) => text,
+        _ => String::new(),
+    }
 }
 
 fn name_of(rule: &Rule) -> RuleName {

@@ -1,6 +1,10 @@
 //! VirtualServices that meet in one virtual host of a gateway, or hide each other there.
 
-use super::{Proof, claim::rule_name, replay::Replay};
+use super::{
+    Proof,
+    claim::{rule_name, unanswered},
+    replay::Replay,
+};
 use malha_algebra::{Among, DEFAULT_BUDGET, Overlap, Point, Reach};
 use malha_mesh::analysis::{HostSpace, Names, Worlds, entrance_of_table};
 use malha_mesh::program::{Filter, FilterChain, Listener, Origin, Program, Proxy, Role, RouteTable, VirtualHost};
@@ -123,7 +127,7 @@ impl<'a> Merger<'a> {
     /// The request of a point, if what the virtual host says of it is so: which route has it, if any.
     fn proof(&self, host: &mut HostSpace<'a>, point: &Point) -> Option<Proof> {
         let taker = host.list.first(&mut host.space, point).and_then(|row| host.rows[row].origin);
-        let claim = Claim { taken_by: taker.map(|origin| rule_name(origin)) };
+        let claim = taker.map_or_else(unanswered, |origin| Claim::TakenBy(rule_name(origin)));
         self.replay.proof(host.request(point), &claim)
     }
 

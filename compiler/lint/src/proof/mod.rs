@@ -1,14 +1,19 @@
 //! What is proved of rules, once, for the lints that tell it.
 
 mod claim;
+mod entries;
 mod merge;
 mod mesh;
+mod partial;
 mod replay;
+mod server;
 mod service;
 
 pub use claim::claim_holds;
+pub(crate) use entries::{EntryLoss, Loss};
 pub(crate) use merge::{Conflict, MOST_OTHERS, MergeProofs, Sort};
 pub(crate) use mesh::TakenHost;
+pub(crate) use partial::Partial;
 pub(crate) use service::{Fate, Oddity, ServiceProof};
 
 use crate::rule::Context;
@@ -23,6 +28,8 @@ pub(crate) struct Proofs<'a> {
     services: OnceLock<Vec<ServiceProof<'a>>>,
     merges: OnceLock<MergeProofs>,
     taken_hosts: OnceLock<Vec<TakenHost>>,
+    entries: OnceLock<Vec<EntryLoss>>,
+    partial: OnceLock<Vec<Partial<'a>>>,
 }
 
 impl<'a> Context<'a> {
@@ -54,6 +61,16 @@ impl<'a> Context<'a> {
     /// Hosts of the mesh that one VirtualService names and another has.
     pub(crate) fn taken_hosts(&self) -> &[TakenHost] {
         self.proofs.taken_hosts.get_or_init(|| mesh::prove(self.mesh, self.program))
+    }
+
+    /// Rules of one VirtualService that take a part of each other's requests.
+    pub(crate) fn partial(&self) -> &[Partial<'a>] {
+        self.proofs.partial.get_or_init(|| partial::prove(self.mesh, self.program))
+    }
+
+    /// What ServiceEntries say that others keep from being used.
+    pub(crate) fn entry_losses(&self) -> &[EntryLoss] {
+        self.proofs.entries.get_or_init(|| entries::prove(self.mesh, self.program))
     }
 }
 

@@ -1,13 +1,18 @@
 //! The rules of one VirtualService against each other.
 
-use super::{Proof, claim::rule_name, replay::Replay};
+use super::{
+    Proof,
+    claim::{rule_name, unanswered},
+    replay::Replay,
+};
+use crate::rule::Context;
 use malha_algebra::language::Test;
 use malha_algebra::{Among, Axis, DEFAULT_BUDGET, Field, Point, Reach};
-use malha_mesh::analysis::{Layer4Row, Layer4Rules, ServiceRules, Worlds};
+use malha_mesh::analysis::{Layer4Row, Layer4Rules, RuleRow, ServiceRules, Worlds};
 use malha_mesh::program::Program;
 use malha_mesh::{DelegateRule, Mesh, VirtualService};
-use malha_model::istio::virtual_service::HttpRoute;
-use malha_syntax::{Claim, Finding, Location, ResourceName, RuleName};
+use malha_model::{Spec, istio::virtual_service::HttpRoute};
+use malha_syntax::{Claim, Finding, Fix, Location, ResourceName, RuleName};
 use rayon::prelude::*;
 use smol_str::SmolStr;
 use std::collections::HashSet;
@@ -143,7 +148,7 @@ impl<'a> Prover<'a> {
                 Reach::Live(point) => match self.oddity(service, &rules, &mut plain, row, &point) {
                     None => Fate::Live,
                     Some((oddity, blockers)) => {
-                        let claim = Claim { taken_by: Some(rule_name(&rules.rows[row].origin)) };
+                        let claim = Claim::TakenBy(rule_name(&rules.rows[row].origin));
                         let proof = self.replay.proof(rules.requests(&point), &claim);
                         Fate::NeedsOddHeader { oddity, blockers, proof }
                     }
@@ -152,18 +157,7 @@ impl<'a> Prover<'a> {
                 Reach::Unknown => Fate::Unknown,
                 Reach::Taken(blockers) => taken(&mut rules, &self.replay, row, blockers),
             };
-            let told = &rules.rows[row];
-            rows.push(RowProof {
-                section: "http",
-                index: told.rule.index,
-                item: told.own().match_index,
-                delegate: told.rule.delegate,
-                root: told.rule.delegate.and(told.origin.match_index).map(|item| (item, told.origin.location)),
-                number: told.number,
-                location: told.own().location,
-                is_catch_all: told.is_catch_all,
-                fate,
-            });
+            rows.push(RowProof::of(&rules.rows[row], fate));
         }
         proof.unmatched = unmatched(&mut rules, &self.replay);
         proof.rows = rows;
@@ -196,6 +190,23 @@ impl<'a> Prover<'a> {
     }
 }
 
+impl<'a> RowProof<'a> {
+    /// What is proved of a match of `http`.
+    pub(super) fn of(row: &RuleRow<'a>, fate: Fate) -> RowProof<'a> {
+        RowProof {
+            section: "http",
+            index: row.rule.index,
+            item: row.own().match_index,
+            delegate: row.rule.delegate,
+            root: row.rule.delegate.and(row.origin.match_index).map(|item| (item, row.origin.location)),
+            number: row.number,
+            location: row.own().location,
+            is_catch_all: row.is_catch_all,
+            fate,
+        }
+    }
+}
+
 /// The conditions of one axis that no value meets; all of them, where it is not one axis alone.
 fn why_empty(rules: &mut ServiceRules<'_>, row: usize) -> String {
     let product = rules.list.rows()[row].clone();
@@ -219,7 +230,7 @@ fn taken(rules: &mut ServiceRules<'_>, replay: &Replay<'_>, row: usize, blockers
     let product = rules.list.rows()[row].clone();
     let proof = rules.through_each(&product).into_iter().find_map(|point| {
         let winner = rules.list.first(&mut rules.space, &point)?;
-        let claim = Claim { taken_by: Some(rule_name(&rules.rows[winner].origin)) };
+        let claim = Claim::TakenBy(rule_name(&rules.rows[winner].origin));
         replay.proof(rules.requests(&point), &claim)
     });
     let own = doing(rules.rows[row].rule.route);
@@ -235,7 +246,7 @@ pub(super) fn doing(route: &HttpRoute) -> HttpRoute {
 fn unmatched(rules: &mut ServiceRules<'_>, replay: &Replay<'_>) -> Option<(String, Proof)> {
     let all = malha_algebra::Product::all();
     let every = |_: usize| true;
-    let claim = Claim { taken_by: None };
+    let claim = unanswered();
     // Through some of the ways in another object may answer; what comes through none of them proves nothing.
     let proof = rules.through_each(&all).into_iter().find_map(|way| {
         let mut through = all.clone();
@@ -280,9 +291,9 @@ fn layer4(service: &VirtualService, mut rules: Layer4Rules, replay: &Replay<'_>,
             Reach::Unknown => Fate::Unknown,
             Reach::Taken(blockers) => {
                 let winner = blockers.first().map(|&winner| &rules.rows[winner]);
-                let claim = Claim { taken_by: winner.map(|row| name_of(service, rules.section, row)) };
+                let claim = winner.map(|row| Claim::TakenBy(name_of(service, rules.section, row)));
                 let same = blockers.iter().all(|&at| rules.rows[at].rule == rules.rows[row].rule);
-                let proof = replay.proof(rules.request(row), &claim);
+                let proof = claim.and_then(|claim| replay.proof(rules.request(row), &claim));
                 let blockers = blockers.into_iter().map(|at| first + at).collect();
                 Fate::Taken { blockers, proof, same }
             }
@@ -355,6 +366,36 @@ impl ServiceProof<'_> {
     pub(crate) fn is_first_of_dead_rule(&self, row: &RowProof<'_>) -> bool {
         let first = self.rows_of_rule(row).find(|row| matches!(row.fate, Fate::Taken { .. }));
         first.is_some_and(|first| std::ptr::eq(first, row)) && self.is_dead_rule(row)
+    }
+
+    /// The fix that removes the whole rule of a row, which is dead.
+    ///
+    /// It is safe if what takes its requests does with them what it would do; else what the rule was written for is
+    /// given up. None for rules of delegates, which may be merged elsewhere, and for the only rule of its object.
+    pub(crate) fn without_rule(&self, context: &Context<'_>, row: &RowProof<'_>) -> Option<Fix> {
+        if row.section != "http" || row.delegate.is_some() {
+            return None;
+        }
+        let Spec::VirtualService(spec) = &self.service.resource.spec else { return None };
+        let rule = spec.http.get(row.index as usize).filter(|_| spec.http.len() > 1)?;
+        let place = self.service.resource.location(rule.span);
+        let same = self.rows_of_rule(row).all(|row| match &row.fate {
+            Fate::Taken { same, .. } => *same,
+            Fate::Empty(_) => true,
+            _ => false,
+        });
+        context.removal(place, same, format!("delete `{}`", ServiceProof::rule_field(row)))
+    }
+
+    /// The fix that removes a match which is not needed, beside others of its rule that are. It is safe: no request is
+    /// treated otherwise.
+    pub(crate) fn without_match(&self, context: &Context<'_>, row: &RowProof<'_>) -> Option<Fix> {
+        // Without any match a rule would take everything.
+        let stays = |row: &RowProof<'_>| !matches!(row.fate, Fate::Taken { .. });
+        if row.section != "http" || row.delegate.is_some() || !self.rows_of_rule(row).any(stays) {
+            return None;
+        }
+        context.removal(row.location, true, format!("delete `{}`", ServiceProof::field(row)))
     }
 
     /// Whether a rule that takes everything is in the way of a row.

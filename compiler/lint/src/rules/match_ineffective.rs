@@ -59,7 +59,8 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             let finding = Finding::new(RULE.info, row.location, message)
                 .help("delete this match, or move it above what takes its requests")
                 .field(ServiceProof::field(row)).resource(proof.resource(row));
-            let finding = proof.with_blockers(finding, blockers);
+            let mut finding = proof.with_blockers(finding, blockers);
+            finding.fix = proof.without_match(context, row);
             findings.push(proved(finding, shown.as_ref()));
         }
     }

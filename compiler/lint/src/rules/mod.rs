@@ -45,11 +45,14 @@ rules! {
     unused_suppression
     rule_shadowed
     match_ineffective
+    rule_partially_shadowed_differently
     match_empty
     unmatched_requests
     rule_after_catch_all
     rule_needs_repeated_header
     reachability_unknown
+    se_host_port_conflict
+    se_split_ports
     syntax_error
     duplicate_key
     tab_indentation

@@ -58,7 +58,8 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             let finding = Finding::new(RULE.info, row.location, message)
                 .help("move the rule that takes everything to the end")
                 .field(ServiceProof::field(row)).resource(proof.resource(row));
-            let finding = proof.with_blockers(finding, blockers);
+            let mut finding = proof.with_blockers(finding, blockers);
+            finding.fix = proof.without_rule(context, row);
             findings.push(proved(finding, shown.as_ref()));
         }
     }

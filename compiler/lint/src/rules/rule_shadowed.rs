@@ -74,7 +74,8 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             if *same {
                 finding = finding.severity(Severity::Warning);
             }
-            let finding = proof.with_blockers(finding, blockers);
+            let mut finding = proof.with_blockers(finding, blockers);
+            finding.fix = proof.without_rule(context, row);
             findings.push(proved(finding, shown.as_ref()));
         }
     }

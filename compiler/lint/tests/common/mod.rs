@@ -1,8 +1,8 @@
 //! Findings on a text, reading included.
 
-use malha_lint::{Suppressions, check};
-use malha_mesh::{Cache, Mesh, MeshConfig, ProxySpec, lower};
-use malha_model::read_documents;
+use malha_lint::{Options, Suppressions, check_with};
+use malha_mesh::{Cache, Mesh, MeshConfig, ProxySpec, lower, program::Program};
+use malha_model::{Resource, read_documents};
 use malha_syntax::{Finding, Sources, read};
 use std::sync::Arc;
 
@@ -24,10 +24,16 @@ pub(crate) fn all_findings(bytes: &[u8]) -> Vec<Finding> {
     suppressions.add_comments(source, &reading.suppressions);
     let resources = read_documents(&reading.documents);
     findings.extend(resources.findings);
-    let mesh = Mesh::link(resources.resources.into_iter().map(Arc::new).collect(), MeshConfig::default());
+    let (mesh, program) = lowered(resources.resources);
+    findings.extend(check_with(&mesh, &program, &Options { sources: Some(&sources), ..Options::default() }));
+    suppressions.apply(findings, |location| sources.line_column(location).line)
+}
+
+/// A mesh of these objects, lowered for its gateways and the default sidecar.
+pub(crate) fn lowered(resources: Vec<Resource>) -> (Mesh, Program) {
+    let mesh = Mesh::link(resources.into_iter().map(Arc::new).collect(), MeshConfig::default());
     let mut wanted = mesh.proxies().to_vec();
     wanted.push(ProxySpec::default_sidecar());
     let program = lower(&mesh, &wanted, &mut Cache::default());
-    findings.extend(check(&mesh, &program));
-    suppressions.apply(findings, |location| sources.line_column(location).line)
+    (mesh, program)
 }

@@ -5,7 +5,7 @@ use super::destinations::{Resolver, Scope};
 use super::routes::{self, RouteList};
 use crate::cache::{Cache, Key, key_of};
 use crate::labels::Labels;
-use crate::program::{Fallback, Route, RouteTable, VirtualHost};
+use crate::program::{Fallback, Note, Route, RouteTable, VirtualHost};
 use crate::{GatewayRef, Mesh, ProxySpec, Service, VirtualService};
 use hashbrown::HashMap;
 use malha_model::istio::virtual_service::HttpRoute;
@@ -142,6 +142,7 @@ fn hash_destinations(rule: &HttpRoute, scope: &Scope<'_>, state: &mut impl Hashe
 pub(super) struct LoweredTable {
     pub(super) table: RouteTable,
     pub(super) refusals: Vec<Refusal>,
+    pub(super) notes: Vec<Note>,
 }
 
 /// The route tables of a proxy, each made once.
@@ -164,6 +165,11 @@ impl TableIndex {
     /// What Envoy would not load of the table of this index.
     pub(super) fn refusals(&self, index: usize) -> &[Refusal] {
         self.tables.get(index).map(|table| table.refusals.as_slice()).unwrap_or_default()
+    }
+
+    /// What was noted of all tables.
+    pub(super) fn take_notes(&mut self) -> impl Iterator<Item = Note> {
+        self.tables.iter_mut().flat_map(|table| std::mem::take(&mut table.notes))
     }
 
     pub(super) fn into_tables(self) -> Vec<RouteTable> {

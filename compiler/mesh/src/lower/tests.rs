@@ -114,6 +114,34 @@ fn servers_that_do_not_fit_beside_plaintext_are_skipped() {
 }
 
 #[test]
+fn a_redirect_is_imposed_where_another_server_asks_for_it() {
+    let cases = [
+        ("A40", "['*']", "[a.com]", true),
+        ("A40", "[a.com]", "[a.com]", true),
+        ("the narrower host redirects", "[a.com]", "['*']", false),
+        ("another host redirects", "[b.com]", "[a.com]", false),
+    ];
+    for (fact, redirecting, plain, imposed) in cases {
+        let redirecting = format!("80 HTTP {redirecting} tls: {{httpsRedirect: true}}");
+        let program = on_gateway(&[
+            servers("default/gw", &[&redirecting, &format!("80 HTTP {plain}")]),
+            service("default/a", "", HTTP),
+            rules("v", "[a.com]", &[TO_A]),
+        ]);
+        let expected = if imposed { vec![NoteKind::RedirectImposed] } else { Vec::new() };
+        assert_eq!(notes(&program), expected, "{fact}: {redirecting}, {plain}");
+    }
+}
+
+#[test]
+fn plaintext_after_tls_of_another_gateway_is_noted() {
+    let tls = "443 HTTPS [a.com] tls: {mode: SIMPLE, credentialName: c}";
+    let apart = [servers("default/a", &[tls]), servers("default/b", &["443 HTTP [b.com]"])];
+    assert_eq!(notes(&on_gateway(&apart)), [NoteKind::ServerOrderMatters], "A13, A17");
+    assert_eq!(notes(&on_gateway(&[servers("default/a", &[tls, "443 HTTP [b.com]"])])), [], "A17");
+}
+
+#[test]
 fn equal_filter_chains_take_the_listener_out() {
     let tls = "tls: {mode: SIMPLE, credentialName: c}";
     let cases = [

@@ -2,9 +2,13 @@
 
 use crate::{
     Entries, Spanned,
-    read::{choice, message},
+    read::{Rule, choice, message},
+    rules::DUPLICATE_ITEM,
 };
+use malha_syntax::Span;
+use serde_json::json;
 use smol_str::SmolStr;
+use std::collections::HashMap;
 
 message! {
     /// What the proxies at an edge of the mesh listen for.
@@ -14,6 +18,7 @@ message! {
         /// Labels of the proxies' workloads.
         selector: Entries<SmolStr> = "selector",
     }
+    rules [PORT_NAMES_DIFFER]
 }
 
 message! {
@@ -33,6 +38,29 @@ message! {
         name: Option<Spanned<SmolStr>> = "name",
     }
 }
+
+/// Semantics A8.
+const PORT_NAMES_DIFFER: Rule<Gateway> = Rule {
+    check: |gateway, _, reader| {
+        let mut known: HashMap<&str, Span> = HashMap::new();
+        for (index, server) in gateway.servers.iter().enumerate() {
+            let Some(name) = server.port.as_ref().and_then(|port| port.name.as_ref()) else { continue };
+            let Some(first) = known.get(name.as_str()).copied() else {
+                known.insert(name.as_str(), name.span);
+                continue;
+            };
+            let message = format!("the port name `{}` is that of an earlier server of this Gateway", name.value);
+            let finding = reader
+                .finding(&DUPLICATE_ITEM, name.span, message)
+                .related(reader.location(first), "the first one is here")
+                .field(format!("spec.servers[{index}].port.name"))
+                .help("give each port another name");
+            reader.report(finding);
+        }
+    },
+    // JSON Schema cannot compare items by what lies inside them.
+    schema: || json!({}),
+};
 
 message! {
     /// A port to listen on.

@@ -27,7 +27,7 @@ pub fn check(args: &CheckArgs) -> Result<Status, Failure> {
         let mut workspace = Workspace::open(mesh)?;
         let mesh = workspace.link()?;
         let (program, _) = workspace.lower(&mesh, &workspace.proxies(&mesh));
-        let findings = workspace.report(workspace.findings(&mesh, &program), &selection);
+        let findings = workspace.report(workspace.findings(&mesh, &program, &selection), &selection);
         if args.verify {
             witnesses += verify::verify(&mut workspace, &mesh, &findings)?;
         }

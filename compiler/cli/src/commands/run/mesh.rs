@@ -95,7 +95,7 @@ impl MeshSource {
         let callers = if self.stand_ins.is_some() { callers(&mesh) } else { Vec::new() };
         proxies.extend(callers.iter().map(|caller| caller.proxy.clone()));
         let (program, virtual_hosts_lowered) = self.workspace.lower(&mesh, &proxies);
-        let findings = self.workspace.findings(&mesh, &program);
+        let findings = self.workspace.findings(&mesh, &program, &selection);
         let refusals: Vec<Finding> = self.workspace.refusals(&findings).into_iter().cloned().collect();
         let told = self.workspace.report(findings, &selection);
         let mut summary = self.workspace.summary();

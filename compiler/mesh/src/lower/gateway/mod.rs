@@ -59,6 +59,7 @@ pub(super) fn lower(context: &Context<'_>) -> ProxyProgram {
         listeners::judge(&mut listener, &tables, &mut program.notes);
         program.listeners.push(listener);
     }
+    program.notes.extend(tables.take_notes());
     program.route_tables = tables.into_tables();
     program
 }

@@ -232,10 +232,25 @@ impl<'a> Merger<'a> {
         let is_new_bind = self.later_binds.entry(key.port).or_default().insert(key.bind.clone());
         if !server.has_tls_block() && !is_new_bind {
             let detail = format!("port {} is taken by TLS servers, beside which no plaintext server fits", key.port);
-            self.note(NoteKind::ServerSkipped, server.location, None, detail);
+            self.note(NoteKind::ServerSkipped, server.location, self.tls_beside(&key, None), detail);
             return;
         }
+        if !server.is_tls()
+            && let Some(other) = self.tls_beside(&key, Some(server.gateway))
+        {
+            let detail = format!("port {} belongs to TLS servers of another Gateway", key.port);
+            self.note(NoteKind::ServerOrderMatters, server.location, Some(other), detail);
+        }
         self.add_to_group(key, server);
+    }
+
+    /// A TLS server with the port and bind of `key`, of another Gateway than `not_of`.
+    fn tls_beside(&self, key: &Key, not_of: Option<&Gateway>) -> Option<Location> {
+        let groups = self.merged.groups.iter().filter(|group| group.port == key.port && group.bind == key.bind);
+        let mut servers = groups.flat_map(|group| &group.servers).filter(|server| server.is_tls());
+        servers
+            .find(|server| not_of.is_none_or(|gateway| gateway.name != server.gateway.name))
+            .map(|server| server.location)
     }
 
     fn add_to_table(&mut self, server: &ServerRef<'a>) {

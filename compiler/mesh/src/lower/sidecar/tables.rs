@@ -63,7 +63,7 @@ impl<'a> Ports<'a> {
 
     fn lower(&self, name: &SmolStr, hosts: impl Iterator<Item = (Vec<SmolStr>, Arc<RouteList>)>) -> LoweredTable {
         let table = RouteTable { name: name.clone(), ..RouteTable::default() };
-        let mut lowered = LoweredTable { table, refusals: Vec::new() };
+        let mut lowered = LoweredTable { table, refusals: Vec::new(), notes: Vec::new() };
         for (domains, list) in hosts {
             lowered.refusals.extend(list.refusals.iter().cloned());
             lowered.table.virtual_hosts.push(self.context.virtual_host(domains, false, &[list], None));
