@@ -21,10 +21,10 @@ fn a_table_read_and_written_again_is_the_same() {
         let lowered = Lowered::new(&mesh.yaml, &mesh.config);
         let bytes =
             malha_emit::table(&lowered.program, |location| (format!("f{}", location.source.0), location.span.start));
-        let table = Table::load(bytes.expect("a table").into()).expect("a valid table");
+        let table = Table::load(bytes.expect("a table")).expect("a valid table");
         let read = malha_emit::program(&table).expect("a program");
         let again = malha_emit::table(&read.program, |location| read.place(location)).expect("a table");
-        let again = Table::load(again.into()).expect("a valid table");
+        let again = Table::load(again).expect("a valid table");
         assert_eq!(again.program_hash(), table.program_hash(), "seed {seed}\n{}", mesh.yaml);
         // Of routes that were left out nothing is left but the source map's.
         if again.as_bytes() == table.as_bytes() {
