@@ -2,6 +2,8 @@
 
 use crate::{
     body::{Received, Reply},
+    cors::CrossOrigin,
+    fault,
     flags::Flags,
     forward::{self, Answered, Attempted, Outgoing, Tries, Unanswered},
     header_ops, hygiene,
@@ -225,7 +227,21 @@ impl Exchange<'_> {
         let Some(destination) = forward::draw(forward, self.local.random.next()) else {
             return self.plain(&LocalReply::no_cluster());
         };
-        let changes = Changes { action, forward, destination: &destination };
+        let cross_origin = CrossOrigin::of(forward.cors(), &self.head.headers);
+        let mut changes = Changes { action, forward, destination: &destination, cross_origin: None };
+        if let Some(fault) = forward.fault() {
+            let injected = fault::inject(&fault, &self.local.random).await;
+            if injected.is_delayed {
+                record.entry.flags = record.entry.flags.with(Flags::DELAY_INJECTED);
+            }
+            if let Some(abort) = injected.abort {
+                return self.local_reply(&abort, &changes, None, &Attempted::default());
+            }
+        }
+        if let Some(headers) = cross_origin.as_ref().and_then(|origin| origin.preflight(&self.head.method)) {
+            return Treated::Own(Own::preflight(headers));
+        }
+        changes.cross_origin = cross_origin.as_ref();
         let state = destination.cluster().and_then(|cluster| self.running.cluster(cluster.index()));
         let Some(cluster) = state else {
             return self.local_reply(&LocalReply::no_cluster(), &changes, None, &Attempted::default());
@@ -318,11 +334,12 @@ fn take_answer(answered: &mut Answered, record: &mut Record) {
     headers.insert(SERVICE_TIME, HeaderValue::from(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
 }
 
-/// The response operations of a route and of the destination drawn.
+/// The response operations of a route and of the destination drawn, and what another origin is told.
 struct Changes<'a> {
     action: &'a Action<'a>,
     forward: &'a Forward<'a>,
     destination: &'a Destination<'a>,
+    cross_origin: Option<&'a CrossOrigin<'a>>,
 }
 
 impl Changes<'_> {
@@ -332,10 +349,20 @@ impl Changes<'_> {
             |template: &Template, headers: &HeaderMap| template.evaluate(&Facts { response: Some(headers), ..*facts });
         let is_only = self.forward.destinations().len() == 1;
         header_ops::change(headers, &route, Some(&destination), is_only, expand);
+        if let Some(origin) = self.cross_origin {
+            origin.allow(headers);
+        }
     }
 }
 
 impl Own {
+    /// The answer to a preflight.
+    fn preflight(headers: HeaderMap) -> Own {
+        let mut response = Response::new(Bytes::new());
+        *response.headers_mut() = headers;
+        Own { response, flags: Flags::default(), details: "cors_preflight", close: false }
+    }
+
     fn plain(reply: &LocalReply, request: &HeaderMap) -> Own {
         Own { response: reply.response(request), flags: reply.flags, details: reply.details, close: reply.close }
     }
@@ -385,7 +412,7 @@ fn answer_own(own: Own, role: Role, mut record: Record) -> Response<Reply> {
     let Own { response, flags, details, close } = own;
     let (mut parts, body) = response.into_parts();
     record.entry.code = parts.status.as_u16();
-    record.entry.flags = flags;
+    record.entry.flags = record.entry.flags.with(flags);
     record.entry.details = details;
     settle_content_type(&mut parts.headers, body.is_empty());
     finish(&mut parts.headers, role, &record);
@@ -400,7 +427,7 @@ fn answer_upstream(passed: Passed, role: Role, local: &Rc<Local>, mut record: Re
     let Answered { response, connection, endpoint, flags, deadline } = answered;
     let (mut parts, body) = response.into_parts();
     record.entry.code = parts.status.as_u16();
-    record.entry.flags = flags;
+    record.entry.flags = record.entry.flags.with(flags);
     record.entry.details = "via_upstream";
     finish(&mut parts.headers, role, &record);
     let local = Rc::clone(local);

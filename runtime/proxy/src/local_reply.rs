@@ -12,13 +12,15 @@ pub(crate) struct LocalReply {
     pub(crate) flags: Flags,
     /// Envoy's response code details.
     pub(crate) details: &'static str,
+    /// What a gRPC request is answered; none: what stands for the status.
+    pub(crate) grpc_status: Option<u16>,
     /// Whether the connection ends with it, since what follows on it cannot be trusted.
     pub(crate) close: bool,
 }
 
 impl LocalReply {
     pub(crate) fn new(status: StatusCode, body: impl Into<Bytes>, flags: Flags, details: &'static str) -> Self {
-        LocalReply { status, body: body.into(), flags, details, close: false }
+        LocalReply { status, body: body.into(), flags, details, grpc_status: None, close: false }
     }
 
     /// No virtual host, or no route of it.
@@ -54,7 +56,8 @@ impl LocalReply {
         let headers = response.headers_mut();
         if is_grpc(request_headers) {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-            headers.insert(GRPC_STATUS, HeaderValue::from(grpc_status(self.status)));
+            headers
+                .insert(GRPC_STATUS, HeaderValue::from(self.grpc_status.unwrap_or_else(|| grpc_status(self.status))));
             if let Some(message) = grpc_message(&self.body) {
                 headers.insert(GRPC_MESSAGE, message);
             }

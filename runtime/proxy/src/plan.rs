@@ -158,13 +158,7 @@ fn unsupported_actions(table: &Table) -> Vec<String> {
     let mut found: BTreeMap<&str, (usize, String)> = BTreeMap::new();
     for route in table.routes() {
         let Some(ActionKind::Forward(forward)) = route.action().map(|action| action.kind()) else { continue };
-        let fault = forward.fault();
-        for (is_asked, what) in [
-            (!forward.mirrors().is_empty(), "mirrors requests: no copies are sent"),
-            (fault.is_some_and(|fault| fault.delay().is_some()), "injects a delay: requests are not delayed"),
-            (fault.is_some_and(|fault| fault.abort().is_some()), "injects an abort: requests are not aborted"),
-            (forward.cors().is_some(), "has a CORS policy: preflights go upstream and no headers are added"),
-        ] {
+        for (is_asked, what) in [(!forward.mirrors().is_empty(), "mirrors requests: no copies are sent")] {
             if is_asked {
                 found.entry(what).or_insert_with(|| (0, rule_name(&route))).0 += 1;
             }
