@@ -424,7 +424,7 @@ fn answer_own(own: Own, role: Role, mut record: Record) -> Response<Reply> {
 
 fn answer_upstream(passed: Passed, role: Role, local: &Rc<Local>, mut record: Record) -> Response<Reply> {
     let Passed { answered, cluster } = passed;
-    let Answered { response, connection, endpoint, flags, deadline } = answered;
+    let Answered { response, connection, in_flight, flags, deadline } = answered;
     let (mut parts, body) = response.into_parts();
     record.entry.code = parts.status.as_u16();
     record.entry.flags = record.entry.flags.with(flags);
@@ -436,8 +436,9 @@ fn answer_upstream(passed: Passed, role: Role, local: &Rc<Local>, mut record: Re
         let is_sent = record.received.as_ref().is_some_and(|received| received.is_complete());
         if ending == crate::body::Ending::Whole && is_sent {
             let limit = cluster.requests_per_connection;
-            local.pool.put(&endpoint.0.address, connection, cluster.idle_timeout, limit);
+            local.pool.put(connection, cluster.idle_timeout, limit);
         }
+        drop(in_flight);
         record.end(ending, sent);
     };
     Response::from_parts(parts, Reply::upstream(body, deadline, end))

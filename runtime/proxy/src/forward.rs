@@ -3,12 +3,13 @@
 use crate::{
     balance,
     body::{Received, Sent, limit_from_completion},
+    breaker::{Held, Resource},
     exchange::Exchange,
     flags::Flags,
     header_ops, hygiene,
     local_reply::{LocalReply, percent_encoded},
     outside,
-    pool::{ConnectError, Connection, EndpointAddress},
+    pool::{Connection, EndpointAddress, NoConnection},
     retry::{Conditions, Failure, Policy},
     running::{ClusterState, EndpointState},
     variables::Facts,
@@ -51,7 +52,7 @@ pub(crate) struct Outgoing {
 pub(crate) struct Answered {
     pub(crate) response: Response<Incoming>,
     pub(crate) connection: Connection,
-    pub(crate) endpoint: InFlight,
+    pub(crate) in_flight: InFlight,
     pub(crate) flags: Flags,
     /// Until when the whole answer must have come.
     pub(crate) deadline: Option<Instant>,
@@ -73,20 +74,23 @@ pub(crate) struct Attempted {
     pub(crate) attempts: u32,
 }
 
-/// Counts a request in flight at an endpoint, for least request.
+/// Counts a request in flight at an endpoint, for least request, and at its cluster, for its limit.
 #[derive(Debug)]
-pub(crate) struct InFlight(pub(crate) Arc<EndpointState>);
+pub(crate) struct InFlight {
+    endpoint: Arc<EndpointState>,
+    held: Option<Held>,
+}
 
 impl InFlight {
     fn new(endpoint: &Arc<EndpointState>) -> Self {
         endpoint.active.fetch_add(1, Ordering::Relaxed);
-        InFlight(Arc::clone(endpoint))
+        InFlight { endpoint: Arc::clone(endpoint), held: None }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Ordering::Relaxed);
+        self.endpoint.active.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -243,6 +247,8 @@ async fn try_until_answered(
 ) -> Result<Answered, Unanswered> {
     let policy = &tries.policy;
     let mut previous = Vec::new();
+    // Held from one retry to the next, and to the end of the last.
+    let mut retrying: Option<Held> = None;
     loop {
         let Some(endpoint) = choose(exchange, cluster, policy, &previous) else {
             return Err(Unanswered::Reply(LocalReply::no_healthy_upstream()));
@@ -258,7 +264,14 @@ async fn try_until_answered(
             Err(failure) => policy.retries_failure(*failure),
         };
         let retries = attempted.attempts - 1;
-        if is_retriable && retries < policy.attempts && received.can_repeat() {
+        let wants_retry = is_retriable && retries < policy.attempts && received.can_repeat();
+        drop(retrying.take());
+        let may_retry = wants_retry
+            && cluster.breaker.as_ref().is_none_or(|breaker| {
+                retrying = breaker.hold(Resource::Retries);
+                retrying.is_some()
+            });
+        if may_retry {
             // With it goes the connection of the try, and its hold on the body.
             drop(outcome);
             exchange.local.metrics().retries.fetch_add(1, Ordering::Relaxed);
@@ -267,10 +280,14 @@ async fn try_until_answered(
             continue;
         }
         let is_exhausted = is_retriable && policy.attempts > 0 && retries >= policy.attempts;
-        let flags = if is_exhausted { Flags::RETRY_LIMIT } else { Flags::default() };
+        let flags = match (wants_retry, is_exhausted) {
+            (true, _) => Flags::UPSTREAM_OVERFLOW,
+            (false, true) => Flags::RETRY_LIMIT,
+            (false, false) => Flags::default(),
+        };
         return match outcome {
-            Ok((response, connection, endpoint)) => {
-                Ok(Answered { response, connection, endpoint, flags, deadline: None })
+            Ok((response, connection, in_flight)) => {
+                Ok(Answered { response, connection, in_flight, flags, deadline: None })
             }
             Err(failure) => Err(Unanswered::Reply(failed(failure, &outgoing.authority, retries > 0, flags))),
         };
@@ -308,19 +325,24 @@ async fn try_once(
     received: &Rc<Received>,
     attempted: &mut Attempted,
 ) -> Result<Tried, Failure> {
-    let in_flight = InFlight::new(endpoint);
+    let mut in_flight = InFlight::new(endpoint);
     let pool = &exchange.local.pool;
     loop {
-        let mut connection = match pool.take(&endpoint.address) {
-            Some(connection) => connection,
-            None => pool.connect(&endpoint.address, cluster.connect_timeout).await.map_err(|error| match error {
-                ConnectError::Failed => Failure::Connect,
-                ConnectError::TimedOut => Failure::ConnectTimeout,
-            })?,
-        };
+        let mut connection = pool.acquire(cluster, &endpoint.address).await.map_err(|reason| match reason {
+            NoConnection::Overflow => Failure::Overflow,
+            NoConnection::Failed => Failure::Connect,
+            NoConnection::TimedOut => Failure::ConnectTimeout,
+        })?;
         // Where a name leads is known only now.
         if !connection.reused && is_name(&endpoint.address) && outside::is_own(exchange, connection.peer) {
             return Err(Failure::OwnAddress);
+        }
+        if let Some(breaker) = &cluster.breaker {
+            in_flight.held = breaker.hold(Resource::Requests);
+            if in_flight.held.is_none() {
+                pool.put_unused(connection, cluster.idle_timeout);
+                return Err(Failure::Overflow);
+            }
         }
         attempted.upstream = Some(connection.peer);
         attempted.local = connection.local;
@@ -393,6 +415,12 @@ fn failed(failure: Failure, authority: &str, is_retried: bool, flags: Flags) -> 
             let reply = LocalReply::timeout("upstream_per_try_timeout");
             return LocalReply { flags: reply.flags.with(flags), ..reply };
         }
+        Failure::Overflow => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overflow",
+            Flags::UPSTREAM_OVERFLOW,
+            "upstream_reset_before_response_started{overflow}",
+        ),
         Failure::Connect => (
             StatusCode::SERVICE_UNAVAILABLE,
             "remote connection failure",
@@ -420,7 +448,8 @@ fn failed(failure: Failure, authority: &str, is_retried: bool, flags: Flags) -> 
     };
     let again = if is_retried { "retried and the latest " } else { "" };
     let body = format!("upstream connect error or disconnect/reset before headers. {again}reset reason: {reason}");
-    LocalReply::new(status, Bytes::from(body), flag.with(flags), details)
+    let reply = LocalReply::new(status, Bytes::from(body), flag.with(flags), details);
+    LocalReply { is_overload: failure == Failure::Overflow, ..reply }
 }
 
 /// The facts of a request as it went upstream.

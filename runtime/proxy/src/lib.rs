@@ -21,6 +21,7 @@ mod access_log;
 mod admin;
 mod balance;
 mod body;
+mod breaker;
 mod connection;
 mod cors;
 mod exchange;

@@ -14,13 +14,15 @@ pub(crate) struct LocalReply {
     pub(crate) details: &'static str,
     /// What a gRPC request is answered; none: what stands for the status.
     pub(crate) grpc_status: Option<u16>,
+    /// Whether it is since too much is asked at once: clients are told so (semantics D38).
+    pub(crate) is_overload: bool,
     /// Whether the connection ends with it, since what follows on it cannot be trusted.
     pub(crate) close: bool,
 }
 
 impl LocalReply {
     pub(crate) fn new(status: StatusCode, body: impl Into<Bytes>, flags: Flags, details: &'static str) -> Self {
-        LocalReply { status, body: body.into(), flags, details, grpc_status: None, close: false }
+        LocalReply { status, body: body.into(), flags, details, grpc_status: None, is_overload: false, close: false }
     }
 
     /// No virtual host, or no route of it.
@@ -54,6 +56,9 @@ impl LocalReply {
     pub(crate) fn response(&self, request_headers: &HeaderMap) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
         let headers = response.headers_mut();
+        if self.is_overload {
+            headers.insert(OVERLOADED, HeaderValue::from_static("true"));
+        }
         if is_grpc(request_headers) {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
             headers
@@ -70,6 +75,7 @@ impl LocalReply {
 }
 
 pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// Whether a request is gRPC's: `application/grpc`, alone or with a `+` suffix.

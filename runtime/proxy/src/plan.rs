@@ -175,10 +175,8 @@ fn unsupported_clusters(table: &Table) -> Vec<String> {
     let mut found: BTreeMap<&str, (usize, String)> = BTreeMap::new();
     for cluster in table.clusters() {
         let is_hash = matches!(cluster.load_balancer(), LoadBalancer::RingHash { .. } | LoadBalancer::Maglev { .. });
-        let is_limited = cluster.limits().any(|(name, _)| name != "maxRequestsPerConnection");
         for (is_asked, what) in [
             (is_hash, "hashes requests to endpoints: the least busy of two takes them"),
-            (is_limited, "limits connections or requests: the limits are not enforced"),
             (cluster.is_http2(), "speaks HTTP/2: its endpoints are spoken to in HTTP/1.1"),
         ] {
             if is_asked {

@@ -87,6 +87,8 @@ pub(crate) enum Failure {
     Protocol,
     /// The try took longer than its limit.
     PerTryTimeout,
+    /// The cluster may use no more (semantics D.6).
+    Overflow,
     /// The endpoint is this proxy itself: the request would go round for ever.
     OwnAddress,
 }
@@ -123,7 +125,7 @@ impl Policy {
             Failure::Connect | Failure::ConnectTimeout => {
                 Conditions::CONNECT_FAILURE.or(Conditions::RESET_BEFORE_REQUEST)
             }
-            Failure::OwnAddress => return false,
+            Failure::Overflow | Failure::OwnAddress => return false,
             Failure::ResetBeforeRequest => Conditions::RESET_BEFORE_REQUEST,
             Failure::Reset | Failure::Protocol | Failure::PerTryTimeout => Conditions::default(),
         };

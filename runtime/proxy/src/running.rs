@@ -2,6 +2,7 @@
 
 use crate::{
     balance::{Algorithm, Candidate},
+    breaker::Breaker,
     listener::{ListenerAddress, ListenerKey, OpenListener, is_reached_at},
     metrics::Metrics,
     options::Options,
@@ -194,6 +195,11 @@ impl Running {
         self.clusters.get(index as usize)
     }
 
+    /// All clusters, by index.
+    pub(crate) fn clusters(&self) -> impl Iterator<Item = &ClusterState> {
+        self.clusters.iter().map(Arc::as_ref)
+    }
+
     /// Whether some cluster has the endpoint.
     pub(crate) fn has_endpoint(&self, address: &EndpointAddress) -> bool {
         self.endpoints.contains(address)
@@ -222,6 +228,8 @@ pub(crate) struct ClusterState {
     pub(crate) idle_timeout: Option<Duration>,
     /// Requests that one connection takes; none: any number.
     pub(crate) requests_per_connection: Option<u32>,
+    /// None: nothing is limited.
+    pub(crate) breaker: Option<Breaker>,
     pub(crate) endpoints: Vec<Arc<EndpointState>>,
     /// Round robin's place.
     turn: Arc<AtomicU64>,
@@ -274,6 +282,7 @@ impl ClusterState {
             connect_timeout: cluster.connect_timeout().unwrap_or(Duration::from_secs(10)),
             idle_timeout: idle_timeout(&policy),
             requests_per_connection: cluster.limit("maxRequestsPerConnection"),
+            breaker: Breaker::of(cluster, before.and_then(|before| before.breaker.as_ref())),
             endpoints: endpoints.collect(),
             turn: before.map_or_else(Arc::default, |before| Arc::clone(&before.turn)),
         }
@@ -293,6 +302,7 @@ impl ClusterState {
             connect_timeout,
             idle_timeout: None,
             requests_per_connection: None,
+            breaker: None,
             endpoints: vec![Arc::new(EndpointState { address, weight: 1, active: AtomicU32::new(0) })],
             turn: Arc::default(),
         }

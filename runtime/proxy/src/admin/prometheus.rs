@@ -1,8 +1,10 @@
 //! `/metrics`, in Prometheus' text format.
 
 use crate::{
+    breaker::Breaker,
     metrics::{BUCKETS, Histogram},
     proxy::Handle,
+    running::Running,
 };
 use std::{fmt::Write, sync::atomic::Ordering};
 
@@ -69,11 +71,29 @@ pub(super) fn render(handle: &Handle) -> String {
         head(&mut out, name, kind, help);
         line(&mut out, format_args!("{name} {value}"));
     }
+    breakers(&mut out, &running);
     head(&mut out, "malha_table_info", "gauge", "The running table, by the hash of its program.");
     line(&mut out, format_args!("malha_table_info{{program=\"{:016x}\"}} 1", running.table.program_hash()));
     head(&mut out, "malha_table_age_seconds", "gauge", "Since the running table was put into force.");
     line(&mut out, format_args!("malha_table_age_seconds {:.3}", running.age().as_secs_f64()));
     out
+}
+
+/// What clusters with limits use.
+fn breakers(out: &mut String, running: &Running) {
+    for (name, help) in [
+        ("malha_cluster_used", "What a cluster uses of what its DestinationRule limits."),
+        ("malha_cluster_limit", "The limit."),
+    ] {
+        head(out, name, "gauge", help);
+        for cluster in running.clusters() {
+            for (resource, used, limit) in cluster.breaker.iter().flat_map(Breaker::usage) {
+                let value = if name == "malha_cluster_used" { used } else { limit };
+                let (cluster, resource) = (escape(&cluster.name), resource.name());
+                line(out, format_args!("{name}{{cluster=\"{cluster}\",resource=\"{resource}\"}} {value}"));
+            }
+        }
+    }
 }
 
 fn durations(out: &mut String, name: &str, listener: &str, histogram: &Histogram) {
