@@ -86,9 +86,9 @@ scenarios! {
     round_robin => scenario("round-robin", Order::OneByOne);
     conflict => scenario("conflict", Order::OneByOne);
     subset_typo => scenario("subset-typo", Order::OneByOne);
-    fault => decided_only("fault");
+    fault => scenario("fault", Order::OneByOne);
     mirror => decided_only("mirror");
-    circuit_breaker => decided_only("circuit-breaker");
+    circuit_breaker => scenario("circuit-breaker", Order::OneByOne);
     random => decided_only("random");
     hash_source_ip => decided_only("hash-source-ip");
     hash_query => decided_only("hash-query");
@@ -108,6 +108,30 @@ fn their_route_tests_pass() {
     let out = String::from_utf8_lossy(&told.stdout);
     assert!(told.status.success(), "{out}{}", String::from_utf8_lossy(&told.stderr));
     assert!(out.contains("3 test files"), "{out}");
+}
+
+/// With three clients: what the proxy refuses is what it counts as refused, and the catalogue has seen the rest.
+#[test]
+fn the_breaker_refuses_what_it_says() {
+    let running = Running::start(&["--mock", "--seed", "7"], &repository().join("examples/simul-shop/circuit-breaker"));
+    let statuses: Vec<String> = thread::scope(|scope| {
+        let client = || {
+            let ask = |_| running::status(&running.address(80), "/catalogue/?wait=0.1");
+            (0..20).map(ask).collect::<Vec<_>>()
+        };
+        let clients: Vec<_> = (0..3).map(|_| scope.spawn(client)).collect();
+        clients.into_iter().flat_map(|client| client.join().expect("a client")).collect()
+    });
+    let count = |status: &str| statuses.iter().filter(|own| *own == status).count();
+    let (answered, refused) = (count("200"), count("503"));
+    assert_eq!(answered + refused, 60, "{statuses:?}");
+    let metrics = running::get(&running.admin(), "/metrics");
+    let counted = |label: &str| -> usize {
+        let lines = metrics.lines().filter(|line| line.starts_with("malha_requests_total") && line.contains(label));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum()
+    };
+    assert_eq!((counted("flags=\"UO\""), counted("code=\"200\"")), (refused, answered), "{metrics}");
+    running.stop();
 }
 
 /// 90/10 over 400 requests: the share of v2 lies within four standard deviations of its mean, whatever the seed.

@@ -127,12 +127,22 @@ impl Drop for Running {
 
 /// The body of the answer to a GET, on a connection of its own.
 pub fn get(address: &str, path: &str) -> String {
+    answer(address, path).split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
+}
+
+/// The status of the answer to a GET, on a connection of its own.
+#[allow(dead_code, reason = "each test file uses its part")]
+pub fn status(address: &str, path: &str) -> String {
+    answer(address, path).split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+fn answer(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("the listener accepts");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("the request is sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("the answer is text");
-    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
+    answer
 }
 
 /// Waits until `condition` holds.
