@@ -87,7 +87,7 @@ scenarios! {
     conflict => scenario("conflict", Order::OneByOne);
     subset_typo => scenario("subset-typo", Order::OneByOne);
     fault => scenario("fault", Order::OneByOne);
-    mirror => decided_only("mirror");
+    mirror => scenario("mirror", Order::OneByOne);
     circuit_breaker => scenario("circuit-breaker", Order::OneByOne);
     random => decided_only("random");
     hash_source_ip => decided_only("hash-source-ip");

@@ -1,5 +1,6 @@
 //! Bodies on their way through: a request's, which may have to be sent again, and a response's.
 
+use crate::tap::{Incomplete, Tap};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::body::{Body, Frame, SizeHint};
@@ -27,6 +28,14 @@ pub(crate) struct Received {
     failed: Cell<bool>,
     complete: Notify,
     completed_at: Cell<Option<Instant>>,
+    /// Copies, from its start.
+    taps: RefCell<Vec<Rc<Tap>>>,
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        self.taps.borrow().iter().for_each(|tap| tap.break_off());
+    }
 }
 
 impl Received {
@@ -44,6 +53,7 @@ impl Received {
             failed: Cell::new(false),
             complete: Notify::new(),
             completed_at,
+            taps: RefCell::default(),
         })
     }
 
@@ -98,21 +108,37 @@ impl Received {
         loop {
             let Some(body) = incoming.as_mut() else { return Poll::Ready(None) };
             let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(context));
-            if body.is_end_stream() || !matches!(frame, Some(Ok(_))) {
+            let is_last = body.is_end_stream() || !matches!(frame, Some(Ok(_)));
+            if is_last {
                 *incoming = None;
                 self.completed_at.set(Some(Instant::now()));
                 self.complete.notify_waiters();
             }
             match frame {
-                None => return Poll::Ready(None),
+                None => {
+                    self.taps.borrow().iter().for_each(|tap| tap.end());
+                    return Poll::Ready(None);
+                }
                 Some(Err(error)) => {
                     self.failed.set(true);
+                    self.taps.borrow().iter().for_each(|tap| tap.break_off());
                     return Poll::Ready(Some(Err(error)));
                 }
                 // Trailers are dropped, as Envoy does on HTTP/1.
                 Some(Ok(frame)) => {
-                    let Ok(data) = frame.into_data() else { continue };
+                    let Ok(data) = frame.into_data() else {
+                        if is_last {
+                            self.taps.borrow().iter().for_each(|tap| tap.end());
+                        }
+                        continue;
+                    };
                     self.bytes.set(self.bytes.get() + data.len() as u64);
+                    for tap in self.taps.borrow().iter() {
+                        tap.push(&data);
+                        if is_last {
+                            tap.end();
+                        }
+                    }
                     let room = self.room.get().and_then(|room| room.checked_sub(data.len()));
                     self.room.set(room);
                     let mut kept = self.kept.borrow_mut();
@@ -127,37 +153,62 @@ impl Received {
     }
 }
 
-/// A request's body as one try sends it.
+/// A request's body as one try sends it, or a copy of it.
 pub(crate) struct Sent {
-    from: Option<Rc<Received>>,
-    next: usize,
+    from: Option<From>,
+    hint: SizeHint,
     touched: Rc<Cell<bool>>,
+}
+
+enum From {
+    /// What was kept, from this piece on, and what comes after it.
+    Received(Rc<Received>, usize),
+    Tap(Rc<Tap>),
 }
 
 impl Sent {
     /// From its start. `touched` tells whether anything was read of it, or, without a body, whether it was asked.
     pub(crate) fn new(from: Rc<Received>, touched: Rc<Cell<bool>>) -> Self {
         let empty = from.incoming.borrow().is_none() && from.kept.borrow().is_empty();
-        Sent { from: (!empty).then_some(from), next: 0, touched }
+        let hint = if empty { SizeHint::with_exact(0) } else { from.hint };
+        Sent { from: (!empty).then_some(From::Received(from, 0)), hint, touched }
+    }
+
+    /// A copy that may be `bound` bytes behind; asked for before anything of the body is read.
+    pub(crate) fn copy(of: &Received, bound: usize) -> Self {
+        let touched = Rc::default();
+        if of.incoming.borrow().is_none() {
+            return Sent { from: None, hint: SizeHint::with_exact(0), touched };
+        }
+        let tap = Tap::new(bound);
+        of.taps.borrow_mut().push(Rc::clone(&tap));
+        Sent { from: Some(From::Tap(tap)), hint: of.hint, touched }
     }
 }
 
 impl Body for Sent {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Unsent;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unsent>>> {
         let this = self.get_mut();
         this.touched.set(true);
-        let Some(from) = &this.from else { return Poll::Ready(None) };
-        let kept = from.kept.borrow().get(this.next).cloned();
-        if let Some(data) = kept {
-            this.next += 1;
-            return Poll::Ready(Some(Ok(Frame::data(data))));
+        match &mut this.from {
+            None => Poll::Ready(None),
+            Some(From::Received(from, next)) => {
+                let kept = from.kept.borrow().get(*next).cloned();
+                let data = match kept {
+                    Some(data) => Some(Ok(data)),
+                    None => std::task::ready!(from.poll_more(context)),
+                };
+                *next += 1;
+                Poll::Ready(data.map(|data| data.map(Frame::data).map_err(Unsent::Client)))
+            }
+            Some(From::Tap(tap)) => {
+                let data = std::task::ready!(tap.poll_next(context));
+                Poll::Ready(data.map(|data| data.map(Frame::data).map_err(Unsent::Copy)))
+            }
         }
-        let data = std::task::ready!(from.poll_more(context));
-        this.next += 1;
-        Poll::Ready(data.map(|data| data.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -165,9 +216,29 @@ impl Body for Sent {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.from.as_ref().map_or(SizeHint::with_exact(0), |from| from.hint)
+        self.hint
     }
 }
+
+/// Why a request's body is not sent to its end.
+#[derive(Debug)]
+pub(crate) enum Unsent {
+    /// The client broke off.
+    Client(hyper::Error),
+    /// It is a copy that is not whole.
+    Copy(Incomplete),
+}
+
+impl std::fmt::Display for Unsent {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Unsent::Client(error) => write!(formatter, "the client broke off: {error}"),
+            Unsent::Copy(error) => error.fmt(formatter),
+        }
+    }
+}
+
+impl std::error::Error for Unsent {}
 
 /// Why a response ended before its end.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use crate::{
     header_ops, hygiene,
     listener::OpenListener,
     local_reply::{GRPC_STATUS, LocalReply},
-    location, outside,
+    location, mirror, outside,
     plan::{Place, rule_name},
     record::Record,
     running::{ClusterState, Running},
@@ -260,6 +260,7 @@ impl Exchange<'_> {
         let tries = Tries::of(forward);
         received.keep(tries.keep(self.local.shared.options.limits.replay_bytes));
         let outgoing = forward::prepare(self, route, action, forward, &destination, &tries);
+        mirror::send_copies(self, forward, &outgoing, received);
         let mut attempted = Attempted::default();
         let sent = forward::send(self, cluster, &outgoing, received, &tries, &mut attempted).await;
         record.attempted(&attempted);

@@ -78,11 +78,11 @@ pub(crate) struct Attempted {
 #[derive(Debug)]
 pub(crate) struct InFlight {
     endpoint: Arc<EndpointState>,
-    held: Option<Held>,
+    pub(crate) held: Option<Held>,
 }
 
 impl InFlight {
-    fn new(endpoint: &Arc<EndpointState>) -> Self {
+    pub(crate) fn new(endpoint: &Arc<EndpointState>) -> Self {
         endpoint.active.fetch_add(1, Ordering::Relaxed);
         InFlight { endpoint: Arc::clone(endpoint), held: None }
     }
@@ -294,6 +294,11 @@ async fn try_until_answered(
     }
 }
 
+/// Any endpoint.
+pub(crate) fn draw_endpoint(exchange: &Exchange<'_>, cluster: &ClusterState) -> Option<Arc<EndpointState>> {
+    choose(exchange, cluster, &Policy::default(), &[])
+}
+
 /// An endpoint; on a retry one that was not tried yet, if five draws find one (semantics C57).
 fn choose(
     exchange: &Exchange<'_>,
@@ -347,7 +352,8 @@ async fn try_once(
         attempted.upstream = Some(connection.peer);
         attempted.local = connection.local;
         let touched = Rc::new(Cell::new(false));
-        let request = message(exchange, outgoing, received, attempted.attempts, &touched);
+        let body = Sent::new(Rc::clone(received), Rc::clone(&touched));
+        let request = message(exchange, outgoing, received.length(), attempted.attempts, body);
         match connection.sender.try_send_request(request).await {
             Ok(response) => return Ok((response, connection, in_flight)),
             // A kept connection that the upstream closed meanwhile, before it took anything: this was no try.
@@ -363,15 +369,16 @@ fn is_name(address: &EndpointAddress) -> bool {
     address.host.parse::<IpAddr>().is_err()
 }
 
-/// One try's message: exactly one Host, and exactly one way of telling where its body ends.
-fn message(
+/// One try's message: exactly one Host, and exactly one way of telling where its body ends. `length` is the body's, where
+/// it is known.
+pub(crate) fn message(
     exchange: &Exchange<'_>,
     outgoing: &Outgoing,
-    received: &Rc<Received>,
+    length: Option<u64>,
     attempt: u32,
-    touched: &Rc<Cell<bool>>,
+    body: Sent,
 ) -> Request<Sent> {
-    let mut request = Request::new(Sent::new(Rc::clone(received), Rc::clone(touched)));
+    let mut request = Request::new(body);
     *request.method_mut() = exchange.head.method.clone();
     *request.uri_mut() = request_target(&outgoing.path);
     let mut headers = HeaderMap::with_capacity(outgoing.headers.len() + 2);
@@ -383,7 +390,7 @@ fn message(
     if attempt > 1 && headers.contains_key(ATTEMPT_COUNT) {
         headers.insert(ATTEMPT_COUNT, HeaderValue::from(attempt));
     }
-    if received.length().is_none() {
+    if length.is_none() {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     *request.headers_mut() = headers;

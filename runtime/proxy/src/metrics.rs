@@ -20,6 +20,8 @@ pub(crate) struct Metrics {
     pub(crate) reload_failures: AtomicU64,
     pub(crate) refused_connections: AtomicU64,
     pub(crate) retries: AtomicU64,
+    pub(crate) copies: AtomicU64,
+    pub(crate) copies_left_out: AtomicU64,
     pub(crate) panics: AtomicU64,
 }
 
@@ -80,6 +82,8 @@ impl Metrics {
             reload_failures: AtomicU64::new(0),
             refused_connections: AtomicU64::new(0),
             retries: AtomicU64::new(0),
+            copies: AtomicU64::new(0),
+            copies_left_out: AtomicU64::new(0),
             panics: AtomicU64::new(0),
         }
     }

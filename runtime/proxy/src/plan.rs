@@ -3,7 +3,7 @@
 use crate::{listener::ListenerKey, options::Options};
 use malha_table::{
     Role, Table,
-    view::{ActionKind, Filter, Listener, LoadBalancer, Proxy, Route, Source},
+    view::{Filter, Listener, LoadBalancer, Proxy, Route, Source},
 };
 use std::collections::BTreeMap;
 
@@ -50,7 +50,6 @@ pub(crate) fn plan(table: &Table, options: &Options) -> Plan {
             Role::Sidecar => plan.listeners.push(outbound(index, &proxy, options)),
         }
     }
-    plan.unsupported.extend(unsupported_actions(table));
     plan.unsupported.extend(unsupported_clusters(table));
     plan
 }
@@ -153,24 +152,7 @@ fn servable(listener: &Listener<'_>) -> Servable {
     }
 }
 
-/// What routes ask for that requests go without, with how many ask and where the first is.
-fn unsupported_actions(table: &Table) -> Vec<String> {
-    let mut found: BTreeMap<&str, (usize, String)> = BTreeMap::new();
-    for route in table.routes() {
-        let Some(ActionKind::Forward(forward)) = route.action().map(|action| action.kind()) else { continue };
-        for (is_asked, what) in [(!forward.mirrors().is_empty(), "mirrors requests: no copies are sent")] {
-            if is_asked {
-                found.entry(what).or_insert_with(|| (0, rule_name(&route))).0 += 1;
-            }
-        }
-    }
-    let sentence = |(what, (count, first)): (&str, (usize, String))| match count {
-        1 => format!("{first} {what} in this release"),
-        _ => format!("{first}, and {} more matches: {what} in this release", count - 1),
-    };
-    found.into_iter().map(sentence).collect()
-}
-
+/// What clusters ask for that requests go without, with how many ask and which is the first.
 fn unsupported_clusters(table: &Table) -> Vec<String> {
     let mut found: BTreeMap<&str, (usize, String)> = BTreeMap::new();
     for cluster in table.clusters() {

@@ -11,7 +11,7 @@ use crate::{
 };
 use arc_swap::{ArcSwap, Cache};
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt, io,
     net::TcpListener,
     rc::Rc,
@@ -66,6 +66,8 @@ pub(crate) struct Local {
     pub(crate) shared: Arc<Shared>,
     pub(crate) pool: Pool,
     pub(crate) random: Random,
+    /// Copies of requests that are under way.
+    pub(crate) copies: Cell<u64>,
     running: RefCell<Cache<Arc<ArcSwap<Running>>, Arc<Running>>>,
 }
 
@@ -101,6 +103,7 @@ async fn work(index: usize, shared: Arc<Shared>, mut commands: UnboundedReceiver
         index,
         pool: Pool::new(limits, Arc::clone(&shared.metrics.pool)),
         random: Random::new(shared.seed, index as u64),
+        copies: Cell::new(0),
         running: RefCell::new(Cache::new(Arc::clone(&shared.current))),
         shared,
     });

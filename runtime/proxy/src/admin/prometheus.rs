@@ -44,6 +44,13 @@ pub(super) fn render(handle: &Handle) -> String {
         ("malha_reloads_total", "counter", "Tables put into force after the first.", load(&metrics.reloads)),
         ("malha_reload_failures_total", "counter", "Reloads that kept the table.", load(&metrics.reload_failures)),
         ("malha_retries_total", "counter", "Tries after the first.", load(&metrics.retries)),
+        ("malha_mirrored_requests_total", "counter", "Copies of requests sent.", load(&metrics.copies)),
+        (
+            "malha_mirrored_requests_left_out_total",
+            "counter",
+            "Copies not sent, since too many were under way.",
+            load(&metrics.copies_left_out),
+        ),
         ("malha_panics_total", "counter", "Requests answered with 500 by a defect.", load(&metrics.panics)),
         (
             "malha_connections_refused_total",
