@@ -11,7 +11,7 @@ pub use product::{Literal, Point, Product, Values};
 use crate::language::{Answer, Automata, Form, Limits, PathForm, Test};
 use crate::{Condition, Field, PathTest, Predicate, ValueTest};
 use hashbrown::HashMap;
-use memo::Memo;
+use memo::{Memo, Weight};
 use smol_str::SmolStr;
 use std::sync::Arc;
 
@@ -86,6 +86,24 @@ pub enum Search<T> {
     Empty,
     /// Finding out takes more than the limits allow.
     Unknown,
+}
+
+impl Weight for Search<Values> {
+    fn weight(&self) -> usize {
+        match self {
+            Search::Found(values) => values.iter().map(|value| 8 + value.len() / 4).sum(),
+            Search::Empty | Search::Unknown => 0,
+        }
+    }
+}
+
+impl Weight for Answer {
+    fn weight(&self) -> usize {
+        match self {
+            Answer::Text(text) => 8 + text.len() / 4,
+            Answer::Empty | Answer::Unknown => 0,
+        }
+    }
 }
 
 struct AxisInfo {

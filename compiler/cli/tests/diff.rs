@@ -270,8 +270,48 @@ spec:
     let slow = "    - timeout: 5s\n      route: [{destination: {host: cart}}]\n";
     let (_, told) = report(service, &service.replace("    - route: [{destination: {host: cart}}]\n", slow));
     let change = &told["changes"][0];
-    assert_eq!((classes(&told), change["also"].as_u64()), (vec!["policy"], Some(1)), "{told}");
+    assert_eq!((classes(&told), change["also"].as_u64()), (vec!["policy"], Some(2)), "{told}");
     assert_eq!(change["proxy"]["labels"], serde_json::json!({}));
+
+    // Two sorts at once: a client that is of both.
+    let two = service.replace(
+        "    - match: [{sourceLabels: {app: web}, uri: {prefix: /a}}]\n      directResponse: {status: 418}\n",
+        "    - match: [{sourceLabels: {app: web}}]\n      directResponse: {status: 418}\n    - match: [{sourceLabels: {tier: b}}]\n      \
+         directResponse: {status: 200}\n",
+    );
+    let (status, told) = report(
+        &two,
+        &two.replace("418", "999")
+            .replace("200", "418")
+            .replace("999", "200")
+            .replace("app: web", "x: y")
+            .replace("tier: b", "app: web")
+            .replace("x: y", "tier: b"),
+    );
+    assert_eq!((status, classes(&told)), (1, vec!["rerouted"]), "{told}");
+}
+
+#[test]
+fn namespaces_that_something_is_exported_to_are_compared() {
+    let mesh = "apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec:
+  ports: [{name: http, port: 80}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: shop}
+spec:
+  hosts: [web]
+  exportTo: [team-x]
+  http:
+    - timeout: 1s
+      route: [{destination: {host: web}}]
+";
+    let (status, told) = report(mesh, &mesh.replace("1s", "2s"));
+    assert_eq!((status, classes(&told)), (1, vec!["policy"]), "{told}");
+    assert_eq!(told["changes"][0]["proxy"]["namespace"], "team-x");
 }
 
 #[test]
@@ -281,11 +321,13 @@ fn listeners_and_names_that_come_and_go() {
         "    - port: {number: 443, name: https, protocol: HTTPS}\n      hosts: [shop.example.com]\n      tls: {mode: SIMPLE, credentialName: c}\n",
     );
     // A name more at the server changes nothing for the others.
-    let (status, told) = report(
-        &tls,
-        &tls.replace("hosts: [shop.example.com]\n      tls", "hosts: [shop.example.com, x.example.com]\n      tls"),
-    );
-    assert_eq!((status, classes(&told)), (0, Vec::new()), "{told}");
+    let more =
+        tls.replace("hosts: [shop.example.com]\n      tls", "hosts: [shop.example.com, x.example.com]\n      tls");
+    for (old, new, class) in [(&tls, &more, "added"), (&more, &tls, "removed")] {
+        let (status, told) = report(old, new);
+        assert_eq!((status, classes(&told)), (1, vec![class]), "{told}");
+        assert_eq!(told["changes"][0]["region"], "connections for server name x.example.com");
+    }
     // How TLS ends is told as such.
     let (_, told) = report(&tls, &tls.replace("credentialName: c", "credentialName: d"));
     assert_eq!((classes(&told), details(&told)), (vec!["policy"], vec!["how TLS ends"]), "{told}");
@@ -313,5 +355,5 @@ fn settings_of_the_mesh_are_compared() {
     let unknown = told("outboundTrafficPolicy: {mode: REGISTRY_ONLY}\n");
     assert!(details(&unknown).contains(&"other connections"), "{unknown}");
     let hosts: Vec<_> = unknown["changes"].as_array().into_iter().flatten().map(|change| &change["host"]).collect();
-    assert_eq!(hosts, ["any connection", "*"], "{unknown}");
+    assert_eq!(hosts, ["any connection", "*", "any connection"], "{unknown}");
 }

@@ -89,9 +89,10 @@ fn a_kubernetes_service_is_not_overlapped() {
 #[test]
 fn tcp_goes_by_address_and_port() {
     let tcp = |host: &str, addresses: &str, port: u32| {
+        let last = if host == "a.org" { 9 } else { 10 };
         format!(
-            "hosts: [{host}], addresses: [{addresses}], resolution: STATIC, endpoints: [{{address: 192.0.2.9}}], ports: [{{number: \
-             {port}, name: tcp, protocol: TCP}}]"
+            "hosts: [{host}], addresses: [{addresses}], resolution: STATIC, endpoints: [{{address: 192.0.2.{last}}}], ports: \
+             [{{number: {port}, name: tcp, protocol: TCP}}]"
         )
     };
     let first = || entry("a", &tcp("a.org", "10.0.0.1", 5432));
@@ -103,10 +104,11 @@ fn tcp_goes_by_address_and_port() {
     for (what, objects) in [
         ("another address", [first(), b("10.0.0.2", 5432)]),
         ("another port", [first(), b("10.0.0.1", 5433)]),
+        ("one endpoint of both", [first(), b("10.0.0.1", 5432).replace("192.0.2.10", "192.0.2.9")]),
         ("a narrower range has its part", [ranges(), b("10.1.0.0/16", 5432)]),
         ("an address in a range", [ranges(), b("10.0.0.1", 5432)]),
         ("HTTP says its host", [first(), b("10.0.0.1", 5432)].map(|text| text.replace("TCP", "HTTP"))),
-        ("one host", [first(), b("10.0.0.1", 5432).replace("b.org", "a.org")]),
+        ("one host", [first(), b("10.0.0.1", 5432).replace("b.org", "a.org").replace("192.0.2.10", "192.0.2.9")]),
         (
             "nobody sees both",
             [first(), b("10.0.0.1", 5432).replace("namespace: default", "namespace: other")]

@@ -2,7 +2,7 @@
 
 use super::{
     Axis, Count, Literal, Point, Product, Search, Space, Values,
-    memo::{Ids, Question},
+    memo::{Ids, Question, Weight},
 };
 use crate::Field;
 use crate::language::{Answer, Form, Limits, Test, shortest};
@@ -87,11 +87,19 @@ impl Space {
             ids.dedup();
         }
         let question = (axis, inside, outside);
-        if let Some(known) = self.known.get(&question) {
-            return known;
+        // It is not the question alone that costs: texts are copied.
+        if !self.spend((question.1.len() + question.2.len()) / 8) {
+            return Search::Unknown;
         }
-        let found = self.values_for(&question);
-        self.known.insert(question, found.clone());
+        let found = match self.known.get(&question) {
+            Some(known) => known,
+            None => {
+                let found = self.values_for(&question);
+                self.known.insert(question, found.clone());
+                found
+            }
+        };
+        self.spend(found.weight());
         found
     }
 
@@ -145,6 +153,8 @@ impl Space {
         let limits = Limits { work: self.left, ..self.limits };
         let answer = shortest(form, &wanted, &unwanted, limits, &mut self.automata);
         self.left = self.left.saturating_sub(self.automata.take_cost());
+        // Each test has read it.
+        self.spend(answer.weight() * (1 + inside.len() + outside.len()));
         answer
     }
 }

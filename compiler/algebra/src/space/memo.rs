@@ -13,7 +13,7 @@ pub(super) type Question = (u32, Ids, Ids);
 #[derive(Debug)]
 pub(super) struct Memo<T> {
     answers: HashMap<Question, T>,
-    /// Numbers in all questions that are kept.
+    /// Numbers in all questions that are kept, and what the answers take.
     size: usize,
 }
 
@@ -29,13 +29,18 @@ impl<T> Default for Memo<T> {
     }
 }
 
-impl<T: Clone> Memo<T> {
+/// What an answer takes, counted in numbers of four bytes.
+pub(super) trait Weight {
+    fn weight(&self) -> usize;
+}
+
+impl<T: Clone + Weight> Memo<T> {
     pub(super) fn get(&self, question: &Question) -> Option<T> {
         self.answers.get(question).cloned()
     }
 
     pub(super) fn insert(&mut self, question: Question, answer: T) {
-        let size = EACH + question.1.len() + question.2.len();
+        let size = EACH + question.1.len() + question.2.len() + answer.weight();
         if self.size + size > MOST {
             self.clear();
         }

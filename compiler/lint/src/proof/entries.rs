@@ -232,6 +232,11 @@ fn addresses(mesh: &Mesh, program: &Program, losses: &mut Vec<EntryLoss>) {
     for ((address, number), takers) in by_address.iter().filter(|(_, takers)| takers.len() > 1) {
         for loser in takers {
             let others = takers.iter().filter(|other| other.service.hostname != loser.service.hostname);
+            // Where both lead to the same place nothing is lost.
+            let others = others.filter(|other| {
+                let is_same_way = other.service.resolution == loser.service.resolution;
+                !(is_same_way && leads_alike(mesh, loser.service, loser.port, other.service, other.port))
+            });
             let found = others.into_iter().find_map(|winner| {
                 let seen_from = shared_viewer(mesh, winner.service, loser.service)?;
                 let proof = goes_to(&replay, &seen_from, address, *number, &winner.service.hostname)?;

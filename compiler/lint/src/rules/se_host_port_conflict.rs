@@ -84,7 +84,8 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             Loss::Address { address, number, taken_by, place, proof } => {
                 let message = format!(
                     "TCP connections to `{address}` port {number} go to `{taken_by}`, which ServiceEntry {winner} puts at the same \
-                     address: TCP does not say that `{}` is meant",
+                     address{}: TCP does not say that `{}` is meant",
+                    loss.age(),
                     loss.host
                 );
                 let finding = Finding::new(RULE.info, loss.location, message)

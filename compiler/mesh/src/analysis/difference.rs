@@ -6,6 +6,7 @@ mod effect;
 mod hosts;
 mod listeners;
 mod paths;
+mod sorts;
 
 pub use clients::clients;
 
@@ -131,7 +132,9 @@ impl Told {
         let next = self.changes.len();
         match self.by_what.entry(what) {
             Entry::Occupied(known) => {
-                self.changes[*known.get()].also += 1;
+                let told = &mut self.changes[*known.get()];
+                // Several addresses of one proxy are told once.
+                told.also += usize::from(told.proxy != change.proxy);
                 *known.get()
             }
             Entry::Vacant(new) => {
@@ -184,7 +187,10 @@ impl<'p> Side<'p> {
     }
 
     fn listener(self, port: u32, bind: Option<&SmolStr>) -> Option<&'p Listener> {
-        self.listeners().iter().find(|listener| listener.port == port && listener.bind.as_ref() == bind)
+        let on_port = || self.listeners().iter().filter(|listener| listener.port == port);
+        // What is for an address that no listener is bound to is for that which is bound to none.
+        let bound = on_port().find(|listener| listener.bind.as_ref() == bind);
+        bound.or_else(|| on_port().find(|listener| listener.bind.is_none()))
     }
 }
 
@@ -209,11 +215,14 @@ impl Sides<'_> {
         }
         for (port, bind) in keys {
             let (old, new) = (self.old.listener(port, bind), self.new.listener(port, bind));
-            let Some(any) = new.or(old) else { continue };
+            // Rather one that is bound there: requests are sent to its address.
+            let mut both = new.into_iter().chain(old);
+            let Some(any) = both.clone().find(|listener| listener.bind.as_ref() == bind).or(both.next()) else {
+                continue;
+            };
             let mut frame = Frame { role, proxy: identity.clone(), listener: any, told, places: Vec::new() };
             if !listeners::compare(old, new, &mut frame) {
                 paths::compare(self, old, new, &mut frame);
-                hosts::compare(self, old, new, &mut frame);
                 connections::compare(self, old, new, &mut frame);
             }
             places.append(&mut frame.places);

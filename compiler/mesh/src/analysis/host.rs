@@ -65,6 +65,11 @@ impl<'a> Names<'a> {
         Names { domains, narrower }
     }
 
+    /// Leaves out the names of these domains.
+    pub(super) fn without(&mut self, domains: impl IntoIterator<Item = &'a str>) {
+        self.narrower.extend(domains);
+    }
+
     /// One of them.
     pub fn example(&self) -> String {
         let is_taken = |name: &str| self.narrower.iter().any(|domain| crate::host::is_subset(name, domain));

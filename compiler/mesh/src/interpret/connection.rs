@@ -6,7 +6,7 @@ use malha_table::{Protocol, Request, RouteError};
 use std::net::IpAddr;
 
 /// What choosing a filter chain reads of a connection.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     /// Where the client meant to connect to, if that is known.
     pub(super) destination: Option<IpAddr>,
     /// Server name of the client's hello, lower case.
@@ -20,6 +20,17 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// One that was not made by a request.
+    pub(crate) fn sample(
+        destination: Option<IpAddr>,
+        sni: Option<String>,
+        tls: bool,
+        is_plain_http: bool,
+    ) -> Connection {
+        let protocol = if is_plain_http { Protocol::Http } else { Protocol::Tcp };
+        Connection { destination, sni, tls, protocol, is_plain_http }
+    }
+
     /// The connection of a request; `refused` is what an HTTP codec has against it.
     pub(super) fn of(request: &Request, refused: Option<&BadRequest>) -> Result<Self, RouteError> {
         let protocol = request.protocol.unwrap_or_default();
@@ -64,7 +75,7 @@ pub(super) fn listener<'a>(
 
 /// The filter chain for a connection: by destination range, then server name, then transport, then first bytes. Of each
 /// the most specific that there is; a later miss does not lead back to a less specific one (semantics A52 to A55).
-pub(super) fn filter_chain<'a>(listener: &'a Listener, connection: &Connection) -> Option<&'a FilterChain> {
+pub(crate) fn filter_chain<'a>(listener: &'a Listener, connection: &Connection) -> Option<&'a FilterChain> {
     let mut chains: Vec<&FilterChain> = listener.filter_chains.iter().collect();
 
     let width = |chain: &FilterChain| {
@@ -106,7 +117,7 @@ fn name_rank(name: &str, sni: &str) -> Option<(bool, usize)> {
 }
 
 /// The prefix length of a CIDR range that holds `address`; a bare address is a range of one.
-fn prefix_length(range: &str, address: IpAddr) -> Option<u32> {
+pub(crate) fn prefix_length(range: &str, address: IpAddr) -> Option<u32> {
     let (network, length) = range.split_once('/').unwrap_or((range, ""));
     let bits = |address| match address {
         IpAddr::V4(v4) => (u128::from(u32::from(v4)) << 96, 32),

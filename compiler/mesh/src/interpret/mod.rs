@@ -2,7 +2,7 @@
 //!
 //! Plain and slow on purpose. Every faster way to the same answer is held against this one.
 
-mod connection;
+pub(crate) mod connection;
 mod predicate;
 mod proxy;
 mod tell;

@@ -277,10 +277,17 @@ impl Check for SourceRecord {
         }
         c.optional_source_str(self.route_name)?;
         c.optional_index(Section::Sources, self.delegate)?;
-        // So that a chain of delegates ends.
-        if self.delegate.get() != NONE && self.delegate.get() as usize <= index {
+        if self.delegate.get() == NONE {
+            return Ok(());
+        }
+        if self.delegate.get() as usize <= index {
             return Err("a delegate comes before its root");
         }
-        Ok(())
+        // There is one level of them: whoever follows them may do so without end in sight.
+        let sources = c.table.section::<SourceRecord>(Section::Sources);
+        match sources.get(self.delegate.get() as usize) {
+            Some(delegate) if delegate.delegate.get() != NONE => Err("a delegate delegates"),
+            _ => Ok(()),
+        }
     }
 }

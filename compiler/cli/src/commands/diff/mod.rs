@@ -10,21 +10,14 @@ use crate::{
     failure::{Failure, Status},
     terminal,
 };
-use hazards::Hazard;
 use malha_mesh::{
     analysis::{Change, differences},
     program::Program,
 };
 use malha_table::Decision;
+use report::{Report, Told};
 use state::State;
 use std::collections::BTreeSet;
-
-/// One change, with what becomes of its witness before and after.
-struct Told {
-    change: Change,
-    before: Option<Decision>,
-    after: Option<Decision>,
-}
 
 /// Compares two trees, tables or revisions.
 ///
@@ -34,10 +27,11 @@ pub fn diff(args: &DiffArgs) -> Result<Status, Failure> {
     let (old, new) = revision::trees(&args.old, args.new.as_deref())?;
     let (mut before, mut after) = state::pairs(&old, &new)?;
     let names: BTreeSet<String> = before.keys().chain(after.keys()).cloned().collect();
-    let (mut told, mut hazards) = (Vec::new(), Vec::new());
+    let (mut told, mut hazards, mut left_out) = (Vec::new(), Vec::new(), 0);
     for name in names {
         let (mut old, mut new) = (before.remove(&name), after.remove(&name));
-        let proxies = state::proxies(old.as_ref(), new.as_ref());
+        let (proxies, others) = state::proxies(old.as_ref(), new.as_ref());
+        left_out += others;
         for state in [&mut old, &mut new].into_iter().flatten() {
             state.lower(&proxies);
         }
@@ -51,15 +45,16 @@ pub fn diff(args: &DiffArgs) -> Result<Status, Failure> {
             hazards.extend(hazards::hazards(old, new));
         }
         let decided = changes.into_iter().zip(was.into_iter().zip(is));
-        told.extend(decided.map(|(change, (before, after))| Told { change, before, after }));
+        told.extend(decided.map(|(change, (before, after))| Told::new(change, before, after)));
     }
+    let report = Report { told, hazards, left_out };
     let text = match args.format {
-        DiffFormat::Pretty => report::pretty(&told, &hazards),
-        DiffFormat::Markdown => report::markdown(&told, &hazards),
-        DiffFormat::Json => report::json(&told, &hazards)?,
+        DiffFormat::Pretty => report.pretty(),
+        DiffFormat::Markdown => report.markdown(),
+        DiffFormat::Json => report.json()?,
     };
     terminal::print(text.as_bytes())?;
-    Ok(if told.is_empty() { Status::Clean } else { Status::Findings })
+    Ok(if report.is_identical() { Status::Clean } else { Status::Findings })
 }
 
 /// Says, beside the report, that objects take no part since a cluster would refuse them.

@@ -1,9 +1,9 @@
 //! Changes in words, for a terminal, for a review, for programs.
 
-use super::{Hazard, Told};
+use super::hazards::Hazard;
 use crate::failure::Failure;
 use malha_mesh::{
-    analysis::{Class, Detail},
+    analysis::{Change, Class, Detail},
     program::Role,
 };
 use malha_table::Decision;
@@ -33,6 +33,34 @@ fn class(class: Class) -> &'static str {
         Class::Rerouted => "rerouted",
         Class::Policy => "policy",
     }
+}
+
+/// One change, with what becomes of its witness before and after.
+pub(super) struct Told {
+    change: Change,
+    before: Option<Decision>,
+    after: Option<Decision>,
+}
+
+impl Told {
+    /// A witness that shows nothing of the change is none.
+    pub(super) fn new(mut change: Change, before: Option<Decision>, after: Option<Decision>) -> Told {
+        let (one, other) = (fields(before.as_ref()), fields(after.as_ref()));
+        let differs = SHOWN.iter().any(|field| shown(&one[field]) != shown(&other[field]));
+        if differs || !change.details.is_empty() {
+            return Told { change, before, after };
+        }
+        change.request = None;
+        Told { change, before: None, after: None }
+    }
+}
+
+/// What is told of two states.
+pub(super) struct Report {
+    pub(super) told: Vec<Told>,
+    pub(super) hazards: Vec<Hazard>,
+    /// Sorts of clients that were not compared.
+    pub(super) left_out: usize,
 }
 
 /// One change, as all formats but JSON have it.
@@ -124,42 +152,86 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn summary(told: &[Told]) -> String {
-    match told.len() {
-        0 => "every request is treated as before".to_owned(),
-        1 => "1 change in the treatment of requests".to_owned(),
-        count => format!("{count} changes in the treatment of requests"),
+impl Report {
+    /// Whether it is certain that nothing is treated otherwise.
+    pub(super) fn is_identical(&self) -> bool {
+        self.told.is_empty() && self.left_out == 0
+    }
+
+    fn summary(&self) -> String {
+        let changes = match self.told.len() {
+            0 if self.left_out == 0 => "every request is treated as before".to_owned(),
+            0 => "every request that was compared is treated as before".to_owned(),
+            1 => "1 change in the treatment of requests".to_owned(),
+            count => format!("{count} changes in the treatment of requests"),
+        };
+        match self.left_out {
+            0 => changes,
+            1 => format!("{changes}; 1 sort of clients was not compared"),
+            others => format!("{changes}; {others} sorts of clients were not compared (name them in [[run.sidecars]])"),
+        }
+    }
+
+    pub(super) fn pretty(&self) -> String {
+        let mut out = String::new();
+        for words in self.told.iter().map(words) {
+            let _ = writeln!(out, "{}", words.title);
+            for (name, text) in &words.lines {
+                let _ = writeln!(out, "  {name:<12} {text}");
+            }
+            out.push('\n');
+        }
+        for hazard in &self.hazards {
+            let _ = writeln!(out, "hazard[{}] {}: {}\n", hazard.code, hazard.file, hazard.message);
+        }
+        let _ = writeln!(out, "{}", self.summary());
+        out
+    }
+
+    pub(super) fn markdown(&self) -> String {
+        let mut out = format!("### {}\n", self.summary());
+        for words in self.told.iter().map(words) {
+            let _ = writeln!(out, "\n**{}**\n\n| | |\n| --- | --- |", escaped(&words.title));
+            for (name, text) in &words.lines {
+                let _ = writeln!(out, "| {name} | <code>{}</code> |", in_html(text));
+            }
+        }
+        for hazard in &self.hazards {
+            let _ = writeln!(out, "\n> **{}** `{}`: {}", hazard.code, hazard.file, escaped(&hazard.message));
+        }
+        out
+    }
+
+    pub(super) fn json(&self) -> Result<String, Failure> {
+        let failed = |error: serde_json::Error| Failure::new(format!("the report cannot be written: {error}"));
+        let report = json!({
+            "version": 1,
+            "identical": self.is_identical(),
+            "changes": self.told.iter().map(change_json).collect::<Vec<Value>>(),
+            "hazards": self.hazards,
+            "clientsNotCompared": self.left_out,
+        });
+        Ok(format!("{}\n", serde_json::to_string_pretty(&report).map_err(failed)?))
     }
 }
 
-pub(super) fn pretty(told: &[Told], hazards: &[Hazard]) -> String {
-    let mut out = String::new();
-    for words in told.iter().map(words) {
-        let _ = writeln!(out, "{}", words.title);
-        for (name, text) in &words.lines {
-            let _ = writeln!(out, "  {name:<12} {text}");
-        }
-        out.push('\n');
-    }
-    for hazard in hazards {
-        let _ = writeln!(out, "hazard[{}] {}: {}\n", hazard.code, hazard.file, hazard.message);
-    }
-    let _ = writeln!(out, "{}", summary(told));
-    out
-}
-
-pub(super) fn markdown(told: &[Told], hazards: &[Hazard]) -> String {
-    let mut out = format!("### {}\n", summary(told));
-    for words in told.iter().map(words) {
-        let _ = writeln!(out, "\n**{}**\n\n| | |\n| --- | --- |", escaped(&words.title));
-        for (name, text) in &words.lines {
-            let _ = writeln!(out, "| {name} | <code>{}</code> |", in_html(text));
-        }
-    }
-    for hazard in hazards {
-        let _ = writeln!(out, "\n> **{}** `{}`: {}", hazard.code, hazard.file, escaped(&hazard.message));
-    }
-    out
+fn change_json(told: &Told) -> Value {
+    let change = &told.change;
+    let details = change.details.iter();
+    let details =
+        details.map(|Detail { what, before, after }| json!({ "what": what, "before": before, "after": after }));
+    json!({
+        "class": class(change.class),
+        "proxy": change.proxy,
+        "listener": { "port": change.port, "protocol": change.protocol },
+        "host": change.host,
+        "region": change.region,
+        "witness": change.request,
+        "details": details.collect::<Vec<Value>>(),
+        "also": change.also,
+        "before": told.before,
+        "after": told.after,
+    })
 }
 
 /// Text for a code element in a table: a command stays the same to the letter when it is copied.
@@ -189,33 +261,4 @@ fn escaped(text: &str) -> String {
         out.push(character);
     }
     out
-}
-
-pub(super) fn json(told: &[Told], hazards: &[Hazard]) -> Result<String, Failure> {
-    let failed = |error: serde_json::Error| Failure::new(format!("the report cannot be written: {error}"));
-    let changes: Vec<Value> = told
-        .iter()
-        .map(|told| {
-            let change = &told.change;
-            let details: Vec<Value> = change
-                .details
-                .iter()
-                .map(|Detail { what, before, after }| json!({ "what": what, "before": before, "after": after }))
-                .collect();
-            json!({
-                "class": class(change.class),
-                "proxy": change.proxy,
-                "listener": { "port": change.port, "protocol": change.protocol },
-                "host": change.host,
-                "region": change.region,
-                "witness": change.request,
-                "details": details,
-                "also": change.also,
-                "before": told.before,
-                "after": told.after,
-            })
-        })
-        .collect();
-    let report = json!({ "version": 1, "identical": told.is_empty(), "changes": changes, "hazards": hazards });
-    Ok(format!("{}\n", serde_json::to_string_pretty(&report).map_err(failed)?))
 }

@@ -72,11 +72,11 @@ fn states(tree: &Tree) -> Result<States, Failure> {
 }
 
 /// More clients than these are not compared.
-const MOST_CLIENTS: usize = 64;
+const MOST_CLIENTS: usize = 256;
 
 /// The proxies that are compared besides those that each tree asks for itself: the clients that either distinguishes. A
-/// table has its own, and no others can be asked of it.
-pub(super) fn proxies(old: Option<&State>, new: Option<&State>) -> Vec<ProxySpec> {
+/// table has its own, and no others can be asked of it. Also how many sorts of clients are left out.
+pub(super) fn proxies(old: Option<&State>, new: Option<&State>) -> (Vec<ProxySpec>, usize) {
     let states = || old.into_iter().chain(new);
     let tables = states().filter_map(|state| match state {
         State::Table { program, .. } => Some(program.proxies.iter().map(spec)),
@@ -84,20 +84,15 @@ pub(super) fn proxies(old: Option<&State>, new: Option<&State>) -> Vec<ProxySpec
     });
     let of_tables: BTreeSet<ProxySpec> = tables.flatten().collect();
     if states().any(|state| matches!(state, State::Table { .. })) {
-        return of_tables.into_iter().collect();
+        return (of_tables.into_iter().collect(), 0);
     }
     let trees = states().filter_map(|state| match state {
         State::Tree(tree) => Some(&tree.mesh),
         State::Table { .. } => None,
     });
     let all: BTreeSet<ProxySpec> = trees.flat_map(clients).collect();
-    if all.len() > MOST_CLIENTS {
-        eprintln!(
-            "malha: of {} sorts of clients the first {MOST_CLIENTS} are compared; name others in [[run.sidecars]]",
-            all.len()
-        );
-    }
-    all.into_iter().take(MOST_CLIENTS).collect()
+    let left_out = all.len().saturating_sub(MOST_CLIENTS);
+    (all.into_iter().take(MOST_CLIENTS).collect(), left_out)
 }
 
 fn spec(proxy: &Proxy) -> ProxySpec {

@@ -1,14 +1,14 @@
-//! Filter chains that forward bytes, and how TLS ends, against each other.
+//! Filter chains against each other: those that forward bytes, how TLS ends, and where requests are to be compared.
 
-use super::{Class, Detail, Difference, Frame, Side, Sides, effect::Effect};
-use crate::analysis::authority;
-use crate::program::{Filter, FilterChain, Listener, Role, Termination};
+use super::{
+    Class, Detail, Difference, Frame, Side, Sides,
+    effect::Effect,
+    hosts::HostPairs,
+    sorts::{Sort, Sorts, Speaks},
+};
+use crate::program::{Fallback, Filter, FilterChain, Listener, Role, Termination};
 use malha_table::{Address, Protocol, Request, Tls};
-use smol_str::SmolStr;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// What a connection is chosen by: server name, range, whether it is TLS, whether its first bytes are looked at.
-type Key<'p> = (Option<&'p str>, Option<&'p str>, Option<bool>, bool);
+use std::collections::BTreeMap;
 
 /// What is done with connections.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,49 +20,26 @@ struct Treatment {
     effect: Effect,
 }
 
-/// The keys whose connections change in one way: how, what was done, what is.
-type Found<'k, 'p> = BTreeMap<(Class, Option<Treatment>, Option<Treatment>), Vec<&'k Key<'p>>>;
-
-/// The chain for each server name and range.
-fn chains(listener: Option<&Listener>) -> BTreeMap<Key<'_>, &FilterChain> {
-    fn each(list: &[SmolStr]) -> Vec<Option<&str>> {
-        if list.is_empty() { vec![None] } else { list.iter().map(|text| Some(text.as_str())).collect() }
-    }
-    let mut chains = BTreeMap::new();
-    let accepted = listener.into_iter().filter(|listener| listener.rejected.is_none());
-    for chain in accepted.flat_map(|listener| &listener.filter_chains) {
-        for name in each(&chain.server_names) {
-            for range in each(&chain.destinations) {
-                chains.entry((name, range, chain.tls, chain.inspected)).or_insert(chain);
-            }
-        }
-    }
-    chains
-}
-
-/// The chain for a key: its own, else that of the closest wildcard, else that of any name (semantics A52).
-fn taker<'p>(chains: &BTreeMap<Key<'p>, &'p FilterChain>, key: &Key<'_>) -> Option<&'p FilterChain> {
-    let (name, range, tls, inspected) = *key;
-    let beside = chains.iter().filter(|((_, other, ..), _)| *other == range);
-    let beside = beside.filter(|((.., other, looks), _)| (*other, *looks) == (tls, inspected));
-    let covering = beside.filter(|((other, ..), _)| match (other, name) {
-        (None, _) => true,
-        (Some(other), Some(name)) => *other == name || crate::host::is_subset(name, other),
-        (Some(_), None) => false,
-    });
-    covering.max_by_key(|((other, ..), _)| (*other == name, other.map(str::len))).map(|(_, chain)| *chain)
-}
+/// The sorts of connections that change in one way: how, what was done, what is.
+type Found<'p> = BTreeMap<(Class, Option<Treatment>, Option<Treatment>), Vec<Sort<'p>>>;
 
 pub(super) fn compare(sides: &Sides<'_>, old: Option<&Listener>, new: Option<&Listener>, frame: &mut Frame<'_>) {
-    let (before, after) = (chains(old), chains(new));
-    let keys: BTreeSet<&Key<'_>> = before.keys().chain(after.keys()).collect();
-    let mut found: Found<'_, '_> = BTreeMap::new();
-    for key in keys {
-        let one = taker(&before, key).map(|chain| treatment(sides.old, chain));
-        let other = taker(&after, key).map(|chain| treatment(sides.new, chain));
+    let sorts = Sorts::of(old, new);
+    let mut found: Found<'_> = BTreeMap::new();
+    let mut hosts = HostPairs::new(sides);
+    for &sort in sorts.all.iter().filter(|sort| sorts.can_be_named(**sort)) {
+        let (before, after) = (sorts.taker(sort, old), sorts.taker(sort, new));
+        let is_http = |chain: Option<&FilterChain>| chain.is_some_and(|chain| matches!(chain.filter, Filter::Http(_)));
+        let is_absent = old.is_none() || new.is_none();
+        // Requests are compared host by host.
+        if (is_http(before) && is_http(after)) || (is_absent && (is_http(before) || is_http(after))) {
+            hosts.compare(&sorts, sort, before, after, frame);
+        }
+        if is_absent && (is_http(before) || is_http(after)) {
+            continue;
+        }
+        let (one, other) = (treatment(sides.old, old, before), treatment(sides.new, new, after));
         let class = match (&one, &other) {
-            // Requests are compared host by host.
-            (Some(only), None) | (None, Some(only)) if !only.forwards => continue,
             (one, other) if one == other => continue,
             (Some(one), Some(other)) if one.forwards != other.forwards => Class::Rerouted,
             (one, other) => {
@@ -70,47 +47,72 @@ pub(super) fn compare(sides: &Sides<'_>, old: Option<&Listener>, new: Option<&Li
                 Effect::class(effect(one).as_ref(), effect(other).as_ref())
             }
         };
-        found.entry((class, one, other)).or_default().push(key);
+        found.entry((class, one, other)).or_default().push(sort);
     }
-    for ((class, one, other), keys) in found {
-        let Some((name, range, tls, _)) = keys.first() else { continue };
-        let words = if one.as_ref().is_some_and(|one| !one.forwards) {
-            "every connection, by how TLS ends".to_owned()
-        } else {
-            words(&keys)
-        };
+    for ((class, one, other), changed) in found {
+        let Some(&sort) = changed.first() else { continue };
         let details = details(one.as_ref(), other.as_ref());
         // The range's own address, else the listener's.
-        let address = range.and_then(|range| range.split('/').next()).or(frame.listener.bind.as_deref());
-        let is_tls = name.is_some() || *tls == Some(true);
+        let address = sorts.address(sort).map(|ip| ip.to_string());
+        let address = address.or(frame.listener.bind.as_ref().map(ToString::to_string));
+        let is_tls = sort.speaks == Speaks::Tls;
         let request = Request {
             via: Some(if frame.role == Role::Sidecar { "mesh" } else { "gateway" }.to_owned()),
             proxy: Some(frame.proxy.clone()),
             port: Some(frame.listener.port),
-            destination: address.map(|ip| Address { ip: ip.to_owned() }),
-            protocol: Some(if is_tls { Protocol::Tls } else { Protocol::Tcp }),
-            tls: is_tls.then(|| Tls { sni: name.map(authority::example), alpn: Vec::new() }),
+            destination: address.map(|ip| Address { ip }),
+            protocol: Some(match sort.speaks {
+                Speaks::Tls => Protocol::Tls,
+                Speaks::Http => Protocol::Http,
+                Speaks::Other => Protocol::Tcp,
+            }),
+            tls: is_tls.then(|| Tls { sni: sorts.server_name(sort), alpn: Vec::new() }),
             ..Request::default()
         };
-        let host = name.or(*range).unwrap_or("any connection").to_owned();
+        let host = sort.name.or(sort.range).unwrap_or("any connection").to_owned();
         let text = |side: Option<Treatment>| side.map(|side| (side.termination, side.effect.text()));
         let effects = format!("{:?} {:?}", text(one), text(other));
-        frame.tell(class, Difference { host, region: words, request: Some(request), details, effects });
+        frame.tell(class, Difference { host, region: words(&changed), request: Some(request), details, effects });
     }
 }
 
-fn words(keys: &[&Key<'_>]) -> String {
-    let one = |(name, range, ..): &&Key<'_>| match (name, range) {
+fn words(changed: &[Sort<'_>]) -> String {
+    const SHOWN: usize = 6;
+    let one = |sort: &Sort<'_>| match (sort.name, sort.range) {
         (Some(name), Some(range)) => format!("for server name {name} to {range}"),
         (Some(name), None) => format!("for server name {name}"),
-        (None, Some(range)) => format!("to {range}"),
-        (None, None) => "of any sort".to_owned(),
+        (None, range) => {
+            let what = match sort.speaks {
+                Speaks::Tls => "of TLS",
+                Speaks::Http => "of plain HTTP",
+                Speaks::Other => "of other protocols",
+            };
+            range.map_or_else(|| what.to_owned(), |range| format!("{what} to {range}"))
+        }
     };
-    format!("connections {}", keys.iter().map(one).collect::<Vec<_>>().join(", "))
+    let mut words: Vec<String> = changed.iter().take(SHOWN).map(one).collect();
+    if changed.len() > SHOWN {
+        words.push(format!("and {} more", changed.len() - SHOWN));
+    }
+    format!("connections {}", words.join(", "))
 }
 
-fn treatment(side: Side<'_>, chain: &FilterChain) -> Treatment {
+/// What is done with connections that a chain has, or that none has; none: they are closed.
+fn treatment(side: Side<'_>, listener: Option<&Listener>, chain: Option<&FilterChain>) -> Option<Treatment> {
     let mut effect = Effect::default();
+    let Some(chain) = chain else {
+        let fallback = match (listener, side.proxy) {
+            (Some(listener), _) => listener.fallback,
+            (None, Some(proxy)) => proxy.program.fallback,
+            (None, None) => Fallback::Close,
+        };
+        effect.target = match fallback {
+            Fallback::Close => return None,
+            Fallback::Passthrough => "passed on".to_owned(),
+            Fallback::Blackhole => "refused".to_owned(),
+        };
+        return Some(Treatment { forwards: true, termination: NOT_HERE.to_owned(), effect });
+    };
     let mut forwards = false;
     if let Filter::Tcp(route) = &chain.filter {
         forwards = true;
@@ -119,9 +121,12 @@ fn treatment(side: Side<'_>, chain: &FilterChain) -> Treatment {
         effect.target = format!("{to:?}");
         effect.whole = format!("{weights:?}");
     }
-    let termination = chain.termination.as_ref().map_or_else(|| "not here".to_owned(), termination_words);
-    Treatment { forwards, termination, effect }
+    let termination = chain.termination.as_ref().map_or_else(|| NOT_HERE.to_owned(), termination_words);
+    Some(Treatment { forwards, termination, effect })
 }
+
+/// Where no TLS ends.
+const NOT_HERE: &str = "not here";
 
 /// Everything about how TLS ends.
 fn termination_words(ends: &Termination) -> String {

@@ -1,13 +1,18 @@
 //! Virtual hosts against each other.
 
-use super::{Class, Difference, Frame, Side, Sides, effect::Effect};
+use super::{
+    Class, Difference, Frame, Side, Sides,
+    effect::Effect,
+    sorts::{Sort, Sorts},
+};
 use crate::analysis::Worlds;
 use crate::analysis::host::{HostSpace, Names, entrance_of_table, reads_authority};
-use crate::program::{Filter, FilterChain, Listener, RouteTable, VirtualHost};
+use crate::program::{Fallback, Filter, FilterChain, RouteTable, VirtualHost};
 use malha_algebra::language::{Limits, Test};
 use malha_algebra::{Among, Axis, DEFAULT_BUDGET, Field, List, Overlap, Product, Reach};
 use smol_str::SmolStr;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// How many regions of one change are put into words.
@@ -16,60 +21,47 @@ const SHOWN: usize = 3;
 /// Pairs of rules of one virtual host that are compared; past them it is told that something may differ.
 const MOST_PAIRS: usize = 500_000;
 
-/// The filter chains of a listener that lead to route tables: by one of their server names or ranges, if they have any.
-type Tables<'p> = BTreeMap<Option<&'p str>, (&'p FilterChain, &'p RouteTable)>;
+/// The route tables of one listener, as its chains lead to them.
+pub(super) struct HostPairs<'p> {
+    sides: &'p Sides<'p>,
+    seen: Seen<'p>,
+}
 
-fn tables<'p>(side: Side<'p>, listener: Option<&'p Listener>) -> Tables<'p> {
-    let mut tables = Tables::new();
-    let (Some(proxy), Some(listener)) = (side.proxy, listener) else { return tables };
-    for chain in listener.filter_chains.iter().filter(|_| listener.rejected.is_none()) {
-        let Filter::Http(index) = chain.filter else { continue };
-        let Some(table) = proxy.program.route_tables.get(index) else { continue };
-        let mut names = chain.server_names.iter().chain(&chain.destinations).peekable();
-        if names.peek().is_none() {
-            tables.entry(None).or_insert((chain, table));
-        }
-        for name in names {
-            tables.entry(Some(name.as_str())).or_insert((chain, table));
-        }
+impl<'p> HostPairs<'p> {
+    pub(super) fn new(sides: &'p Sides<'p>) -> Self {
+        HostPairs { sides, seen: Seen::new() }
     }
-    tables
-}
 
-/// The chain for a name: its own, else that of the closest wildcard, else that of any name (semantics A52).
-fn taker<'p>(tables: &Tables<'p>, name: Option<&str>) -> Option<(&'p FilterChain, &'p RouteTable)> {
-    let covers = |own: Option<&str>| match (own, name) {
-        (None, _) => true,
-        (Some(own), Some(name)) => own == name || crate::host::is_subset(name, own),
-        (Some(_), None) => false,
-    };
-    let covering = tables.iter().filter(|(own, _)| covers(**own));
-    covering.max_by_key(|(own, _)| (**own == name, own.map(str::len))).map(|(_, found)| *found)
-}
-
-pub(super) fn compare(sides: &Sides<'_>, old: Option<&Listener>, new: Option<&Listener>, frame: &mut Frame<'_>) {
-    let (before, after) = (tables(sides.old, old), tables(sides.new, new));
-    let names: BTreeSet<Option<&str>> = before.keys().chain(after.keys()).copied().collect();
-    let mut seen = HashSet::new();
-    for name in names {
-        let (before, after) = (taker(&before, name), taker(&after, name));
-        let Some((chain, _)) = after.or(before) else { continue };
-        let (old, new) = (before.map(|(_, table)| table), after.map(|(_, table)| table));
-        // A name that nobody knew, or knows: clients say it to reach hosts of that name.
-        let only = name.filter(|_| old.is_none() || new.is_none());
-        let pair = Pair { sides, chain, old, new, only };
-        pair.compare(&mut seen, frame);
+    /// Compares what becomes of requests on a sort of connections.
+    pub(super) fn compare(
+        &mut self,
+        sorts: &Sorts<'p>,
+        sort: Sort<'p>,
+        before: Option<&'p FilterChain>,
+        after: Option<&'p FilterChain>,
+        frame: &mut Frame<'_>,
+    ) {
+        let table = |side: Side<'p>, chain: Option<&FilterChain>| match chain?.filter {
+            Filter::Http(index) => side.proxy?.program.route_tables.get(index),
+            Filter::Tcp(_) => None,
+        };
+        let Some(chain) = after.or(before) else { return };
+        let (old, new) = (table(self.sides.old, before), table(self.sides.new, after));
+        let pair = Pair { sides: self.sides, chain, old, new, name: sort.name, sorts };
+        pair.compare(&mut self.seen, frame);
     }
 }
 
 /// Two route tables of one place.
-struct Pair<'p> {
+struct Pair<'p, 's> {
     sides: &'p Sides<'p>,
     chain: &'p FilterChain,
     old: Option<&'p RouteTable>,
     new: Option<&'p RouteTable>,
-    /// Only domains that share names with this.
-    only: Option<&'p str>,
+    /// The server name that clients say: hosts of that name are asked for. That of another host is compared where it
+    /// is said.
+    name: Option<&'p str>,
+    sorts: &'s Sorts<'p>,
 }
 
 /// The virtual hosts of a domain that were compared.
@@ -85,30 +77,37 @@ fn host_of<'p>(table: Option<&'p RouteTable>, domain: &str) -> Option<&'p Arc<Vi
         .map(|(host, _)| host)
 }
 
-impl<'p> Pair<'p> {
+impl<'p> Pair<'p, '_> {
     fn compare(&self, seen: &mut Seen<'p>, frame: &mut Frame<'_>) {
         let tables = [self.old, self.new].into_iter().flatten();
-        let domains: BTreeSet<&str> =
-            tables.flat_map(|table| &table.virtual_hosts).flat_map(|host| &host.domains).map(SmolStr::as_str).collect();
-        let is_asked = |domain: &&str| {
-            self.only.is_none_or(|only| crate::host::is_subset(domain, only) || crate::host::is_subset(only, domain))
-        };
+        // The longest of several that lead to the same hosts is the one that all clients know.
+        let domains: BTreeSet<(bool, Reverse<usize>, &str)> = tables
+            .flat_map(|table| &table.virtual_hosts)
+            .flat_map(|host| &host.domains)
+            .map(|domain| (domain.ends_with('.'), Reverse(domain.len()), domain.as_str()))
+            .collect();
         let mut pairs = HashSet::new();
-        for domain in domains.into_iter().filter(is_asked) {
+        for (.., domain) in domains {
             let (old, new) = (host_of(self.old, domain), host_of(self.new, domain));
+            // Of a host wider than the name, the name.
+            let asked = match self.name {
+                Some(name) if crate::host::is_subset(name, domain) => name,
+                Some(name) if !crate::host::is_subset(domain, name) => continue,
+                _ => domain,
+            };
             let (one, other) = (old.map(Arc::as_ptr), new.map(Arc::as_ptr));
             let mut routes = old.into_iter().chain(new).flat_map(|host| host.routes.iter());
             // Where no rule reads it, one name stands for all that lead to the same hosts.
             let is_new = pairs.insert((one, other)) || routes.any(reads_authority);
-            if seen.insert((domain, one, other)) && is_new {
-                self.hosts(domain, old, new, frame);
+            if seen.insert((asked, one, other)) && is_new {
+                self.hosts(asked, old, new, frame);
             }
         }
     }
 
     fn hosts(
         &self,
-        domain: &str,
+        domain: &'p str,
         old: Option<&'p Arc<VirtualHost>>,
         new: Option<&'p Arc<VirtualHost>>,
         frame: &mut Frame<'_>,
@@ -132,7 +131,10 @@ impl<'p> Pair<'p> {
         }
         let side = if new.is_some() { self.sides.new } else { self.sides.old };
         let (Some(proxy), Some(host)) = (side.proxy, new.or(old)) else { return };
-        let names = Names::of_domain(domain, [self.old, self.new].into_iter().flatten());
+        let mut names = Names::of_domain(domain, [self.old, self.new].into_iter().flatten());
+        if self.name.is_some() {
+            names.without(self.sorts.below(domain));
+        }
         let entrance = entrance_of_table(proxy, frame.listener, self.chain, &names);
         let limits = Limits::of_rows(before.len() + after.len());
         let worlds = Worlds::new(side.program.settings.path_normalization);
@@ -169,13 +171,26 @@ impl<'p> Pair<'p> {
             let effects = format!("{:?} {:?}", one.map(Effect::text), other.map(Effect::text));
             let details = Effect::details(one, other);
             let found = Difference { host: domain.to_owned(), region, request, details, effects };
-            frame.tell(Effect::class(one, other), found);
+            let class = match Effect::class(one, other) {
+                // What a sidecar has no listener for it passes on.
+                Class::Added | Class::Removed if self.is_passed_on() => Class::Rerouted,
+                class => class,
+            };
+            frame.tell(class, found);
         }
         if !is_whole {
             let region =
                 "perhaps (not decided): others, since its rules are too many or too hard to compare all".to_owned();
             frame.tell(Class::Rerouted, Difference { host: domain.to_owned(), region, ..Difference::default() });
         }
+    }
+}
+
+impl Pair<'_, '_> {
+    /// Whether one side has no listener, and its proxy passes on what it has none for.
+    fn is_passed_on(&self) -> bool {
+        let passes = |side: Side<'_>| side.proxy.is_some_and(|proxy| proxy.program.fallback == Fallback::Passthrough);
+        (self.old.is_none() && passes(self.sides.old)) || (self.new.is_none() && passes(self.sides.new))
     }
 }
 
@@ -201,16 +216,29 @@ struct Search<'s, 'p> {
     found: Found,
 }
 
+/// The first of the rows that are alike, by what they ask for.
+fn firsts(rows: &[Product]) -> HashMap<&Product, usize> {
+    let mut firsts = HashMap::new();
+    for (at, row) in rows.iter().enumerate() {
+        firsts.entry(row).or_insert(at);
+    }
+    firsts
+}
+
 impl Search<'_, '_> {
     /// Looks at every pair; says whether all of them were decided, or told one by one.
     fn run(&mut self, new_count: usize) -> bool {
         let overlap = Overlap::new(self.list.rows(), &self.asked.space);
         let count = self.count;
+        let (of_old, of_new) = (firsts(&self.list.rows()[..count]), firsts(&self.list.rows()[count..]));
         for new in 0..new_count {
             for old in overlap.before(count + new).into_iter().filter(|&row| row < count) {
                 let is_same = self.effects.old[old] == self.effects.new[new];
                 let rows = self.list.rows();
-                if is_same || self.asked.space.plainly_disjoint(&rows[old], &rows[count + new]) {
+                // What the one takes is gone where the other side has the same rule, and earlier.
+                let is_gone = of_new.get(&rows[old]).is_some_and(|&first| first < new)
+                    || of_old.get(&rows[count + new]).is_some_and(|&first| first < old);
+                if is_same || is_gone || self.asked.space.plainly_disjoint(&rows[old], &rows[count + new]) {
                     continue;
                 }
                 self.pairs += 1;
@@ -275,7 +303,10 @@ impl Search<'_, '_> {
         let perhaps = if point.is_none() { "perhaps (not decided): " } else { "" };
         let words = format!("{perhaps}{}", self.asked.space.words(&product));
         let request = point.and_then(|point| self.asked.request(&point));
-        let entry = self.found.entry(key).or_insert_with(|| (Vec::new(), 0, request));
+        let entry = self.found.entry(key).or_insert_with(|| (Vec::new(), 0, None));
+        if entry.2.is_none() {
+            entry.2 = request;
+        }
         if entry.0.contains(&words) {
             return;
         }
