@@ -91,14 +91,12 @@ impl Space {
         if !self.spend((question.1.len() + question.2.len()) / 8) {
             return Search::Unknown;
         }
-        let found = match self.known.get(&question) {
-            Some(known) => known,
-            None => {
-                let found = self.values_for(&question);
-                self.known.insert(question, found.clone());
-                found
-            }
-        };
+        let known = self.known.get(&question);
+        let found = known.unwrap_or_else(|| {
+            let found = self.values_for(&question);
+            self.known.insert(question, found.clone());
+            found
+        });
         self.spend(found.weight());
         found
     }

@@ -38,11 +38,11 @@ pub(crate) fn command(witness: &serde_json::Value) -> Option<String> {
         words.push(format!("-k --connect-to {}", quoted(&format!("::localhost:{local}"))));
         // What curl says in its hello is the URL's host.
         let sni = request.tls.as_ref().and_then(|tls| tls.sni.as_deref()).unwrap_or(authority);
-        if host_key(authority) != sni {
+        if host_key(authority) == sni {
+            format!("https://{authority}{path}")
+        } else {
             words.push(format!("-H {}", quoted(&format!("Host: {authority}"))));
             format!("https://{sni}{path}")
-        } else {
-            format!("https://{authority}{path}")
         }
     } else {
         words.push(format!("-H {}", quoted(&format!("Host: {authority}"))));

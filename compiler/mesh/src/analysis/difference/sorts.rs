@@ -72,7 +72,7 @@ impl<'p> Sorts<'p> {
         let is_taken = |address: &IpAddr| {
             self.ranges.iter().any(|other| prefix_length(other, *address).is_some_and(|other| other > length))
         };
-        [Some(first), last(first, length)].into_iter().flatten().find(|address| !is_taken(address))
+        [first, last(first, length)].into_iter().find(|address| !is_taken(address))
     }
 
     /// The chain that has a sort of connections; none also for a sort of which no connection can be named.
@@ -96,9 +96,9 @@ fn prefix_length_of(range: &str) -> Option<u32> {
 }
 
 /// The last address of the range of this length that `first` is in.
-fn last(first: IpAddr, length: u32) -> Option<IpAddr> {
-    Some(match first {
+fn last(first: IpAddr, length: u32) -> IpAddr {
+    match first {
         IpAddr::V4(v4) => IpAddr::from((u32::from(v4) | u32::MAX.checked_shr(length).unwrap_or(0)).to_be_bytes()),
         IpAddr::V6(v6) => IpAddr::from((u128::from(v6) | u128::MAX.checked_shr(length).unwrap_or(0)).to_be_bytes()),
-    })
+    }
 }
