@@ -56,7 +56,11 @@ pub(super) fn compare(sides: &Sides<'_>, old: Option<&Listener>, new: Option<&Li
         let address = sorts.address(sort).map(|ip| ip.to_string());
         let address = address.or(frame.listener.bind.as_ref().map(ToString::to_string));
         let is_tls = sort.speaks == Speaks::Tls;
+        // A request of plain HTTP names some host.
+        let authority =
+            (sort.speaks == Speaks::Http).then(|| address.clone().unwrap_or_else(|| "example.com".to_owned()));
         let request = Request {
+            authority,
             via: Some(if frame.role == Role::Sidecar { "mesh" } else { "gateway" }.to_owned()),
             proxy: Some(frame.proxy.clone()),
             port: Some(frame.listener.port),

@@ -88,13 +88,13 @@ impl<'p> Pair<'p, '_> {
             .collect();
         let mut pairs = HashSet::new();
         for (.., domain) in domains {
-            let (old, new) = (host_of(self.old, domain), host_of(self.new, domain));
             // Of a host wider than the name, the name.
             let asked = match self.name {
                 Some(name) if crate::host::is_subset(name, domain) => name,
                 Some(name) if !crate::host::is_subset(domain, name) => continue,
                 _ => domain,
             };
+            let (old, new) = (host_of(self.old, asked), host_of(self.new, asked));
             let (one, other) = (old.map(Arc::as_ptr), new.map(Arc::as_ptr));
             let mut routes = old.into_iter().chain(new).flat_map(|host| host.routes.iter());
             // Where no rule reads it, one name stands for all that lead to the same hosts.
