@@ -178,7 +178,14 @@ impl Space {
         Literal { axis: self.axis(axis), test: self.test(test), holds }
     }
 
-    /// Demands something of every request from now on.
+    /// Whether an axis has no value in requests that do not name it.
+    pub(crate) fn is_absent_unless_named(&self, axis: u32) -> bool {
+        let info = &self.axes[axis as usize];
+        info.count != Count::One && info.assumed.is_empty()
+    }
+
+    /// Demands something of every request from now on. What lists ask is indexed by what is known then: demand it before
+    /// they are made.
     pub fn assume(&mut self, literal: Literal) {
         self.axes[literal.axis as usize].assumed.push(literal);
         self.axes[literal.axis as usize].plainest = None;
@@ -287,7 +294,7 @@ impl Space {
         }
     }
 
-    fn values_of(&mut self, point: &Point, axis: u32) -> Values {
+    pub(crate) fn values_of(&mut self, point: &Point, axis: u32) -> Values {
         point.get(axis).cloned().unwrap_or_else(|| self.plainest(axis))
     }
 

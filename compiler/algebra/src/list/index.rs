@@ -9,8 +9,10 @@ use std::collections::BTreeSet;
 /// Each row is filed under one of its conditions: one that few requests meet.
 #[derive(Default)]
 pub(super) struct Index {
-    /// By axis and the whole value that it asks for.
-    exact: HashMap<Axis, HashMap<SmolStr, Vec<u32>>>,
+    /// By number of the axis and the whole value that it asks for.
+    exact: HashMap<u32, HashMap<SmolStr, Vec<u32>>>,
+    /// Those of these axes that have a value also in requests that do not name them.
+    always: Vec<u32>,
     /// By how the path begins.
     prefixes: HashMap<SmolStr, Vec<u32>>,
     /// The lengths of those prefixes.
@@ -21,7 +23,7 @@ pub(super) struct Index {
 
 /// Where a row can be filed.
 enum Key {
-    Exact(Axis, SmolStr),
+    Exact(u32, SmolStr),
     Prefix(SmolStr),
 }
 
@@ -36,7 +38,13 @@ impl Index {
             match best_key(product, space) {
                 None => index.rest.push(row),
                 Some(Key::Exact(axis, value)) => {
-                    index.exact.entry(axis).or_default().entry(value).or_default().push(row);
+                    let by_value = index.exact.entry(axis).or_insert_with(|| {
+                        if !space.is_absent_unless_named(axis) {
+                            index.always.push(axis);
+                        }
+                        HashMap::default()
+                    });
+                    by_value.entry(value).or_default().push(row);
                 }
                 Some(Key::Prefix(prefix)) => {
                     index.lengths.insert(prefix.len());
@@ -50,12 +58,16 @@ impl Index {
     /// The rows that may hold a request, in no order.
     pub(super) fn candidates(&self, space: &mut Space, point: &Point) -> Vec<u32> {
         let mut rows = self.rest.clone();
-        for (axis, by_value) in &self.exact {
-            for value in space.values(point, axis) {
-                rows.extend(
-                    std::str::from_utf8(&value).ok().and_then(|value| by_value.get(value)).into_iter().flatten(),
-                );
-            }
+        let mut of_values = |axis: u32, values: &[Vec<u8>]| {
+            let Some(by_value) = self.exact.get(&axis) else { return };
+            let values = values.iter().filter_map(|value| std::str::from_utf8(value).ok());
+            rows.extend(values.filter_map(|value| by_value.get(value)).flatten());
+        };
+        for (axis, values) in point.named() {
+            of_values(axis, values);
+        }
+        for &axis in self.always.iter().filter(|axis| !point.names(**axis)) {
+            of_values(axis, &space.values_of(point, axis));
         }
         if !self.lengths.is_empty() {
             let path = space.values(point, &Axis::Path).into_iter().next().unwrap_or_default();
@@ -69,15 +81,16 @@ impl Index {
 }
 
 fn best_key(product: &Product, space: &Space) -> Option<Key> {
-    let keys = product.literals().iter().filter_map(|&literal| key(literal, space));
+    let keys = product.literals().iter().filter_map(|&literal| Some((space.axis_of(literal), key(literal, space)?)));
     // An exact path first, then a long prefix, then whatever else is exact.
-    keys.min_by_key(|key| match key {
-        Key::Exact(Axis::Path, _) => 0,
-        Key::Prefix(prefix) if prefix.len() > SHORT => 1,
-        Key::Exact(Axis::Listener, _) => 4,
-        Key::Exact(..) => 2,
-        Key::Prefix(_) => 3,
-    })
+    let best = keys.min_by_key(|(axis, key)| match (axis, key) {
+        (Axis::Path, Key::Exact(..)) => 0,
+        (_, Key::Prefix(prefix)) if prefix.len() > SHORT => 1,
+        (Axis::Listener, Key::Exact(..)) => 4,
+        (_, Key::Exact(..)) => 2,
+        (_, Key::Prefix(_)) => 3,
+    });
+    best.map(|(_, key)| key)
 }
 
 fn key(literal: Literal, space: &Space) -> Option<Key> {
@@ -85,7 +98,7 @@ fn key(literal: Literal, space: &Space) -> Option<Key> {
     let axis = space.axis_of(literal);
     match test {
         _ if !holds || *axis == Axis::Field(crate::Field::PathWithQuery) => None,
-        Test::Exact { value, ignore_case: false } => Some(Key::Exact(axis.clone(), value.clone())),
+        Test::Exact { value, ignore_case: false } => Some(Key::Exact(literal.axis(), value.clone())),
         _ if *axis != Axis::Path => None,
         Test::Prefix { value, ignore_case: false } => Some(Key::Prefix(value.clone())),
         Test::Regex(pattern) => Some(pattern.literal_prefix()).filter(|prefix| !prefix.is_empty()).map(Key::Prefix),

@@ -24,6 +24,13 @@ impl std::ops::Not for Literal {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Product(SmallVec<[Literal; 6]>);
 
+impl Literal {
+    /// The number of its axis.
+    pub(crate) fn axis(self) -> u32 {
+        self.axis
+    }
+}
+
 impl FromIterator<Literal> for Product {
     fn from_iter<I: IntoIterator<Item = Literal>>(literals: I) -> Product {
         let mut product = Product::all();
@@ -94,6 +101,16 @@ pub struct Point {
 }
 
 impl Point {
+    /// The values of the axes that it says something of, by number.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (u32, &[Vec<u8>])> {
+        self.values.iter().map(|(axis, values)| (*axis, values.as_slice()))
+    }
+
+    /// Whether it says something of an axis.
+    pub(crate) fn names(&self, axis: u32) -> bool {
+        self.get(axis).is_some()
+    }
+
     pub(super) fn get(&self, axis: u32) -> Option<&Values> {
         self.values.binary_search_by_key(&axis, |(number, _)| *number).ok().map(|at| &self.values[at].1)
     }
