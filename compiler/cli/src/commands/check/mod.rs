@@ -53,7 +53,10 @@ pub fn check(args: &CheckArgs) -> Result<Status, Failure> {
     terminal::print(text.as_bytes())?;
     if args.verify {
         // Beside the report, which may be for a program.
-        eprintln!("{witnesses} witnesses replayed: each behaves as its finding says");
+        match witnesses {
+            1 => eprintln!("1 witness replayed: it behaves as its finding says"),
+            _ => eprintln!("{witnesses} witnesses replayed: each behaves as its finding says"),
+        }
     }
     let threshold = Severity::from(args.fail_on);
     let fails = findings.iter().any(|(finding, _)| finding.severity >= threshold);

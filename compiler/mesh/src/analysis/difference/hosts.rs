@@ -303,6 +303,8 @@ impl Search<'_, '_> {
         let perhaps = if point.is_none() { "perhaps (not decided): " } else { "" };
         let words = format!("{perhaps}{}", self.asked.space.words(&product));
         let request = point.and_then(|point| self.asked.request(&point));
+        let known = self.found.get(&key).map_or(0, |(regions, ..)| regions.len());
+        let words = if known < SHOWN { format!("{words}{}", self.without(&product, &is_before)) } else { words };
         let entry = self.found.entry(key).or_insert_with(|| (Vec::new(), 0, None));
         if entry.2.is_none() {
             entry.2 = request;
@@ -315,5 +317,34 @@ impl Search<'_, '_> {
         } else {
             entry.1 += 1;
         }
+    }
+
+    /// What rules before take of a product, in words.
+    fn without(&mut self, product: &Product, is_before: &dyn Fn(usize) -> bool) -> String {
+        const LOOKED_AT: usize = 512;
+        let rows = self.list.rows();
+        let mut taken: Vec<String> = Vec::new();
+        let mut more = 0;
+        for row in (0..rows.len()).filter(|&row| is_before(row)).take(LOOKED_AT) {
+            let space = &mut self.asked.space;
+            if space.plainly_disjoint(product, &rows[row]) || space.is_empty(&product.and(&rows[row])) {
+                continue;
+            }
+            let asked: Product =
+                rows[row].literals().iter().copied().filter(|literal| !product.literals().contains(literal)).collect();
+            let words = space.words(&asked);
+            if taken.contains(&words) {
+                continue;
+            }
+            if taken.len() < SHOWN {
+                taken.push(words);
+            } else {
+                more += 1;
+            }
+        }
+        if more > 0 {
+            taken.push(format!("{more} more"));
+        }
+        if taken.is_empty() { String::new() } else { format!(", but for {}", taken.join(" or ")) }
     }
 }
