@@ -8,6 +8,7 @@ use crate::{
     flags::Flags,
     header_ops, hygiene,
     local_reply::{LocalReply, percent_encoded},
+    outlier::Outcome,
     outside,
     pool::{Connection, EndpointAddress, NoConnection},
     retry::{Conditions, Failure, Policy},
@@ -72,6 +73,8 @@ pub(crate) struct Attempted {
     pub(crate) upstream: Option<SocketAddr>,
     pub(crate) local: Option<SocketAddr>,
     pub(crate) attempts: u32,
+    /// Where the try that is under way goes.
+    trying: Option<Arc<EndpointState>>,
 }
 
 /// Counts a request in flight at an endpoint, for least request, and at its cluster, for its limit.
@@ -225,10 +228,14 @@ pub(crate) async fn send(
     attempted: &mut Attempted,
 ) -> Result<Answered, Unanswered> {
     let answered = tokio::select! {
-        answered = try_until_answered(exchange, cluster, outgoing, received, tries, attempted) => answered,
-        () = limit_from_completion(received, tries.timeout) => {
-            return Err(Unanswered::Reply(LocalReply::timeout("response_timeout")));
+        answered = try_until_answered(exchange, cluster, outgoing, received, tries, attempted) => Some(answered),
+        () = limit_from_completion(received, tries.timeout) => None,
+    };
+    let Some(answered) = answered else {
+        if let Some(endpoint) = attempted.trying.take() {
+            cluster.observe(&endpoint, Outcome::Failure);
         }
+        return Err(Unanswered::Reply(LocalReply::timeout("response_timeout")));
     };
     answered.map(|answered| {
         let deadline = received.completed_at().zip(tries.timeout);
@@ -254,10 +261,18 @@ async fn try_until_answered(
             return Err(Unanswered::Reply(LocalReply::no_healthy_upstream()));
         };
         attempted.attempts += 1;
+        attempted.trying = Some(Arc::clone(&endpoint));
         let outcome = tokio::select! {
             outcome = try_once(exchange, cluster, &endpoint, outgoing, received, attempted) => outcome,
             () = limit_from_completion(received, policy.per_try_timeout) => Err(Failure::PerTryTimeout),
         };
+        attempted.trying = None;
+        match &outcome {
+            Ok((response, ..)) => cluster.observe(&endpoint, Outcome::Answer(response.status().as_u16())),
+            Err(Failure::Overflow | Failure::OwnAddress) => {}
+            Err(_) if received.failed() => {}
+            Err(_) => cluster.observe(&endpoint, Outcome::Failure),
+        }
         let is_retriable = match &outcome {
             Ok((response, ..)) => policy.retries_response(response.status(), response.headers()),
             Err(_) if received.failed() => return Err(Unanswered::ClientGone),
@@ -307,14 +322,16 @@ fn choose(
     tried: &[EndpointAddress],
 ) -> Option<Arc<EndpointState>> {
     let random = &exchange.local.random;
-    let draw = || balance::pick(cluster.algorithm, &cluster.endpoints, || cluster.next_turn(), random);
-    let mut chosen = cluster.endpoints.get(draw()?)?;
+    let healthy = cluster.healthy();
+    let endpoints = healthy.as_deref().unwrap_or(&cluster.endpoints);
+    let draw = || balance::pick(cluster.algorithm, endpoints, || cluster.next_turn(), random);
+    let mut chosen = endpoints.get(draw()?)?;
     if policy.avoid_previous_hosts {
         for _ in 0..5 {
             if !tried.contains(&chosen.address) {
                 break;
             }
-            chosen = cluster.endpoints.get(draw()?)?;
+            chosen = endpoints.get(draw()?)?;
         }
     }
     Some(Arc::clone(chosen))

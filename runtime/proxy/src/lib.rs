@@ -36,6 +36,7 @@ mod location;
 mod metrics;
 mod mirror;
 mod options;
+mod outlier;
 mod outside;
 mod plan;
 mod pool;

@@ -6,9 +6,11 @@ use crate::{
     listener::{ListenerAddress, ListenerKey, OpenListener, is_reached_at},
     metrics::Metrics,
     options::Options,
+    outlier::{self, Detection, Health, Outcome},
     plan::{Place, Plan, rule_place},
     pool::EndpointAddress,
     random,
+    time::written_duration,
 };
 use arc_swap::ArcSwap;
 use malha_table::{
@@ -230,6 +232,10 @@ pub(crate) struct ClusterState {
     pub(crate) requests_per_connection: Option<u32>,
     /// None: nothing is limited.
     pub(crate) breaker: Option<Breaker>,
+    /// None: endpoints are used whatever they answer.
+    pub(crate) detection: Option<Detection>,
+    /// From when the times of its endpoints' ejections count.
+    epoch: Instant,
     pub(crate) endpoints: Vec<Arc<EndpointState>>,
     /// Round robin's place.
     turn: Arc<AtomicU64>,
@@ -242,6 +248,13 @@ pub(crate) struct EndpointState {
     weight: u32,
     /// Requests in flight.
     pub(crate) active: AtomicU32,
+    pub(crate) health: Health,
+}
+
+impl EndpointState {
+    fn new(address: EndpointAddress, weight: u32) -> Self {
+        EndpointState { address, weight, active: AtomicU32::new(0), health: Health::default() }
+    }
 }
 
 impl Candidate for Arc<EndpointState> {
@@ -264,11 +277,7 @@ impl ClusterState {
             let weight = endpoint.weight();
             let same = |known: &&Arc<EndpointState>| known.address == address && known.weight == weight;
             let known = before.and_then(|before| before.endpoints.iter().find(same));
-            Some(
-                known
-                    .cloned()
-                    .unwrap_or_else(|| Arc::new(EndpointState { address, weight, active: AtomicU32::new(0) })),
-            )
+            Some(known.cloned().unwrap_or_else(|| Arc::new(EndpointState::new(address, weight))))
         });
         let policy = cluster.policy_json().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
         ClusterState {
@@ -283,6 +292,8 @@ impl ClusterState {
             idle_timeout: idle_timeout(&policy),
             requests_per_connection: cluster.limit("maxRequestsPerConnection"),
             breaker: Breaker::of(cluster, before.and_then(|before| before.breaker.as_ref())),
+            detection: Detection::of(&policy),
+            epoch: before.map_or_else(Instant::now, |before| before.epoch),
             endpoints: endpoints.collect(),
             turn: before.map_or_else(Arc::default, |before| Arc::clone(&before.turn)),
         }
@@ -303,8 +314,35 @@ impl ClusterState {
             idle_timeout: None,
             requests_per_connection: None,
             breaker: None,
-            endpoints: vec![Arc::new(EndpointState { address, weight: 1, active: AtomicU32::new(0) })],
+            detection: None,
+            epoch: Instant::now(),
+            endpoints: vec![Arc::new(EndpointState::new(address, 1))],
             turn: Arc::default(),
+        }
+    }
+
+    /// The endpoints to choose from, where some are ejected; none: all of them.
+    pub(crate) fn healthy(&self) -> Option<Vec<Arc<EndpointState>>> {
+        let detection = self.detection.as_ref()?;
+        let now = outlier::since(self.epoch);
+        let is_healthy = |endpoint: &&Arc<EndpointState>| !endpoint.health.is_ejected(now);
+        let count = self.endpoints.iter().filter(is_healthy).count();
+        let some_are_out = count < self.endpoints.len() && detection.is_in_force(count, self.endpoints.len());
+        some_are_out.then(|| self.endpoints.iter().filter(is_healthy).cloned().collect())
+    }
+
+    /// Whether an endpoint is ejected now.
+    pub(crate) fn is_ejected(&self, endpoint: &EndpointState) -> bool {
+        self.detection.is_some() && endpoint.health.is_ejected(outlier::since(self.epoch))
+    }
+
+    /// Counts what a try at an endpoint came to, and ejects it if that is too much.
+    pub(crate) fn observe(&self, endpoint: &EndpointState, outcome: Outcome) {
+        let Some(detection) = &self.detection else { return };
+        if endpoint.health.count(detection, outcome) {
+            let now = outlier::since(self.epoch);
+            let ejected = self.endpoints.iter().filter(|other| other.health.is_ejected(now)).count();
+            endpoint.health.eject(detection, now, ejected, self.endpoints.len());
         }
     }
 
@@ -316,33 +354,8 @@ impl ClusterState {
 
 /// `connectionPool.http.idleTimeout`, else `connectionPool.tcp.idleTimeout` (semantics D.6).
 fn idle_timeout(policy: &serde_json::Value) -> Option<Duration> {
-    let of = |kind: &str| duration(policy.get("connectionPool")?.get(kind)?.get("idleTimeout")?.as_str()?);
+    let of = |kind: &str| written_duration(policy.get("connectionPool")?.get(kind)?.get("idleTimeout")?.as_str()?);
     of("http").or_else(|| of("tcp")).filter(|timeout| !timeout.is_zero())
-}
-
-/// A duration as files write it: `1h`, `1m30s`, `0.5s`, `200ms`.
-fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let number = rest.find(|character: char| !character.is_ascii_digit() && character != '.')?;
-        let (digits, unit) = rest.split_at(number);
-        let end = unit.find(|character: char| character.is_ascii_digit()).unwrap_or(unit.len());
-        let (unit, after) = unit.split_at(end);
-        let scale = match unit {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "µs" => 1e-6,
-            "ns" => 1e-9,
-            _ => return None,
-        };
-        let seconds = digits.parse::<f64>().ok()? * scale;
-        total = total.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?;
-        rest = after;
-    }
-    (!text.is_empty()).then_some(total)
 }
 
 #[cfg(test)]
@@ -352,10 +365,6 @@ mod tests {
 
     #[test]
     fn idle_timeouts_as_files_write_them() {
-        for (text, milliseconds) in [("1h", Some(3_600_000)), ("1m30s", Some(90_000)), ("0.5s", Some(500)), ("7", None)]
-        {
-            assert_eq!(duration(text), milliseconds.map(Duration::from_millis), "{text}");
-        }
         let policy = json!({"connectionPool": {"tcp": {"idleTimeout": "5s"}, "http": {"idleTimeout": "200ms"}}});
         assert_eq!(idle_timeout(&policy), Some(Duration::from_millis(200)));
         let policy = json!({"connectionPool": {"tcp": {"idleTimeout": "5s"}, "http": {}}});

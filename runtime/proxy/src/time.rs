@@ -1,4 +1,4 @@
-//! Times as text, without a calendar library.
+//! Times as text, without a calendar library, and durations from it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -24,6 +24,31 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
+/// A duration as files write it: `1h`, `1m30s`, `0.5s`, `200ms`.
+pub(crate) fn written_duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let number = rest.find(|character: char| !character.is_ascii_digit() && character != '.')?;
+        let (digits, unit) = rest.split_at(number);
+        let end = unit.find(|character: char| character.is_ascii_digit()).unwrap_or(unit.len());
+        let (unit, after) = unit.split_at(end);
+        let scale = match unit {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" => 1e-6,
+            "ns" => 1e-9,
+            _ => return None,
+        };
+        let seconds = digits.parse::<f64>().ok()? * scale;
+        total = total.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?;
+        rest = after;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,5 +59,13 @@ mod tests {
         assert_eq!(at(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(at(951_782_400_007), "2000-02-29T00:00:00.007Z");
         assert_eq!(at(1_735_689_599_999), "2024-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn durations_as_files_write_them() {
+        for (text, milliseconds) in [("1h", Some(3_600_000)), ("1m30s", Some(90_000)), ("0.5s", Some(500)), ("7", None)]
+        {
+            assert_eq!(written_duration(text), milliseconds.map(Duration::from_millis), "{text}");
+        }
     }
 }

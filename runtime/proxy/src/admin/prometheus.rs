@@ -79,6 +79,7 @@ pub(super) fn render(handle: &Handle) -> String {
         line(&mut out, format_args!("{name} {value}"));
     }
     breakers(&mut out, &running);
+    ejections(&mut out, &running);
     head(&mut out, "malha_table_info", "gauge", "The running table, by the hash of its program.");
     line(&mut out, format_args!("malha_table_info{{program=\"{:016x}\"}} 1", running.table.program_hash()));
     head(&mut out, "malha_table_age_seconds", "gauge", "Since the running table was put into force.");
@@ -98,6 +99,28 @@ fn breakers(out: &mut String, running: &Running) {
                 let value = if name == "malha_cluster_used" { used } else { limit };
                 let (cluster, resource) = (escape(&cluster.name), resource.name());
                 line(out, format_args!("{name}{{cluster=\"{cluster}\",resource=\"{resource}\"}} {value}"));
+            }
+        }
+    }
+}
+
+/// Endpoints of clusters that eject them.
+fn ejections(out: &mut String, running: &Running) {
+    for (name, kind, help) in [
+        ("malha_endpoint_ejected", "gauge", "1 while outlier detection leaves the endpoint out."),
+        ("malha_endpoint_ejections_total", "counter", "How often it was left out."),
+    ] {
+        head(out, name, kind, help);
+        for cluster in running.clusters().filter(|cluster| cluster.detection.is_some()) {
+            for endpoint in &cluster.endpoints {
+                let value = if kind == "gauge" {
+                    u64::from(cluster.is_ejected(endpoint))
+                } else {
+                    endpoint.health.total.load(Ordering::Relaxed)
+                };
+                let (cluster, host, port) =
+                    (escape(&cluster.name), escape(&endpoint.address.host), endpoint.address.port);
+                line(out, format_args!("{name}{{cluster=\"{cluster}\",endpoint=\"{host}:{port}\"}} {value}"));
             }
         }
     }
