@@ -68,9 +68,20 @@ fn puzzle(at: usize) -> Predicate {
     rule(PathTest::Any, conditions.collect())
 }
 
+/// A header of its own for each.
+fn names(number: usize) -> Predicate {
+    rule(PathTest::Any, vec![Condition::header(&format!("h{number}"), ValueTest::Exact("a".into()))])
+}
+
+/// Each forbids a header of its own: a later one is reached by requests that send all of those before.
+fn forbidding(number: usize) -> Predicate {
+    let header = Condition::header(&format!("h{number}"), ValueTest::Present);
+    rule(PathTest::Any, vec![Condition { negated: true, ..header }])
+}
+
 /// How many rules are reached, not reached, undecided.
 fn verdicts(rules: &[Predicate]) -> [usize; 3] {
-    let mut space = Space::new(Arc::new(World::default()), Vec::new(), Limits::default());
+    let mut space = Space::new(Arc::new(World::default()), Vec::new(), Limits::of_rows(rules.len()));
     let rows = rules.iter().map(|rule| space.product(rule)).collect();
     let list = List::new(rows, &space);
     let mut verdicts = [0; 3];
@@ -88,11 +99,13 @@ fn verdicts(rules: &[Predicate]) -> [usize; 3] {
 type Make = fn(usize) -> Predicate;
 
 fn curve(criterion: &mut Criterion) {
-    let shapes: [(&str, Make, &[usize]); 4] = [
+    let shapes: [(&str, Make, &[usize]); 6] = [
         ("mixed", mixed, &[100, 1_000, 10_000, 100_000]),
         ("regexes", regexes, &[100, 1_000]),
         ("crossing", crossing, &[100, 1_000]),
         ("puzzle", puzzle, &[100, 200]),
+        ("names", names, &[1_000, 10_000]),
+        ("forbidding", forbidding, &[100, 1_000]),
     ];
     for (name, make, counts) in shapes {
         let mut group = criterion.benchmark_group(name);

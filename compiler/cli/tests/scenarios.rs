@@ -89,9 +89,9 @@ scenarios! {
     fault => scenario("fault", Order::OneByOne);
     mirror => scenario("mirror", Order::OneByOne);
     circuit_breaker => scenario("circuit-breaker", Order::OneByOne);
-    random => decided_only("random");
-    hash_source_ip => decided_only("hash-source-ip");
-    hash_query => decided_only("hash-query");
+    random => scenario("random", Order::OneByOne);
+    hash_source_ip => scenario("hash-source-ip", Order::OneByOne);
+    hash_query => scenario("hash-query", Order::OneByOne);
     service_entry => decided_only("service-entry");
     egress => decided_only("egress");
     tls => decided_only("tls");

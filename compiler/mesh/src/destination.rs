@@ -54,8 +54,15 @@ impl Mesh {
         ResolvedDestination { cluster_name: cluster_name(port, subset.as_deref(), &host), host, port, subset, cluster }
     }
 
-    /// What the consistent hash of the cluster reads, if its policy has one (semantics D21, D23).
-    pub fn hash_key(&self, proxy: &ProxySpec, hostname: &str, port: u32, subset: Option<&str>) -> Option<HashKey> {
+    /// What the consistent hash of the cluster reads, if its policy has one (semantics D21, D23). `port` is the one whose
+    /// settings count, if any do.
+    pub fn hash_key(
+        &self,
+        proxy: &ProxySpec,
+        hostname: &str,
+        port: Option<u32>,
+        subset: Option<&str>,
+    ) -> Option<HashKey> {
         let service = self.registry().view(&proxy.namespace).get_reachable(hostname)?;
         policy::hash_key(self.destination_rule(proxy, service)?, port, subset)
     }

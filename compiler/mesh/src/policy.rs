@@ -64,12 +64,13 @@ pub(crate) fn policy(blocks: Value, config: &MeshConfig) -> Policy {
 }
 
 /// What the consistent hash reads, if one is in force. The most specific level that has one wins (semantics D23).
-pub(crate) fn hash_key(rule: &DestinationRule, port: u32, subset: Option<&str>) -> Option<HashKey> {
+pub(crate) fn hash_key(rule: &DestinationRule, port: Option<u32>, subset: Option<&str>) -> Option<HashKey> {
     let subset = subset.and_then(|subset| rule.subset(subset));
     let levels =
         [subset.and_then(|subset| subset.traffic_policy.as_deref()).map(|policy| &policy.value), rule.traffic_policy()];
     let hash = levels.into_iter().flatten().find_map(|policy| {
-        let of_port = port_level(policy, port).and_then(|policy| consistent_hash(policy.load_balancer.as_deref()));
+        let of_port = port.and_then(|port| port_level(policy, port));
+        let of_port = of_port.and_then(|policy| consistent_hash(policy.load_balancer.as_deref()));
         of_port.or_else(|| consistent_hash(policy.load_balancer.as_deref()))
     })?;
     if let Some(header) = &hash.http_header_name {
@@ -250,9 +251,11 @@ mod tests {
     #[test]
     fn the_most_specific_hash_is_used() {
         let mesh = mesh(&objects());
-        let hash = |port, subset| mesh.hash_key(&sidecar("prod"), "a.prod.svc.cluster.local", port, subset);
+        let hash = |port, subset| mesh.hash_key(&sidecar("prod"), "a.prod.svc.cluster.local", Some(port), subset);
         assert_eq!(hash(80, None), None, "D23");
         assert_eq!(hash(8080, None), Some(HashKey::SourceIp), "D21, D23");
+        let unsaid = mesh.hash_key(&sidecar("prod"), "a.prod.svc.cluster.local", None, None);
+        assert_eq!(unsaid, None, "D23: the settings of a port that the route does not name");
         assert_eq!(hash(8080, Some("lb")), Some(HashKey::Header("x-user".into())), "D21, D23");
         assert_eq!(hash(8080, Some("plain")), Some(HashKey::SourceIp), "D23");
     }

@@ -6,6 +6,7 @@ use crate::{
     fault,
     flags::Flags,
     forward::{self, Answered, Attempted, Outgoing, Tries, Unanswered},
+    hashing::Hashed,
     header_ops, hygiene,
     listener::OpenListener,
     local_reply::{GRPC_STATUS, LocalReply},
@@ -21,7 +22,7 @@ use crate::{
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
-    header::{CONNECTION, CONTENT_TYPE, LOCATION, SERVER},
+    header::{CONNECTION, CONTENT_TYPE, LOCATION, SERVER, SET_COOKIE},
 };
 use hyper::body::Incoming;
 use malha_table::{
@@ -257,7 +258,14 @@ impl Exchange<'_> {
             Arc::clone(cluster)
         };
         let cluster = &chosen;
-        let tries = Tries::of(forward);
+        let mut tries = Tries::of(forward);
+        let hashed = if cluster.places.is_some() {
+            let client = self.arrival.peer.ip().to_canonical();
+            Hashed::of(forward.hash(), &self.head, &self.head.headers, client, &self.local.random)
+        } else {
+            Hashed::default()
+        };
+        tries.hash = hashed.hash;
         received.keep(tries.keep(self.local.shared.options.limits.replay_bytes));
         let outgoing = forward::prepare(self, route, action, forward, &destination, &tries);
         mirror::send_copies(self, forward, &outgoing, received);
@@ -267,6 +275,9 @@ impl Exchange<'_> {
         match sent {
             Ok(mut answered) => {
                 take_answer(&mut answered, record);
+                for cookie in hashed.cookies {
+                    answered.response.headers_mut().append(SET_COOKIE, cookie);
+                }
                 let facts = Facts {
                     code: answered.response.status().as_u16(),
                     upstream: attempted.upstream,

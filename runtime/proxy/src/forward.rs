@@ -6,6 +6,7 @@ use crate::{
     breaker::{Held, Resource},
     exchange::Exchange,
     flags::Flags,
+    hashing::Places,
     header_ops, hygiene,
     local_reply::{LocalReply, percent_encoded},
     outlier::Outcome,
@@ -112,6 +113,8 @@ pub(crate) fn draw<'t>(forward: &Forward<'t>, random: u64) -> Option<Destination
 pub(crate) struct Tries {
     timeout: Option<Duration>,
     policy: Policy,
+    /// What endpoints are chosen by, where the cluster hashes.
+    pub(crate) hash: Option<u64>,
 }
 
 impl Tries {
@@ -121,12 +124,12 @@ impl Tries {
         let mut policy = forward.retries().map_or_else(Policy::default, |retries| read(&retries));
         // A try's limit that the route's timeout cuts off anyway is passed over (semantics C55).
         policy.per_try_timeout = policy.per_try_timeout.filter(|limit| timeout.is_none_or(|timeout| *limit < timeout));
-        Tries { timeout, policy }
+        Tries { timeout, policy, hash: None }
     }
 
     /// One try, without a limit.
     pub(crate) fn once() -> Self {
-        Tries { timeout: None, policy: Policy::default() }
+        Tries { timeout: None, policy: Policy::default(), hash: None }
     }
 
     /// How much of a body to keep for another try.
@@ -257,7 +260,7 @@ async fn try_until_answered(
     // Held from one retry to the next, and to the end of the last.
     let mut retrying: Option<Held> = None;
     loop {
-        let Some(endpoint) = choose(exchange, cluster, policy, &previous) else {
+        let Some(endpoint) = choose(exchange, cluster, tries, &previous) else {
             return Err(Unanswered::Reply(LocalReply::no_healthy_upstream()));
         };
         attempted.attempts += 1;
@@ -309,26 +312,53 @@ async fn try_until_answered(
     }
 }
 
+/// The endpoint of a request's hash; of one that has nothing of what is hashed, any (D21). On a retry that avoids those
+/// that were tried, the next ones on the way.
+fn by_hash(
+    exchange: &Exchange<'_>,
+    cluster: &ClusterState,
+    places: &Places,
+    tries: &Tries,
+    previous: &[EndpointAddress],
+) -> Option<Arc<EndpointState>> {
+    let hash = tries.hash.unwrap_or_else(|| exchange.local.random.next());
+    let counts = cluster.healthy().is_some();
+    let is_out = |at: usize| cluster.endpoints.get(at).is_none_or(|own| counts && cluster.is_ejected(own));
+    let mut chosen = places.find(hash, 0, is_out)?;
+    if tries.policy.avoid_previous_hosts {
+        for attempt in 1..=5 {
+            if !previous.contains(&cluster.endpoints[chosen].address) {
+                break;
+            }
+            chosen = places.find(hash, attempt, is_out)?;
+        }
+    }
+    cluster.endpoints.get(chosen).cloned()
+}
+
 /// Any endpoint.
 pub(crate) fn draw_endpoint(exchange: &Exchange<'_>, cluster: &ClusterState) -> Option<Arc<EndpointState>> {
-    choose(exchange, cluster, &Policy::default(), &[])
+    choose(exchange, cluster, &Tries::once(), &[])
 }
 
 /// An endpoint; on a retry one that was not tried yet, if five draws find one (semantics C57).
 fn choose(
     exchange: &Exchange<'_>,
     cluster: &ClusterState,
-    policy: &Policy,
-    tried: &[EndpointAddress],
+    tries: &Tries,
+    previous: &[EndpointAddress],
 ) -> Option<Arc<EndpointState>> {
+    if let Some(places) = &cluster.places {
+        return by_hash(exchange, cluster, places, tries, previous);
+    }
     let random = &exchange.local.random;
     let healthy = cluster.healthy();
     let endpoints = healthy.as_deref().unwrap_or(&cluster.endpoints);
     let draw = || balance::pick(cluster.algorithm, endpoints, || cluster.next_turn(), random);
     let mut chosen = endpoints.get(draw()?)?;
-    if policy.avoid_previous_hosts {
+    if tries.policy.avoid_previous_hosts {
         for _ in 0..5 {
-            if !tried.contains(&chosen.address) {
+            if !previous.contains(&chosen.address) {
                 break;
             }
             chosen = endpoints.get(draw()?)?;

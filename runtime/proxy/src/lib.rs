@@ -28,6 +28,7 @@ mod exchange;
 mod fault;
 mod flags;
 mod forward;
+mod hashing;
 mod header_ops;
 mod hygiene;
 mod listener;

@@ -23,7 +23,7 @@ pub(crate) struct Detection {
 }
 
 /// Never ejected longer than this, unless the base is longer (D43).
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// What a try came to, as far as it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,24 +160,24 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn detection(block: Value) -> Detection {
+    fn detection(block: &Value) -> Detection {
         Detection::of(&json!({ "outlierDetection": block })).expect("there is a block")
     }
 
     #[test]
     fn defaults_are_envoys() {
         assert!(Detection::of(&json!({})).is_none(), "D39");
-        let empty = detection(json!({}));
+        let empty = detection(&json!({}));
         assert_eq!((empty.errors, empty.gateway_errors, empty.local_failures), (Some(5), None, None), "D39 to D46");
         assert_eq!((empty.interval.as_secs(), empty.base.as_secs(), empty.most_percent), (10, 30, 10));
-        assert_eq!(detection(json!({"consecutive5xxErrors": 0})).errors, None, "D40");
-        assert_eq!(detection(json!({"consecutiveErrors": 1})).errors, Some(5), "D42");
-        assert_eq!(detection(json!({"splitExternalLocalOriginErrors": true})).local_failures, Some(5), "D46");
+        assert_eq!(detection(&json!({"consecutive5xxErrors": 0})).errors, None, "D40");
+        assert_eq!(detection(&json!({"consecutiveErrors": 1})).errors, Some(5), "D42");
+        assert_eq!(detection(&json!({"splitExternalLocalOriginErrors": true})).local_failures, Some(5), "D46");
     }
 
     #[test]
     fn any_other_answer_starts_the_count_anew() {
-        let detection = detection(json!({"consecutive5xxErrors": 3, "consecutiveGatewayErrors": 2}));
+        let detection = detection(&json!({"consecutive5xxErrors": 3, "consecutiveGatewayErrors": 2}));
         let told = |outcomes: &[Outcome]| {
             let health = Health::default();
             outcomes.iter().map(|outcome| health.count(&detection, *outcome)).collect::<Vec<_>>()
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn split_failures_are_counted_apart() {
         let detection = detection(
-            json!({"consecutive5xxErrors": 1, "splitExternalLocalOriginErrors": true, "consecutiveLocalOriginFailures": 2}),
+            &json!({"consecutive5xxErrors": 1, "splitExternalLocalOriginErrors": true, "consecutiveLocalOriginFailures": 2}),
         );
         let health = Health::default();
         assert!(!health.count(&detection, Outcome::Failure), "D46");
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn ejections_grow_and_end_with_an_interval() {
-        let detection = detection(json!({"interval": "1s", "baseEjectionTime": "2500ms", "maxEjectionPercent": 100}));
+        let detection = detection(&json!({"interval": "1s", "baseEjectionTime": "2500ms", "maxEjectionPercent": 100}));
         let health = Health::default();
         health.eject(&detection, 100, 0, 1);
         assert!(health.is_ejected(2_999) && !health.is_ejected(3_000), "2.6 s, and the sweep after it");
@@ -216,13 +216,13 @@ mod tests {
 
     #[test]
     fn no_more_than_a_share_is_ejected() {
-        let few = detection(json!({}));
+        let few = detection(&json!({}));
         let health = Health::default();
         health.eject(&few, 0, 0, 9);
         assert!(!health.is_ejected(1), "D44: one of nine is more than 10 %");
         health.eject(&few, 0, 0, 10);
         assert!(health.is_ejected(1));
-        let guarded = detection(json!({"minHealthPercent": 50}));
+        let guarded = detection(&json!({"minHealthPercent": 50}));
         assert!(guarded.is_in_force(1, 2) && !guarded.is_in_force(0, 2), "D45");
         assert!(few.is_in_force(0, 2), "D45: none is healthy, and none is used");
     }

@@ -3,7 +3,7 @@
 use crate::{listener::ListenerKey, options::Options};
 use malha_table::{
     Role, Table,
-    view::{Filter, Listener, LoadBalancer, Proxy, Route, Source},
+    view::{Filter, Listener, Proxy, Route, Source},
 };
 use std::collections::BTreeMap;
 
@@ -156,11 +156,7 @@ fn servable(listener: &Listener<'_>) -> Servable {
 fn unsupported_clusters(table: &Table) -> Vec<String> {
     let mut found: BTreeMap<&str, (usize, String)> = BTreeMap::new();
     for cluster in table.clusters() {
-        let is_hash = matches!(cluster.load_balancer(), LoadBalancer::RingHash { .. } | LoadBalancer::Maglev { .. });
-        for (is_asked, what) in [
-            (is_hash, "hashes requests to endpoints: the least busy of two takes them"),
-            (cluster.is_http2(), "speaks HTTP/2: its endpoints are spoken to in HTTP/1.1"),
-        ] {
+        for (is_asked, what) in [(cluster.is_http2(), "speaks HTTP/2: its endpoints are spoken to in HTTP/1.1")] {
             if is_asked {
                 found.entry(what).or_insert_with(|| (0, cluster.name().to_owned())).0 += 1;
             }

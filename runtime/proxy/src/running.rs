@@ -3,6 +3,7 @@
 use crate::{
     balance::{Algorithm, Candidate},
     breaker::Breaker,
+    hashing::Places,
     listener::{ListenerAddress, ListenerKey, OpenListener, is_reached_at},
     metrics::Metrics,
     options::Options,
@@ -225,6 +226,7 @@ pub(crate) struct ClusterState {
     pub(crate) name: Arc<str>,
     pub(crate) discovery: Discovery,
     pub(crate) algorithm: Algorithm,
+    load_balancer: LoadBalancer,
     pub(crate) connect_timeout: Duration,
     /// None: the proxy's own limit.
     pub(crate) idle_timeout: Option<Duration>,
@@ -237,6 +239,8 @@ pub(crate) struct ClusterState {
     /// From when the times of its endpoints' ejections count.
     epoch: Instant,
     pub(crate) endpoints: Vec<Arc<EndpointState>>,
+    /// Where hashes lead; none: endpoints are chosen otherwise.
+    pub(crate) places: Option<Arc<Places>>,
     /// Round robin's place.
     turn: Arc<AtomicU64>,
 }
@@ -279,6 +283,7 @@ impl ClusterState {
             let known = before.and_then(|before| before.endpoints.iter().find(same));
             Some(known.cloned().unwrap_or_else(|| Arc::new(EndpointState::new(address, weight))))
         });
+        let endpoints: Vec<Arc<EndpointState>> = endpoints.collect();
         let policy = cluster.policy_json().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
         ClusterState {
             name: cluster.name().into(),
@@ -288,13 +293,15 @@ impl ClusterState {
                 LoadBalancer::Random => Algorithm::Random,
                 _ => Algorithm::LeastRequest,
             },
+            load_balancer: cluster.load_balancer(),
             connect_timeout: cluster.connect_timeout().unwrap_or(Duration::from_secs(10)),
             idle_timeout: idle_timeout(&policy),
             requests_per_connection: cluster.limit("maxRequestsPerConnection"),
             breaker: Breaker::of(cluster, before.and_then(|before| before.breaker.as_ref())),
             detection: Detection::of(&policy),
             epoch: before.map_or_else(Instant::now, |before| before.epoch),
-            endpoints: endpoints.collect(),
+            places: places(cluster, &endpoints, before),
+            endpoints,
             turn: before.map_or_else(Arc::default, |before| Arc::clone(&before.turn)),
         }
     }
@@ -310,11 +317,13 @@ impl ClusterState {
             name: name.into(),
             discovery: Discovery::Eds,
             algorithm,
+            load_balancer: LoadBalancer::default(),
             connect_timeout,
             idle_timeout: None,
             requests_per_connection: None,
             breaker: None,
             detection: None,
+            places: None,
             epoch: Instant::now(),
             endpoints: vec![Arc::new(EndpointState::new(address, 1))],
             turn: Arc::default(),
@@ -350,6 +359,31 @@ impl ClusterState {
     pub(crate) fn next_turn(&self) -> u64 {
         self.turn.fetch_add(1, Ordering::Relaxed)
     }
+}
+
+/// Where the hashes of a cluster lead; as before, where nothing of it changed.
+fn places(
+    cluster: &Cluster<'_>,
+    endpoints: &[Arc<EndpointState>],
+    before: Option<&Arc<ClusterState>>,
+) -> Option<Arc<Places>> {
+    let load_balancer = cluster.load_balancer();
+    if !matches!(load_balancer, LoadBalancer::RingHash { .. } | LoadBalancer::Maglev { .. }) {
+        return None;
+    }
+    let same = |before: &&Arc<ClusterState>| {
+        before.load_balancer == load_balancer
+            && before.endpoints.len() == endpoints.len()
+            && before.endpoints.iter().zip(endpoints).all(|(one, other)| Arc::ptr_eq(one, other))
+    };
+    if let Some(before) = before.filter(same) {
+        return before.places.clone();
+    }
+    let named: Vec<(String, u32)> = endpoints
+        .iter()
+        .map(|endpoint| (format!("{}:{}", endpoint.address.host, endpoint.address.port), endpoint.weight))
+        .collect();
+    Places::of(load_balancer, &named).map(Arc::new)
 }
 
 /// `connectionPool.http.idleTimeout`, else `connectionPool.tcp.idleTimeout` (semantics D.6).

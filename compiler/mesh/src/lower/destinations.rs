@@ -40,8 +40,8 @@ impl From<&Leads> for Target {
     }
 }
 
-/// What a destination is looked up by: namespace, host, subset, port, port of the listener.
-type Asked = (SmolStr, SmolStr, Option<SmolStr>, Option<u32>, u32);
+/// What a destination is looked up by: namespace, host, subset, port, whether the rule says it, port of the listener.
+type Asked = (SmolStr, SmolStr, Option<SmolStr>, Option<u32>, bool, u32);
 
 /// Looks destinations up for one proxy, each once, and remembers the clusters that are in use; and what holds for all
 /// destinations where their rules say nothing.
@@ -71,7 +71,8 @@ impl<'a> Resolver<'a> {
         let subset = destination.subset.as_ref().map(|subset| subset.value.clone());
         let number = |selector: &PortSelector| selector.number.as_ref().map_or(0, |number| number.value);
         let given = destination.port.as_ref().map(|selector| number(selector)).or(missing);
-        let asked = (namespace.into(), host, subset, given, port);
+        let is_said = destination.port.is_some();
+        let asked = (namespace.into(), host, subset, given, is_said, port);
         if let Some(leads) = self.known.borrow().get(&asked) {
             return Rc::clone(leads);
         }
@@ -81,7 +82,9 @@ impl<'a> Resolver<'a> {
         };
         let destination = istio::Destination { port: given.map(whole), ..destination.clone() };
         let found = self.mesh.destination(self.proxy, namespace, &destination, port);
-        let leads = Rc::new(self.remember(found.host, found.port, found.subset, found.cluster));
+        // Settings of a port are asked for a hash only where the rule names the port (recorded; semantics D23).
+        let named = is_said.then_some(found.port);
+        let leads = Rc::new(self.remember(found.host, found.port, named, found.subset, found.cluster));
         self.known.borrow_mut().insert(asked, Rc::clone(&leads));
         leads
     }
@@ -96,11 +99,18 @@ impl<'a> Resolver<'a> {
     /// Where a port of `service` leads.
     pub(super) fn service(&self, service: &Service, port: u32) -> Leads {
         let cluster = self.mesh.cluster(self.proxy, &service.hostname, port, None);
-        self.remember(service.hostname.clone(), port, None, cluster)
+        self.remember(service.hostname.clone(), port, Some(port), None, cluster)
     }
 
-    fn remember(&self, host: SmolStr, port: u32, subset: Option<SmolStr>, cluster: Option<Arc<Cluster>>) -> Leads {
-        let hash = self.mesh.hash_key(self.proxy, &host, port, subset.as_deref());
+    fn remember(
+        &self,
+        host: SmolStr,
+        port: u32,
+        named: Option<u32>,
+        subset: Option<SmolStr>,
+        cluster: Option<Arc<Cluster>>,
+    ) -> Leads {
+        let hash = self.mesh.hash_key(self.proxy, &host, named, subset.as_deref());
         let name = cluster.map(|cluster| {
             let name = cluster.name.clone();
             self.used.borrow_mut().entry(name.clone()).or_insert(cluster);
