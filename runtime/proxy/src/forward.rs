@@ -82,13 +82,20 @@ pub(crate) struct Attempted {
 #[derive(Debug)]
 pub(crate) struct InFlight {
     endpoint: Arc<EndpointState>,
-    pub(crate) held: Option<Held>,
+    held: Option<Held>,
 }
 
 impl InFlight {
     pub(crate) fn new(endpoint: &Arc<EndpointState>) -> Self {
         endpoint.active.fetch_add(1, Ordering::Relaxed);
         InFlight { endpoint: Arc::clone(endpoint), held: None }
+    }
+
+    /// Counts it at the cluster, too; says whether that allows one more.
+    pub(crate) fn admit(&mut self, cluster: &ClusterState) -> bool {
+        let Some(breaker) = &cluster.breaker else { return true };
+        self.held = breaker.hold(Resource::Requests);
+        self.held.is_some()
     }
 }
 
@@ -389,12 +396,9 @@ async fn try_once(
         if !connection.reused && is_name(&endpoint.address) && outside::is_own(exchange, connection.peer) {
             return Err(Failure::OwnAddress);
         }
-        if let Some(breaker) = &cluster.breaker {
-            in_flight.held = breaker.hold(Resource::Requests);
-            if in_flight.held.is_none() {
-                pool.put_unused(connection, cluster.idle_timeout);
-                return Err(Failure::Overflow);
-            }
+        if !in_flight.admit(cluster) {
+            pool.put_unused(connection, cluster.idle_timeout);
+            return Err(Failure::Overflow);
         }
         attempted.upstream = Some(connection.peer);
         attempted.local = connection.local;

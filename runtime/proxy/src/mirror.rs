@@ -2,7 +2,6 @@
 
 use crate::{
     body::Sent,
-    breaker::Resource,
     exchange::Exchange,
     fault::is_drawn,
     forward::{self, Outgoing},
@@ -84,12 +83,9 @@ async fn send(
 ) -> Option<()> {
     let mut in_flight = forward::InFlight::new(endpoint);
     let mut connection = local.pool.acquire(cluster, &endpoint.address).await.ok()?;
-    if let Some(breaker) = &cluster.breaker {
-        in_flight.held = breaker.hold(Resource::Requests);
-        if in_flight.held.is_none() {
-            local.pool.put_unused(connection, cluster.idle_timeout);
-            return None;
-        }
+    if !in_flight.admit(cluster) {
+        local.pool.put_unused(connection, cluster.idle_timeout);
+        return None;
     }
     let mut body = connection.sender.send_request(request).await.ok()?.into_body();
     while let Some(frame) = body.frame().await {
