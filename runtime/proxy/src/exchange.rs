@@ -2,6 +2,7 @@
 
 use crate::{
     body::{Received, Reply},
+    cluster::ClusterState,
     cors::CrossOrigin,
     fault,
     flags::Flags,
@@ -13,7 +14,7 @@ use crate::{
     location, mirror, outside,
     plan::{Place, rule_name},
     record::Record,
-    running::{ClusterState, Running},
+    running::Running,
     select::{Selected, select},
     variables::Facts,
     view::{Arrival, RequestHead},

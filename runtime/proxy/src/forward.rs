@@ -4,6 +4,7 @@ use crate::{
     balance,
     body::{Received, Sent, limit_from_completion},
     breaker::{Held, Resource},
+    cluster::{ClusterState, EndpointState},
     exchange::Exchange,
     flags::Flags,
     hashing::Places,
@@ -13,7 +14,6 @@ use crate::{
     outside,
     pool::{Connection, EndpointAddress, NoConnection},
     retry::{Conditions, Failure, Policy},
-    running::{ClusterState, EndpointState},
     variables::Facts,
 };
 use bytes::Bytes;

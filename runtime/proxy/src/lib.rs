@@ -22,6 +22,7 @@ mod admin;
 mod balance;
 mod body;
 mod breaker;
+mod cluster;
 mod connection;
 mod cors;
 mod exchange;

@@ -2,11 +2,11 @@
 
 use crate::{
     body::Sent,
+    cluster::{ClusterState, EndpointState},
     exchange::Exchange,
     fault::is_drawn,
     forward::{self, Outgoing},
     outside,
-    running::{ClusterState, EndpointState},
     worker::Local,
 };
 use http::Request;

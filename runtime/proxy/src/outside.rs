@@ -1,8 +1,8 @@
 //! Requests to hosts that the mesh does not know (semantics B39, E21).
 
 use crate::{
-    balance::Algorithm, exchange::Exchange, flags::Flags, forward::Outgoing, listener::is_reached_at,
-    local_reply::LocalReply, options::Passthrough, pool::EndpointAddress, running::ClusterState, select::port_of,
+    balance::Algorithm, cluster::ClusterState, exchange::Exchange, flags::Flags, forward::Outgoing,
+    listener::is_reached_at, local_reply::LocalReply, options::Passthrough, pool::EndpointAddress, select::port_of,
 };
 use http::StatusCode;
 use malha_table::{http::host_key, view::Discovery};

@@ -3,8 +3,8 @@
 use crate::{
     body::Sent,
     breaker::{Breaker, Held, Resource},
+    cluster::ClusterState,
     options::Limits,
-    running::ClusterState,
 };
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;

@@ -1,30 +1,23 @@
 //! The table in force, with what hangs on it: counters, clusters' states, where each listener is in it.
 
 use crate::{
-    balance::{Algorithm, Candidate},
-    breaker::Breaker,
-    hashing::Places,
+    cluster::ClusterState,
     listener::{ListenerAddress, ListenerKey, OpenListener, is_reached_at},
     metrics::Metrics,
     options::Options,
-    outlier::{self, Detection, Health, Outcome},
     plan::{Place, Plan, rule_place},
     pool::EndpointAddress,
     random,
-    time::written_duration,
 };
 use arc_swap::ArcSwap;
-use malha_table::{
-    Role, Table,
-    view::{Cluster, Discovery, LoadBalancer},
-};
+use malha_table::{Role, Table};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
     net::SocketAddr,
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant, SystemTime},
 };
@@ -217,192 +210,5 @@ fn rule_key(rule: &malha_table::view::Rule<'_>) -> String {
             None => rule_place(source),
         },
         None => format!("{:016x}", rule.id()),
-    }
-}
-
-/// What a proxy knows of a cluster at run time.
-#[derive(Debug)]
-pub(crate) struct ClusterState {
-    pub(crate) name: Arc<str>,
-    pub(crate) discovery: Discovery,
-    pub(crate) algorithm: Algorithm,
-    load_balancer: LoadBalancer,
-    pub(crate) connect_timeout: Duration,
-    /// None: the proxy's own limit.
-    pub(crate) idle_timeout: Option<Duration>,
-    /// Requests that one connection takes; none: any number.
-    pub(crate) requests_per_connection: Option<u32>,
-    /// None: nothing is limited.
-    pub(crate) breaker: Option<Breaker>,
-    /// None: endpoints are used whatever they answer.
-    pub(crate) detection: Option<Detection>,
-    /// From when the times of its endpoints' ejections count.
-    epoch: Instant,
-    pub(crate) endpoints: Vec<Arc<EndpointState>>,
-    /// Where hashes lead; none: endpoints are chosen otherwise.
-    pub(crate) places: Option<Arc<Places>>,
-    /// Round robin's place.
-    turn: Arc<AtomicU64>,
-}
-
-/// What a proxy knows of an endpoint at run time.
-#[derive(Debug)]
-pub(crate) struct EndpointState {
-    pub(crate) address: EndpointAddress,
-    weight: u32,
-    /// Requests in flight.
-    pub(crate) active: AtomicU32,
-    pub(crate) health: Health,
-}
-
-impl EndpointState {
-    fn new(address: EndpointAddress, weight: u32) -> Self {
-        EndpointState { address, weight, active: AtomicU32::new(0), health: Health::default() }
-    }
-}
-
-impl Candidate for Arc<EndpointState> {
-    fn weight(&self) -> u32 {
-        self.weight
-    }
-
-    fn active(&self) -> u32 {
-        self.active.load(Ordering::Relaxed)
-    }
-}
-
-impl ClusterState {
-    fn new(cluster: &Cluster<'_>, before: Option<&Arc<ClusterState>>) -> Self {
-        let endpoints = cluster.endpoints().filter_map(|endpoint| {
-            let address = EndpointAddress {
-                host: endpoint.address()?.into(),
-                port: u16::try_from(endpoint.port()).ok().filter(|&port| port != 0)?,
-            };
-            let weight = endpoint.weight();
-            let same = |known: &&Arc<EndpointState>| known.address == address && known.weight == weight;
-            let known = before.and_then(|before| before.endpoints.iter().find(same));
-            Some(known.cloned().unwrap_or_else(|| Arc::new(EndpointState::new(address, weight))))
-        });
-        let endpoints: Vec<Arc<EndpointState>> = endpoints.collect();
-        let policy = cluster.policy_json().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
-        ClusterState {
-            name: cluster.name().into(),
-            discovery: cluster.discovery(),
-            algorithm: match cluster.load_balancer() {
-                LoadBalancer::RoundRobin => Algorithm::RoundRobin,
-                LoadBalancer::Random => Algorithm::Random,
-                _ => Algorithm::LeastRequest,
-            },
-            load_balancer: cluster.load_balancer(),
-            connect_timeout: cluster.connect_timeout().unwrap_or(Duration::from_secs(10)),
-            idle_timeout: idle_timeout(&policy),
-            requests_per_connection: cluster.limit("maxRequestsPerConnection"),
-            breaker: Breaker::of(cluster, before.and_then(|before| before.breaker.as_ref())),
-            detection: Detection::of(&policy),
-            epoch: before.map_or_else(Instant::now, |before| before.epoch),
-            places: places(cluster, &endpoints, before),
-            endpoints,
-            turn: before.map_or_else(Arc::default, |before| Arc::clone(&before.turn)),
-        }
-    }
-
-    /// A cluster of one endpoint that no table has.
-    pub(crate) fn of_one(
-        name: &str,
-        address: EndpointAddress,
-        algorithm: Algorithm,
-        connect_timeout: Duration,
-    ) -> Self {
-        ClusterState {
-            name: name.into(),
-            discovery: Discovery::Eds,
-            algorithm,
-            load_balancer: LoadBalancer::default(),
-            connect_timeout,
-            idle_timeout: None,
-            requests_per_connection: None,
-            breaker: None,
-            detection: None,
-            places: None,
-            epoch: Instant::now(),
-            endpoints: vec![Arc::new(EndpointState::new(address, 1))],
-            turn: Arc::default(),
-        }
-    }
-
-    /// The endpoints to choose from, where some are ejected; none: all of them.
-    pub(crate) fn healthy(&self) -> Option<Vec<Arc<EndpointState>>> {
-        let detection = self.detection.as_ref()?;
-        let now = outlier::since(self.epoch);
-        let is_healthy = |endpoint: &&Arc<EndpointState>| !endpoint.health.is_ejected(now);
-        let count = self.endpoints.iter().filter(is_healthy).count();
-        let some_are_out = count < self.endpoints.len() && detection.is_in_force(count, self.endpoints.len());
-        some_are_out.then(|| self.endpoints.iter().filter(is_healthy).cloned().collect())
-    }
-
-    /// Whether an endpoint is ejected now.
-    pub(crate) fn is_ejected(&self, endpoint: &EndpointState) -> bool {
-        self.detection.is_some() && endpoint.health.is_ejected(outlier::since(self.epoch))
-    }
-
-    /// Counts what a try at an endpoint came to, and ejects it if that is too much.
-    pub(crate) fn observe(&self, endpoint: &EndpointState, outcome: Outcome) {
-        let Some(detection) = &self.detection else { return };
-        if endpoint.health.count(detection, outcome) {
-            let now = outlier::since(self.epoch);
-            let ejected = self.endpoints.iter().filter(|other| other.health.is_ejected(now)).count();
-            endpoint.health.eject(detection, now, ejected, self.endpoints.len());
-        }
-    }
-
-    /// Round robin's next turn.
-    pub(crate) fn next_turn(&self) -> u64 {
-        self.turn.fetch_add(1, Ordering::Relaxed)
-    }
-}
-
-/// Where the hashes of a cluster lead; as before, where nothing of it changed.
-fn places(
-    cluster: &Cluster<'_>,
-    endpoints: &[Arc<EndpointState>],
-    before: Option<&Arc<ClusterState>>,
-) -> Option<Arc<Places>> {
-    let load_balancer = cluster.load_balancer();
-    if !matches!(load_balancer, LoadBalancer::RingHash { .. } | LoadBalancer::Maglev { .. }) {
-        return None;
-    }
-    let same = |before: &&Arc<ClusterState>| {
-        before.load_balancer == load_balancer
-            && before.endpoints.len() == endpoints.len()
-            && before.endpoints.iter().zip(endpoints).all(|(one, other)| Arc::ptr_eq(one, other))
-    };
-    if let Some(before) = before.filter(same) {
-        return before.places.clone();
-    }
-    let named: Vec<(String, u32)> = endpoints
-        .iter()
-        .map(|endpoint| (format!("{}:{}", endpoint.address.host, endpoint.address.port), endpoint.weight))
-        .collect();
-    Places::of(load_balancer, &named).map(Arc::new)
-}
-
-/// `connectionPool.http.idleTimeout`, else `connectionPool.tcp.idleTimeout` (semantics D.6).
-fn idle_timeout(policy: &serde_json::Value) -> Option<Duration> {
-    let of = |kind: &str| written_duration(policy.get("connectionPool")?.get(kind)?.get("idleTimeout")?.as_str()?);
-    of("http").or_else(|| of("tcp")).filter(|timeout| !timeout.is_zero())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn idle_timeouts_as_files_write_them() {
-        let policy = json!({"connectionPool": {"tcp": {"idleTimeout": "5s"}, "http": {"idleTimeout": "200ms"}}});
-        assert_eq!(idle_timeout(&policy), Some(Duration::from_millis(200)));
-        let policy = json!({"connectionPool": {"tcp": {"idleTimeout": "5s"}, "http": {}}});
-        assert_eq!(idle_timeout(&policy), Some(Duration::from_secs(5)));
-        assert_eq!(idle_timeout(&serde_json::Value::Null), None);
     }
 }
