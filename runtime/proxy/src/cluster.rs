@@ -128,14 +128,21 @@ impl ClusterState {
         }
     }
 
-    /// The endpoints to choose from, where some are ejected; none: all of them.
-    pub(crate) fn healthy(&self) -> Option<Vec<Arc<EndpointState>>> {
+    /// Which endpoints are left out now, by index; none: all are used.
+    pub(crate) fn left_out(&self) -> Option<Vec<bool>> {
         let detection = self.detection.as_ref()?;
         let now = outlier::since(self.epoch);
-        let is_healthy = |endpoint: &&Arc<EndpointState>| !endpoint.health.is_ejected(now);
-        let count = self.endpoints.iter().filter(is_healthy).count();
-        let some_are_out = count < self.endpoints.len() && detection.is_in_force(count, self.endpoints.len());
-        some_are_out.then(|| self.endpoints.iter().filter(is_healthy).cloned().collect())
+        let ejected = || self.endpoints.iter().map(|endpoint| endpoint.health.is_ejected(now));
+        let healthy = ejected().filter(|is_ejected| !is_ejected).count();
+        let some_are_out = healthy < self.endpoints.len() && detection.is_in_force(healthy, self.endpoints.len());
+        some_are_out.then(|| ejected().collect())
+    }
+
+    /// The endpoints to choose from, where some are left out; none: all of them.
+    pub(crate) fn healthy(&self) -> Option<Vec<Arc<EndpointState>>> {
+        let left_out = self.left_out()?;
+        let healthy = self.endpoints.iter().zip(left_out).filter(|(_, is_out)| !is_out);
+        Some(healthy.map(|(endpoint, _)| Arc::clone(endpoint)).collect())
     }
 
     /// Whether an endpoint is ejected now.

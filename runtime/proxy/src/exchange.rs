@@ -261,8 +261,7 @@ impl Exchange<'_> {
         let cluster = &chosen;
         let mut tries = Tries::of(forward);
         let hashed = if cluster.places.is_some() {
-            let client = self.arrival.peer.ip().to_canonical();
-            Hashed::of(forward.hash(), &self.head, &self.head.headers, client, &self.local.random)
+            Hashed::of(forward.hash(), &self.head, &self.head.headers, self.arrival.peer, self.arrival.local)
         } else {
             Hashed::default()
         };

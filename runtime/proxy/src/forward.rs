@@ -329,12 +329,15 @@ fn by_hash(
     previous: &[EndpointAddress],
 ) -> Option<Arc<EndpointState>> {
     let hash = tries.hash.unwrap_or_else(|| exchange.local.random.next());
-    let counts = cluster.healthy().is_some();
-    let is_out = |at: usize| cluster.endpoints.get(at).is_none_or(|own| counts && cluster.is_ejected(own));
+    let left_out = cluster.left_out().unwrap_or_default();
+    if !left_out.is_empty() && left_out.iter().all(|is_out| *is_out) {
+        return None;
+    }
+    let is_out = |at: usize| left_out.get(at) == Some(&true);
     let mut chosen = places.find(hash, 0, is_out)?;
     if tries.policy.avoid_previous_hosts {
         for attempt in 1..=5 {
-            if !previous.contains(&cluster.endpoints[chosen].address) {
+            if cluster.endpoints.get(chosen).is_none_or(|endpoint| !previous.contains(&endpoint.address)) {
                 break;
             }
             chosen = places.find(hash, attempt, is_out)?;

@@ -1,12 +1,11 @@
 //! Consistent hashing: what of a request is hashed, and which endpoint a hash leads to (semantics D21, D22).
 
-use crate::random::Random;
 use http::{HeaderMap, HeaderName, HeaderValue, header::COOKIE};
 use malha_table::{
     RequestView,
     view::{HashKey, LoadBalancer},
 };
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use xxhash_rust::xxh64::xxh64;
 
 /// What a request is chosen an endpoint by.
@@ -19,29 +18,31 @@ pub(crate) struct Hashed {
 }
 
 impl Hashed {
-    /// Of all keys that a route reads: each turns the bits of those before by one (D23).
+    /// Of all keys that a route reads: each turns the bits of those before by one (D23). `peer` and `local` are the ends of
+    /// the client's connection.
     pub(crate) fn of<'t>(
         keys: impl Iterator<Item = HashKey<'t>>,
         head: &impl RequestView,
         headers: &HeaderMap,
-        client: IpAddr,
-        random: &Random,
+        peer: SocketAddr,
+        local: SocketAddr,
     ) -> Hashed {
         let mut hashed = Hashed::default();
         for key in keys {
             let new = match key {
                 HashKey::Header(name) => of_header(headers, name),
-                HashKey::SourceIp => Some(xxh64(client.to_string().as_bytes(), 0)),
+                HashKey::SourceIp => Some(xxh64(peer.ip().to_canonical().to_string().as_bytes(), 0)),
                 HashKey::QueryParameter(name) => {
                     head.query().and_then(|query| parameter(query, name)).map(|value| xxh64(value.as_bytes(), 0))
                 }
                 HashKey::Cookie { name, path, ttl } => {
                     let sent = cookie(headers, name).filter(|value| !value.is_empty());
                     match (sent, ttl) {
-                        (Some(value), _) => Some(xxh64(value.as_bytes(), 0)),
+                        (Some(value), _) => Some(xxh64(value, 0)),
                         (None, None) => None,
                         (None, Some(ttl)) => {
-                            let value = format!("{:016x}", random.next());
+                            // The same for all requests of a connection: those that race get one cookie.
+                            let value = format!("{:016x}", xxh64(format!("{peer}{local}").as_bytes(), 0));
                             hashed.cookies.extend(set_cookie(name, &value, path, ttl.as_secs()));
                             Some(xxh64(value.as_bytes(), 0))
                         }
@@ -72,12 +73,12 @@ fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
     })
 }
 
-/// The first cookie of the name, without quotes around its value.
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let value = pairs.find(|(own, _)| *own == name)?.1;
-    Some(value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value))
+/// The first cookie of the name, without quotes around its value. Cookies are bytes: what others hold is no concern.
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+    let lines = headers.get_all(COOKIE).into_iter().map(HeaderValue::as_bytes);
+    let mut pairs = lines.flat_map(|line| line.split(|&byte| byte == b';')).map(<[u8]>::trim_ascii);
+    let value = pairs.find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+    Some(value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value))
 }
 
 fn set_cookie(name: &str, value: &str, path: Option<&str>, seconds: u64) -> Option<HeaderValue> {
@@ -152,9 +153,18 @@ fn ring(endpoints: &[(String, u32)], minimum_size: u64) -> Places {
     Places::Ring(places)
 }
 
+/// A Maglev table is never larger than this prime.
+const LARGEST_TABLE: u64 = 5_000_011;
+
+/// A table's size: the next prime. In a table of another size a walk may miss free places for ever. (Istio refuses it.)
+fn prime(size: u64) -> u64 {
+    let is_prime = |number: &u64| (2..=number.isqrt()).all(|factor| !number.is_multiple_of(factor));
+    (size.max(2)..LARGEST_TABLE).find(is_prime).unwrap_or(LARGEST_TABLE)
+}
+
 /// Endpoints take turns, by weight, each at the next free place of a walk of its own through the table.
 fn maglev(endpoints: &[(String, u32)], table_size: u64) -> Places {
-    let size = table_size.clamp(2, 5_000_011);
+    let size = prime(table_size);
     let mut order: Vec<(usize, &str, u32)> = endpoints
         .iter()
         .enumerate()
@@ -234,14 +244,29 @@ mod tests {
     }
 
     #[test]
+    fn a_table_of_any_size_is_filled() {
+        for (size, wanted) in [(0, 2), (1, 2), (2, 2), (4, 5), (6, 7), (65_536, 65_537), (u64::MAX, 5_000_011)] {
+            assert_eq!(prime(size), wanted, "{size}");
+        }
+        for size in [0, 1, 4, 6, 12, 1000] {
+            let balancer = LoadBalancer::Maglev { table_size: size };
+            let places = Places::of(balancer, &endpoints(&[1, 5, 1])).expect("it hashes");
+            assert!((0..100).all(|hash| places.find(hash, 0, |_| false).is_some()), "{size}");
+        }
+    }
+
+    #[test]
     fn cookies_are_read_and_written() {
         let mut headers = HeaderMap::new();
         headers.append(COOKIE, HeaderValue::from_static("a=1; sid=\"x y\""));
         headers.append(COOKIE, HeaderValue::from_static("sid=2"));
         assert_eq!(
             (cookie(&headers, "sid"), cookie(&headers, "a"), cookie(&headers, "b")),
-            (Some("x y"), Some("1"), None)
+            (Some(&b"x y"[..]), Some(&b"1"[..]), None)
         );
+        let mut odd = HeaderMap::new();
+        odd.append(COOKIE, HeaderValue::from_bytes(b"name=J\xfcrgen; sid=3").expect("a value"));
+        assert_eq!(cookie(&odd, "sid"), Some(&b"3"[..]), "bytes of other cookies do not matter");
         let text =
             |path, seconds| set_cookie("c", "0123", path, seconds).expect("a value").to_str().unwrap().to_owned();
         assert_eq!(text(None, 60), "c=\"0123\"; Max-Age=60; HttpOnly", "D22");
