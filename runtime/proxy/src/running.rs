@@ -8,6 +8,7 @@ use crate::{
     metrics::Metrics,
     options::Options,
     outlier::{self, Detection, Health, Outcome},
+    parties::{self, Parties},
     plan::{Place, Plan, rule_place},
     pool::EndpointAddress,
     random,
@@ -82,6 +83,9 @@ impl Shared {
         let mut running = Running { rule_hits, unsupported: plan.unsupported.clone(), ..Running::empty(table) };
         for wanted in &plan.listeners {
             if let Some(listener) = open.get(&wanted.key) {
+                let proxy = running.table.proxies().get(wanted.place.proxy);
+                let source = proxy.map_or(parties::UNKNOWN, |proxy| self.metrics.parties.source(&proxy));
+                listener.source.store(source, Ordering::Relaxed);
                 running.listeners.insert(listener.id, (Arc::clone(listener), wanted.place.clone()));
             }
         }
@@ -91,7 +95,8 @@ impl Shared {
         }
         let table = Arc::clone(&running.table);
         for cluster in table.clusters() {
-            let state = Arc::new(ClusterState::new(&cluster, before.by_name.get(cluster.name())));
+            let state =
+                Arc::new(ClusterState::new(&cluster, before.by_name.get(cluster.name()), &self.metrics.parties));
             running.endpoints.extend(state.endpoints.iter().map(|endpoint| endpoint.address.clone()));
             running.by_name.insert(cluster.name().to_owned(), Arc::clone(&state));
             running.clusters.push(state);
@@ -224,6 +229,8 @@ fn rule_key(rule: &malha_table::view::Rule<'_>) -> String {
 #[derive(Debug)]
 pub(crate) struct ClusterState {
     pub(crate) name: Arc<str>,
+    /// Its number as a destination, for counting.
+    pub(crate) destination: u32,
     pub(crate) discovery: Discovery,
     pub(crate) algorithm: Algorithm,
     load_balancer: LoadBalancer,
@@ -252,12 +259,20 @@ pub(crate) struct EndpointState {
     weight: u32,
     /// Requests in flight.
     pub(crate) active: AtomicU32,
+    /// Its number as a destination, for counting.
+    pub(crate) destination: AtomicU32,
     pub(crate) health: Health,
 }
 
 impl EndpointState {
     fn new(address: EndpointAddress, weight: u32) -> Self {
-        EndpointState { address, weight, active: AtomicU32::new(0), health: Health::default() }
+        EndpointState {
+            address,
+            weight,
+            active: AtomicU32::new(0),
+            destination: AtomicU32::new(0),
+            health: Health::default(),
+        }
     }
 }
 
@@ -272,7 +287,7 @@ impl Candidate for Arc<EndpointState> {
 }
 
 impl ClusterState {
-    fn new(cluster: &Cluster<'_>, before: Option<&Arc<ClusterState>>) -> Self {
+    fn new(cluster: &Cluster<'_>, before: Option<&Arc<ClusterState>>, parties: &Parties) -> Self {
         let endpoints = cluster.endpoints().filter_map(|endpoint| {
             let address = EndpointAddress {
                 host: endpoint.address()?.into(),
@@ -281,12 +296,15 @@ impl ClusterState {
             let weight = endpoint.weight();
             let same = |known: &&Arc<EndpointState>| known.address == address && known.weight == weight;
             let known = before.and_then(|before| before.endpoints.iter().find(same));
-            Some(known.cloned().unwrap_or_else(|| Arc::new(EndpointState::new(address, weight))))
+            let state = known.cloned().unwrap_or_else(|| Arc::new(EndpointState::new(address, weight)));
+            state.destination.store(parties.endpoint(cluster, &endpoint), Ordering::Relaxed);
+            Some(state)
         });
         let endpoints: Vec<Arc<EndpointState>> = endpoints.collect();
         let policy = cluster.policy_json().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
         ClusterState {
             name: cluster.name().into(),
+            destination: parties.cluster(cluster),
             discovery: cluster.discovery(),
             algorithm: match cluster.load_balancer() {
                 LoadBalancer::RoundRobin => Algorithm::RoundRobin,
@@ -306,7 +324,7 @@ impl ClusterState {
         }
     }
 
-    /// A cluster of one endpoint that no table has.
+    /// A cluster of one endpoint that no table has: that of a host outside the mesh.
     pub(crate) fn of_one(
         name: &str,
         address: EndpointAddress,
@@ -315,6 +333,7 @@ impl ClusterState {
     ) -> Self {
         ClusterState {
             name: name.into(),
+            destination: parties::PASSTHROUGH,
             discovery: Discovery::Eds,
             algorithm,
             load_balancer: LoadBalancer::default(),
