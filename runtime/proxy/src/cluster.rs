@@ -5,6 +5,7 @@ use crate::{
     breaker::Breaker,
     hashing::Places,
     outlier::{self, Detection, Health, Outcome},
+    parties::{self, Parties},
     pool::EndpointAddress,
     time::written_duration,
 };
@@ -21,6 +22,8 @@ use std::{
 #[derive(Debug)]
 pub(crate) struct ClusterState {
     pub(crate) name: Arc<str>,
+    /// Its number as a destination, for counting.
+    pub(crate) destination: u32,
     pub(crate) discovery: Discovery,
     pub(crate) algorithm: Algorithm,
     load_balancer: LoadBalancer,
@@ -49,12 +52,20 @@ pub(crate) struct EndpointState {
     weight: u32,
     /// Requests in flight.
     pub(crate) active: AtomicU32,
+    /// Its number as a destination, for counting.
+    pub(crate) destination: AtomicU32,
     pub(crate) health: Health,
 }
 
 impl EndpointState {
     fn new(address: EndpointAddress, weight: u32) -> Self {
-        EndpointState { address, weight, active: AtomicU32::new(0), health: Health::default() }
+        EndpointState {
+            address,
+            weight,
+            active: AtomicU32::new(0),
+            destination: AtomicU32::new(0),
+            health: Health::default(),
+        }
     }
 }
 
@@ -70,7 +81,7 @@ impl Candidate for Arc<EndpointState> {
 
 impl ClusterState {
     /// As a table says; what is known of it from the table before goes on.
-    pub(crate) fn new(cluster: &Cluster<'_>, before: Option<&Arc<ClusterState>>) -> Self {
+    pub(crate) fn new(cluster: &Cluster<'_>, before: Option<&Arc<ClusterState>>, parties: &Parties) -> Self {
         let endpoints = cluster.endpoints().filter_map(|endpoint| {
             let address = EndpointAddress {
                 host: endpoint.address()?.into(),
@@ -79,12 +90,15 @@ impl ClusterState {
             let weight = endpoint.weight();
             let same = |known: &&Arc<EndpointState>| known.address == address && known.weight == weight;
             let known = before.and_then(|before| before.endpoints.iter().find(same));
-            Some(known.cloned().unwrap_or_else(|| Arc::new(EndpointState::new(address, weight))))
+            let state = known.cloned().unwrap_or_else(|| Arc::new(EndpointState::new(address, weight)));
+            state.destination.store(parties.endpoint(cluster, &endpoint), Ordering::Relaxed);
+            Some(state)
         });
         let endpoints: Vec<Arc<EndpointState>> = endpoints.collect();
         let policy = cluster.policy_json().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
         ClusterState {
             name: cluster.name().into(),
+            destination: parties.cluster(cluster),
             discovery: cluster.discovery(),
             algorithm: match cluster.load_balancer() {
                 LoadBalancer::RoundRobin => Algorithm::RoundRobin,
@@ -113,6 +127,7 @@ impl ClusterState {
     ) -> Self {
         ClusterState {
             name: name.into(),
+            destination: parties::PASSTHROUGH,
             discovery: Discovery::Eds,
             algorithm,
             load_balancer: LoadBalancer::default(),

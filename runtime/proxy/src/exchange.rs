@@ -90,7 +90,7 @@ pub(crate) async fn exchange(
     let running = local.running();
     let (parts, body) = request.into_parts();
     let received = Received::new(body);
-    let mut record = Record::new(&local, listener.id, address, peer, &parts);
+    let mut record = Record::new(&local, &listener, address, peer, &parts);
     record.received = Some(Rc::clone(&received));
     let Some(place) = running.place(listener.id) else {
         // The listener went with its table; this request came just before its connection closes.
@@ -148,7 +148,7 @@ impl Exchange<'_> {
                 Treated::Own(redirection(StatusCode::MOVED_PERMANENTLY, &location))
             }
             Selected::Outside => self.pass_outside(received, record).await,
-            Selected::Blackhole => self.plain(&outside::blackhole()),
+            Selected::Blackhole => self.refuse_outside(record),
             Selected::Route(route) => match route.action() {
                 Some(action) => self.take(&route, &action, received, record).await,
                 None => self.plain(&LocalReply::not_found()),
@@ -173,7 +173,7 @@ impl Exchange<'_> {
             ActionKind::Redirect(redirect) => self.redirect(route, action, &redirect),
             ActionKind::Respond(respond) => self.respond(route, action, &respond),
             ActionKind::Passthrough => self.pass_outside(received, record).await,
-            ActionKind::Blackhole => self.plain(&outside::blackhole()),
+            ActionKind::Blackhole => self.refuse_outside(record),
         }
     }
 
@@ -248,7 +248,7 @@ impl Exchange<'_> {
         let Some(cluster) = state else {
             return self.local_reply(&LocalReply::no_cluster(), &changes, None, &Attempted::default());
         };
-        record.entry.cluster = Some(cluster.name.to_string());
+        record.chosen(cluster);
         // On this machine there is no original destination but the Host.
         let chosen = if outside::is_clients_choice(cluster.discovery) {
             match outside::cluster(self, &cluster.name) {
@@ -311,6 +311,12 @@ impl Exchange<'_> {
         Treated::Own(own)
     }
 
+    /// Under `REGISTRY_ONLY`.
+    fn refuse_outside(&self, record: &mut Record) -> Treated {
+        record.refused_outside();
+        self.plain(&outside::blackhole())
+    }
+
     /// Under `ALLOW_ANY`, to where the client meant it to go (semantics B39).
     async fn pass_outside(&self, received: &Rc<Received>, record: &mut Record) -> Treated {
         if !self.head.is_routable() {
@@ -322,7 +328,7 @@ impl Exchange<'_> {
             Err(reply) => return self.plain(&reply),
         };
         let outgoing = outside::as_it_came(self);
-        record.entry.cluster = Some(cluster.name.to_string());
+        record.chosen(&cluster);
         let mut attempted = Attempted::default();
         let sent = forward::send(self, &cluster, &outgoing, received, &Tries::once(), &mut attempted).await;
         record.attempted(&attempted);
@@ -423,7 +429,7 @@ fn settle_content_type(headers: &mut HeaderMap, is_empty: bool) {
 fn answer_own(own: Own, role: Role, mut record: Record) -> Response<Reply> {
     let Own { response, flags, details, close } = own;
     let (mut parts, body) = response.into_parts();
-    record.entry.code = parts.status.as_u16();
+    record.answered(parts.status, &parts.headers);
     record.entry.flags = record.entry.flags.with(flags);
     record.entry.details = details;
     settle_content_type(&mut parts.headers, body.is_empty());
@@ -438,7 +444,7 @@ fn answer_upstream(passed: Passed, role: Role, local: &Rc<Local>, mut record: Re
     let Passed { answered, cluster } = passed;
     let Answered { response, connection, in_flight, flags, deadline } = answered;
     let (mut parts, body) = response.into_parts();
-    record.entry.code = parts.status.as_u16();
+    record.answered(parts.status, &parts.headers);
     record.entry.flags = record.entry.flags.with(flags);
     record.entry.details = "via_upstream";
     finish(&mut parts.headers, role, &record);

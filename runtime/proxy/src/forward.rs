@@ -74,6 +74,8 @@ pub(crate) struct Attempted {
     pub(crate) upstream: Option<SocketAddr>,
     pub(crate) local: Option<SocketAddr>,
     pub(crate) attempts: u32,
+    /// Where the last try went.
+    pub(crate) endpoint: Option<Arc<EndpointState>>,
     /// Where the try that is under way goes.
     trying: Option<Arc<EndpointState>>,
 }
@@ -272,6 +274,7 @@ async fn try_until_answered(
         };
         attempted.attempts += 1;
         attempted.trying = Some(Arc::clone(&endpoint));
+        attempted.endpoint = Some(Arc::clone(&endpoint));
         let outcome = tokio::select! {
             outcome = try_once(exchange, cluster, &endpoint, outgoing, received, attempted) => outcome,
             () = limit_from_completion(received, policy.per_try_timeout) => Err(Failure::PerTryTimeout),

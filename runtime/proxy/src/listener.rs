@@ -8,7 +8,7 @@ use std::{
     collections::BTreeSet,
     fmt, io,
     net::{IpAddr, SocketAddr, TcpListener},
-    sync::atomic::AtomicUsize,
+    sync::atomic::{AtomicU32, AtomicUsize},
 };
 use tokio::sync::watch;
 
@@ -62,13 +62,21 @@ pub(crate) struct OpenListener {
     pub(crate) address: SocketAddr,
     /// Open connections over all workers.
     pub(crate) connections: AtomicUsize,
+    /// The number of the proxy that it is of, for counting.
+    pub(crate) source: AtomicU32,
     /// Becomes true when it stops: its connections end after the request at hand.
     pub(crate) closing: watch::Sender<bool>,
 }
 
 impl OpenListener {
     pub(crate) fn new(id: u32, address: SocketAddr) -> Self {
-        OpenListener { id, address, connections: AtomicUsize::new(0), closing: watch::Sender::new(false) }
+        OpenListener {
+            id,
+            address,
+            connections: AtomicUsize::new(0),
+            source: AtomicU32::new(0),
+            closing: watch::Sender::new(false),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is counted. Workers count on their own; `/metrics` adds up.
 
-use crate::{flags::Flags, pool::PoolGauges};
+use crate::{flags::Flags, histogram::Histogram, parties::Parties, pool::PoolGauges};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
@@ -15,6 +15,7 @@ use std::{
 pub(crate) struct Metrics {
     workers: Vec<Mutex<Counts>>,
     rules: Mutex<BTreeMap<String, Arc<AtomicU64>>>,
+    pub(crate) parties: Parties,
     pub(crate) pool: Arc<PoolGauges>,
     pub(crate) reloads: AtomicU64,
     pub(crate) reload_failures: AtomicU64,
@@ -28,47 +29,78 @@ pub(crate) struct Metrics {
 /// What one worker counted, or the sum over all.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
-    pub(crate) requests: BTreeMap<RequestKey, u64>,
-    /// By listener.
-    pub(crate) durations: BTreeMap<u32, Histogram>,
+    pub(crate) requests: HashMap<RequestKey, Tally>,
+    /// By listener, in seconds.
+    pub(crate) durations: BTreeMap<u32, Histogram<{ SECONDS.len() }>>,
 }
 
-/// Requests alike for counting.
+/// Requests alike for counting. All of it is of few values: nothing that a client writes makes a key of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RequestKey {
     /// The listener's id.
     pub(crate) listener: u32,
+    /// The number of the proxy that executes; see [`Parties`].
+    pub(crate) source: u32,
+    /// The number of where it went.
+    pub(crate) destination: u32,
+    /// 0 where no answer was sent.
     pub(crate) code: u16,
     pub(crate) flags: Flags,
+    pub(crate) protocol: Protocol,
 }
 
-/// Upper bounds of the buckets, in milliseconds.
-pub(crate) const BUCKETS: [u64; 12] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000];
+/// What a request speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Protocol {
+    #[default]
+    Http,
+    /// With the status that answered it, where one of gRPC's did.
+    Grpc(Option<u8>),
+}
 
-/// Durations, in buckets that do not include each other.
+/// Requests of one key.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Histogram {
-    pub(crate) buckets: [u64; BUCKETS.len()],
+pub(crate) struct Tally {
     pub(crate) count: u64,
-    pub(crate) sum: Duration,
+    /// In milliseconds.
+    pub(crate) duration: Histogram<{ ISTIO.len() }>,
+    /// Bytes of bodies.
+    pub(crate) received: Histogram<{ ISTIO.len() }>,
+    /// Bytes of bodies.
+    pub(crate) sent: Histogram<{ ISTIO.len() }>,
 }
 
-impl Histogram {
-    fn add(&mut self, duration: Duration) {
-        let bucket = BUCKETS.iter().position(|&bound| duration <= Duration::from_millis(bound));
-        if let Some(count) = bucket.and_then(|bucket| self.buckets.get_mut(bucket)) {
-            *count += 1;
-        }
+/// Upper bounds of the buckets of `malha_request_duration_seconds`.
+pub(crate) const SECONDS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// Upper bounds of the buckets of Istio's histograms, of milliseconds and of bytes alike.
+pub(crate) const ISTIO: [f64; 19] =
+    [0.5, 1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1e3, 2.5e3, 5e3, 1e4, 3e4, 6e4, 3e5, 6e5, 1.8e6, 3.6e6];
+
+/// How long and how large a request was.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measures {
+    pub(crate) duration: Duration,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+}
+
+impl Tally {
+    fn add(&mut self, measures: Measures) {
+        #[allow(clippy::cast_precision_loss, reason = "a sum of bytes beyond 2^53 may be off by one")]
+        let bytes = |count: u64| count as f64;
         self.count += 1;
-        self.sum += duration;
+        self.duration.add(&ISTIO, measures.duration.as_secs_f64() * 1e3);
+        self.received.add(&ISTIO, bytes(measures.received));
+        self.sent.add(&ISTIO, bytes(measures.sent));
     }
 
-    fn merge(&mut self, other: &Histogram) {
-        for (sum, count) in self.buckets.iter_mut().zip(other.buckets) {
-            *sum += count;
-        }
+    /// Adds what another has counted.
+    pub(crate) fn merge(&mut self, other: &Tally) {
         self.count += other.count;
-        self.sum += other.sum;
+        self.duration.merge(&other.duration);
+        self.received.merge(&other.received);
+        self.sent.merge(&other.sent);
     }
 }
 
@@ -77,6 +109,7 @@ impl Metrics {
         Metrics {
             workers: (0..workers).map(|_| Mutex::default()).collect(),
             rules: Mutex::default(),
+            parties: Parties::default(),
             pool: Arc::default(),
             reloads: AtomicU64::new(0),
             reload_failures: AtomicU64::new(0),
@@ -89,11 +122,11 @@ impl Metrics {
     }
 
     /// One request has ended.
-    pub(crate) fn count(&self, worker: usize, key: RequestKey, duration: Duration) {
+    pub(crate) fn count(&self, worker: usize, key: RequestKey, measures: Measures) {
         let Some(counts) = self.workers.get(worker) else { return };
         let mut counts = lock(counts);
-        *counts.requests.entry(key).or_default() += 1;
-        counts.durations.entry(key.listener).or_default().add(duration);
+        counts.requests.entry(key).or_default().add(measures);
+        counts.durations.entry(key.listener).or_default().add(&SECONDS, measures.duration.as_secs_f64());
     }
 
     /// The sum over all workers.
@@ -101,8 +134,8 @@ impl Metrics {
         let mut sum = Counts::default();
         for counts in &self.workers {
             let counts = lock(counts);
-            for (&key, count) in &counts.requests {
-                *sum.requests.entry(key).or_default() += count;
+            for (&key, tally) in &counts.requests {
+                sum.requests.entry(key).or_default().merge(tally);
             }
             for (&listener, durations) in &counts.durations {
                 sum.durations.entry(listener).or_default().merge(durations);
@@ -143,12 +176,18 @@ mod tests {
     #[test]
     fn workers_add_up() {
         let metrics = Metrics::new(2);
-        let key = RequestKey { listener: 1, code: 200, flags: Flags::default() };
-        metrics.count(0, key, Duration::from_micros(700));
-        metrics.count(1, key, Duration::from_millis(30));
-        metrics.count(1, key, Duration::from_mins(1));
+        let (flags, protocol) = (Flags::default(), Protocol::default());
+        let key = RequestKey { listener: 1, source: 0, destination: 0, code: 200, flags, protocol };
+        let of = |duration| Measures { duration, received: 0, sent: 12 };
+        metrics.count(0, key, of(Duration::from_micros(700)));
+        metrics.count(1, key, of(Duration::from_millis(30)));
+        metrics.count(1, key, of(Duration::from_mins(1)));
         let counts = metrics.counts();
-        assert_eq!(counts.requests[&key], 3);
+        let tally = &counts.requests[&key];
+        assert_eq!(tally.count, 3);
+        assert_eq!(tally.duration.buckets[..6], [0, 1, 0, 0, 0, 1]);
+        assert_eq!(tally.duration.buckets[14], 1);
+        assert_eq!((tally.received.buckets[0], tally.sent.buckets[4]), (3, 3));
         assert_eq!(counts.durations[&1].buckets[..6], [1, 0, 0, 0, 0, 1]);
         assert_eq!(counts.durations[&1].count, 3);
     }

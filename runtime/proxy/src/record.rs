@@ -3,17 +3,22 @@
 use crate::{
     access_log::Entry,
     body::{Ending, Received},
+    cluster::ClusterState,
     flags::Flags,
     forward::Attempted,
     hygiene::REQUEST_ID,
-    metrics::RequestKey,
+    listener::OpenListener,
+    local_reply::{GRPC_STATUS, is_grpc},
+    metrics::{Measures, Protocol, RequestKey},
+    parties,
     view::RequestHead,
     worker::Local,
 };
-use http::{HeaderMap, header::HOST, request::Parts};
+use http::{HeaderMap, StatusCode, header::HOST, request::Parts};
 use std::{
     net::SocketAddr,
     rc::Rc,
+    sync::{Arc, atomic::Ordering},
     time::{Instant, SystemTime},
 };
 
@@ -23,14 +28,23 @@ pub(crate) struct Record {
     pub(crate) entry: Entry,
     pub(crate) clock: Instant,
     pub(crate) received: Option<Rc<Received>>,
-    listener: u32,
+    listener: Arc<OpenListener>,
+    /// The number of where it went.
+    destination: u32,
+    protocol: Protocol,
     local: Rc<Local>,
     is_ended: bool,
 }
 
 impl Record {
     /// From a head as it came, before anything is known to be right with it.
-    pub(crate) fn new(local: &Rc<Local>, listener: u32, address: SocketAddr, peer: SocketAddr, parts: &Parts) -> Self {
+    pub(crate) fn new(
+        local: &Rc<Local>,
+        listener: &Arc<OpenListener>,
+        address: SocketAddr,
+        peer: SocketAddr,
+        parts: &Parts,
+    ) -> Self {
         let entry = Entry {
             start: SystemTime::now(),
             method: parts.method.as_str().to_owned(),
@@ -55,7 +69,16 @@ impl Record {
             route_name: None,
             rule: None,
         };
-        Record { entry, clock: Instant::now(), received: None, listener, local: Rc::clone(local), is_ended: false }
+        Record {
+            entry,
+            clock: Instant::now(),
+            received: None,
+            listener: Arc::clone(listener),
+            destination: parties::UNKNOWN,
+            protocol: Protocol::Http,
+            local: Rc::clone(local),
+            is_ended: false,
+        }
     }
 
     /// What admission made of the head.
@@ -67,11 +90,45 @@ impl Record {
         self.entry.forwarded_for = text(&head.headers, "x-forwarded-for");
         self.entry.request_id = text(&head.headers, REQUEST_ID.as_str());
         self.entry.user_agent = text(&head.headers, "user-agent");
+        if is_grpc(&head.headers) {
+            self.protocol = Protocol::Grpc(None);
+        }
+    }
+
+    /// The cluster that was chosen.
+    pub(crate) fn chosen(&mut self, cluster: &ClusterState) {
+        self.entry.cluster = Some(cluster.name.to_string());
+        self.destination = cluster.destination;
+    }
+
+    /// Refused, since the mesh does not know its host.
+    pub(crate) fn refused_outside(&mut self) {
+        self.destination = parties::BLACK_HOLE;
     }
 
     pub(crate) fn attempted(&mut self, attempted: &Attempted) {
         self.entry.upstream = attempted.upstream;
         self.entry.upstream_local = attempted.local;
+        let endpoint = attempted.endpoint.as_ref().map(|endpoint| endpoint.destination.load(Ordering::Relaxed));
+        if let Some(destination) = endpoint.filter(|&destination| destination != parties::UNKNOWN) {
+            self.destination = destination;
+        }
+    }
+
+    /// The head of an answer.
+    pub(crate) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
+        self.entry.code = status.as_u16();
+        self.ends_with(headers);
+    }
+
+    /// What an answer's headers or trailers say of how it ended.
+    pub(crate) fn ends_with(&mut self, headers: &HeaderMap) {
+        if let Protocol::Grpc(status) = &mut self.protocol
+            && let Some(value) = headers.get(GRPC_STATUS)
+        {
+            // What is no status of gRPC's must not become a label.
+            *status = value.to_str().ok().and_then(|value| value.parse().ok()).filter(|status| *status <= 16);
+        }
     }
 
     /// Whether answers name their rule.
@@ -105,8 +162,16 @@ impl Record {
         entry.sent = sent;
         entry.received = self.received.as_ref().map_or(0, |received| received.bytes());
         entry.duration = self.clock.elapsed();
-        let key = RequestKey { listener: self.listener, code: entry.code, flags: entry.flags };
-        self.local.metrics().count(self.local.index, key, entry.duration);
+        let key = RequestKey {
+            listener: self.listener.id,
+            source: self.listener.source.load(Ordering::Relaxed),
+            destination: self.destination,
+            code: entry.code,
+            flags: entry.flags,
+            protocol: self.protocol,
+        };
+        let measures = Measures { duration: entry.duration, received: entry.received, sent };
+        self.local.metrics().count(self.local.index, key, measures);
         if let Some(log) = &self.local.shared.options.access_log {
             log.write(entry);
         }

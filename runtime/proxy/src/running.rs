@@ -5,6 +5,7 @@ use crate::{
     listener::{ListenerAddress, ListenerKey, OpenListener, is_reached_at},
     metrics::Metrics,
     options::Options,
+    parties,
     plan::{Place, Plan, rule_place},
     pool::EndpointAddress,
     random,
@@ -75,6 +76,9 @@ impl Shared {
         let mut running = Running { rule_hits, unsupported: plan.unsupported.clone(), ..Running::empty(table) };
         for wanted in &plan.listeners {
             if let Some(listener) = open.get(&wanted.key) {
+                let proxy = running.table.proxies().get(wanted.place.proxy);
+                let source = proxy.map_or(parties::UNKNOWN, |proxy| self.metrics.parties.source(&proxy));
+                listener.source.store(source, Ordering::Relaxed);
                 running.listeners.insert(listener.id, (Arc::clone(listener), wanted.place.clone()));
             }
         }
@@ -84,7 +88,8 @@ impl Shared {
         }
         let table = Arc::clone(&running.table);
         for cluster in table.clusters() {
-            let state = Arc::new(ClusterState::new(&cluster, before.by_name.get(cluster.name())));
+            let state =
+                Arc::new(ClusterState::new(&cluster, before.by_name.get(cluster.name()), &self.metrics.parties));
             running.endpoints.extend(state.endpoints.iter().map(|endpoint| endpoint.address.clone()));
             running.by_name.insert(cluster.name().to_owned(), Arc::clone(&state));
             running.clusters.push(state);

@@ -2,6 +2,7 @@
 
 mod answer;
 mod facts;
+mod istio;
 mod prometheus;
 mod route;
 

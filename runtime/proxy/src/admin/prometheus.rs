@@ -1,12 +1,8 @@
 //! `/metrics`, in Prometheus' text format.
 
-use crate::{
-    breaker::Breaker,
-    metrics::{BUCKETS, Histogram},
-    proxy::Handle,
-    running::Running,
-};
-use std::{fmt::Write, sync::atomic::Ordering};
+use super::istio;
+use crate::{breaker::Breaker, flags::Flags, histogram::Histogram, metrics::SECONDS, proxy::Handle, running::Running};
+use std::{collections::BTreeMap, fmt::Write, sync::atomic::Ordering};
 
 /// Everything that is counted.
 pub(super) fn render(handle: &Handle) -> String {
@@ -23,9 +19,12 @@ pub(super) fn render(handle: &Handle) -> String {
         "counter",
         "Requests answered, by listener, status code and response flags.",
     );
-    for (key, count) in &counts.requests {
-        let listener = escape(&running.listener_name(key.listener));
-        let (code, flags) = (key.code, key.flags);
+    let mut requests: BTreeMap<(u32, u16, Flags), u64> = BTreeMap::new();
+    for (key, tally) in &counts.requests {
+        *requests.entry((key.listener, key.code, key.flags)).or_default() += tally.count;
+    }
+    for ((listener, code, flags), count) in requests {
+        let listener = escape(&running.listener_name(listener));
         line(
             &mut out,
             format_args!("malha_requests_total{{listener=\"{listener}\",code=\"{code}\",flags=\"{flags}\"}} {count}"),
@@ -33,9 +32,11 @@ pub(super) fn render(handle: &Handle) -> String {
     }
     let name = "malha_request_duration_seconds";
     head(&mut out, name, "histogram", "From a request's head to the end of its answer.");
-    for (&listener, histogram) in &counts.durations {
-        durations(&mut out, name, &escape(&running.listener_name(listener)), histogram);
+    for (&listener, durations) in &counts.durations {
+        let labels = format!("listener=\"{}\"", escape(&running.listener_name(listener)));
+        histogram(&mut out, name, &labels, &SECONDS, durations);
     }
+    istio::render(&mut out, &counts, &metrics.parties);
     head(&mut out, "malha_rule_hits_total", "counter", "Requests that each rule of the running table took.");
     for (rule, hits) in metrics.rule_hits() {
         line(&mut out, format_args!("malha_rule_hits_total{{rule=\"{}\"}} {hits}", escape(&rule)));
@@ -126,27 +127,33 @@ fn ejections(out: &mut String, running: &Running) {
     }
 }
 
-fn durations(out: &mut String, name: &str, listener: &str, histogram: &Histogram) {
+/// One histogram; `labels` are those that all its lines share.
+pub(super) fn histogram<const N: usize>(
+    out: &mut String,
+    name: &str,
+    labels: &str,
+    bounds: &[f64; N],
+    histogram: &Histogram<N>,
+) {
     let mut below = 0;
-    for (bound, count) in BUCKETS.iter().zip(histogram.buckets) {
+    for (bound, count) in bounds.iter().zip(histogram.buckets) {
         below += count;
-        let seconds = std::time::Duration::from_millis(*bound).as_secs_f64();
-        line(out, format_args!("{name}_bucket{{listener=\"{listener}\",le=\"{seconds}\"}} {below}"));
+        line(out, format_args!("{name}_bucket{{{labels},le=\"{bound}\"}} {below}"));
     }
-    line(out, format_args!("{name}_bucket{{listener=\"{listener}\",le=\"+Inf\"}} {}", histogram.count));
-    line(out, format_args!("{name}_sum{{listener=\"{listener}\"}} {}", histogram.sum.as_secs_f64()));
-    line(out, format_args!("{name}_count{{listener=\"{listener}\"}} {}", histogram.count));
+    line(out, format_args!("{name}_bucket{{{labels},le=\"+Inf\"}} {}", histogram.count));
+    line(out, format_args!("{name}_sum{{{labels}}} {}", histogram.sum));
+    line(out, format_args!("{name}_count{{{labels}}} {}", histogram.count));
 }
 
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+pub(super) fn head(out: &mut String, name: &str, kind: &str, help: &str) {
     line(out, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
 }
 
-fn line(out: &mut String, line: std::fmt::Arguments<'_>) {
+pub(super) fn line(out: &mut String, line: std::fmt::Arguments<'_>) {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "{line}");
 }
 
-fn escape(value: &str) -> String {
+pub(super) fn escape(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
