@@ -94,16 +94,22 @@ fn chain(chain: &Chain<'_>) -> Value {
         None => (Value::Null, Value::Null),
     };
     let termination = chain.termination().map(|termination| {
+        let files = |(file, key): (&str, &str)| object([("certificate", file.into()), ("privateKey", key.into())]);
+        let certificates: Value = termination.certificates().map(files).collect();
         object([
             ("mode", termination.mode().into()),
             ("credentials", strings(termination.credentials())),
-            ("serverCertificate", termination.server_certificate().into()),
-            ("privateKey", termination.private_key().into()),
+            ("certificates", certificates),
             ("caCertificates", termination.ca_certificates().into()),
+            ("caCredential", termination.ca_credential().into()),
+            ("caCrl", termination.ca_crl().into()),
             ("minVersion", termination.min_version().into()),
             ("maxVersion", termination.max_version().into()),
             ("cipherSuites", strings(termination.cipher_suites())),
             ("subjectAltNames", strings(termination.subject_alt_names())),
+            ("verifyCertificateSpki", strings(termination.key_hashes())),
+            ("verifyCertificateHash", strings(termination.certificate_hashes())),
+            ("insecureSkipVerify", termination.insecure_skip_verify().then_some(true).into()),
         ])
     });
     object([

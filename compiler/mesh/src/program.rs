@@ -114,19 +114,21 @@ pub struct FilterChain {
     pub location: Option<Location>,
 }
 
-/// TLS ended at a filter chain, as the server's `tls` block says (executed in a later release).
+/// TLS ended at a filter chain, as the server's `tls` block says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Termination {
     /// `SIMPLE`, `MUTUAL`, ...
     pub mode: SmolStr,
     /// Names of the credentials.
     pub credentials: Vec<SmolStr>,
-    /// Certificate file.
-    pub server_certificate: Option<SmolStr>,
-    /// Key file.
-    pub private_key: Option<SmolStr>,
-    /// CA file.
+    /// Files of certificates, each with that of its key.
+    pub certificates: Vec<(SmolStr, SmolStr)>,
+    /// File of those who sign clients' certificates.
     pub ca_certificates: Option<SmolStr>,
+    /// Name of the credential with those who sign clients' certificates, where it is one of its own.
+    pub ca_credential: Option<SmolStr>,
+    /// File of the certificates that were withdrawn.
+    pub ca_crl: Option<SmolStr>,
     /// As `TLSV1_2`.
     pub min_version: Option<SmolStr>,
     /// As `TLSV1_3`.
@@ -135,6 +137,12 @@ pub struct Termination {
     pub cipher_suites: Vec<SmolStr>,
     /// Subject names that clients may have.
     pub subject_alt_names: Vec<SmolStr>,
+    /// Hashes of keys (SPKI, base64) that clients may have.
+    pub key_hashes: Vec<SmolStr>,
+    /// Hashes of certificates (hexadecimal) that clients may have.
+    pub certificate_hashes: Vec<SmolStr>,
+    /// Clients' certificates are taken whoever signed them.
+    pub insecure_skip_verify: bool,
 }
 
 /// What happens to the bytes of a filter chain.

@@ -1,9 +1,25 @@
-//! One client connection: requests in turn, each on its own, whatever becomes of the one before.
+//! One client connection: what it is, by its first bytes, and then its requests, each on its own, whatever becomes of
+//! the others; or its bytes.
 
-use crate::{body::Reply, exchange, listener::OpenListener, pool::MINIMUM_BUFFER, running::Shared, worker::Local};
+use crate::{
+    body::Reply,
+    exchange,
+    first_bytes::{First, Rewound, look},
+    listener::OpenListener,
+    pool::MINIMUM_BUFFER,
+    running::{Running, Shared},
+    tcp,
+    tls::forwarded_cert,
+    worker::Local,
+};
 use http::{Request, Response};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use malha_table::view::{Chain, Connection, Filter};
 use std::{
     future::{Future, poll_fn},
     net::SocketAddr,
@@ -12,8 +28,14 @@ use std::{
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     task::Poll,
+    time::Duration,
 };
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::watch,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 /// A connection's share of its listener's limit.
 pub(crate) struct Held {
@@ -38,34 +60,230 @@ impl Drop for Held {
     }
 }
 
+/// What is known of a client from its connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) peer: SocketAddr,
+    /// Where it connected to.
+    pub(crate) local: SocketAddr,
+    pub(crate) tls: Option<ClientTls>,
+}
+
+/// What is known of a client that speaks TLS, where it ends here.
+#[derive(Debug)]
+pub(crate) struct ClientTls {
+    pub(crate) server_name: Option<String>,
+    /// What `x-forwarded-client-cert` says of its certificate, if it showed one.
+    pub(crate) certificate: Option<String>,
+}
+
 /// Serves a connection until the client closes it or its listener does.
 pub(crate) async fn serve(local: Rc<Local>, stream: TcpStream, peer: SocketAddr, held: Held) {
     // Only a hint to the kernel.
     let _ = stream.set_nodelay(true);
     let Ok(address) = stream.local_addr() else { return };
-    let limits = &local.shared.options.limits;
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_read_timeout)
-        .max_headers(limits.headers)
-        .max_header_size(limits.header_bytes)
-        .max_buf_size(limits.header_bytes.max(MINIMUM_BUFFER));
-    let listener = Arc::clone(&held.listener);
-    let service = service_fn(|request: Request<Incoming>| {
-        let work = exchange::exchange(Rc::clone(&local), Arc::clone(&listener), address, peer, request);
-        guarded(Rc::clone(&local), work)
-    });
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut closing = listener.closing.subscribe();
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        _ = closing.wait_for(|&is_closing| is_closing) => connection.as_mut().graceful_shutdown(),
+    let mut closing = held.listener.closing.subscribe();
+    let patience = local.shared.options.limits.header_read_timeout;
+    let running = local.running();
+    let entered = tokio::select! {
+        entered = tokio::time::timeout(patience, enter(&running, &held.listener, stream)) => entered,
+        _ = closing.wait_for(|&is_closing| is_closing) => return,
+    };
+    let Ok(Ok(Some(entered))) = entered else { return };
+    drop(running);
+    match entered {
+        Entered::Plain(stream, is_http2) => {
+            let client = Rc::new(Client { peer, local: address, tls: None });
+            http(&local, &held.listener, client, stream, is_http2).await;
+        }
+        Entered::Tls(stream, tls, is_http2) => {
+            let client = Rc::new(Client { peer, local: address, tls: Some(tls) });
+            http(&local, &held.listener, client, *stream, is_http2).await;
+        }
+        Entered::Bytes(running, route, stream) => bytes(&local, &running, &route, stream, closing).await,
     }
-    // What a client sends wrong has been answered; what it breaks off needs no answer.
-    let _ = connection.await;
-    drop(held);
 }
+
+/// What a connection turned out to be.
+enum Entered {
+    /// HTTP; true: HTTP/2.
+    Plain(Rewound, bool),
+    /// HTTP in TLS that ends here.
+    Tls(Box<TlsStream<Rewound>>, ClientTls, bool),
+    /// Bytes to pass on, by the route of a filter chain (listener's and chain's place) of the table then in force.
+    Bytes(Arc<Running>, ChainPlace, Box<dyn Bytes>),
+}
+
+/// Where a filter chain is in its table.
+struct ChainPlace {
+    proxy: usize,
+    listener: usize,
+    chain: u32,
+}
+
+trait Bytes: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Bytes for S {}
+
+/// Looks at the first bytes, chooses a filter chain by them, and ends TLS if that is where it ends (semantics A.7).
+/// None: the connection is closed without a word (semantics A53).
+async fn enter(running: &Arc<Running>, listener: &OpenListener, stream: TcpStream) -> std::io::Result<Option<Entered>> {
+    let Some(place) = running.place(listener.id) else { return Ok(None) };
+    let proxy = running.table.proxies().get(place.proxy);
+    let Some((index, view)) = place.listener.zip(proxy).and_then(|(at, proxy)| Some((at, proxy.listeners().get(at)?)))
+    else {
+        // A sidecar's requests name their listeners themselves.
+        let seen = look(stream, false).await?;
+        return Ok(seen.map(|(first, stream)| Entered::Plain(stream, first == First::Http2)));
+    };
+    let speaks_tls = view.speaks_tls();
+    let place_of = |chain: &Chain<'_>| ChainPlace { proxy: place.proxy, listener: index, chain: chain.index() };
+    if !speaks_tls
+        && let Some(chain) = view.select_chain(&Connection::default())
+        && let Some(Filter::Tcp(_)) = chain.filter()
+    {
+        // The server may be the one who speaks first.
+        let stream = Box::new(Rewound::new(bytes::Bytes::new(), stream));
+        return Ok(Some(Entered::Bytes(Arc::clone(running), place_of(&chain), stream)));
+    }
+    let Some((first, stream)) = look(stream, speaks_tls).await? else { return Ok(None) };
+    let hello = match &first {
+        First::Tls(hello) => Some(hello.clone()),
+        First::Http2 | First::Other => None,
+    };
+    let connection = Connection {
+        is_tls: hello.is_some(),
+        server_name: hello.as_ref().and_then(|hello| hello.server_name.as_deref()),
+        is_plain_http: hello.is_none(),
+        ..Connection::default()
+    };
+    let Some(chain) = view.select_chain(&connection) else { return Ok(None) };
+    let (Some(filter), termination) = (chain.filter(), chain.termination()) else { return Ok(None) };
+    let (stream, tls) = match (termination, hello) {
+        (None, None) => match filter {
+            Filter::Http(_) => return Ok(Some(Entered::Plain(stream, first == First::Http2))),
+            Filter::Tcp(_) => {
+                return Ok(Some(Entered::Bytes(Arc::clone(running), place_of(&chain), Box::new(stream))));
+            }
+        },
+        (None, Some(_)) => match filter {
+            // A codec for plain HTTP makes nothing of TLS.
+            Filter::Http(_) => return Ok(None),
+            Filter::Tcp(_) => {
+                return Ok(Some(Entered::Bytes(Arc::clone(running), place_of(&chain), Box::new(stream))));
+            }
+        },
+        (Some(_), None) => return Ok(None),
+        (Some(ends), Some(hello)) => {
+            let namespace = place.proxy_name.split('/').next().unwrap_or_default();
+            let Some(Ok(ends)) = running.terminations.get(namespace, &ends) else { return Ok(None) };
+            let acceptor = TlsAcceptor::from(ends.config(&hello.protocols));
+            (acceptor.accept(stream).await?, hello)
+        }
+    };
+    if let Filter::Tcp(_) = filter {
+        return Ok(Some(Entered::Bytes(Arc::clone(running), place_of(&chain), Box::new(stream))));
+    }
+    let (_, session) = stream.get_ref();
+    let is_http2 = session.alpn_protocol() == Some(b"h2");
+    let certificate = session.peer_certificates().and_then(|chain| forwarded_cert(chain.first()?));
+    let client = ClientTls { server_name: tls.server_name, certificate };
+    Ok(Some(Entered::Tls(Box::new(stream), client, is_http2)))
+}
+
+/// Passes bytes on until both sides have ended, or the listener is closed.
+async fn bytes(
+    local: &Rc<Local>,
+    running: &Running,
+    place: &ChainPlace,
+    stream: Box<dyn Bytes>,
+    mut closing: watch::Receiver<bool>,
+) {
+    let proxy = running.table.proxies().get(place.proxy);
+    let listener = proxy.and_then(|proxy| proxy.listeners().get(place.listener));
+    let chain = listener.and_then(|listener| listener.chains().find(|chain| chain.index() == place.chain));
+    let Some(Filter::Tcp(route)) = chain.and_then(|chain| chain.filter()) else { return };
+    tokio::select! {
+        () = tcp::pass(local, running, &route, stream) => {}
+        _ = closing.wait_for(|&is_closing| is_closing) => {}
+    }
+}
+
+/// Runs what HTTP/2 spawns on the worker of its connection.
+#[derive(Clone, Copy, Debug)]
+struct OnWorker;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for OnWorker {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(async move {
+            future.await;
+        });
+    }
+}
+
+/// Serves requests until either side closes.
+async fn http(
+    local: &Rc<Local>,
+    listener: &Arc<OpenListener>,
+    client: Rc<Client>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    is_http2: bool,
+) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let work = exchange::exchange(Rc::clone(local), Arc::clone(listener), Rc::clone(&client), request);
+        guarded(Rc::clone(local), work)
+    });
+    let limits = &local.shared.options.limits;
+    let mut closing = listener.closing.subscribe();
+    let closes = closing.wait_for(|&is_closing| is_closing);
+    let stream = TokioIo::new(stream);
+    // What a client sends wrong has been answered; what it breaks off needs no answer.
+    if is_http2 {
+        let mut builder = http2::Builder::new(OnWorker);
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.streams)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+            .max_pending_accept_reset_streams(PENDING_RESETS)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT);
+        let mut connection = pin!(builder.serve_connection(stream, service));
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = closes => connection.as_mut().graceful_shutdown(),
+        }
+        let _ = connection.await;
+    } else {
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_read_timeout)
+            .max_headers(limits.headers)
+            .max_header_size(limits.header_bytes)
+            .max_buf_size(limits.header_bytes.max(MINIMUM_BUFFER));
+        let mut connection = pin!(builder.serve_connection(stream, service));
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = closes => connection.as_mut().graceful_shutdown(),
+        }
+        let _ = connection.await;
+    }
+}
+
+/// What a client may send of one body before anybody has read it.
+const STREAM_WINDOW: u32 = 64 * 1024;
+
+/// The same of all bodies of a connection.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Streams that a client may open and reset before they are looked at; past it the connection is closed.
+const PENDING_RESETS: usize = 20;
+
+/// How often a silent client is asked whether it is there, and how long it has to answer.
+const PING_INTERVAL: Duration = Duration::from_mins(1);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs the work on one request; if it panics, that is this request's 500, and nobody else's.
 async fn guarded<E>(

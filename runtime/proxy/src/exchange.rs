@@ -3,6 +3,7 @@
 use crate::{
     body::{Received, Reply},
     cluster::ClusterState,
+    connection::Client,
     cors::CrossOrigin,
     fault,
     flags::Flags,
@@ -22,7 +23,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version,
     header::{CONNECTION, CONTENT_TYPE, LOCATION, SERVER, SET_COOKIE},
 };
 use hyper::body::Incoming;
@@ -31,7 +32,7 @@ use malha_table::{
     http::{RedirectTo, Template, https_location, redirect_location, replace_matched},
     view::{Action, ActionKind, Destination, Forward, Redirect, Respond, Route},
 };
-use std::{fmt, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
+use std::{fmt, rc::Rc, sync::Arc, time::SystemTime};
 
 const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
 const EXPLAIN: HeaderName = HeaderName::from_static("x-malha-rule");
@@ -83,24 +84,28 @@ struct Passed {
 pub(crate) async fn exchange(
     local: Rc<Local>,
     listener: Arc<OpenListener>,
-    address: SocketAddr,
-    peer: SocketAddr,
+    client: Rc<Client>,
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, ClientGone> {
     let running = local.running();
     let (parts, body) = request.into_parts();
     let received = Received::new(body);
-    let mut record = Record::new(&local, &listener, address, peer, &parts);
+    let mut record = Record::new(&local, &listener, &client, &parts);
     record.received = Some(Rc::clone(&received));
     let Some(place) = running.place(listener.id) else {
         // The listener went with its table; this request came just before its connection closes.
         let reply = LocalReply { close: true, ..LocalReply::not_found() };
         return Ok(answer_own(Own::plain(&reply, &parts.headers), Role::Gateway, record));
     };
-    let arrival =
-        Arrival { peer, local: address, original_port: place.listener.map_or(address.port(), |_| place.known_port) };
+    let arrival = Arrival { original_port: place.listener.map_or(client.local.port(), |_| place.known_port), client };
     let settings = running.table.http_settings(place.role);
-    let head = match RequestHead::admit(parts, settings, arrival, &local.random) {
+    // Of HTTP/1 the codec has counted them.
+    if parts.version == Version::HTTP_2 && parts.headers.len() > local.shared.options.limits.headers {
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        let reply = LocalReply::bad_request(status, "", "http2.too_many_headers");
+        return Ok(answer_own(Own::plain(&reply, &HeaderMap::new()), place.role, record));
+    }
+    let head = match RequestHead::admit(parts, settings, &arrival, &local.random) {
         Ok(head) => head,
         Err(reply) => return Ok(answer_own(Own::plain(&reply, &HeaderMap::new()), place.role, record)),
     };
@@ -131,8 +136,8 @@ impl Exchange<'_> {
             code: 0,
             flags: Flags::default(),
             start: self.start,
-            local: self.arrival.local,
-            remote: self.arrival.peer,
+            local: self.arrival.client.local,
+            remote: self.arrival.client.peer,
             upstream: None,
             cluster: None,
             route_name: None,
@@ -261,7 +266,13 @@ impl Exchange<'_> {
         let cluster = &chosen;
         let mut tries = Tries::of(forward);
         let hashed = if cluster.places.is_some() {
-            Hashed::of(forward.hash(), &self.head, &self.head.headers, self.arrival.peer, self.arrival.local)
+            Hashed::of(
+                forward.hash(),
+                &self.head,
+                &self.head.headers,
+                self.arrival.client.peer,
+                self.arrival.client.local,
+            )
         } else {
             Hashed::default()
         };

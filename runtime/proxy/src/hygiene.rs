@@ -1,6 +1,6 @@
 //! Which headers cross the proxy, and which it adds (semantics C.11).
 
-use crate::random::Random;
+use crate::{connection::Client, random::Random};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
@@ -8,12 +8,12 @@ use http::{
 use malha_table::http::{
     TE_TRAILERS, asks_for_trailers, connection_tokens, is_inline, is_internal, is_nominable, join_lines,
 };
-use std::net::IpAddr;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 const EXTERNAL_ADDRESS: HeaderName = HeaderName::from_static("x-envoy-external-address");
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -79,7 +79,7 @@ fn drop_connection(headers: &mut HeaderMap) {
 
 /// Removes what only the mesh may say and adds what the proxy says; gives the scheme that x-forwarded-proto tells,
 /// which httpsRedirect goes by. A gateway (`is_edge`) trusts none of its clients' forwarding headers.
-pub(crate) fn mutate(headers: &mut HeaderMap, is_edge: bool, peer: IpAddr, random: &Random) -> &'static str {
+pub(crate) fn mutate(headers: &mut HeaderMap, is_edge: bool, client: &Client, random: &Random) -> &'static str {
     let internal: Vec<HeaderName> = headers.keys().filter(|name| is_internal(name.as_str())).cloned().collect();
     for name in internal {
         headers.remove(name);
@@ -88,7 +88,10 @@ pub(crate) fn mutate(headers: &mut HeaderMap, is_edge: bool, peer: IpAddr, rando
     if is_edge {
         headers.remove(FORWARDED_PROTO);
         headers.remove(REQUEST_ID);
-        let peer = peer.to_string();
+        if let Some(certificate) = client.tls.as_ref().and_then(|tls| tls.certificate.as_deref()) {
+            insert(headers, FORWARDED_CLIENT_CERT, certificate.as_bytes());
+        }
+        let peer = client.peer.ip().to_string();
         let chain = match headers.get(FORWARDED_FOR) {
             Some(before) if !before.is_empty() => [before.as_bytes(), b",", peer.as_bytes()].concat(),
             _ => peer.clone().into_bytes(),
@@ -103,8 +106,9 @@ pub(crate) fn mutate(headers: &mut HeaderMap, is_edge: bool, peer: IpAddr, rando
         Some(b"https") => "https",
         Some(b"http") => "http",
         _ => {
-            headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
-            "http"
+            let own = if client.tls.is_some() { "https" } else { "http" };
+            headers.insert(FORWARDED_PROTO, HeaderValue::from_static(own));
+            own
         }
     }
 }
@@ -136,7 +140,8 @@ fn join_inline_lines(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::Ipv4Addr;
+    use crate::connection::ClientTls;
+    use std::net::{Ipv4Addr, SocketAddr};
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -147,6 +152,24 @@ mod tests {
     }
 
     /// Recorded as C11-headers-stripped.
+    fn plain_client() -> Client {
+        let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
+        Client { peer: here, local: here, tls: None }
+    }
+
+    #[test]
+    fn a_client_of_tls_is_told_of() {
+        let random = Random::new(1, 0);
+        let tls = ClientTls { server_name: None, certificate: Some("Hash=1".to_owned()) };
+        let client = Client { tls: Some(tls), ..plain_client() };
+        let mut at_edge = headers(&[("x-forwarded-proto", "http")]);
+        assert_eq!(mutate(&mut at_edge, true, &client, &random), "https");
+        assert_eq!(
+            (&at_edge[FORWARDED_PROTO], &at_edge[FORWARDED_CLIENT_CERT]),
+            (&"https".parse().unwrap(), &"Hash=1".parse().unwrap())
+        );
+    }
+
     #[test]
     fn what_clients_may_not_say_is_gone_and_what_connection_names_too() {
         let mut headers = headers(&[
@@ -173,7 +196,7 @@ mod tests {
         assert_eq!(headers["content-length"], "3");
         drop_framing(&mut headers);
         let random = Random::new(1, 0);
-        let scheme = mutate(&mut headers, true, IpAddr::V4(Ipv4Addr::LOCALHOST), &random);
+        let scheme = mutate(&mut headers, true, &plain_client(), &random);
         assert_eq!(scheme, "http");
         let id = headers.remove(REQUEST_ID).unwrap();
         assert_eq!(id.len(), 36);
@@ -196,12 +219,11 @@ mod tests {
     #[test]
     fn a_sidecar_keeps_the_request_id_and_a_good_forwarded_proto() {
         let random = Random::new(1, 0);
-        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let mut kept = headers(&[("x-request-id", "mine"), ("x-forwarded-proto", "https")]);
-        assert_eq!(mutate(&mut kept, false, peer, &random), "https");
+        assert_eq!(mutate(&mut kept, false, &plain_client(), &random), "https");
         assert_eq!(kept[REQUEST_ID], "mine");
         let mut bad = headers(&[("x-forwarded-proto", "gopher")]);
-        assert_eq!(mutate(&mut bad, false, peer, &random), "http");
+        assert_eq!(mutate(&mut bad, false, &plain_client(), &random), "http");
         assert_eq!(bad[FORWARDED_PROTO], "http");
         assert!(!bad.contains_key(FORWARDED_FOR));
     }

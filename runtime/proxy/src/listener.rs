@@ -25,13 +25,10 @@ pub struct ListenerAddress {
     pub port: u16,
     /// As `HTTP`.
     pub protocol: String,
-    /// Whether clients must speak TLS.
+    /// Whether clients may speak TLS.
     pub tls: bool,
     /// Where it accepts connections.
     pub address: SocketAddr,
-    /// What of it this release does not execute.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unsupported: Option<String>,
 }
 
 /// What tells one listener from another, from one table to the next.

@@ -88,6 +88,8 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Lines of a request's headers; more is answered with 431.
     pub headers: usize,
+    /// Requests that one HTTP/2 connection may have at once.
+    pub streams: u32,
     /// Bytes of an upstream's response headers; more is a protocol error (502).
     pub response_header_bytes: usize,
     /// Lines of an upstream's response headers; more is a protocol error (502).
@@ -110,6 +112,7 @@ impl Default for Limits {
             header_read_timeout: Duration::from_secs(30),
             header_bytes: 60 * 1024,
             headers: 100,
+            streams: 1024,
             response_header_bytes: 60 * 1024,
             response_headers: 100,
             connections: 10_000,

@@ -1,9 +1,9 @@
 //! What to listen on for a table, and what of it this release does not execute.
 
-use crate::{listener::ListenerKey, options::Options};
+use crate::{listener::ListenerKey, missing_certificates, options::Options, proxy::Revision};
 use malha_table::{
     Role, Table,
-    view::{Filter, Listener, Proxy, Route, Source},
+    view::{Proxy, Route, Source},
 };
 use std::collections::BTreeMap;
 
@@ -38,11 +38,13 @@ pub(crate) struct Place {
     pub(crate) port: u16,
     /// The number by which clients in a cluster know it, where that is not the port it listens on.
     pub(crate) known_port: u16,
-    pub(crate) unsupported: Option<String>,
+    /// Whether clients may speak TLS.
+    pub(crate) speaks_tls: bool,
 }
 
 /// Looks a table through.
-pub(crate) fn plan(table: &Table, options: &Options) -> Plan {
+pub(crate) fn plan(revision: &Revision, options: &Options) -> Plan {
+    let table = &revision.table;
     let mut plan = Plan::default();
     for (index, proxy) in table.proxies().enumerate() {
         match proxy.role() {
@@ -50,6 +52,8 @@ pub(crate) fn plan(table: &Table, options: &Options) -> Plan {
             Role::Sidecar => plan.listeners.push(outbound(index, &proxy, options)),
         }
     }
+    let missing = missing_certificates(table, &revision.credentials);
+    plan.unsupported.extend(missing.iter().map(ToString::to_string));
     plan.unsupported.extend(unsupported_clusters(table));
     plan
 }
@@ -65,17 +69,11 @@ fn plan_gateway(index: usize, proxy: &Proxy<'_>, plan: &mut Plan) {
             plan.unsupported.push(format!("{what} is not opened: Envoy would refuse it, since {reason}"));
             continue;
         }
-        let unsupported = match servable(&listener) {
-            Servable::All => None,
-            Servable::Part(reason) => {
-                plan.unsupported.push(format!("{what} serves plain HTTP only: {reason}"));
-                Some(reason)
-            }
-            Servable::Nothing(reason) => {
-                plan.unsupported.push(format!("{what} is not opened: {reason}"));
-                continue;
-            }
-        };
+        // Without a filter chain Envoy has no such listener (semantics A9).
+        if listener.chains().is_empty() {
+            plan.unsupported.push(format!("{what} is not opened: nothing is served on it"));
+            continue;
+        }
         let known_port = listener.server_ports().next().and_then(|port| u16::try_from(port).ok());
         let place = Place {
             proxy: index,
@@ -86,7 +84,7 @@ fn plan_gateway(index: usize, proxy: &Proxy<'_>, plan: &mut Plan) {
             protocol: listener.protocol().to_owned(),
             port,
             known_port: known_port.unwrap_or(port),
-            unsupported,
+            speaks_tls: listener.speaks_tls(),
         };
         let key = ListenerKey { bind: listener.bind().map(str::to_owned), ..key(proxy, port) };
         plan.listeners.push(Wanted { key, place });
@@ -104,7 +102,7 @@ fn outbound(index: usize, proxy: &Proxy<'_>, options: &Options) -> Wanted {
         protocol: "HTTP".to_owned(),
         port,
         known_port: port,
-        unsupported: None,
+        speaks_tls: false,
     };
     Wanted { key: key(proxy, port), place }
 }
@@ -117,38 +115,6 @@ fn key(proxy: &Proxy<'_>, port: u16) -> ListenerKey {
         labels: proxy.labels().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         bind: None,
         port,
-    }
-}
-
-enum Servable {
-    All,
-    Part(String),
-    Nothing(String),
-}
-
-/// Which of a listener's filter chains are executed: those of plain HTTP.
-fn servable(listener: &Listener<'_>) -> Servable {
-    let mut served = 0;
-    let mut reasons = Vec::new();
-    for chain in listener.chains() {
-        let reason = match chain.filter() {
-            _ if chain.termination().is_some() => "TLS is not ended here in this release",
-            Some(Filter::Http(_)) if chain.tls() != Some(true) => {
-                served += 1;
-                continue;
-            }
-            Some(Filter::Http(_)) => "HTTP inside TLS is not read in this release",
-            Some(Filter::Tcp(_)) | None => "TCP and TLS connections are not passed on in this release",
-        };
-        if !reasons.contains(&reason) {
-            reasons.push(reason);
-        }
-    }
-    match (served, reasons.is_empty()) {
-        (0, true) => Servable::Nothing("nothing is served on it".to_owned()),
-        (0, false) => Servable::Nothing(reasons.join("; ")),
-        (_, true) => Servable::All,
-        (_, false) => Servable::Part(reasons.join("; ")),
     }
 }
 

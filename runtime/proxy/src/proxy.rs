@@ -1,7 +1,7 @@
 //! A running proxy, as its owner sees it.
 
 use crate::{
-    ListenerAddress, Options,
+    Credentials, ListenerAddress, Options,
     admin::{self, AdminServer},
     listener::{self, ListenerKey, OpenListener},
     metrics::lock,
@@ -75,6 +75,22 @@ impl std::error::Error for StartError {
     }
 }
 
+/// What a proxy serves: a table, and what its TLS needs.
+#[derive(Clone, Debug)]
+pub struct Revision {
+    /// The table.
+    pub table: Arc<Table>,
+    /// Certificates and keys for it.
+    pub credentials: Credentials,
+}
+
+/// A table whose TLS, if it has any, gets no certificates.
+impl From<Arc<Table>> for Revision {
+    fn from(table: Arc<Table>) -> Self {
+        Revision { table, credentials: Credentials::default() }
+    }
+}
+
 /// What a new table changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SwapReport {
@@ -99,16 +115,17 @@ pub struct ShutdownReport {
 
 impl Proxy {
     /// Opens the table's listeners and the admin server, and serves. When it returns, all of them accept connections.
-    pub fn start(table: Arc<Table>, options: Options) -> Result<Handle, StartError> {
+    pub fn start(revision: impl Into<Revision>, options: Options) -> Result<Handle, StartError> {
+        let revision = revision.into();
         let cores = options.cores.max(1);
-        let shared = Arc::new(Shared::new(&table, options));
+        let shared = Arc::new(Shared::new(&revision.table, options));
         let mut workers = Vec::with_capacity(cores);
         for index in 0..cores {
             workers.push(worker::start(index, &shared).map_err(StartError::Thread)?);
         }
         let control = Control { listeners: BTreeMap::new(), workers, admin: None, next_id: 1 };
         let handle = Handle { shared, control: Arc::new(Mutex::new(control)) };
-        let started = handle.start_listening(table);
+        let started = handle.start_listening(revision);
         if started.is_err() {
             handle.shutdown(Duration::ZERO);
         }
@@ -117,9 +134,9 @@ impl Proxy {
 }
 
 impl Handle {
-    fn start_listening(&self, table: Arc<Table>) -> Result<(), StartError> {
+    fn start_listening(&self, revision: Revision) -> Result<(), StartError> {
         let mut control = lock(&self.control);
-        let plan = plan::plan(&table, &self.shared.options);
+        let plan = plan::plan(&revision, &self.shared.options);
         let mut opened = Vec::new();
         for wanted in &plan.listeners {
             let (listener, sockets) = self
@@ -127,7 +144,7 @@ impl Handle {
                 .map_err(|(address, error)| StartError::Listen { what: wanted.key.to_string(), address, error })?;
             opened.push((listener, sockets));
         }
-        self.shared.install(table, &plan, &control.listeners);
+        self.shared.install(revision, &plan, &control.listeners);
         if let Some((listener, error)) = control.listen(opened).into_iter().next() {
             let what = "a worker".to_owned();
             return Err(StartError::Listen { what, address: listener.address, error });
@@ -155,9 +172,10 @@ impl Handle {
     /// Serves another table: requests that begin from now on are routed by it, also those on open connections.
     /// Listeners that both tables have stay open, with their connections and those to their endpoints; so do those that
     /// only became another's, such as a gateway's whose labels changed. A proxy that is draining keeps its table.
-    pub fn swap(&self, table: Arc<Table>) -> SwapReport {
+    pub fn swap(&self, revision: impl Into<Revision>) -> SwapReport {
         let mut control = lock(&self.control);
-        let plan = plan::plan(&table, &self.shared.options);
+        let revision = revision.into();
+        let plan = plan::plan(&revision, &self.shared.options);
         let mut report = SwapReport { unsupported: plan.unsupported.clone(), ..SwapReport::default() };
         if self.shared.draining.load(Ordering::Relaxed) {
             report.failed.push("the proxy is draining and takes no other table".to_owned());
@@ -188,7 +206,7 @@ impl Handle {
             }
         }
         report.removed = removed.iter().filter_map(|(_, listener)| before.describe(listener)).collect();
-        let running = self.shared.install(table, &plan, &control.listeners);
+        let running = self.shared.install(revision, &plan, &control.listeners);
         report.added = opened.iter().filter_map(|(listener, _)| running.describe(listener)).collect();
         for (_, listener) in &removed {
             listener.closing.send_replace(true);

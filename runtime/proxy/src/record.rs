@@ -4,6 +4,7 @@ use crate::{
     access_log::Entry,
     body::{Ending, Received},
     cluster::ClusterState,
+    connection::Client,
     flags::Flags,
     forward::Attempted,
     hygiene::REQUEST_ID,
@@ -16,7 +17,6 @@ use crate::{
 };
 use http::{HeaderMap, StatusCode, header::HOST, request::Parts};
 use std::{
-    net::SocketAddr,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     time::{Instant, SystemTime},
@@ -38,13 +38,7 @@ pub(crate) struct Record {
 
 impl Record {
     /// From a head as it came, before anything is known to be right with it.
-    pub(crate) fn new(
-        local: &Rc<Local>,
-        listener: &Arc<OpenListener>,
-        address: SocketAddr,
-        peer: SocketAddr,
-        parts: &Parts,
-    ) -> Self {
+    pub(crate) fn new(local: &Rc<Local>, listener: &Arc<OpenListener>, client: &Client, parts: &Parts) -> Self {
         let entry = Entry {
             start: SystemTime::now(),
             method: parts.method.as_str().to_owned(),
@@ -64,8 +58,8 @@ impl Record {
             upstream: None,
             upstream_local: None,
             cluster: None,
-            local: address,
-            remote: peer,
+            local: client.local,
+            remote: client.peer,
             route_name: None,
             rule: None,
         };

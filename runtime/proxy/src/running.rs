@@ -8,7 +8,9 @@ use crate::{
     parties,
     plan::{Place, Plan, rule_place},
     pool::EndpointAddress,
+    proxy::Revision,
     random,
+    tls::Terminations,
 };
 use arc_swap::ArcSwap;
 use malha_table::{Role, Table};
@@ -66,14 +68,17 @@ impl Shared {
     /// Puts a table in force. States of clusters, endpoints and rules that were in the one before are kept.
     pub(crate) fn install(
         &self,
-        table: Arc<Table>,
+        revision: Revision,
         plan: &Plan,
         open: &BTreeMap<ListenerKey, Arc<OpenListener>>,
     ) -> Arc<Running> {
         let before = self.running();
+        let Revision { table, credentials } = revision;
+        let terminations = Terminations::new(&table, &credentials, &before.terminations);
         let rules = self.metrics.rule_counters(table.rules().map(|rule| rule_key(&rule)));
         let rule_hits = table.rules().filter_map(|rule| rules.get(&rule_key(&rule)).cloned()).collect();
-        let mut running = Running { rule_hits, unsupported: plan.unsupported.clone(), ..Running::empty(table) };
+        let unsupported = plan.unsupported.clone();
+        let mut running = Running { unsupported, terminations, rule_hits, ..Running::empty(table) };
         for wanted in &plan.listeners {
             if let Some(listener) = open.get(&wanted.key) {
                 let proxy = running.table.proxies().get(wanted.place.proxy);
@@ -112,6 +117,8 @@ pub(crate) struct Running {
     pub(crate) loaded: SystemTime,
     since: Instant,
     pub(crate) unsupported: Vec<String>,
+    /// How TLS ends at its filter chains.
+    pub(crate) terminations: Terminations,
     /// By listener id.
     listeners: HashMap<u32, (Arc<OpenListener>, Place)>,
     /// By listener id, those of tables before included: counters outlive listeners.
@@ -131,6 +138,7 @@ impl Running {
             loaded: SystemTime::now(),
             since: Instant::now(),
             unsupported: Vec::new(),
+            terminations: Terminations::default(),
             listeners: HashMap::new(),
             known_names: HashMap::new(),
             rule_hits: Vec::new(),
@@ -173,9 +181,8 @@ impl Running {
             proxy: place.proxy_name.clone(),
             port: place.port,
             protocol: place.protocol.clone(),
-            tls: false,
+            tls: place.speaks_tls,
             address: listener.address,
-            unsupported: place.unsupported.clone(),
         })
     }
 

@@ -35,19 +35,25 @@ pub(crate) fn select<'r>(exchange: &Exchange<'r>) -> Selected<'r> {
     if let Some(reason) = listener.rejected() {
         return refuse(format!("this listener is left out, since Envoy would refuse it: {reason}\n"));
     }
-    let connection = Connection { is_plain_http: true, ..Connection::default() };
+    let tls = exchange.arrival.client.tls.as_ref();
+    let connection = Connection {
+        is_tls: tls.is_some(),
+        server_name: tls.and_then(|tls| tls.server_name.as_deref()),
+        is_plain_http: tls.is_none(),
+        ..Connection::default()
+    };
     let Some(chain) = listener.select_chain(&connection) else {
         return match (exchange.place, listener.fallback()) {
-            (Place { listener: Some(_), .. }, _) => {
-                refuse("this port speaks TLS, which this release does not\n".to_owned())
-            }
+            // The chain went with its table; the connection is of the one before.
+            (Place { listener: Some(_), .. }, _) => Selected::NotFound,
             (_, Fallback::Blackhole) => Selected::Blackhole,
             _ => Selected::Outside,
         };
     };
     match chain.filter() {
-        Some(Filter::Http(routes)) if chain.termination().is_none() => routed(exchange, &routes),
-        _ => refuse("this port is for TCP or TLS, which this release does not pass on\n".to_owned()),
+        Some(Filter::Http(routes)) if chain.termination().is_some() == tls.is_some() => routed(exchange, &routes),
+        _ if exchange.place.listener.is_some() => Selected::NotFound,
+        _ => refuse("this port is for TCP or TLS, which a sidecar does not pass on in this release\n".to_owned()),
     }
 }
 

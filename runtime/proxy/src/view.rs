@@ -1,12 +1,12 @@
 //! A request as routing sees it, over hyper's (semantics F, steps 3 and 4).
 
-use crate::{hygiene, local_reply::LocalReply, random::Random};
+use crate::{connection::Client, hygiene, local_reply::LocalReply, random::Random};
 use http::{HeaderMap, Method, StatusCode, Version, header::HOST, request::Parts, uri::Uri};
 use malha_table::{
     RequestView,
     http::{HttpSettings, authority_is_valid, method_is_known, normalize_path, port_start},
 };
-use std::net::SocketAddr;
+use std::rc::Rc;
 
 /// A request's head: checked, normalised, without what clients may not say, with what the proxy adds.
 #[derive(Clone, Debug)]
@@ -28,10 +28,9 @@ pub(crate) struct RequestHead {
 }
 
 /// Where a request arrived.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Arrival {
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
+    pub(crate) client: Rc<Client>,
     /// The port that the table says, where that is not the one the client sees.
     pub(crate) original_port: u16,
 }
@@ -41,11 +40,11 @@ impl RequestHead {
     pub(crate) fn admit(
         parts: Parts,
         settings: HttpSettings,
-        arrival: Arrival,
+        arrival: &Arrival,
         random: &Random,
     ) -> Result<RequestHead, LocalReply> {
         let Parts { method, uri, version, mut headers, .. } = parts;
-        if version != Version::HTTP_11 {
+        if !matches!(version, Version::HTTP_11 | Version::HTTP_2) {
             let status = StatusCode::UPGRADE_REQUIRED;
             return Err(LocalReply::bad_request(status, "Upgrade Required", "low_version"));
         }
@@ -55,7 +54,9 @@ impl RequestHead {
             return Err(malformed());
         }
         let said = hosts(&headers).map_err(|Several| malformed())?.map(<[u8]>::to_vec);
-        let (scheme, said, path) = target(&method, &uri, said).ok_or_else(malformed)?;
+        let tls = arrival.client.tls.as_ref();
+        let own_scheme = if tls.is_some() { "https" } else { "http" };
+        let (scheme, said, path) = target(&method, &uri, said, own_scheme).ok_or_else(malformed)?;
         let authority = said.ok_or_else(|| refuse("missing_host_header"))?;
         let sent_authority = String::from_utf8(authority).ok().filter(|authority| authority_is_valid(authority));
         let sent_authority = sent_authority
@@ -67,7 +68,7 @@ impl RequestHead {
             normal.map_err(|_| refuse("path_normalization_failed"))?.into_owned()
         };
         hygiene::drop_hop_by_hop(&mut headers).map_err(|_| malformed())?;
-        let forwarded_proto = hygiene::mutate(&mut headers, settings.edge, arrival.peer.ip(), random);
+        let forwarded_proto = hygiene::mutate(&mut headers, settings.edge, &arrival.client, random);
         let path_length = path_and_query.find('?').unwrap_or(path_and_query.len());
         let authority = original(&sent_authority, arrival);
         Ok(RequestHead {
@@ -102,21 +103,26 @@ type Said = Option<Vec<u8>>;
 
 /// Scheme, authority and path of a request target. The authority of an absolute one wins over the Host header
 /// (semantics B10); `*` and CONNECT have no path.
-fn target<'u>(method: &Method, uri: &'u Uri, host: Said) -> Option<(&'static str, Said, &'u str)> {
+fn target<'u>(
+    method: &Method,
+    uri: &'u Uri,
+    host: Said,
+    own_scheme: &'static str,
+) -> Option<(&'static str, Said, &'u str)> {
     let path = uri.path_and_query().map_or("", |path| path.as_str());
     if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;
     }
     let Some(authority) = uri.authority() else {
         return match path {
-            "*" if method == Method::OPTIONS => Some(("http", host, "")),
-            _ if path.starts_with('/') && method != Method::CONNECT => Some(("http", host, path)),
+            "*" if method == Method::OPTIONS => Some((own_scheme, host, "")),
+            _ if path.starts_with('/') && method != Method::CONNECT => Some((own_scheme, host, path)),
             _ => None,
         };
     };
     let authority = Some(authority.as_str().as_bytes().to_vec());
     match uri.scheme_str() {
-        None if method == Method::CONNECT => Some(("http", authority, "")),
+        None if method == Method::CONNECT => Some((own_scheme, authority, "")),
         Some("http") if method != Method::CONNECT => Some(("http", authority, absolute_path(path))),
         Some("https") if method != Method::CONNECT => Some(("https", authority, absolute_path(path))),
         _ => None,
@@ -130,14 +136,15 @@ fn absolute_path(path: &str) -> &str {
 
 /// The authority with a mapped port read as the original: a client of the cluster would have named that one, or none
 /// where it is HTTP's own.
-fn original(authority: &str, arrival: Arrival) -> String {
-    let mapped = arrival.local.port();
+fn original(authority: &str, arrival: &Arrival) -> String {
+    let mapped = arrival.client.local.port();
     if mapped == arrival.original_port {
         return authority.to_owned();
     }
     match port_start(authority) {
         Some(colon) if authority[colon + 1..].parse() == Ok(mapped) => match arrival.original_port {
-            80 => authority[..colon].to_owned(),
+            80 if arrival.client.tls.is_none() => authority[..colon].to_owned(),
+            443 if arrival.client.tls.is_some() => authority[..colon].to_owned(),
             port => format!("{}:{port}", &authority[..colon]),
         },
         _ => authority.to_owned(),

@@ -11,7 +11,7 @@ pub use zerocopy::little_endian::{U32, U64};
 pub const MAGIC: [u8; 8] = *b"MALHATBL";
 
 /// The version of this layout; a reader takes no other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Where an index is expected: there is none.
 pub const NONE: u32 = u32::MAX;
@@ -163,12 +163,14 @@ records! {
         mode: Str,
         /// Strings.
         credentials: Range,
-        /// File.
-        server_certificate: Str,
-        /// File.
-        private_key: Str,
+        /// [`Pair`]s: file of the certificate, file of its key.
+        certificates: Range,
         /// File.
         ca_certificates: Str,
+        /// Name of a credential.
+        ca_credential: Str,
+        /// File.
+        ca_crl: Str,
         /// As `TLSV1_2`.
         min_version: Str,
         /// As `TLSV1_3`.
@@ -177,6 +179,12 @@ records! {
         cipher_suites: Range,
         /// Strings.
         subject_alt_names: Range,
+        /// Strings: SHA-256 of SPKI, base64.
+        key_hashes: Range,
+        /// Strings: SHA-256 of certificates, hexadecimal.
+        certificate_hashes: Range,
+        /// 1: clients are not verified.
+        insecure_skip_verify: U32,
     }
     /// Where the bytes of a connection go.
     TcpRouteRecord {

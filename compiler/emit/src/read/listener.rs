@@ -69,12 +69,16 @@ fn termination(ends: &view::Termination<'_>) -> Termination {
     Termination {
         mode: ends.mode().into(),
         credentials: strings(ends.credentials()),
-        server_certificate: ends.server_certificate().map(SmolStr::from),
-        private_key: ends.private_key().map(SmolStr::from),
+        certificates: ends.certificates().map(|(file, key)| (file.into(), key.into())).collect(),
         ca_certificates: ends.ca_certificates().map(SmolStr::from),
+        ca_credential: ends.ca_credential().map(SmolStr::from),
+        ca_crl: ends.ca_crl().map(SmolStr::from),
         min_version: ends.min_version().map(SmolStr::from),
         max_version: ends.max_version().map(SmolStr::from),
         cipher_suites: strings(ends.cipher_suites()),
         subject_alt_names: strings(ends.subject_alt_names()),
+        key_hashes: strings(ends.key_hashes()),
+        certificate_hashes: strings(ends.certificate_hashes()),
+        insecure_skip_verify: ends.insecure_skip_verify(),
     }
 }

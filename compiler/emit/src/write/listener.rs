@@ -90,13 +90,17 @@ impl Writer<'_> {
         let record = TerminationRecord {
             mode: self.strings.str(&termination.mode)?,
             credentials: self.string_list(&termination.credentials)?,
-            server_certificate: self.strings.optional(termination.server_certificate.as_deref())?,
-            private_key: self.strings.optional(termination.private_key.as_deref())?,
+            certificates: self.pair_list(termination.certificates.iter().map(|(file, key)| (file, key)))?,
             ca_certificates: self.strings.optional(termination.ca_certificates.as_deref())?,
+            ca_credential: self.strings.optional(termination.ca_credential.as_deref())?,
+            ca_crl: self.strings.optional(termination.ca_crl.as_deref())?,
             min_version: self.strings.optional(termination.min_version.as_deref())?,
             max_version: self.strings.optional(termination.max_version.as_deref())?,
             cipher_suites: self.string_list(&termination.cipher_suites)?,
             subject_alt_names: self.string_list(&termination.subject_alt_names)?,
+            key_hashes: self.string_list(&termination.key_hashes)?,
+            certificate_hashes: self.string_list(&termination.certificate_hashes)?,
+            insecure_skip_verify: flag(termination.insecure_skip_verify),
         };
         self.terminations.one(record)
     }

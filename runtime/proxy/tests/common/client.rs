@@ -8,8 +8,13 @@ use std::{
 
 /// One connection.
 pub struct Client {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Box<dyn Duplex>>,
 }
+
+/// Bytes both ways.
+pub trait Duplex: Read + Write + Send {}
+
+impl<S: Read + Write + Send> Duplex for S {}
 
 /// An answer.
 #[derive(Clone, Debug, Default)]
@@ -37,10 +42,12 @@ impl Answer {
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the listener accepts");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Client { reader: BufReader::new(stream) }
+        Client::over(connect(address))
+    }
+
+    /// On a stream that is open already.
+    pub fn over(stream: impl Duplex + 'static) -> Self {
+        Client { reader: BufReader::new(Box::new(stream)) }
     }
 
     pub fn write(&mut self, bytes: &[u8]) {
@@ -125,6 +132,14 @@ impl Client {
     pub fn is_closed(&mut self) -> bool {
         matches!(in_time(self.reader.fill_buf()), Ok([]) | Err(_))
     }
+}
+
+/// An open connection on which nobody waits for ever.
+pub fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the listener accepts");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
 }
 
 /// A read that came to something: one that waited in vain is no end of the connection, but a failed test.

@@ -5,13 +5,12 @@
 pub mod client;
 pub mod echo;
 pub mod mesh;
+pub mod tls;
 
-use malha_proxy::{Handle, Options, Proxy};
-use malha_table::Table;
+use malha_proxy::{Handle, Options, Proxy, Revision};
 use std::{
     net::SocketAddr,
     ops::Deref,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -39,8 +38,8 @@ pub fn options() -> Options {
 }
 
 /// Starts a proxy.
-pub fn start(table: Arc<Table>, options: Options) -> Running {
-    Running(Proxy::start(table, options).expect("free ports are free"))
+pub fn start(revision: impl Into<Revision>, options: Options) -> Running {
+    Running(Proxy::start(revision, options).expect("free ports are free"))
 }
 
 impl Running {

@@ -121,7 +121,10 @@ checks! {
     TerminationRecord(self, c) {
         c.str(self.mode)?;
         c.ranges(Section::StringLists, &[self.credentials, self.cipher_suites, self.subject_alt_names])?;
-        for text in [self.server_certificate, self.private_key, self.ca_certificates, self.min_version, self.max_version] {
+        c.ranges(Section::StringLists, &[self.key_hashes, self.certificate_hashes])?;
+        c.range(Section::Pairs, self.certificates)?;
+        below(self.insecure_skip_verify, 2)?;
+        for text in [self.ca_certificates, self.ca_credential, self.ca_crl, self.min_version, self.max_version] {
             c.optional_str(text)?;
         }
     }

@@ -1,4 +1,4 @@
-use super::{Destination, Location, RouteTable, Rule, Views, at, view};
+use super::{Destination, Location, RouteTable, Rule, Views, at, proxy::pairs, view};
 use crate::{
     format::{CidrRecord, Section, TerminationRecord},
     table,
@@ -115,9 +115,11 @@ impl<'t> Listener<'t> {
         Views::range(self.table, self.record.chains)
     }
 
-    /// Whether any chain looks at TLS, so that a client's first bytes must be seen before one is chosen.
-    pub fn inspects_tls(&self) -> bool {
-        self.chains().any(|chain| chain.tls().is_some() || chain.server_names().len() > 0)
+    /// Whether clients may speak TLS, so that their first bytes must be seen before a chain is chosen.
+    pub fn speaks_tls(&self) -> bool {
+        let is_about_tls =
+            |chain: Chain<'_>| chain.tls().is_some() || chain.server_names().len() > 0 || chain.termination().is_some();
+        self.chains().any(is_about_tls)
     }
 }
 
@@ -197,12 +199,12 @@ macro_rules! termination_strings {
 }
 
 termination_strings! {
-    /// Certificate file.
-    server_certificate,
-    /// Key file.
-    private_key,
-    /// CA file.
+    /// File of those who sign clients' certificates.
     ca_certificates,
+    /// Name of the credential with those who sign clients' certificates, where it is one of its own.
+    ca_credential,
+    /// File of the certificates that were withdrawn.
+    ca_crl,
     /// As `TLSV1_2`.
     min_version,
     /// As `TLSV1_3`.
@@ -223,6 +225,26 @@ impl<'t> Termination<'t> {
     /// Names of cipher suites.
     pub fn cipher_suites(&self) -> impl ExactSizeIterator<Item = &'t str> + Clone {
         self.table.strs(self.record.cipher_suites)
+    }
+
+    /// Files of certificates, each with that of its key.
+    pub fn certificates(&self) -> impl ExactSizeIterator<Item = (&'t str, &'t str)> + Clone {
+        pairs(self.table, self.record.certificates)
+    }
+
+    /// SHA-256 of keys (SPKI) that clients may have, as base64.
+    pub fn key_hashes(&self) -> impl ExactSizeIterator<Item = &'t str> + Clone {
+        self.table.strs(self.record.key_hashes)
+    }
+
+    /// SHA-256 of certificates that clients may have, as hexadecimal with or without colons.
+    pub fn certificate_hashes(&self) -> impl ExactSizeIterator<Item = &'t str> + Clone {
+        self.table.strs(self.record.certificate_hashes)
+    }
+
+    /// Whether clients' certificates are taken whoever signed them (semantics A48).
+    pub fn insecure_skip_verify(&self) -> bool {
+        self.record.insecure_skip_verify.get() == 1
     }
 
     /// Subject names that clients may have.

@@ -140,14 +140,20 @@ fn termination_words(ends: &Termination) -> String {
         ("credential", &ends.credentials),
         ("cipher suite", &ends.cipher_suites),
         ("subject name", &ends.subject_alt_names),
+        ("key hash", &ends.key_hashes),
+        ("certificate hash", &ends.certificate_hashes),
     ];
     for (what, list) in lists {
         words.extend(list.iter().map(|item| format!("{what} {item}")));
     }
+    words.extend(ends.certificates.iter().map(|(file, key)| format!("certificate {file}, key {key}")));
+    if ends.insecure_skip_verify {
+        words.push("clients are not verified".to_owned());
+    }
     let single = [
-        ("certificate", &ends.server_certificate),
-        ("key", &ends.private_key),
         ("CA", &ends.ca_certificates),
+        ("CA credential", &ends.ca_credential),
+        ("CRL", &ends.ca_crl),
         ("from", min_version),
         ("to", max_version),
     ];

@@ -124,6 +124,10 @@ fn termination(server: &ServerRef<'_>) -> Termination {
     };
     let mut credentials = texts(&tls.credential_names);
     credentials.splice(0..0, text(&tls.credential_name));
+    let several = tls.tls_certificates.iter().map(|files| (&files.server_certificate, &files.private_key));
+    let own = std::iter::once((&tls.server_certificate, &tls.private_key));
+    let certificates =
+        several.chain(own).filter_map(|(certificate, key)| Some((text(certificate)?, text(key)?))).collect();
     Termination {
         mode: SmolStr::new_static(match server.mode() {
             ServerTlsMode::Passthrough => "PASSTHROUGH",
@@ -134,12 +138,16 @@ fn termination(server: &ServerRef<'_>) -> Termination {
             ServerTlsMode::OptionalMutual => "OPTIONAL_MUTUAL",
         }),
         credentials,
-        server_certificate: text(&tls.server_certificate),
-        private_key: text(&tls.private_key),
+        certificates,
         ca_certificates: text(&tls.ca_certificates),
+        ca_credential: text(&tls.ca_cert_credential_name),
+        ca_crl: text(&tls.ca_crl),
         min_version: version(&tls.min_protocol_version),
         max_version: version(&tls.max_protocol_version),
         cipher_suites: texts(&tls.cipher_suites),
         subject_alt_names: texts(&tls.subject_alt_names),
+        key_hashes: texts(&tls.verify_certificate_spki),
+        certificate_hashes: texts(&tls.verify_certificate_hash),
+        insecure_skip_verify: tls.insecure_skip_verify.as_ref().is_some_and(|skip| skip.value),
     }
 }

@@ -1,0 +1,72 @@
+//! Bytes that are passed on as they come (semantics A57 to A61).
+
+use crate::{
+    balance,
+    breaker::Resource,
+    cluster::{ClusterState, EndpointState},
+    forward::InFlight,
+    outlier::Outcome,
+    running::Running,
+    worker::Local,
+};
+use malha_table::{http::pick, view::TcpRoute};
+use std::{rc::Rc, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+
+/// Connects a client to a destination drawn by weight, and passes bytes both ways until both sides have ended. A client
+/// whose destination cannot be reached is closed.
+pub(crate) async fn pass(
+    local: &Rc<Local>,
+    running: &Running,
+    route: &TcpRoute<'_>,
+    mut client: impl AsyncRead + AsyncWrite + Unpin,
+) {
+    let destinations = route.destinations();
+    let index = if destinations.len() == 1 {
+        Some(0)
+    } else {
+        pick(route.destinations().map(|destination| destination.weight()), local.random.next())
+    };
+    let destination = index.and_then(|index| destinations.get(index));
+    let Some(cluster) = destination.and_then(|to| to.cluster()).and_then(|to| running.cluster(to.index())) else {
+        return;
+    };
+    if let Some(rule) = route.rule() {
+        running.hit(rule.index());
+    }
+    let _held = match &cluster.breaker {
+        Some(breaker) => match breaker.hold(Resource::Connections) {
+            Some(held) => Some(held),
+            None => return,
+        },
+        None => None,
+    };
+    let Some(endpoint) = choose(local, cluster) else { return };
+    let _in_flight = InFlight::new(&endpoint);
+    let Some(mut upstream) = connect(cluster, &endpoint).await else { return };
+    // How it ends is the two sides' own matter; nobody is left to be told.
+    let _ = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
+}
+
+fn choose(local: &Local, cluster: &ClusterState) -> Option<Arc<EndpointState>> {
+    let healthy = cluster.healthy();
+    let endpoints = healthy.as_deref().unwrap_or(&cluster.endpoints);
+    let chosen = balance::pick(cluster.algorithm, endpoints, || cluster.next_turn(), &local.random)?;
+    endpoints.get(chosen).cloned()
+}
+
+async fn connect(cluster: &ClusterState, endpoint: &Arc<EndpointState>) -> Option<TcpStream> {
+    let address = &endpoint.address;
+    let limit: Duration = cluster.connect_timeout;
+    let connected = tokio::time::timeout(limit, TcpStream::connect((&*address.host, address.port))).await;
+    let Ok(Ok(stream)) = connected else {
+        cluster.observe(endpoint, Outcome::Failure);
+        return None;
+    };
+    // Only a hint to the kernel.
+    let _ = stream.set_nodelay(true);
+    Some(stream)
+}

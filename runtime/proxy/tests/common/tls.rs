@@ -1,0 +1,121 @@
+//! Authorities, certificates, and clients that speak TLS.
+
+use super::client::{Client, connect};
+use malha_proxy::Credential;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    pki_types::{PrivateKeyDer, ServerName},
+    version::{TLS12, TLS13},
+};
+use std::{
+    io,
+    io::Write as _,
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+};
+
+/// Who signs certificates.
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate with its key.
+pub struct Certified {
+    certificate: rcgen::Certificate,
+    key: KeyPair,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate for these names, of servers and clients.
+    pub fn issue(&self, names: &[&str]) -> Certified {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        Certified { certificate: params.signed_by(&key, &self.0).unwrap(), key }
+    }
+}
+
+impl Certified {
+    /// As a Secret holds it.
+    pub fn credential(&self) -> Credential {
+        Credential {
+            certificate: Some(self.certificate.pem().into_bytes().into()),
+            private_key: Some(self.key.serialize_pem().into_bytes().into()),
+            ..Credential::default()
+        }
+    }
+
+    pub fn pem(&self) -> String {
+        self.certificate.pem()
+    }
+
+    pub fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
+    pub fn der(&self) -> &[u8] {
+        self.certificate.der()
+    }
+}
+
+/// How a client speaks TLS.
+pub struct Speaker<'a> {
+    pub trusts: &'a Authority,
+    pub shows: Option<&'a Certified>,
+    pub offers: &'a [&'a str],
+    pub is_old: bool,
+}
+
+impl<'a> Speaker<'a> {
+    pub fn new(trusts: &'a Authority) -> Self {
+        Speaker { trusts, shows: None, offers: &[], is_old: false }
+    }
+
+    pub fn config(&self) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.trusts.0.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let versions = if self.is_old { vec![&TLS12] } else { vec![&TLS12, &TLS13] };
+        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&versions).unwrap();
+        let builder = builder.with_root_certificates(roots);
+        let mut config = match self.shows {
+            None => builder.with_no_client_auth(),
+            Some(own) => {
+                let key = PrivateKeyDer::try_from(own.key.serialize_der()).unwrap();
+                builder.with_client_auth_cert(vec![own.certificate.der().clone()], key).unwrap()
+            }
+        };
+        config.alpn_protocols = self.offers.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        config
+    }
+
+    /// Shakes hands; the error is rustls's or the socket's.
+    pub fn shake(&self, address: SocketAddr, name: &str) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let session = ClientConnection::new(Arc::new(self.config()), name).map_err(io::Error::other)?;
+        let mut stream = StreamOwned::new(session, connect(address));
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        stream.flush()?;
+        Ok(stream)
+    }
+
+    /// A connection for HTTP/1.1.
+    pub fn connect(&self, address: SocketAddr, name: &str) -> Client {
+        Client::over(self.shake(address, name).expect("both sides agree"))
+    }
+}

@@ -1,0 +1,160 @@
+//! Bytes that a gateway passes on: plain (semantics A57 to A61), in TLS that ends here, and in TLS that does not (A59).
+
+mod common;
+
+use common::{
+    client::connect,
+    mesh, options, start,
+    tls::{Authority, Speaker},
+};
+use malha_proxy::{Credentials, Revision};
+use malha_table::{Role, Table};
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener},
+    sync::Arc,
+};
+
+/// A server that speaks first, then sends back in capitals what it was sent, once that has ended.
+fn upstream(greeting: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut text = String::new();
+                let _ = stream.write_all(greeting.as_bytes());
+                if stream.read_to_string(&mut text).is_ok() {
+                    let _ = stream.write_all(text.to_uppercase().as_bytes());
+                }
+            });
+        }
+    });
+    address
+}
+
+fn table(server: &str, rules: &str, a: &[SocketAddr], b: &[SocketAddr]) -> Arc<Table> {
+    let text = format!(
+        "{}---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: gw, namespace: default}}
+spec:
+  selector: {{istio: ingress}}
+  servers:
+{server}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: shop, namespace: default}}
+spec:
+  hosts: ['*']
+  gateways: [gw]
+{rules}
+",
+        mesh::SERVICES
+    );
+    mesh::compile(&text, a, b)
+}
+
+const PLAIN: &str = "  - {port: {number: 5432, name: tcp, protocol: TCP}, hosts: ['*']}";
+
+#[test]
+fn bytes_go_both_ways_and_each_side_ends_for_itself() {
+    let rules = "  tcp: [{route: [{destination: {host: a, port: {number: 80}}}]}]";
+    let proxy = start(table(PLAIN, rules, &[upstream("welcome ")], &[]), options());
+    let mut stream = connect(proxy.gateway(5432));
+    let mut greeting = [0; 8];
+    stream.read_exact(&mut greeting).expect("the server speaks first");
+    assert_eq!(&greeting, b"welcome ");
+    stream.write_all(b"hello").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "HELLO", "half a connection is open yet");
+}
+
+#[test]
+fn each_connection_has_a_destination_of_its_own() {
+    let rules = "  tcp: [{route: [{destination: {host: a, port: {number: 80}}, weight: 50},
+      {destination: {host: b, port: {number: 80}}, weight: 50}]}]";
+    let proxy = start(table(PLAIN, rules, &[upstream("a")], &[upstream("b")]), options());
+    let counts = (0..60).fold([0, 0], |mut counts, _| {
+        let mut first = [0];
+        connect(proxy.gateway(5432)).read_exact(&mut first).unwrap();
+        counts[usize::from(first[0] - b'a')] += 1;
+        counts
+    });
+    assert!(counts[0] > 10 && counts[1] > 10, "A61: {counts:?}");
+}
+
+#[test]
+fn who_cannot_be_connected_is_closed() {
+    let rules = "  tcp: [{route: [{destination: {host: a, port: {number: 80}}}]}]";
+    for endpoints in [vec![common::echo::dead()], Vec::new()] {
+        let proxy = start(table(PLAIN, rules, &endpoints, &[]), options());
+        let mut rest = Vec::new();
+        let _ = connect(proxy.gateway(5432)).read_to_end(&mut rest);
+        assert!(rest.is_empty());
+    }
+}
+
+#[test]
+fn tls_ends_before_the_bytes() {
+    let authority = Authority::new();
+    let server = "  - port: {number: 5433, name: tls, protocol: TLS}
+    hosts: [db.com]
+    tls: {mode: SIMPLE, credentialName: db}";
+    let rules = "  tcp: [{route: [{destination: {host: a, port: {number: 80}}}]}]";
+    let table = table(server, rules, &[upstream("welcome ")], &[]);
+    let namespace = table.proxies().find(|proxy| proxy.role() == Role::Gateway).unwrap().namespace().to_owned();
+    let mut credentials = Credentials::default();
+    credentials.insert(&namespace, "db", authority.issue(&["db.com"]).credential());
+    let proxy = start(Revision { table, credentials }, options());
+    let speaker = Speaker { offers: &["postgresql"], ..Speaker::new(&authority) };
+    let mut stream = speaker.shake(proxy.gateway(5433), "db.com").expect("A57");
+    let mut greeting = [0; 8];
+    stream.read_exact(&mut greeting).unwrap();
+    stream.write_all(b"hello").unwrap();
+    stream.conn.send_close_notify();
+    let mut text = String::new();
+    let _ = stream.read_to_string(&mut text);
+    assert_eq!((&greeting, text.as_str()), (b"welcome ", "HELLO"));
+}
+
+#[test]
+fn the_server_name_leads_tls_to_where_it_ends() {
+    // Where it ends stands a gateway of this kind, too.
+    let authority = Authority::new();
+    let behind = |name: &str, greeting| {
+        let server = format!(
+            "  - port: {{number: 443, name: tls, protocol: TLS}}
+    hosts: [{name}]
+    tls: {{mode: SIMPLE, credentialName: own}}"
+        );
+        let rules = "  tcp: [{route: [{destination: {host: a, port: {number: 80}}}]}]";
+        let table = table(&server, rules, &[upstream(greeting)], &[]);
+        let namespace = table.proxies().find(|proxy| proxy.role() == Role::Gateway).unwrap().namespace().to_owned();
+        let mut credentials = Credentials::default();
+        credentials.insert(&namespace, "own", authority.issue(&[name]).credential());
+        start(Revision { table, credentials }, options())
+    };
+    let (one, two) = (behind("one.com", "1"), behind("x.two.com", "2"));
+    let server = "  - port: {number: 443, name: tls, protocol: TLS}
+    hosts: ['*.com']
+    tls: {mode: PASSTHROUGH}";
+    let rules = "  tls:
+  - match: [{sniHosts: [one.com]}]
+    route: [{destination: {host: a, port: {number: 80}}}]
+  - match: [{sniHosts: ['*.two.com']}]
+    route: [{destination: {host: b, port: {number: 80}}}]"
+        .replace("hosts: ['*']", "");
+    let front = start(table(server, &rules, &[one.gateway(443)], &[two.gateway(443)]), options());
+    for (name, greeting) in [("one.com", "1"), ("x.two.com", "2")] {
+        let mut stream = Speaker::new(&authority).shake(front.gateway(443), name).expect("A59");
+        let mut first = [0];
+        stream.read_exact(&mut first).unwrap();
+        assert_eq!(&first, greeting.as_bytes(), "A59: {name}");
+    }
+    assert!(Speaker::new(&authority).shake(front.gateway(443), "three.com").is_err(), "A53");
+}
