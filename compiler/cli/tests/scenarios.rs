@@ -94,7 +94,7 @@ scenarios! {
     hash_query => scenario("hash-query", Order::OneByOne);
     service_entry => decided_only("service-entry");
     egress => decided_only("egress");
-    tls => decided_only("tls");
+    tls => scenario("tls", Order::OneByOne);
 }
 
 /// The route tests beside the scenarios pass.

@@ -65,4 +65,4 @@ pub use listener::ListenerAddress;
 pub use options::{Limits, Options, Passthrough, Reload};
 pub use proxy::{Handle, Proxy, Revision, ShutdownReport, StartError, SwapReport};
 pub use signals::on_stop;
-pub use tls::{Credential, Credentials, Flaw, MissingCertificate, flaws, missing_certificates};
+pub use tls::{CertificateProblem, Credential, Credentials, certificate_problems};

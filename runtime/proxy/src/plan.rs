@@ -1,6 +1,6 @@
 //! What to listen on for a table, and what of it this release does not execute.
 
-use crate::{listener::ListenerKey, missing_certificates, options::Options, proxy::Revision};
+use crate::{certificate_problems, listener::ListenerKey, options::Options, proxy::Revision};
 use malha_table::{
     Role, Table,
     view::{Proxy, Route, Source},
@@ -52,8 +52,8 @@ pub(crate) fn plan(revision: &Revision, options: &Options) -> Plan {
             Role::Sidecar => plan.listeners.push(outbound(index, &proxy, options)),
         }
     }
-    let missing = missing_certificates(table, &revision.credentials);
-    plan.unsupported.extend(missing.iter().map(ToString::to_string));
+    let problems = certificate_problems(table, &revision.credentials);
+    plan.unsupported.extend(problems.iter().map(ToString::to_string));
     plan.unsupported.extend(unsupported_clusters(table));
     plan
 }

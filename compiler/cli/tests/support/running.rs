@@ -39,6 +39,7 @@ impl Running {
             .args(arguments)
             .arg(path)
             .current_dir(repository())
+            .env("XDG_DATA_HOME", scratch.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
@@ -91,11 +92,18 @@ impl Running {
     pub fn replacements(&self) -> Vec<(String, String)> {
         let address = self.address(80);
         let port = address.rsplit_once(':').map(|(_, port)| port.to_owned()).unwrap_or_default();
-        vec![
+        let mut replace = vec![
             ("localhost:8080".to_owned(), address),
             (":8080".to_owned(), format!(":{port}")),
             ("localhost:15000".to_owned(), self.admin()),
-        ]
+            ("~/.local/share".to_owned(), self.scratch.path().display().to_string()),
+        ];
+        let of_tls = self.ready["listeners"].as_array().and_then(|all| all.iter().find(|one| one["port"] == 443));
+        if let Some(address) = of_tls.and_then(|one| one["address"].as_str()) {
+            let port = address.rsplit_once(':').map(|(_, port)| port.to_owned()).unwrap_or_default();
+            replace.push((":8443".to_owned(), format!(":{port}")));
+        }
+        replace
     }
 
     /// The body of the answer to a GET through the gateway's port 80.

@@ -36,13 +36,11 @@ pub(crate) fn steps(markdown: &str) -> Vec<Step> {
     steps
 }
 
-/// Runs one step in `directory`, after replacing words of the command, and panics with both texts where it prints
+/// Runs one step in `directory`, after replacing words of the command and of what it prints, and panics with both texts where it prints
 /// something else than shown. A step that shows nothing may print anything.
 pub(crate) fn run(step: &Step, directory: &Path, replace: &[(String, String)]) {
-    let mut command = step.command.clone();
-    for (from, to) in replace {
-        command = command.replace(from, to);
-    }
+    let replaced = |text: &str| replace.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+    let command = replaced(&step.command);
     let output =
         Command::new("bash").args(["-c", &command]).current_dir(directory).output().expect("bash runs the command");
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -50,7 +48,8 @@ pub(crate) fn run(step: &Step, directory: &Path, replace: &[(String, String)]) {
         return;
     }
     let lines: Vec<&str> = printed.lines().collect();
-    let expected: Vec<&str> = step.expected.iter().map(String::as_str).collect();
+    let expected: Vec<String> = step.expected.iter().map(|line| replaced(line)).collect();
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
     assert!(
         lines_match(&expected, &lines),
         "line {}: `{}` printed\n{printed}\nwhere the page shows\n{}\nstandard error:\n{}",

@@ -8,7 +8,7 @@ pub use endpoints::{
     EndpointAddress, EndpointConditions, EndpointPort, EndpointSlice, EndpointSliceEndpoint, EndpointSubset, Endpoints,
     ObjectReference,
 };
-pub use service::{IntOrString, Namespace, Redacted, Secret, Service, ServicePort};
+pub use service::{Confidential, IntOrString, Namespace, Secret, Service, ServicePort};
 pub use workload::{
     Container, ContainerPort, EnvVar, LabelSelector, Pod, PodCondition, PodIp, PodSpec, PodStatus, PodTemplate,
     PodTemplateMetadata, Workload,

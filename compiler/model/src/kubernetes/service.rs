@@ -4,6 +4,7 @@ use crate::{Entries, Spanned, read::message};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use smol_str::SmolStr;
+use std::{fmt, sync::Arc};
 
 message! {
     /// What a Service says of itself (its `spec`).
@@ -61,23 +62,40 @@ message! {
 }
 
 message! {
-    /// What a Secret holds, without the values.
+    /// What a Secret holds. Its values are kept, for whoever serves with them, and never shown.
     pub struct Secret {
         /// `kubernetes.io/tls`, `Opaque`, ...
         r#type: Option<Spanned<SmolStr>> = "type",
-        /// The names of its data.
-        data: Entries<Redacted> = "data",
-        /// The names of its data that are written in clear.
-        string_data: Entries<Redacted> = "stringData",
+        /// Its data, as base64.
+        data: Entries<Confidential> = "data",
+        /// Its data that are written in clear.
+        string_data: Entries<Confidential> = "stringData",
     }
 }
 
-/// A value that is neither kept nor shown; only its place is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, JsonSchema)]
+/// A value that only [`Confidential::reveal`] shows: no log, no JSON, no debugging output.
+#[derive(Clone, Default, PartialEq, Eq, Hash, JsonSchema)]
 #[schemars(with = "String")]
-pub struct Redacted;
+pub struct Confidential(Arc<str>);
 
-impl Serialize for Redacted {
+impl Confidential {
+    pub(crate) fn new(text: &str) -> Self {
+        Confidential(text.into())
+    }
+
+    /// The value.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Confidential {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("(redacted)")
+    }
+}
+
+impl Serialize for Confidential {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str("(redacted)")
     }

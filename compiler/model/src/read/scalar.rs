@@ -2,7 +2,7 @@
 
 use crate::{
     Bytes, Duration,
-    kubernetes::{IntOrString, Redacted},
+    kubernetes::{Confidential, IntOrString},
     limits::Limits,
     read::{
         Value,
@@ -200,10 +200,13 @@ impl Value for IntOrString {
     }
 }
 
-impl Value for Redacted {
+impl Value for Confidential {
     /// Takes anything: what is wrong with a secret's value must not be shown.
-    fn read<'d>(_: Node<'d>, _: &Limits, _: &mut Reader<'d>) -> Option<Self> {
-        Some(Redacted)
+    fn read<'d>(node: Node<'d>, _: &Limits, _: &mut Reader<'d>) -> Option<Self> {
+        Some(match node.scalar() {
+            Some(Scalar::String(text)) => Confidential::new(&text),
+            _ => Confidential::default(),
+        })
     }
 }
 

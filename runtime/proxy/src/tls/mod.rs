@@ -6,10 +6,9 @@ mod credentials;
 mod server;
 
 pub(crate) use certificate::forwarded_cert;
-pub use certificate::{Flaw, flaws};
 pub use credentials::{Credential, Credentials};
 pub(crate) use server::Terminations;
-pub use server::{MissingCertificate, missing_certificates};
+pub use server::{CertificateProblem, certificate_problems};
 
 use rustls::crypto::CryptoProvider;
 use std::sync::{Arc, LazyLock};

@@ -2,7 +2,7 @@
 
 use super::{
     Credential, Credentials, PROVIDER,
-    certificate::{names, parse},
+    certificate::{Flaw, flaws, names, parse},
     client, covers,
 };
 use malha_table::{
@@ -74,45 +74,72 @@ impl Terminations {
     }
 }
 
-/// A filter chain that cannot end TLS.
+/// What is wrong with the certificate of a filter chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MissingCertificate {
+pub struct CertificateProblem {
     /// Namespace of the gateway's proxy, which is that of its Secrets.
     pub namespace: String,
+    /// `SIMPLE`, `MUTUAL`, ...
+    pub mode: String,
     /// The names of the Secrets that it asks for.
     pub credentials: Vec<String>,
     /// The files of certificates and keys that it asks for.
     pub files: Vec<(String, String)>,
+    /// The file of the authorities for clients that it asks for.
+    pub authorities_file: Option<String>,
     /// The names that its clients ask for; none: any.
     pub hosts: Vec<String>,
     /// What is wrong.
     pub reason: String,
+    /// Whether TLS is ended with it nevertheless, as Envoy would.
+    pub is_served: bool,
 }
 
-impl fmt::Display for MissingCertificate {
+impl fmt::Display for CertificateProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hosts = if self.hosts.is_empty() { "any name".to_owned() } else { self.hosts.join(", ") };
-        write!(f, "TLS for {hosts} cannot be ended: {}", self.reason)
+        if self.is_served {
+            write!(f, "the certificate for {hosts} {}", self.reason)
+        } else {
+            write!(f, "TLS for {hosts} cannot be ended: {}", self.reason)
+        }
     }
 }
 
-/// The filter chains of a table that cannot end TLS with these credentials.
-pub fn missing_certificates(table: &Table, credentials: &Credentials) -> Vec<MissingCertificate> {
-    let mut missing: Vec<MissingCertificate> = Vec::new();
+/// The filter chains of a table that cannot end TLS with these credentials, or whose clients will not like it.
+pub fn certificate_problems(table: &Table, credentials: &Credentials) -> Vec<CertificateProblem> {
+    let mut problems: Vec<CertificateProblem> = Vec::new();
     for (namespace, chain, ends) in terminations(table) {
-        let Err(reason) = make(&chain, &ends, &material(namespace, &chain, &ends, credentials)) else { continue };
-        let one = MissingCertificate {
+        let material = material(namespace, &chain, &ends, credentials);
+        let (reason, is_served) = match make(&chain, &ends, &material) {
+            Err(reason) => (reason, false),
+            Ok(_) => match material.flaws().first() {
+                Some(flaw) => (flaw.to_string(), true),
+                None => continue,
+            },
+        };
+        let one = CertificateProblem {
             namespace: namespace.to_owned(),
+            mode: ends.mode().to_owned(),
             credentials: ends.credentials().map(str::to_owned).collect(),
             files: ends.certificates().map(|(certificate, key)| (certificate.to_owned(), key.to_owned())).collect(),
+            authorities_file: ends.ca_certificates().map(str::to_owned),
             hosts: chain.server_names().map(str::to_owned).collect(),
             reason,
+            is_served,
         };
-        if !missing.contains(&one) {
-            missing.push(one);
+        if !problems.contains(&one) {
+            problems.push(one);
         }
     }
-    missing
+    problems
+}
+
+impl Material {
+    fn flaws(&self) -> Vec<Flaw> {
+        let credentials = self.credentials.as_deref().unwrap_or_default();
+        credentials.iter().filter_map(|one| one.certificate.as_deref()).flat_map(flaws).collect()
+    }
 }
 
 fn terminations(table: &Table) -> impl Iterator<Item = (&str, Chain<'_>, Termination<'_>)> {

@@ -1,7 +1,7 @@
 //! Serving a mesh from its files.
 
 use super::{
-    Built, Outcome,
+    Built, Outcome, credentials,
     local::{Localizer, workload_identity},
 };
 use crate::{
@@ -9,14 +9,14 @@ use crate::{
     config::LocalEndpoint,
     failure::Failure,
     inputs::{Inputs, MeshInput},
-    mock::{Counts, Log, StandIns, Wanted},
+    mock::{Counts, LocalAuthority, Log, StandIns, Wanted},
     report::{self, check_report},
     selection::Selection,
     watch::Change,
     workspace::{Work, Workspace},
 };
 use malha_mesh::{Mesh, MeshConfig, ObjectName, ProxySpec, program::Role, registry::Workload};
-use malha_proxy::ListenerAddress;
+use malha_proxy::{Credentials, ListenerAddress, certificate_problems};
 use malha_syntax::{Finding, Sources};
 use malha_table::Table;
 use serde_json::Value;
@@ -33,6 +33,10 @@ pub(super) struct MeshSource {
     config: Option<MeshConfig>,
     endpoints: Vec<LocalEndpoint>,
     stand_ins: Option<StandIns>,
+    /// Signs the certificates that are missing, once one is.
+    authority: Option<LocalAuthority>,
+    /// The last table, and what its Secrets and files hold.
+    last: Option<(Arc<Table>, Credentials)>,
     callers: Vec<Caller>,
 }
 
@@ -46,7 +50,16 @@ impl MeshSource {
     pub(super) fn open(args: &RunArgs, inputs: Inputs) -> Result<MeshSource, Failure> {
         let workspace = Workspace::open(inputs.mesh_alone()?)?;
         let endpoints = args.endpoints.clone();
-        Ok(MeshSource { inputs, workspace, config: None, endpoints, stand_ins: None, callers: Vec::new() })
+        Ok(MeshSource {
+            inputs,
+            workspace,
+            config: None,
+            endpoints,
+            stand_ins: None,
+            authority: None,
+            last: None,
+            callers: Vec::new(),
+        })
     }
 
     /// Gives workloads without an address on this machine stand-ins from now on.
@@ -60,7 +73,16 @@ impl MeshSource {
     }
 
     pub(super) fn watched(&self) -> BTreeMap<PathBuf, bool> {
-        self.inputs.watched(self.workspace.input())
+        let mut watched = self.inputs.watched(self.workspace.input());
+        if let Some((table, _)) = &self.last {
+            // A file is replaced in its directory.
+            for file in Credentials::files(table, &self.workspace.input().root) {
+                if let Some(directory) = file.parent().filter(|directory| directory.is_dir()) {
+                    watched.entry(directory.to_owned()).or_insert(false);
+                }
+            }
+        }
+        watched
     }
 
     pub(super) fn stand_ins(&self) -> Option<&StandIns> {
@@ -81,10 +103,19 @@ impl MeshSource {
         let is_other = input != *self.workspace.input();
         let files_read = self.workspace.update(input, change)?;
         let same_settings = self.config.as_ref() == Some(&self.workspace.config()?);
-        if files_read == 0 && !is_other && same_settings && !whole {
+        if files_read == 0 && !is_other && same_settings && !self.has_other_files() && !whole {
             return Ok(Outcome::Same);
         }
         self.build(files_read, false)
+    }
+
+    /// Whether a certificate's file is not what it was.
+    fn has_other_files(&self) -> bool {
+        self.last.as_ref().is_some_and(|(table, before)| {
+            let mut now = before.clone();
+            now.read_files(table, &self.workspace.input().root);
+            now != *before
+        })
     }
 
     fn build(&mut self, files_read: usize, partly: bool) -> Result<Outcome, Failure> {
@@ -117,12 +148,24 @@ impl MeshSource {
             format!("{service}:{port} is no port of a service here, so {address} gets no requests")
         });
         let skipped = summary.skipped.iter().map(|skipped| format!("{} is left out: {}", skipped.file, skipped.reason));
-        let notes = notes.chain(skipped).collect();
+        let mut notes: Vec<String> = notes.chain(skipped).collect();
         let program = localizer.localize(&program)?;
         let table = Table::load(self.workspace.table(&program)?).map_err(|error| Failure::new(error.to_string()))?;
+        let table = Arc::new(table);
+        let mut credentials = credentials::gather(&mesh, &table, &self.workspace.input().root);
+        self.last = Some((Arc::clone(&table), credentials.clone()));
+        let lacking = certificate_problems(&table, &credentials);
+        if self.stand_ins.is_some() {
+            notes.extend(credentials::stand_in(&table, &mut credentials, &mut self.authority)?);
+        } else {
+            notes.extend(lacking.iter().map(credentials::remedy));
+        }
         self.callers = callers;
+        let authority = self.authority.as_ref().filter(|_| !lacking.is_empty()).map(LocalAuthority::certificate_file);
         Ok(Outcome::Built(Box::new(Built {
-            table: Arc::new(table),
+            table,
+            credentials,
+            authority,
             left_out: refused,
             findings: document,
             summary,

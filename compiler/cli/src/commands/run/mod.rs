@@ -1,5 +1,6 @@
 //! `malha run`: serves a mesh on this machine and follows every save.
 
+mod credentials;
 mod local;
 mod mesh;
 mod options;
@@ -17,7 +18,7 @@ use crate::{
     watch::Change,
     workspace::Work,
 };
-use malha_proxy::ListenerAddress;
+use malha_proxy::{Credentials, ListenerAddress, Revision};
 use malha_table::Table;
 use mesh::MeshSource;
 use serde_json::Value;
@@ -48,6 +49,10 @@ enum Source {
 /// A table to serve, and what is to be said of it.
 struct Built {
     table: Arc<Table>,
+    /// What its TLS needs.
+    credentials: Credentials,
+    /// The file of the local authority's certificate, if it signed one of them.
+    authority: Option<PathBuf>,
     /// Why objects take no part, one line each.
     left_out: Vec<String>,
     /// The report of a check.
@@ -56,6 +61,13 @@ struct Built {
     /// What else is worth a line.
     notes: Vec<String>,
     work: Work,
+}
+
+impl Built {
+    /// What the proxy serves.
+    fn revision(&self) -> Revision {
+        Revision { table: Arc::clone(&self.table), credentials: self.credentials.clone() }
+    }
 }
 
 /// What a change came to.

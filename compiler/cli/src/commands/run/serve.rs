@@ -58,7 +58,7 @@ pub(super) fn serve(args: &RunArgs, mut source: Source) -> Result<Status, Failur
     let built = source.start()?;
     let section = source.section();
     let options = options(args, &section, on_reload(events.clone()));
-    let handle = Proxy::start(Arc::clone(&built.table), options).map_err(|error| Failure::new(error.to_string()))?;
+    let handle = Proxy::start(built.revision(), options).map_err(|error| Failure::new(error.to_string()))?;
     let _ = proxy.set(handle.clone());
     let mut served = Served { source, handle, program_hash: built.table.program_hash(), stale: false };
     served.publish(&built);
@@ -183,7 +183,7 @@ impl Served {
     }
 
     fn swap(&mut self, built: &Built, started: Instant) -> Value {
-        let report = self.handle.swap(Arc::clone(&built.table));
+        let report = self.handle.swap(built.revision());
         self.source.connect(&self.handle.listeners());
         let is_other = self.program_hash != built.table.program_hash();
         self.program_hash = built.table.program_hash();

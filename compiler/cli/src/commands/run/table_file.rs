@@ -2,6 +2,7 @@
 
 use super::{Built, Outcome};
 use crate::{failure::Failure, report::Summary, workspace::Work};
+use malha_proxy::Credentials;
 use malha_table::{Table, format::MAGIC};
 use serde_json::Value;
 use std::{
@@ -56,6 +57,8 @@ fn load(path: &Path) -> Result<Table, Failure> {
 fn built(table: Table) -> Built {
     Built {
         table: Arc::new(table),
+        credentials: Credentials::default(),
+        authority: None,
         left_out: Vec::new(),
         findings: Value::Null,
         summary: Summary::default(),

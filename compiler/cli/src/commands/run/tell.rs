@@ -5,7 +5,7 @@ use crate::report::count;
 use malha_proxy::{Handle, ListenerAddress, SwapReport};
 use malha_table::{
     Role, Table,
-    view::{Filter, Listener, Proxy},
+    view::{Chain, Filter, Listener, Proxy},
 };
 use std::{fmt::Write as _, time::Duration};
 
@@ -25,11 +25,17 @@ pub(super) fn started(handle: &Handle, built: &Built, source: &Source) -> String
         }
         let ListenerAddress { role, proxy, port, protocol, address, .. } = &listener;
         if *role == "gateway" {
-            let _ = writeln!(page, "gateway {proxy} port {port} {protocol} on http://{address}");
+            let _ = writeln!(
+                page,
+                "gateway {proxy} port {port} {protocol} on {}{address}",
+                scheme(&listener, &built.table)
+            );
         } else {
             let _ = writeln!(page, "sidecar {proxy} on http://{address}, as http_proxy or by Host");
         }
-        let _ = writeln!(page, "  {}", example(&listener, &built.table));
+        if let Some(example) = example(&listener, built) {
+            let _ = writeln!(page, "  {example}");
+        }
     }
     if let Some(admin) = handle.admin() {
         let _ = writeln!(page, "admin on http://{admin} (/status, /findings, /metrics, /route, /mock)");
@@ -71,24 +77,60 @@ pub(super) fn reloaded(built: &Built, report: &SwapReport, is_other: bool, took:
     page
 }
 
-/// A command that shows a listener at work.
-fn example(listener: &ListenerAddress, table: &Table) -> String {
+/// A command that shows a listener at work; none where HTTP is not what it speaks.
+fn example(listener: &ListenerAddress, built: &Built) -> Option<String> {
+    let known: Vec<Listener<'_>> = table_listeners(listener, &built.table);
+    let host = known.iter().find_map(|known| Some((known.port(), first_domain(known)?)));
+    let address = listener.address;
+    if listener.role != "gateway" {
+        return Some(match host {
+            None => format!("curl -x http://{address} http://SERVICE.NAMESPACE/"),
+            Some((port, domain)) => {
+                let port = if port == 80 { String::new() } else { format!(":{port}") };
+                format!("curl -x http://{address} http://{}{port}/", concrete(domain))
+            }
+        });
+    }
+    let chains = || known.iter().flat_map(Listener::chains);
+    if !chains().any(|chain| matches!(chain.filter(), Some(Filter::Http(_)))) {
+        return None;
+    }
+    let domain = host.map_or("*", |(_, domain)| domain);
+    if let Some(ends) = chains().find_map(|chain| chain.termination().filter(|_| is_http(&chain))) {
+        let name = if domain == "*" { "localhost".to_owned() } else { concrete(domain) };
+        let authority = built.authority.as_ref().map_or_else(|| "ca.pem".into(), |file| file.to_string_lossy());
+        let resolve = format!("{name}:{}:{}", address.port(), address.ip());
+        let more = if ends.mode() == "MUTUAL" { " --cert client.pem --key client-key.pem" } else { "" };
+        return Some(format!("curl --cacert {authority}{more} --resolve {resolve} https://{name}:{}/", address.port()));
+    }
+    Some(match domain {
+        "*" => format!("curl http://{address}/"),
+        domain => format!("curl -H 'Host: {}' http://{address}/", concrete(domain)),
+    })
+}
+
+fn is_http(chain: &Chain<'_>) -> bool {
+    matches!(chain.filter(), Some(Filter::Http(_)))
+}
+
+/// What an address is written with: clients of TCP have no scheme.
+fn scheme(listener: &ListenerAddress, table: &Table) -> &'static str {
+    let known = table_listeners(listener, table);
+    let http: Vec<Chain<'_>> = known.iter().flat_map(Listener::chains).filter(is_http).collect();
+    match http.first() {
+        None => "",
+        Some(_) if http.iter().any(|chain| chain.termination().is_some()) => "https://",
+        Some(_) => "http://",
+    }
+}
+
+/// The listeners of a table that an open one stands for.
+fn table_listeners<'t>(listener: &ListenerAddress, table: &'t Table) -> Vec<Listener<'t>> {
     let role = if listener.role == "gateway" { Role::Gateway } else { Role::Sidecar };
     let is_proxy =
         |proxy: &Proxy<'_>| proxy.role() == role && format!("{}/{}", proxy.namespace(), proxy.name()) == listener.proxy;
-    let listeners = table.proxies().filter(is_proxy).flat_map(|proxy| proxy.listeners());
     let is_this = |known: &Listener<'_>| role == Role::Sidecar || known.port() == u32::from(listener.port);
-    let host = listeners.filter(is_this).find_map(|known| Some((known.port(), first_domain(&known)?)));
-    let address = listener.address;
-    match (role, host) {
-        (Role::Gateway, None | Some((_, "*"))) => format!("curl http://{address}/"),
-        (Role::Gateway, Some((_, domain))) => format!("curl -H 'Host: {}' http://{address}/", concrete(domain)),
-        (Role::Sidecar, None) => format!("curl -x http://{address} http://SERVICE.NAMESPACE/"),
-        (Role::Sidecar, Some((port, domain))) => {
-            let port = if port == 80 { String::new() } else { format!(":{port}") };
-            format!("curl -x http://{address} http://{}{port}/", concrete(domain))
-        }
-    }
+    table.proxies().filter(is_proxy).flat_map(|proxy| proxy.listeners()).filter(is_this).collect()
 }
 
 fn first_domain<'t>(listener: &Listener<'t>) -> Option<&'t str> {

@@ -1,0 +1,130 @@
+//! The certificates that a mesh's TLS needs: from its Secrets and files, and from a local authority where it lacks some.
+
+use crate::{failure::Failure, mock::LocalAuthority};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use malha_mesh::Mesh;
+use malha_model::{Spec, kubernetes::Secret};
+use malha_proxy::{CertificateProblem, Credential, Credentials, certificate_problems};
+use malha_table::Table;
+use std::{path::Path, sync::Arc};
+
+/// What the Secrets of a mesh hold, and the files that its table names, those with relative paths below `root`.
+pub(super) fn gather(mesh: &Mesh, table: &Table, root: &Path) -> Credentials {
+    let mut credentials = Credentials::default();
+    for resource in mesh.resources() {
+        if let Spec::Secret(secret) = &resource.spec {
+            credentials.insert(&resource.namespace, &resource.name, credential(secret));
+        }
+    }
+    credentials.read_files(table, root);
+    credentials
+}
+
+/// Both the keys of a TLS Secret and those of a generic one that Istio knows.
+fn credential(secret: &Secret) -> Credential {
+    let part = |names: [&str; 2]| names.into_iter().find_map(|name| value(secret, name));
+    Credential {
+        certificate: part(["tls.crt", "cert"]),
+        private_key: part(["tls.key", "key"]),
+        authorities: part(["ca.crt", "cacert"]),
+        withdrawn: part(["ca.crl", "crl"]),
+    }
+}
+
+/// What is written in clear beats the other, as in Kubernetes. What is no base64 is as good as absent.
+fn value(secret: &Secret, name: &str) -> Option<Arc<[u8]>> {
+    if let Some((_, text)) = secret.string_data.iter().find(|(key, _)| key.value == name) {
+        return Some(Arc::from(text.value.reveal().as_bytes()));
+    }
+    let (_, text) = secret.data.iter().find(|(key, _)| key.value == name)?;
+    let text: String = text.value.reveal().split_ascii_whitespace().collect();
+    BASE64_STANDARD.decode(text).ok().map(Arc::from)
+}
+
+/// Certificates by a local authority in the place of those that are missing or that no client would take; a line for
+/// each.
+///
+/// # Errors
+/// The authority cannot be opened.
+pub(super) fn stand_in(
+    table: &Table,
+    credentials: &mut Credentials,
+    authority: &mut Option<LocalAuthority>,
+) -> Result<Vec<String>, Failure> {
+    let mut notes = Vec::new();
+    for problem in certificate_problems(table, credentials) {
+        if problem.mode == "ISTIO_MUTUAL" {
+            continue;
+        }
+        let authority = match authority {
+            Some(authority) => authority,
+            None => authority.insert(open()?),
+        };
+        let hosts = if problem.hosts.is_empty() { vec!["localhost".to_owned()] } else { problem.hosts.clone() };
+        let mut made = authority.issue(&hosts)?;
+        let is_of_client = problem.mode != "SIMPLE";
+        if is_of_client {
+            made.authorities = Some(Arc::from(authority.certificate().as_bytes()));
+        }
+        notes.push(format!(
+            "{problem}; one by the local authority {} stands in",
+            authority.certificate_file().display()
+        ));
+        if is_of_client {
+            let (certificate, key) = authority.client()?;
+            notes.push(format!(
+                "clients of {} are known by `--cert {} --key {}`",
+                hosts.join(", "),
+                certificate.display(),
+                key.display()
+            ));
+        }
+        replace(&problem, &made, credentials);
+    }
+    Ok(notes)
+}
+
+fn open() -> Result<LocalAuthority, Failure> {
+    let directory = LocalAuthority::directory()
+        .ok_or_else(|| Failure::new("there is no place for a local authority: HOME and XDG_DATA_HOME are not set"))?;
+    LocalAuthority::open(&directory)
+}
+
+fn replace(problem: &CertificateProblem, made: &Credential, credentials: &mut Credentials) {
+    for name in &problem.credentials {
+        let name = name.strip_prefix("kubernetes://").unwrap_or(name);
+        let (namespace, name) = name.split_once('/').unwrap_or((&problem.namespace, name));
+        credentials.insert(namespace, name, made.clone());
+    }
+    for (certificate, key) in &problem.files {
+        let parts = [(certificate, &made.certificate), (key, &made.private_key)];
+        for (path, part) in parts {
+            if let Some(part) = part {
+                credentials.insert_file(path, Arc::clone(part));
+            }
+        }
+    }
+    if let (Some(path), Some(authorities)) = (&problem.authorities_file, &made.authorities) {
+        credentials.insert_file(path, Arc::clone(authorities));
+    }
+}
+
+/// How to make a certificate that clients take, for one that is wrong.
+pub(super) fn remedy(problem: &CertificateProblem) -> String {
+    let host = problem.hosts.first().map_or("localhost", String::as_str);
+    let (certificate, key) = match problem.files.first() {
+        Some((certificate, key)) => (certificate.as_str(), key.as_str()),
+        None => ("tls.crt", "tls.key"),
+    };
+    let make = format!(
+        "to make a certificate for {host}:\n  openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj '/CN={host}' -addext 'subjectAltName=DNS:{host}' \
+         -keyout {key} -out {certificate}"
+    );
+    match problem.credentials.first() {
+        None => make,
+        Some(name) => format!(
+            "{make}\n  kubectl create secret tls {name} -n {} --cert tls.crt --key tls.key --dry-run=client -o yaml > {name}.yaml",
+            problem.namespace
+        ),
+    }
+}
