@@ -1,7 +1,7 @@
 //! One request and its answer (semantics F).
 
 use crate::{
-    body::{Received, Reply},
+    body::{Ending, Received, Reply},
     cluster::ClusterState,
     cors::CrossOrigin,
     fault,
@@ -11,7 +11,9 @@ use crate::{
     header_ops, hygiene,
     listener::OpenListener,
     local_reply::{GRPC_STATUS, LocalReply},
-    location, mirror, outside,
+    location, mirror,
+    outlier::Outcome,
+    outside,
     plan::{Place, rule_name},
     record::Record,
     running::Running,
@@ -109,9 +111,9 @@ pub(crate) async fn exchange(
     let exchange = Exchange { local: &local, running: &running, place, head, arrival, start };
     match exchange.treat(&received, &mut record).await {
         Treated::Own(own) => Ok(answer_own(own, place.role, record)),
-        Treated::Upstream(passed) => Ok(answer_upstream(*passed, place.role, &local, record)),
+        Treated::Upstream(passed) => Ok(answer_upstream(*passed, place.role, record)),
         Treated::ClientGone => {
-            record.end(crate::body::Ending::ClientGone, 0);
+            record.end(Ending::ClientGone, 0);
             Err(ClientGone)
         }
     }
@@ -251,8 +253,8 @@ impl Exchange<'_> {
         record.entry.cluster = Some(cluster.name.to_string());
         // On this machine there is no original destination but the Host.
         let chosen = if outside::is_clients_choice(cluster.discovery) {
-            match outside::cluster(self, &cluster.name) {
-                Ok(chosen) => chosen,
+            match outside::endpoint(self) {
+                Ok(address) => Arc::new(cluster.at(address)),
                 Err(reply) => return self.local_reply(&reply, &changes, None, &Attempted::default()),
             }
         } else {
@@ -317,8 +319,8 @@ impl Exchange<'_> {
             // Only bytes could be passed on as they came; `*` and CONNECT have no path to ask for.
             return self.plain(&LocalReply::not_found());
         }
-        let cluster = match outside::cluster(self, "PassthroughCluster") {
-            Ok(cluster) => cluster,
+        let cluster = match outside::endpoint(self) {
+            Ok(address) => Arc::new(outside::passthrough(address)),
             Err(reply) => return self.plain(&reply),
         };
         let outgoing = outside::as_it_came(self);
@@ -434,7 +436,7 @@ fn answer_own(own: Own, role: Role, mut record: Record) -> Response<Reply> {
     Response::from_parts(parts, Reply::own(body, move |ending, sent| record.end(ending, sent)))
 }
 
-fn answer_upstream(passed: Passed, role: Role, local: &Rc<Local>, mut record: Record) -> Response<Reply> {
+fn answer_upstream(passed: Passed, role: Role, mut record: Record) -> Response<Reply> {
     let Passed { answered, cluster } = passed;
     let Answered { response, connection, in_flight, flags, deadline } = answered;
     let (mut parts, body) = response.into_parts();
@@ -442,13 +444,14 @@ fn answer_upstream(passed: Passed, role: Role, local: &Rc<Local>, mut record: Re
     record.entry.flags = record.entry.flags.with(flags);
     record.entry.details = "via_upstream";
     finish(&mut parts.headers, role, &record);
-    let local = Rc::clone(local);
     let end = move |ending, sent| {
         // A client that is still sending keeps the upstream's connection busy, which then is of no use to others.
         let is_sent = record.received.as_ref().is_some_and(|received| received.is_complete());
-        if ending == crate::body::Ending::Whole && is_sent {
-            let limit = cluster.requests_per_connection;
-            local.pool.put(connection, cluster.idle_timeout, limit);
+        if ending == Ending::Whole && is_sent {
+            connection.put_back();
+        }
+        if matches!(ending, Ending::UpstreamBroke | Ending::TimedOut) {
+            cluster.observe(in_flight.endpoint(), Outcome::Failure);
         }
         drop(in_flight);
         record.end(ending, sent);

@@ -9,11 +9,12 @@ use crate::{
     flags::Flags,
     hashing::Places,
     header_ops, hygiene,
-    local_reply::{LocalReply, percent_encoded},
+    local_reply::{GRPC_STATUS, LocalReply, is_grpc, percent_encoded},
     outlier::Outcome,
     outside,
-    pool::{Connection, EndpointAddress, NoConnection},
+    pool::{Connection, EndpointAddress},
     retry::{Conditions, Failure, Policy},
+    upstream::{self, InFlight},
     variables::Facts,
 };
 use bytes::Bytes;
@@ -29,7 +30,7 @@ use malha_table::{
 };
 use std::{
     cell::Cell,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -74,35 +75,8 @@ pub(crate) struct Attempted {
     pub(crate) upstream: Option<SocketAddr>,
     pub(crate) local: Option<SocketAddr>,
     pub(crate) attempts: u32,
-    /// Where the try that is under way goes.
+    /// Where the try that is under way was sent.
     trying: Option<Arc<EndpointState>>,
-}
-
-/// Counts a request in flight at an endpoint, for least request, and at its cluster, for its limit.
-#[derive(Debug)]
-pub(crate) struct InFlight {
-    endpoint: Arc<EndpointState>,
-    held: Option<Held>,
-}
-
-impl InFlight {
-    pub(crate) fn new(endpoint: &Arc<EndpointState>) -> Self {
-        endpoint.active.fetch_add(1, Ordering::Relaxed);
-        InFlight { endpoint: Arc::clone(endpoint), held: None }
-    }
-
-    /// Counts it at the cluster, too; says whether that allows one more.
-    pub(crate) fn admit(&mut self, cluster: &ClusterState) -> bool {
-        let Some(breaker) = &cluster.breaker else { return true };
-        self.held = breaker.hold(Resource::Requests);
-        self.held.is_some()
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.endpoint.active.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// The destination that this request goes to, for all its tries (semantics C6 to C9).
@@ -271,14 +245,11 @@ async fn try_until_answered(
             return Err(Unanswered::Reply(LocalReply::no_healthy_upstream()));
         };
         attempted.attempts += 1;
-        attempted.trying = Some(Arc::clone(&endpoint));
-        let outcome = tokio::select! {
-            outcome = try_once(exchange, cluster, &endpoint, outgoing, received, attempted) => outcome,
-            () = limit_from_completion(received, policy.per_try_timeout) => Err(Failure::PerTryTimeout),
-        };
+        let limit = policy.per_try_timeout;
+        let outcome = try_once(exchange, cluster, &endpoint, outgoing, received, limit, attempted).await;
         attempted.trying = None;
         match &outcome {
-            Ok((response, ..)) => cluster.observe(&endpoint, Outcome::Answer(response.status().as_u16())),
+            Ok((response, ..)) => cluster.observe(&endpoint, answer(exchange, response)),
             Err(Failure::Overflow | Failure::OwnAddress) => {}
             Err(_) if received.failed() => {}
             Err(_) => cluster.observe(&endpoint, Outcome::Failure),
@@ -291,12 +262,10 @@ async fn try_until_answered(
         let retries = attempted.attempts - 1;
         let wants_retry = is_retriable && retries < policy.attempts && received.can_repeat();
         drop(retrying.take());
-        let may_retry = wants_retry
-            && cluster.breaker.as_ref().is_none_or(|breaker| {
-                retrying = breaker.hold(Resource::Retries);
-                retrying.is_some()
-            });
-        if may_retry {
+        if wants_retry {
+            retrying = cluster.breaker.hold(Resource::Retries);
+        }
+        if retrying.is_some() {
             // With it goes the connection of the try, and its hold on the body.
             drop(outcome);
             exchange.local.metrics().retries.fetch_add(1, Ordering::Relaxed);
@@ -316,6 +285,31 @@ async fn try_until_answered(
             }
             Err(failure) => Err(Unanswered::Reply(failed(failure, &outgoing.authority, retries > 0, flags))),
         };
+    }
+}
+
+/// What an answer counts as: one to gRPC as the code that its status stands for.
+fn answer(exchange: &Exchange<'_>, response: &Response<Incoming>) -> Outcome {
+    let status = response.headers().get(GRPC_STATUS).filter(|_| is_grpc(&exchange.head.headers));
+    let code = status.and_then(|status| status.to_str().ok()?.parse().ok()).map(http_code_of_grpc);
+    Outcome::Answer(code.unwrap_or(response.status().as_u16()))
+}
+
+/// The code that a gRPC status stands for, as Envoy has it.
+fn http_code_of_grpc(status: u32) -> u16 {
+    match status {
+        0 => 200,
+        1 => 499,
+        3 | 9 | 11 => 400,
+        4 => 504,
+        5 => 404,
+        6 | 10 => 409,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        14 => 503,
+        16 => 401,
+        _ => 500,
     }
 }
 
@@ -385,42 +379,31 @@ async fn try_once(
     endpoint: &Arc<EndpointState>,
     outgoing: &Outgoing,
     received: &Rc<Received>,
+    limit: Option<Duration>,
     attempted: &mut Attempted,
 ) -> Result<Tried, Failure> {
-    let mut in_flight = InFlight::new(endpoint);
-    let pool = &exchange.local.pool;
     loop {
-        let mut connection = pool.acquire(cluster, &endpoint.address).await.map_err(|reason| match reason {
-            NoConnection::Overflow => Failure::Overflow,
-            NoConnection::Failed => Failure::Connect,
-            NoConnection::TimedOut => Failure::ConnectTimeout,
-        })?;
-        // Where a name leads is known only now.
-        if !connection.reused && is_name(&endpoint.address) && outside::is_own(exchange, connection.peer) {
-            return Err(Failure::OwnAddress);
-        }
-        if !in_flight.admit(cluster) {
-            pool.put_unused(connection, cluster.idle_timeout);
-            return Err(Failure::Overflow);
-        }
+        let (mut connection, in_flight) = upstream::admit(exchange.local, cluster, endpoint).await?;
+        // Only now it is the endpoint's time that passes.
+        attempted.trying = Some(Arc::clone(endpoint));
         attempted.upstream = Some(connection.peer);
         attempted.local = connection.local;
         let touched = Rc::new(Cell::new(false));
         let body = Sent::new(Rc::clone(received), Rc::clone(&touched));
         let request = message(exchange, outgoing, received.length(), attempted.attempts, body);
-        match connection.sender.try_send_request(request).await {
+        let sent = tokio::select! {
+            sent = connection.sender.try_send_request(request) => sent,
+            () = limit_from_completion(received, limit) => return Err(Failure::PerTryTimeout),
+        };
+        match sent {
             Ok(response) => return Ok((response, connection, in_flight)),
             // A kept connection that the upstream closed meanwhile, before it took anything: this was no try.
-            Err(error) if error.message().is_some() && connection.reused && !touched.get() => {}
+            Err(error) if error.message().is_some() && connection.reused && !touched.get() => attempted.trying = None,
             Err(error) if error.message().is_some() => return Err(Failure::ResetBeforeRequest),
             Err(error) if error.error().is_parse() => return Err(Failure::Protocol),
             Err(_) => return Err(Failure::Reset),
         }
     }
-}
-
-fn is_name(address: &EndpointAddress) -> bool {
-    address.host.parse::<IpAddr>().is_err()
 }
 
 /// One try's message: exactly one Host, and exactly one way of telling where its body ends. `length` is the body's, where

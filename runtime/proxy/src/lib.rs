@@ -51,6 +51,7 @@ mod select;
 mod signals;
 mod tap;
 mod time;
+mod upstream;
 mod variables;
 mod view;
 mod worker;

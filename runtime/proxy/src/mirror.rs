@@ -6,7 +6,7 @@ use crate::{
     exchange::Exchange,
     fault::is_drawn,
     forward::{self, Outgoing},
-    outside,
+    outside, upstream,
     worker::Local,
 };
 use http::Request;
@@ -81,16 +81,11 @@ async fn send(
     endpoint: &Arc<EndpointState>,
     request: Request<Sent>,
 ) -> Option<()> {
-    let mut in_flight = forward::InFlight::new(endpoint);
-    let mut connection = local.pool.acquire(cluster, &endpoint.address).await.ok()?;
-    if !in_flight.admit(cluster) {
-        local.pool.put_unused(connection, cluster.idle_timeout);
-        return None;
-    }
+    let (mut connection, _in_flight) = upstream::admit(local, cluster, endpoint).await.ok()?;
     let mut body = connection.sender.send_request(request).await.ok()?.into_body();
     while let Some(frame) = body.frame().await {
         frame.ok()?;
     }
-    local.pool.put(connection, cluster.idle_timeout, cluster.requests_per_connection);
+    connection.put_back();
     Some(())
 }

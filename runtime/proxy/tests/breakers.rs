@@ -9,9 +9,14 @@ use common::{
 };
 use malha_proxy::{AccessLog, Options};
 use std::{
-    net::SocketAddr,
-    sync::{Arc, Condvar, Mutex},
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread::JoinHandle,
+    time::Duration,
 };
 
 const ROUTE: &str = "  - route:\n    - destination: {host: a}\n";
@@ -54,10 +59,58 @@ fn one_worker() -> Options {
 
 /// Waits until the cluster of `a` has so many requests in its queue.
 fn wait_for_pending(proxy: &common::Running, count: usize) {
-    let admin = proxy.admin().expect("an admin server");
     let cluster = "outbound|80||a.default.svc.cluster.local";
-    let line = format!("malha_cluster_used{{cluster=\"{cluster}\",resource=\"pending\"}} {count}");
-    wait_for("the queue", || get(admin, "localhost", "/metrics", "").text().lines().any(|found| found == line));
+    wait_for_line(proxy, &format!("malha_cluster_used{{cluster=\"{cluster}\",resource=\"pending\"}} {count}"));
+}
+
+fn wait_for_line(proxy: &common::Running, line: &str) {
+    let admin = proxy.admin().expect("an admin server");
+    wait_for(line, || get(admin, "localhost", "/metrics", "").text().lines().any(|found| found == line));
+}
+
+/// An upstream that takes one connection, answers a request there whenever it is told to, and leaves others in a queue
+/// that is full: to open one more takes longer than anybody waits.
+struct Narrow {
+    address: SocketAddr,
+    answer: std::sync::mpsc::Sender<()>,
+    seen: Arc<AtomicUsize>,
+    _fill: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Narrow {
+    fn start() -> Narrow {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(0).unwrap();
+        let listener = TcpListener::from(socket);
+        let address = listener.local_addr().unwrap();
+        let (answer, told) = std::sync::mpsc::channel();
+        let (seen, fill): (Arc<AtomicUsize>, Arc<Mutex<Vec<TcpStream>>>) = Default::default();
+        let (own_seen, own_fill) = (Arc::clone(&seen), Arc::clone(&fill));
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            while let Ok(one) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+                own_fill.lock().unwrap().push(one);
+            }
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut line = String::new();
+            while matches!(reader.read_line(&mut line), Ok(1..)) {
+                if line == "\r\n" {
+                    own_seen.fetch_add(1, Ordering::SeqCst);
+                    if told.recv().is_err() {
+                        return;
+                    }
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+                }
+                line.clear();
+            }
+        });
+        Narrow { address, answer, seen, _fill: fill }
+    }
+
+    fn seen(&self) -> usize {
+        self.seen.load(Ordering::SeqCst)
+    }
 }
 
 fn ask(address: SocketAddr) -> JoinHandle<Answer> {
@@ -168,4 +221,74 @@ fn a_client_that_leaves_the_queue_makes_room() {
     wait_for_pending(&proxy, 1);
     upstream.open();
     assert_eq!((first.join().unwrap().status, next.join().unwrap().status), (200, 200));
+}
+
+#[test]
+fn a_connection_that_is_free_first_is_taken_while_another_is_being_opened() {
+    let upstream = Narrow::start();
+    let table = mesh::compile(&limited("{http: {http1MaxPendingRequests: 1}}"), &[upstream.address], &[]);
+    let proxy = start(table, one_worker());
+    let address = proxy.gateway(80);
+    let first = ask(address);
+    wait_for("the upstream has the first", || upstream.seen() == 1);
+    let second = ask(address);
+    wait_for_pending(&proxy, 1);
+    assert_eq!(Client::connect(address).get("x.com", "/", "").status, 503, "the queue is full");
+    upstream.answer.send(()).unwrap();
+    wait_for("the second on the first one's connection", || upstream.seen() == 2);
+    upstream.answer.send(()).unwrap();
+    upstream.answer.send(()).unwrap();
+    assert_eq!((first.join().unwrap().status, second.join().unwrap().status), (200, 200));
+    // The other is still being opened, and nobody waits for it.
+    assert_eq!(Client::connect(address).get("x.com", "/", "").status, 200);
+}
+
+#[test]
+fn what_waits_longest_is_served_first() {
+    let upstream = Narrow::start();
+    let table = mesh::compile(
+        &limited("{tcp: {maxConnections: 1}, http: {http1MaxPendingRequests: 9}}"),
+        &[upstream.address],
+        &[],
+    );
+    let proxy = start(table, one_worker());
+    let address = proxy.gateway(80);
+    let mut clients: Vec<Client> = (0..5)
+        .map(|before| {
+            let mut client = Client::connect(address);
+            client.write(b"GET / HTTP/1.1\r\nHost: x.com\r\n\r\n");
+            match before {
+                0 => wait_for("the upstream has the first", || upstream.seen() == 1),
+                _ => wait_for_pending(&proxy, before),
+            }
+            client
+        })
+        .collect();
+    drop(clients.remove(2));
+    wait_for_pending(&proxy, 3);
+    for client in &mut clients {
+        upstream.answer.send(()).unwrap();
+        assert_eq!(client.read().map(|answer| answer.status), Some(200));
+    }
+}
+
+#[test]
+fn a_limit_that_comes_with_a_table_counts_what_is_in_use() {
+    let upstream = Gated::start();
+    let table = |pool| mesh::compile(&limited(pool), &[upstream.echo.address], &[]);
+    let (limited, unlimited) = (table("{tcp: {maxConnections: 1}, http: {http1MaxPendingRequests: 9}}"), table("{}"));
+    let proxy = start(Arc::clone(&limited), one_worker());
+    proxy.swap(unlimited);
+    let address = proxy.gateway(80);
+    let first = ask(address);
+    wait_for("the upstream has the first", || upstream.echo.seen().len() == 1);
+    proxy.swap(limited);
+    let second = ask(address);
+    wait_for_pending(&proxy, 1);
+    upstream.open();
+    assert_eq!((first.join().unwrap().status, second.join().unwrap().status), (200, 200));
+    assert_eq!(upstream.echo.connections(), 2, "one that was opened by other settings is not kept");
+    wait_for_line(&proxy, "malha_upstream_connections_idle 1");
+    proxy.swap(table("{tcp: {maxConnections: 2}}"));
+    wait_for_line(&proxy, "malha_upstream_connections 0");
 }

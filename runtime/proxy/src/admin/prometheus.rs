@@ -1,7 +1,6 @@
 //! `/metrics`, in Prometheus' text format.
 
 use crate::{
-    breaker::Breaker,
     metrics::{BUCKETS, Histogram},
     proxy::Handle,
     running::Running,
@@ -95,7 +94,7 @@ fn breakers(out: &mut String, running: &Running) {
     ] {
         head(out, name, "gauge", help);
         for cluster in running.clusters() {
-            for (resource, used, limit) in cluster.breaker.iter().flat_map(Breaker::usage) {
+            for (resource, used, limit) in cluster.breaker.usage() {
                 let value = if name == "malha_cluster_used" { used } else { limit };
                 let (cluster, resource) = (escape(&cluster.name), resource.name());
                 line(out, format_args!("{name}{{cluster=\"{cluster}\",resource=\"{resource}\"}} {value}"));
