@@ -1,7 +1,7 @@
 //! One request and its answer (semantics F).
 
 use crate::{
-    body::{Ending, Received, Reply},
+    body::{Ending, Expiry, Received, Reply},
     cluster::ClusterState,
     cors::CrossOrigin,
     fault,
@@ -33,7 +33,7 @@ use malha_table::{
     http::{RedirectTo, Template, https_location, redirect_location, replace_matched},
     view::{Action, ActionKind, Destination, Forward, Redirect, Respond, Route},
 };
-use std::{fmt, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
+use std::{cell::RefCell, fmt, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
 
 const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
 const EXPLAIN: HeaderName = HeaderName::from_static("x-malha-rule");
@@ -270,9 +270,13 @@ impl Exchange<'_> {
         tries.hash = hashed.hash;
         received.keep(tries.keep(self.local.shared.options.limits.replay_bytes));
         let outgoing = forward::prepare(self, route, action, forward, &destination, &tries);
+        let Some(first) = forward::choose(self, cluster, &tries, &[]) else {
+            let reply = LocalReply::no_healthy_upstream();
+            return self.local_reply(&reply, &changes, Some(&outgoing), &Attempted::default());
+        };
         mirror::send_copies(self, forward, &outgoing, received);
         let mut attempted = Attempted::default();
-        let sent = forward::send(self, cluster, &outgoing, received, &tries, &mut attempted).await;
+        let sent = forward::send(self, cluster, &outgoing, received, &tries, first, &mut attempted).await;
         record.attempted(&attempted);
         match sent {
             Ok(mut answered) => {
@@ -325,8 +329,12 @@ impl Exchange<'_> {
         };
         let outgoing = outside::as_it_came(self);
         record.entry.cluster = Some(cluster.name.to_string());
+        let tries = Tries::once();
+        let Some(first) = forward::choose(self, &cluster, &tries, &[]) else {
+            return self.plain(&LocalReply::no_healthy_upstream());
+        };
         let mut attempted = Attempted::default();
-        let sent = forward::send(self, &cluster, &outgoing, received, &Tries::once(), &mut attempted).await;
+        let sent = forward::send(self, &cluster, &outgoing, received, &tries, first, &mut attempted).await;
         record.attempted(&attempted);
         match sent {
             Ok(mut answered) => {
@@ -341,11 +349,12 @@ impl Exchange<'_> {
 
 /// What an upstream's answer loses and gains before operations see it.
 fn take_answer(answered: &mut Answered, record: &mut Record) {
-    let time = record.clock.elapsed();
-    record.entry.upstream_time = Some(time);
+    record.entry.upstream_time = answered.service_time;
     let headers = answered.response.headers_mut();
     hygiene::drop_hop_by_hop_of_response(headers);
-    headers.insert(SERVICE_TIME, HeaderValue::from(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
+    if let Some(time) = answered.service_time {
+        headers.insert(SERVICE_TIME, HeaderValue::from(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
+    }
 }
 
 /// The response operations of a route and of the destination drawn, and what another origin is told.
@@ -438,23 +447,41 @@ fn answer_own(own: Own, role: Role, mut record: Record) -> Response<Reply> {
 
 fn answer_upstream(passed: Passed, role: Role, mut record: Record) -> Response<Reply> {
     let Passed { answered, cluster } = passed;
-    let Answered { response, connection, in_flight, flags, deadline } = answered;
+    let Answered { response, connection, in_flight, flags, deadline, .. } = answered;
     let (mut parts, body) = response.into_parts();
     record.entry.code = parts.status.as_u16();
     record.entry.flags = record.entry.flags.with(flags);
     record.entry.details = "via_upstream";
     finish(&mut parts.headers, role, &record);
+    let expiry: Rc<Expiry> = Rc::default();
+    let taken = Rc::new(RefCell::new(Some((connection, in_flight))));
+    // Apart from the answer's way to the client: one who does not read it must not hold the upstream longer.
+    let timer = deadline.map(|deadline| {
+        let (expiry, taken, cluster) = (Rc::clone(&expiry), Rc::clone(&taken), Arc::clone(&cluster));
+        tokio::task::spawn_local(async move {
+            deadline.passed().await;
+            expiry.pass();
+            let taken = taken.borrow_mut().take();
+            if let Some((_, in_flight)) = taken {
+                cluster.observe(in_flight.endpoint(), Outcome::Failure);
+            }
+        })
+    });
     let end = move |ending, sent| {
-        // A client that is still sending keeps the upstream's connection busy, which then is of no use to others.
-        let is_sent = record.received.as_ref().is_some_and(|received| received.is_complete());
-        if ending == Ending::Whole && is_sent {
-            connection.put_back();
+        if let Some(timer) = timer {
+            timer.abort();
         }
-        if matches!(ending, Ending::UpstreamBroke | Ending::TimedOut) {
-            cluster.observe(in_flight.endpoint(), Outcome::Failure);
+        let taken = taken.borrow_mut().take();
+        if let Some((connection, in_flight)) = taken {
+            // A client that is still sending keeps the upstream's connection busy, which then is of no use to others.
+            let is_sent = record.received.as_ref().is_some_and(|received| received.is_complete());
+            match ending {
+                Ending::Whole if is_sent => connection.put_back(),
+                Ending::UpstreamBroke => cluster.observe(in_flight.endpoint(), Outcome::Failure),
+                _ => {}
+            }
         }
-        drop(in_flight);
         record.end(ending, sent);
     };
-    Response::from_parts(parts, Reply::upstream(body, deadline, end))
+    Response::from_parts(parts, Reply::upstream(body, expiry, end))
 }

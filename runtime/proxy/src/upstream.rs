@@ -4,12 +4,14 @@
 use crate::{
     breaker::{Held, Resource},
     cluster::{ClusterState, EndpointState},
+    local_reply::GRPC_STATUS,
     outlier::Outcome,
     outside,
     pool::{Connection, NoConnection},
     retry::Failure,
     worker::Local,
 };
+use http::Response;
 use std::{
     net::IpAddr,
     sync::{Arc, atomic::Ordering},
@@ -37,6 +39,31 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.endpoint.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What an answer counts as: one to gRPC as the code that its status stands for.
+pub(crate) fn outcome<B>(is_grpc: bool, response: &Response<B>) -> Outcome {
+    let status = response.headers().get(GRPC_STATUS).filter(|_| is_grpc);
+    let code = status.and_then(|status| status.to_str().ok()?.parse().ok()).map(http_code_of_grpc);
+    Outcome::Answer(code.unwrap_or(response.status().as_u16()))
+}
+
+/// The code that a gRPC status stands for, as Envoy has it.
+fn http_code_of_grpc(status: u32) -> u16 {
+    match status {
+        0 => 200,
+        1 => 499,
+        3 | 9 | 11 => 400,
+        4 => 504,
+        5 => 404,
+        6 | 10 => 409,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        14 => 503,
+        16 => 401,
+        _ => 500,
     }
 }
 

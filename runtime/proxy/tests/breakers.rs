@@ -5,45 +5,17 @@ mod common;
 use common::{
     client::{Answer, Client, get},
     echo::Echo,
+    held::{Gated, Narrow},
     mesh, options, start, wait_for,
 };
 use malha_proxy::{AccessLog, Options};
 use std::{
-    io::{BufRead, BufReader, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc, Condvar, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    net::SocketAddr,
+    sync::{Arc, Mutex},
     thread::JoinHandle,
-    time::Duration,
 };
 
 const ROUTE: &str = "  - route:\n    - destination: {host: a}\n";
-
-/// An upstream that answers nothing until it is opened.
-struct Gated {
-    echo: Echo,
-    gate: Arc<(Mutex<bool>, Condvar)>,
-}
-
-impl Gated {
-    fn start() -> Gated {
-        let gate: Arc<(Mutex<bool>, Condvar)> = Arc::default();
-        let own = Arc::clone(&gate);
-        let echo = Echo::start_with("a", move |_, _| {
-            let (is_open, changed) = &*own;
-            let _open = changed.wait_while(is_open.lock().unwrap(), |is_open| !*is_open).unwrap();
-            None
-        });
-        Gated { echo, gate }
-    }
-
-    fn open(&self) {
-        *self.gate.0.lock().unwrap() = true;
-        self.gate.1.notify_all();
-    }
-}
 
 fn limited(pool: &str) -> String {
     format!(
@@ -66,51 +38,6 @@ fn wait_for_pending(proxy: &common::Running, count: usize) {
 fn wait_for_line(proxy: &common::Running, line: &str) {
     let admin = proxy.admin().expect("an admin server");
     wait_for(line, || get(admin, "localhost", "/metrics", "").text().lines().any(|found| found == line));
-}
-
-/// An upstream that takes one connection, answers a request there whenever it is told to, and leaves others in a queue
-/// that is full: to open one more takes longer than anybody waits.
-struct Narrow {
-    address: SocketAddr,
-    answer: std::sync::mpsc::Sender<()>,
-    seen: Arc<AtomicUsize>,
-    _fill: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Narrow {
-    fn start() -> Narrow {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        socket.listen(0).unwrap();
-        let listener = TcpListener::from(socket);
-        let address = listener.local_addr().unwrap();
-        let (answer, told) = std::sync::mpsc::channel();
-        let (seen, fill): (Arc<AtomicUsize>, Arc<Mutex<Vec<TcpStream>>>) = Default::default();
-        let (own_seen, own_fill) = (Arc::clone(&seen), Arc::clone(&fill));
-        std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            while let Ok(one) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
-                own_fill.lock().unwrap().push(one);
-            }
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            let mut line = String::new();
-            while matches!(reader.read_line(&mut line), Ok(1..)) {
-                if line == "\r\n" {
-                    own_seen.fetch_add(1, Ordering::SeqCst);
-                    if told.recv().is_err() {
-                        return;
-                    }
-                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-                }
-                line.clear();
-            }
-        });
-        Narrow { address, answer, seen, _fill: fill }
-    }
-
-    fn seen(&self) -> usize {
-        self.seen.load(Ordering::SeqCst)
-    }
 }
 
 fn ask(address: SocketAddr) -> JoinHandle<Answer> {
@@ -178,11 +105,10 @@ fn a_retry_too_many_is_not_made() {
     - destination: {host: a}
 ";
     // The first request's retry stays at work: `b` answers its second try only when it may.
-    let gate = Arc::clone(&upstream.gate);
+    let gate = upstream.gate.clone();
     let failing = Echo::start_with("b", move |_, before| {
         if before == 1 {
-            let (is_open, changed) = &*gate;
-            let _open = changed.wait_while(is_open.lock().unwrap(), |is_open| !*is_open).unwrap();
+            gate.pass();
         }
         Some(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nmine".to_vec())
     });
@@ -234,10 +160,10 @@ fn a_connection_that_is_free_first_is_taken_while_another_is_being_opened() {
     let second = ask(address);
     wait_for_pending(&proxy, 1);
     assert_eq!(Client::connect(address).get("x.com", "/", "").status, 503, "the queue is full");
-    upstream.answer.send(()).unwrap();
+    upstream.answer();
     wait_for("the second on the first one's connection", || upstream.seen() == 2);
-    upstream.answer.send(()).unwrap();
-    upstream.answer.send(()).unwrap();
+    upstream.answer();
+    upstream.answer();
     assert_eq!((first.join().unwrap().status, second.join().unwrap().status), (200, 200));
     // The other is still being opened, and nobody waits for it.
     assert_eq!(Client::connect(address).get("x.com", "/", "").status, 200);
@@ -267,7 +193,7 @@ fn what_waits_longest_is_served_first() {
     drop(clients.remove(2));
     wait_for_pending(&proxy, 3);
     for client in &mut clients {
-        upstream.answer.send(()).unwrap();
+        upstream.answer();
         assert_eq!(client.read().map(|answer| answer.status), Some(200));
     }
 }

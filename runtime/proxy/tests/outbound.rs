@@ -6,15 +6,13 @@ use common::{
     Running,
     client::{Client, get},
     echo::Echo,
+    held::Gated,
     mesh::{self, SERVICES},
     options, start, wait_for,
 };
 use malha_mesh::{MeshConfig, ProxySpec};
 use malha_proxy::{Options, Passthrough};
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Condvar, Mutex},
-};
+use std::net::SocketAddr;
 
 const RULE: &str = "---
 apiVersion: networking.istio.io/v1
@@ -194,13 +192,7 @@ spec:
 
 #[test]
 fn a_host_that_the_client_chooses_has_its_clusters_settings() {
-    let gate: Arc<(Mutex<bool>, Condvar)> = Arc::default();
-    let own = Arc::clone(&gate);
-    let echo = Echo::start_with("external", move |_, _| {
-        let (is_open, changed) = &*own;
-        let _open = changed.wait_while(is_open.lock().unwrap(), |is_open| !*is_open).unwrap();
-        None
-    });
+    let Gated { echo, gate } = Gated::start();
     let port = echo.address.port();
     let text = format!(
         "apiVersion: networking.istio.io/v1
@@ -231,8 +223,7 @@ spec:
     };
     wait_for("it has the first", || echo.seen().len() == 1);
     assert_eq!(get(outbound, &host, "/", "").header("x-envoy-overloaded"), Some("true"));
-    *gate.0.lock().unwrap() = true;
-    gate.1.notify_all();
+    gate.open();
     assert_eq!(first.join().unwrap().status, 200);
     assert_eq!(get(outbound, &host, "/", "").status, 200);
     assert_eq!(echo.connections(), 2, "the connection is kept");

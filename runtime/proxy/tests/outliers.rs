@@ -5,6 +5,7 @@ mod common;
 use common::{
     client::{Client, get},
     echo::{Echo, dead},
+    held::Gated,
     mesh, options, start, wait_for,
 };
 use malha_proxy::Options;
@@ -12,7 +13,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener},
     sync::{
-        Arc, Condvar, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -146,13 +147,7 @@ fn a_grpc_answer_counts_by_its_status() {
 
 #[test]
 fn time_in_the_queue_is_not_the_endpoints() {
-    let gate: Arc<(Mutex<bool>, Condvar)> = Arc::default();
-    let own = Arc::clone(&gate);
-    let echo = Echo::start_with("a", move |_, _| {
-        let (is_open, changed) = &*own;
-        let _open = changed.wait_while(is_open.lock().unwrap(), |is_open| !*is_open).unwrap();
-        None
-    });
+    let Gated { echo, gate } = Gated::start();
     let rule = format!(
         "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: a, namespace: default}}\nspec:\n  \
          host: a\n  trafficPolicy:\n    connectionPool: {{tcp: {{maxConnections: 1}}}}\n    \
@@ -173,7 +168,6 @@ fn time_in_the_queue_is_not_the_endpoints() {
     wait_for("the upstream has the first", || echo.seen().len() == 1);
     assert_eq!(get(address, "x.com", "/short", "").status, 504);
     assert_eq!(gauge(&proxy, echo.address), "0");
-    *gate.0.lock().unwrap() = true;
-    gate.1.notify_all();
+    gate.open();
     assert_eq!(first.join().unwrap().status, 200);
 }
