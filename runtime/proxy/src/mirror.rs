@@ -4,7 +4,6 @@ use crate::{
     body::Sent,
     cluster::{ClusterState, EndpointState},
     exchange::Exchange,
-    fault::is_drawn,
     forward::{self, Outgoing, Tries},
     local_reply::is_grpc,
     outlier::Outcome,
@@ -37,7 +36,7 @@ pub(crate) fn send_copies(
     outgoing: &Outgoing,
     received: &Rc<crate::body::Received>,
 ) {
-    for mirror in forward.mirrors().filter(|mirror| is_drawn(mirror.per_million(), &exchange.local.random)) {
+    for mirror in forward.mirrors().filter(|mirror| exchange.local.random.is_drawn(mirror.per_million())) {
         let destination = mirror.destination();
         let cluster = destination.cluster().and_then(|cluster| exchange.running.cluster(cluster.index()));
         let Some(cluster) = cluster.filter(|cluster| !outside::is_clients_choice(cluster.discovery)) else { continue };
