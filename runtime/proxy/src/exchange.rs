@@ -147,7 +147,7 @@ impl Exchange<'_> {
             Selected::Refused(reply) => self.plain(&reply),
             Selected::HttpsRedirect => {
                 let location = location::on_this_machine(self, https_location(&self.head));
-                Treated::Own(redirection(StatusCode::MOVED_PERMANENTLY, &location))
+                Treated::Own(Own::direct(StatusCode::MOVED_PERMANENTLY, &location))
             }
             Selected::Outside => self.pass_outside(received, record).await,
             Selected::Blackhole => self.plain(&outside::blackhole()),
@@ -186,7 +186,7 @@ impl Exchange<'_> {
     fn redirect(&self, route: &Route<'_>, action: &Action<'_>, redirect: &Redirect<'_>) -> Treated {
         let status = StatusCode::from_u16(redirect.status()).unwrap_or(StatusCode::MOVED_PERMANENTLY);
         let location = redirect_location(&redirect.to(), &self.head, route.matched());
-        let mut own = redirection(status, &location::on_this_machine(self, location));
+        let mut own = Own::direct(status, &location::on_this_machine(self, location));
         // Operations see the path as a prefix rewrite leaves it, though nothing goes upstream.
         let path = redirect.to().prefix.map(|prefix| {
             let path = replace_matched(self.head.path(), route.matched(), prefix);
@@ -201,9 +201,9 @@ impl Exchange<'_> {
         let status = StatusCode::from_u16(respond.status()).unwrap_or(StatusCode::OK);
         let mut own = if status == StatusCode::CREATED || status.is_redirection() {
             let location = redirect_location(&RedirectTo::default(), &self.head, route.matched());
-            redirection(status, &location::on_this_machine(self, location))
+            Own::direct(status, &location::on_this_machine(self, location))
         } else {
-            redirection(status, "")
+            Own::direct(status, "")
         };
         self.change_own(&mut own, action, None);
         *own.response.body_mut() = Bytes::copy_from_slice(respond.body());
@@ -379,28 +379,28 @@ impl Changes<'_> {
 }
 
 impl Own {
+    /// What a route answers itself: a redirect or a direct response, still empty, with a Location if there is one.
+    fn direct(status: StatusCode, location: &str) -> Own {
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = status;
+        if !location.is_empty()
+            && let Ok(location) = HeaderValue::try_from(location)
+        {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        Own { response, flags: Flags::default(), details: "direct_response", close: false }
+    }
+
     /// The answer to a preflight.
     fn preflight(headers: HeaderMap) -> Own {
         let mut response = Response::new(Bytes::new());
         *response.headers_mut() = headers;
-        Own { response, flags: Flags::default(), details: "cors_preflight", close: false }
+        Own { response, flags: Flags::default(), details: "cors_response", close: false }
     }
 
     fn plain(reply: &LocalReply, request: &HeaderMap) -> Own {
         Own { response: reply.response(request), flags: reply.flags, details: reply.details, close: reply.close }
     }
-}
-
-/// An empty answer with a Location, if there is one.
-fn redirection(status: StatusCode, location: &str) -> Own {
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = status;
-    if !location.is_empty()
-        && let Ok(location) = HeaderValue::try_from(location)
-    {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Own { response, flags: Flags::default(), details: "direct_response", close: false }
 }
 
 /// What every answer carries.
