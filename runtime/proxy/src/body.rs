@@ -37,9 +37,9 @@ pub(crate) struct Received {
     taps: RefCell<Vec<Rc<Tap>>>,
 }
 
-/// What a piece of a body counts as that is kept: small ones take more memory than they hold.
+/// What a piece of a body counts as that is kept: the smallest take more memory than they hold.
 pub(crate) fn charge(piece: &Bytes) -> usize {
-    piece.len() + 64
+    piece.len().max(64)
 }
 
 impl Drop for Received {

@@ -47,17 +47,17 @@ pub(crate) struct ConnectionTerms {
     pub(crate) idle_timeout: Option<Duration>,
     /// Requests that one connection takes; none: any number.
     pub(crate) requests: Option<u32>,
-    /// Of the settings as they are written.
+    /// A hash of the settings as they are written; 0 for none.
     written: u64,
 }
 
 impl ConnectionTerms {
     fn of(cluster: &Cluster<'_>, policy: &Value) -> Self {
-        let written = ["connectionPool", "tls"].map(|block| policy.get(block));
+        let written: Vec<&Value> = ["connectionPool", "tls"].iter().filter_map(|block| policy.get(block)).collect();
         ConnectionTerms {
             idle_timeout: idle_timeout(policy),
             requests: cluster.limit("maxRequestsPerConnection"),
-            written: xxh64(format!("{written:?}").as_bytes(), 0),
+            written: if written.is_empty() { 0 } else { xxh64(format!("{written:?}").as_bytes(), 0) },
         }
     }
 }
