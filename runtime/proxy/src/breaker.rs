@@ -77,6 +77,18 @@ impl Breaker {
         Breaker { limits: [u32::MAX; 4], used: Arc::default() }
     }
 
+    /// With a limit for connections alone.
+    #[cfg(test)]
+    pub(crate) fn of_connections(most: u32) -> Breaker {
+        Breaker { limits: [most, u32::MAX, u32::MAX, u32::MAX], used: Arc::default() }
+    }
+
+    /// How much of a resource is used.
+    #[cfg(test)]
+    pub(crate) fn used(&self, resource: Resource) -> u32 {
+        self.used[resource as usize].load(Ordering::Relaxed)
+    }
+
     /// Uses one more, if the limit allows it.
     pub(crate) fn hold(&self, resource: Resource) -> Option<Held> {
         let most = self.limits[resource as usize];

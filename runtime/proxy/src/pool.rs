@@ -439,3 +439,73 @@ impl std::fmt::Debug for Connection {
         write!(formatter, "{local:?} -> {peer}, reused: {reused}, requests: {requests}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{balance::Algorithm, breaker::Breaker};
+    use std::task::{Context, Poll, Waker};
+    use tokio::{net::TcpListener, task::LocalSet};
+
+    fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[tokio::test]
+    async fn what_a_request_leaves_is_the_next_ones_and_nothing_is_lost() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let address = EndpointAddress { host: "127.0.0.1".into(), port };
+        let mut cluster = ClusterState::of_one("c", address.clone(), Algorithm::LeastRequest, Duration::from_secs(10));
+        cluster.breaker = Breaker::of_connections(1);
+        let gauges: Arc<PoolGauges> = Arc::default();
+        let pool = Pool::new(Rc::default(), Arc::clone(&gauges));
+        let test = async {
+            let connection = pool.acquire(&cluster, &address).await.expect("a connection");
+            let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(pool.acquire(&cluster, &address))).collect();
+            assert!(waiting.iter_mut().all(|one| poll(one.as_mut()).is_pending()));
+            assert_eq!(cluster.breaker.used(Resource::Pending), 3);
+            // The first has it and does not know yet when it gives up; the second gives up in the queue.
+            connection.put_back_unused();
+            assert_eq!(cluster.breaker.used(Resource::Pending), 2);
+            let mut third = waiting.pop().expect("three wait");
+            drop(waiting);
+            let Poll::Ready(Ok(connection)) = poll(third.as_mut()) else { panic!("it has the connection") };
+            let mut last = Box::pin(pool.acquire(&cluster, &address));
+            assert!(poll(last.as_mut()).is_pending());
+            // Without a connection left the next one may open its own.
+            drop(connection);
+            let connection = last.await.expect("a connection");
+            assert_eq!(gauges.connects.load(Ordering::Relaxed), 2);
+            connection.put_back_unused();
+            assert_eq!(cluster.breaker.used(Resource::Pending), 0);
+            assert_eq!(cluster.breaker.used(Resource::Connections), 1);
+            assert_eq!((gauges.open.load(Ordering::Relaxed), gauges.idle.load(Ordering::Relaxed)), (1, 1));
+            pool.sweep(|_, _| None);
+            assert_eq!(cluster.breaker.used(Resource::Connections), 0);
+            assert_eq!((gauges.open.load(Ordering::Relaxed), gauges.idle.load(Ordering::Relaxed)), (0, 0));
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn a_request_that_gives_up_leaves_a_connection_that_is_kept() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let address = EndpointAddress { host: "127.0.0.1".into(), port };
+        let cluster = ClusterState::of_one("c", address.clone(), Algorithm::LeastRequest, Duration::from_secs(10));
+        let gauges: Arc<PoolGauges> = Arc::default();
+        let pool = Pool::new(Rc::default(), Arc::clone(&gauges));
+        let test = async {
+            let mut gone = Box::pin(pool.acquire(&cluster, &address));
+            assert!(poll(gone.as_mut()).is_pending());
+            drop(gone);
+            while gauges.idle.load(Ordering::Relaxed) == 0 {
+                tokio::task::yield_now().await;
+            }
+            assert!(pool.acquire(&cluster, &address).await.expect("the same").reused);
+            assert_eq!(gauges.connects.load(Ordering::Relaxed), 1);
+        };
+        LocalSet::new().run_until(test).await;
+    }
+}
