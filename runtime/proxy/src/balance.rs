@@ -1,6 +1,7 @@
 //! Which endpoint of a cluster takes a request (semantics D.4).
 
 use crate::random::Random;
+use std::{cmp::Reverse, collections::BinaryHeap};
 
 /// How endpoints are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub(crate) trait Candidate {
 /// The index of the endpoint to use; none if there is none. `turn` is the round robin's place, moved on by one.
 ///
 /// Endpoints of unequal weight are drawn by weight: least request divides the weight by the requests in flight and one
-/// more, round robin gives each its share of a run of turns.
+/// more, round robin gives each its share of a run of turns, and spreads it.
 pub(crate) fn pick<C: Candidate>(
     algorithm: Algorithm,
     candidates: &[C],
@@ -40,9 +41,7 @@ pub(crate) fn pick<C: Candidate>(
     let index = match (algorithm, equal) {
         (Algorithm::Random, _) => random.below(count),
         (Algorithm::RoundRobin, true) => turn() % count,
-        (Algorithm::RoundRobin, false) => {
-            by_share(candidates, turn(), |candidate| u64::from(candidate.weight().max(1)))
-        }
+        (Algorithm::RoundRobin, false) => in_turn(candidates, turn()),
         (Algorithm::LeastRequest, true) => {
             let one = random.below(count);
             let other = (one + 1 + random.below(count - 1)) % count;
@@ -55,6 +54,34 @@ pub(crate) fn pick<C: Candidate>(
         }),
     };
     Some(index as usize)
+}
+
+/// Whose turn it is where each comes so often as its weight says, at equal distances: the `number`th turn of one of weight
+/// `w` is due at `number / w`, and the earliest has it.
+fn in_turn<C: Candidate>(candidates: &[C], turn: u64) -> u64 {
+    let weight = |candidate: &C| u64::from(candidate.weight().max(1));
+    let total: u64 = candidates.iter().map(weight).sum();
+    let turn = turn % total.max(1);
+    // All that is due by `turn / total` has been; what is next of each after that is found in order.
+    let had = |weight: u64| (u128::from(turn) * u128::from(weight) / u128::from(total.max(1))) as u64;
+    // In parts so small that only equal times are equal.
+    let due = |number: u64, weight: u64| (u128::from(number) << 64) / u128::from(weight);
+    let mut next: BinaryHeap<Reverse<(u128, usize, u64)>> = candidates
+        .iter()
+        .enumerate()
+        .map(|(index, candidate)| {
+            let number = had(weight(candidate)) + 1;
+            Reverse((due(number, weight(candidate)), index, number))
+        })
+        .collect();
+    let before: u64 = candidates.iter().map(|candidate| had(weight(candidate))).sum();
+    for _ in before..turn {
+        if let Some(mut first) = next.peek_mut() {
+            let Reverse((_, index, number)) = *first;
+            *first = Reverse((due(number + 1, weight(&candidates[index])), index, number + 1));
+        }
+    }
+    next.peek().map_or(0, |Reverse((_, index, _))| *index as u64)
 }
 
 /// The candidate in whose share `draw`, taken modulo the sum of the shares, falls.
@@ -100,6 +127,29 @@ mod tests {
         let equal = [Endpoint(1, 0), Endpoint(0, 9), Endpoint(1, 0)];
         assert_eq!(counts(Algorithm::RoundRobin, &equal, 9), [3, 3, 3]);
         assert_eq!(counts(Algorithm::RoundRobin, &[Endpoint(3, 0), Endpoint(1, 0)], 8), [6, 2]);
+    }
+
+    #[test]
+    fn round_robin_spreads_shares() {
+        let random = Random::new(5, 0);
+        let order = |weights: &[u32], turns: u64| -> String {
+            let endpoints: Vec<Endpoint> = weights.iter().map(|weight| Endpoint(*weight, 0)).collect();
+            let pick = |turn| pick(Algorithm::RoundRobin, &endpoints, || turn, &random).expect("an endpoint");
+            (0..turns).map(|turn| char::from(b'a' + pick(turn) as u8)).collect()
+        };
+        assert_eq!(order(&[80, 20], 10), "aaaabaaaab");
+        assert_eq!(order(&[1, 2, 1], 8), "babcbabc");
+        for weights in [&[5, 3, 2][..], &[79, 21], &[u32::MAX, 1], &[7, 7, 7, 1]] {
+            let total: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
+            for turns in [1_u32, 10, 57, 100, 200] {
+                let order = order(weights, turns.into());
+                for (name, weight) in ('a'..).zip(weights) {
+                    let count = u32::try_from(order.matches(name).count()).expect("few turns");
+                    let wanted = f64::from(*weight) / total * f64::from(turns);
+                    assert!((f64::from(count) - wanted).abs() < 2.0, "{weights:?}: {name} in {order}");
+                }
+            }
+        }
     }
 
     #[test]

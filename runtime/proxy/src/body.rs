@@ -6,30 +6,40 @@ use hyper::body::Incoming;
 use hyper::body::{Body, Frame, SizeHint};
 use std::{
     cell::{Cell, RefCell},
+    collections::VecDeque,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
-use tokio::{
-    sync::Notify,
-    time::{Instant, Sleep},
-};
+use tokio::{sync::Notify, time::Instant};
 
 /// The body of a downstream request. Each try reads it through a [`Sent`] of its own; what earlier tries read is kept
-/// up to a bound, so that a later one can send it again (semantics C54).
+/// up to a bound, so that a later one can send it again (semantics C54), and what was read while no try did is kept until
+/// one has it.
 pub(crate) struct Received {
     incoming: RefCell<Option<Incoming>>,
     hint: SizeHint,
-    kept: RefCell<Vec<Bytes>>,
-    /// How much may still be kept; none once the body was longer.
-    room: Cell<Option<usize>>,
+    kept: RefCell<VecDeque<Bytes>>,
+    /// The number of the first piece that is kept.
+    first: Cell<usize>,
+    /// The number of the piece that the try at hand reads next.
+    next: Cell<usize>,
+    /// Bytes of memory that is kept.
+    charged: Cell<usize>,
+    /// How much may be kept of what a try has read.
+    bound: Cell<usize>,
     bytes: Cell<u64>,
     failed: Cell<bool>,
     complete: Notify,
     completed_at: Cell<Option<Instant>>,
     /// Copies, from its start.
     taps: RefCell<Vec<Rc<Tap>>>,
+}
+
+/// What a piece of a body counts as that is kept: the smallest take more memory than they hold.
+pub(crate) fn charge(piece: &Bytes) -> usize {
+    piece.len().max(64)
 }
 
 impl Drop for Received {
@@ -48,7 +58,10 @@ impl Received {
             incoming: RefCell::new(incoming),
             hint,
             kept: RefCell::default(),
-            room: Cell::new(Some(0)),
+            first: Cell::new(0),
+            next: Cell::new(0),
+            charged: Cell::new(0),
+            bound: Cell::new(0),
             bytes: Cell::new(0),
             failed: Cell::new(false),
             complete: Notify::new(),
@@ -57,14 +70,64 @@ impl Received {
         })
     }
 
-    /// Keeps at most `bound` bytes from now on.
+    /// Keeps at most `bound` bytes of what a try reads.
     pub(crate) fn keep(&self, bound: usize) {
-        self.room.set(Some(bound));
+        self.bound.set(bound);
+    }
+
+    /// No other try will send it: what was read is given up.
+    pub(crate) fn forget(&self) {
+        self.bound.set(0);
+        self.give_up_beyond_bound();
+    }
+
+    fn give_up_beyond_bound(&self) {
+        if self.charged.get() <= self.bound.get() {
+            return;
+        }
+        let mut kept = self.kept.borrow_mut();
+        while self.first.get() < self.next.get()
+            && let Some(piece) = kept.pop_front()
+        {
+            self.first.set(self.first.get() + 1);
+            self.charged.set(self.charged.get().saturating_sub(charge(&piece)));
+        }
     }
 
     /// Whether another try can send all of it.
     pub(crate) fn can_repeat(&self) -> bool {
-        self.room.get().is_some() && !self.failed.get()
+        self.first.get() == 0 && !self.failed.get()
+    }
+
+    /// Waits for something, and meanwhile reads ahead as far as `bound`, so that the end of the body is noticed, and that
+    /// the client left: then there is nothing to wait for. For when no try reads the body.
+    pub(crate) async fn reading_ahead<T>(&self, bound: usize, other: impl Future<Output = T>) -> Option<T> {
+        let mut other = std::pin::pin!(other);
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(value) = other.as_mut().poll(context) {
+                return Poll::Ready(Some(value));
+            }
+            while self.charged.get() < bound && matches!(self.poll_more(context), Poll::Ready(Some(Ok(())))) {}
+            if self.failed.get() { Poll::Ready(None) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    /// The next piece for the try at hand.
+    fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
+        let next = self.next.get();
+        let piece = || self.kept.borrow().get(next.checked_sub(self.first.get())?).cloned();
+        let piece = match piece() {
+            Some(known) => known,
+            None => match std::task::ready!(self.poll_more(context)) {
+                Some(Ok(())) => piece().unwrap_or_default(),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            },
+        };
+        self.next.set(next + 1);
+        self.give_up_beyond_bound();
+        Poll::Ready(Some(Ok(piece)))
     }
 
     /// Whether the client broke off before its end.
@@ -103,7 +166,8 @@ impl Received {
         }
     }
 
-    fn poll_more(&self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
+    /// One more piece to those that are kept.
+    fn poll_more(&self, context: &mut Context<'_>) -> Poll<Option<Result<(), hyper::Error>>> {
         let mut incoming = self.incoming.borrow_mut();
         loop {
             let Some(body) = incoming.as_mut() else { return Poll::Ready(None) };
@@ -133,20 +197,17 @@ impl Received {
                         continue;
                     };
                     self.bytes.set(self.bytes.get() + data.len() as u64);
-                    for tap in self.taps.borrow().iter() {
+                    let mut taps = self.taps.borrow_mut();
+                    taps.retain(|tap| {
                         tap.push(&data);
                         if is_last {
                             tap.end();
                         }
-                    }
-                    let room = self.room.get().and_then(|room| room.checked_sub(data.len()));
-                    self.room.set(room);
-                    let mut kept = self.kept.borrow_mut();
-                    match room {
-                        Some(_) => kept.push(data.clone()),
-                        None => kept.clear(),
-                    }
-                    return Poll::Ready(Some(Ok(data)));
+                        tap.is_open()
+                    });
+                    self.charged.set(self.charged.get() + charge(&data));
+                    self.kept.borrow_mut().push_back(data);
+                    return Poll::Ready(Some(Ok(())));
                 }
             }
         }
@@ -161,17 +222,18 @@ pub(crate) struct Sent {
 }
 
 enum From {
-    /// What was kept, from this piece on, and what comes after it.
-    Received(Rc<Received>, usize),
+    /// What was kept, and what comes after it.
+    Received(Rc<Received>),
     Tap(Rc<Tap>),
 }
 
 impl Sent {
     /// From its start. `touched` tells whether anything was read of it, or, without a body, whether it was asked.
     pub(crate) fn new(from: Rc<Received>, touched: Rc<Cell<bool>>) -> Self {
+        from.next.set(0);
         let empty = from.incoming.borrow().is_none() && from.kept.borrow().is_empty();
         let hint = if empty { SizeHint::with_exact(0) } else { from.hint };
-        Sent { from: (!empty).then_some(From::Received(from, 0)), hint, touched }
+        Sent { from: (!empty).then_some(From::Received(from)), hint, touched }
     }
 
     /// A copy that may be `bound` bytes behind; asked for before anything of the body is read.
@@ -184,6 +246,22 @@ impl Sent {
         of.taps.borrow_mut().push(Rc::clone(&tap));
         Sent { from: Some(From::Tap(tap)), hint: of.hint, touched }
     }
+
+    /// The copy that is read, where there is one of something.
+    pub(crate) fn tap(&self) -> Option<Rc<Tap>> {
+        match &self.from {
+            Some(From::Tap(tap)) => Some(Rc::clone(tap)),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        if let Some(From::Tap(tap)) = &self.from {
+            tap.give_up();
+        }
+    }
 }
 
 impl Body for Sent {
@@ -195,13 +273,8 @@ impl Body for Sent {
         this.touched.set(true);
         match &mut this.from {
             None => Poll::Ready(None),
-            Some(From::Received(from, next)) => {
-                let kept = from.kept.borrow().get(*next).cloned();
-                let data = match kept {
-                    Some(data) => Some(Ok(data)),
-                    None => std::task::ready!(from.poll_more(context)),
-                };
-                *next += 1;
+            Some(From::Received(from)) => {
+                let data = std::task::ready!(from.poll_next(context));
                 Poll::Ready(data.map(|data| data.map(Frame::data).map_err(Unsent::Client)))
             }
             Some(From::Tap(tap)) => {
@@ -273,11 +346,48 @@ pub(crate) enum Ending {
     TimedOut,
 }
 
+/// Until when a whole answer must have come: so long after the request is complete, if the request was being sent by then
+/// (semantics C42).
+pub(crate) struct Deadline {
+    pub(crate) received: Rc<Received>,
+    pub(crate) begun: Instant,
+    pub(crate) timeout: Duration,
+}
+
+impl Deadline {
+    /// Waits for it.
+    pub(crate) async fn passed(&self) {
+        self.received.complete().await;
+        let from = self.received.completed_at().unwrap_or(self.begun).max(self.begun);
+        match from.checked_add(self.timeout) {
+            Some(deadline) => tokio::time::sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Whether the time for an answer is over, for the one who reads it.
+#[derive(Default)]
+pub(crate) struct Expiry {
+    is_over: Cell<bool>,
+    reader: Cell<Option<Waker>>,
+}
+
+impl Expiry {
+    /// It is over.
+    pub(crate) fn pass(&self) {
+        self.is_over.set(true);
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
 /// A response's body on its way to the client. What hangs on its end (the access log, the upstream connection's return
 /// to its pool) is told when it is dropped, since hyper asks for no more than it needs.
 pub(crate) struct Reply {
     source: Source,
-    deadline: Option<Pin<Box<Sleep>>>,
+    expiry: Rc<Expiry>,
     sent: u64,
     ending: Option<Ending>,
     end: Option<Box<dyn FnOnce(Ending, u64)>>,
@@ -292,14 +402,13 @@ impl Reply {
     /// Of the proxy's own. `end` is called with the bytes sent.
     pub(crate) fn own(body: Bytes, end: impl FnOnce(Ending, u64) + 'static) -> Self {
         let source = Source::Own(Some(body).filter(|body| !body.is_empty()));
-        Reply { source, deadline: None, sent: 0, ending: Some(Ending::Whole), end: Some(Box::new(end)) }
+        Reply { source, expiry: Rc::default(), sent: 0, ending: Some(Ending::Whole), end: Some(Box::new(end)) }
     }
 
-    /// Of an upstream, at most until `deadline`.
-    pub(crate) fn upstream(body: Incoming, deadline: Option<Instant>, end: impl FnOnce(Ending, u64) + 'static) -> Self {
-        let deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
+    /// Of an upstream, until its time is over.
+    pub(crate) fn upstream(body: Incoming, expiry: Rc<Expiry>, end: impl FnOnce(Ending, u64) + 'static) -> Self {
         let ending = body.is_end_stream().then_some(Ending::Whole);
-        Reply { source: Source::Upstream(body), deadline, sent: 0, ending, end: Some(Box::new(end)) }
+        Reply { source: Source::Upstream(body), expiry, sent: 0, ending, end: Some(Box::new(end)) }
     }
 }
 
@@ -317,6 +426,10 @@ impl Body for Reply {
             }
             Source::Upstream(body) => body,
         };
+        if this.expiry.is_over.get() && !body.is_end_stream() {
+            this.ending = Some(Ending::TimedOut);
+            return Poll::Ready(Some(Err(Broken::Timeout)));
+        }
         loop {
             match Pin::new(&mut *body).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => {
@@ -338,12 +451,7 @@ impl Body for Reply {
                 Poll::Pending => break,
             }
         }
-        if let Some(deadline) = &mut this.deadline
-            && deadline.as_mut().poll(context).is_ready()
-        {
-            this.ending = Some(Ending::TimedOut);
-            return Poll::Ready(Some(Err(Broken::Timeout)));
-        }
+        this.expiry.reader.set(Some(context.waker().clone()));
         Poll::Pending
     }
 
@@ -365,7 +473,8 @@ impl Body for Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         let whole = matches!(&self.source, Source::Upstream(body) if body.is_end_stream());
-        let ending = if whole { Ending::Whole } else { self.ending.unwrap_or(Ending::ClientGone) };
+        let otherwise = if self.expiry.is_over.get() { Ending::TimedOut } else { Ending::ClientGone };
+        let ending = if whole { Ending::Whole } else { self.ending.unwrap_or(otherwise) };
         if let Some(end) = self.end.take() {
             end(ending, self.sent);
         }

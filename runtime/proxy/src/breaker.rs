@@ -44,7 +44,7 @@ impl Resource {
 }
 
 /// The limits of one cluster, and what of them is used. The use is kept from one table to the next.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Breaker {
     limits: [u32; 4],
     used: Arc<[AtomicU32; 4]>,
@@ -64,13 +64,29 @@ impl Drop for Held {
 }
 
 impl Breaker {
-    /// None for a cluster that limits nothing.
-    pub(crate) fn of(cluster: &Cluster<'_>, before: Option<&Breaker>) -> Option<Breaker> {
-        let limits = Resource::ALL.map(|resource| cluster.limit(resource.limit()));
-        limits.iter().any(Option::is_some).then(|| Breaker {
-            limits: limits.map(|limit| limit.unwrap_or(u32::MAX)),
+    /// Use is counted without a limit, too: there may be one later, and what is in use then counts.
+    pub(crate) fn of(cluster: &Cluster<'_>, before: Option<&Breaker>) -> Breaker {
+        Breaker {
+            limits: Resource::ALL.map(|resource| cluster.limit(resource.limit()).unwrap_or(u32::MAX)),
             used: before.map_or_else(Arc::default, |before| Arc::clone(&before.used)),
-        })
+        }
+    }
+
+    /// Without limits.
+    pub(crate) fn unlimited() -> Breaker {
+        Breaker { limits: [u32::MAX; 4], used: Arc::default() }
+    }
+
+    /// With a limit for connections alone.
+    #[cfg(test)]
+    pub(crate) fn of_connections(most: u32) -> Breaker {
+        Breaker { limits: [most, u32::MAX, u32::MAX, u32::MAX], used: Arc::default() }
+    }
+
+    /// How much of a resource is used.
+    #[cfg(test)]
+    pub(crate) fn used(&self, resource: Resource) -> u32 {
+        self.used[resource as usize].load(Ordering::Relaxed)
     }
 
     /// Uses one more, if the limit allows it.

@@ -10,6 +10,7 @@ use crate::{
     time::written_duration,
 };
 use malha_table::view::{Cluster, Discovery, LoadBalancer};
+use serde_json::Value;
 use std::{
     sync::{
         Arc,
@@ -17,6 +18,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use xxhash_rust::xxh64::xxh64;
 
 /// What a proxy knows of a cluster at run time.
 #[derive(Debug)]
@@ -28,12 +30,8 @@ pub(crate) struct ClusterState {
     pub(crate) algorithm: Algorithm,
     load_balancer: LoadBalancer,
     pub(crate) connect_timeout: Duration,
-    /// None: the proxy's own limit.
-    pub(crate) idle_timeout: Option<Duration>,
-    /// Requests that one connection takes; none: any number.
-    pub(crate) requests_per_connection: Option<u32>,
-    /// None: nothing is limited.
-    pub(crate) breaker: Option<Breaker>,
+    pub(crate) terms: ConnectionTerms,
+    pub(crate) breaker: Breaker,
     /// None: endpoints are used whatever they answer.
     pub(crate) detection: Option<Detection>,
     /// From when the times of its endpoints' ejections count.
@@ -43,6 +41,28 @@ pub(crate) struct ClusterState {
     pub(crate) places: Option<Arc<Places>>,
     /// Round robin's place.
     turn: Arc<AtomicU64>,
+}
+
+/// What a cluster says of its connections, as far as one that is open must agree with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ConnectionTerms {
+    /// None: the proxy's own limit.
+    pub(crate) idle_timeout: Option<Duration>,
+    /// Requests that one connection takes; none: any number.
+    pub(crate) requests: Option<u32>,
+    /// A hash of the settings as they are written; 0 for none.
+    written: u64,
+}
+
+impl ConnectionTerms {
+    fn of(cluster: &Cluster<'_>, policy: &Value) -> Self {
+        let written: Vec<&Value> = ["connectionPool", "tls"].iter().filter_map(|block| policy.get(block)).collect();
+        ConnectionTerms {
+            idle_timeout: idle_timeout(policy),
+            requests: cluster.limit("maxRequestsPerConnection"),
+            written: if written.is_empty() { 0 } else { xxh64(format!("{written:?}").as_bytes(), 0) },
+        }
+    }
 }
 
 /// What a proxy knows of an endpoint at run time.
@@ -107,9 +127,8 @@ impl ClusterState {
             },
             load_balancer: cluster.load_balancer(),
             connect_timeout: cluster.connect_timeout().unwrap_or(Duration::from_secs(10)),
-            idle_timeout: idle_timeout(&policy),
-            requests_per_connection: cluster.limit("maxRequestsPerConnection"),
-            breaker: Breaker::of(cluster, before.and_then(|before| before.breaker.as_ref())),
+            terms: ConnectionTerms::of(cluster, &policy),
+            breaker: Breaker::of(cluster, before.map(|before| &before.breaker)),
             detection: Detection::of(&policy),
             epoch: before.map_or_else(Instant::now, |before| before.epoch),
             places: places(cluster, &endpoints, before),
@@ -132,14 +151,33 @@ impl ClusterState {
             algorithm,
             load_balancer: LoadBalancer::default(),
             connect_timeout,
-            idle_timeout: None,
-            requests_per_connection: None,
-            breaker: None,
+            terms: ConnectionTerms::default(),
+            breaker: Breaker::unlimited(),
             detection: None,
             places: None,
             epoch: Instant::now(),
             endpoints: vec![Arc::new(EndpointState::new(address, 1))],
             turn: Arc::default(),
+        }
+    }
+
+    /// This cluster, with the one endpoint that a client chose. Its limits are those of all such requests together; nothing
+    /// is ejected, since there is no other to take instead.
+    pub(crate) fn at(&self, address: EndpointAddress) -> Self {
+        ClusterState {
+            name: Arc::clone(&self.name),
+            destination: self.destination,
+            discovery: self.discovery,
+            algorithm: self.algorithm,
+            load_balancer: self.load_balancer,
+            connect_timeout: self.connect_timeout,
+            terms: self.terms,
+            breaker: self.breaker.clone(),
+            detection: None,
+            epoch: self.epoch,
+            endpoints: vec![Arc::new(EndpointState::new(address, 1))],
+            places: None,
+            turn: Arc::clone(&self.turn),
         }
     }
 
@@ -168,8 +206,8 @@ impl ClusterState {
     /// Counts what a try at an endpoint came to, and ejects it if that is too much.
     pub(crate) fn observe(&self, endpoint: &EndpointState, outcome: Outcome) {
         let Some(detection) = &self.detection else { return };
-        if endpoint.health.count(detection, outcome) {
-            let now = outlier::since(self.epoch);
+        let now = outlier::since(self.epoch);
+        if endpoint.health.count(detection, now, outcome) {
             let ejected = self.endpoints.iter().filter(|other| other.health.is_ejected(now)).count();
             endpoint.health.eject(detection, now, ejected, self.endpoints.len());
         }
@@ -207,7 +245,7 @@ fn places(
 }
 
 /// `connectionPool.http.idleTimeout`, else `connectionPool.tcp.idleTimeout` (semantics D.6).
-fn idle_timeout(policy: &serde_json::Value) -> Option<Duration> {
+fn idle_timeout(policy: &Value) -> Option<Duration> {
     let of = |kind: &str| written_duration(policy.get("connectionPool")?.get(kind)?.get("idleTimeout")?.as_str()?);
     of("http").or_else(|| of("tcp")).filter(|timeout| !timeout.is_zero())
 }
@@ -223,6 +261,6 @@ mod tests {
         assert_eq!(idle_timeout(&policy), Some(Duration::from_millis(200)));
         let policy = json!({"connectionPool": {"tcp": {"idleTimeout": "5s"}, "http": {}}});
         assert_eq!(idle_timeout(&policy), Some(Duration::from_secs(5)));
-        assert_eq!(idle_timeout(&serde_json::Value::Null), None);
+        assert_eq!(idle_timeout(&Value::Null), None);
     }
 }

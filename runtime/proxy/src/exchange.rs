@@ -1,7 +1,7 @@
 //! One request and its answer (semantics F).
 
 use crate::{
-    body::{Received, Reply},
+    body::{Ending, Expiry, Received, Reply},
     cluster::ClusterState,
     connection::Client,
     cors::CrossOrigin,
@@ -12,7 +12,9 @@ use crate::{
     header_ops, hygiene,
     listener::OpenListener,
     local_reply::{GRPC_STATUS, LocalReply},
-    location, mirror, outside,
+    location, mirror,
+    outlier::Outcome,
+    outside,
     plan::{Place, rule_name},
     record::Record,
     running::Running,
@@ -32,7 +34,7 @@ use malha_table::{
     http::{RedirectTo, Template, https_location, redirect_location, replace_matched},
     view::{Action, ActionKind, Destination, Forward, Redirect, Respond, Route},
 };
-use std::{fmt, rc::Rc, sync::Arc, time::SystemTime};
+use std::{cell::RefCell, fmt, rc::Rc, sync::Arc, time::SystemTime};
 
 const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
 const EXPLAIN: HeaderName = HeaderName::from_static("x-malha-rule");
@@ -114,9 +116,9 @@ pub(crate) async fn exchange(
     let exchange = Exchange { local: &local, running: &running, place, head, arrival, start };
     match exchange.treat(&received, &mut record).await {
         Treated::Own(own) => Ok(answer_own(own, place.role, record)),
-        Treated::Upstream(passed) => Ok(answer_upstream(*passed, place.role, &local, record)),
+        Treated::Upstream(passed) => Ok(answer_upstream(*passed, place.role, record)),
         Treated::ClientGone => {
-            record.end(crate::body::Ending::ClientGone, 0);
+            record.end(Ending::ClientGone, 0);
             Err(ClientGone)
         }
     }
@@ -150,7 +152,7 @@ impl Exchange<'_> {
             Selected::Refused(reply) => self.plain(&reply),
             Selected::HttpsRedirect => {
                 let location = location::on_this_machine(self, https_location(&self.head));
-                Treated::Own(redirection(StatusCode::MOVED_PERMANENTLY, &location))
+                Treated::Own(Own::direct(StatusCode::MOVED_PERMANENTLY, &location))
             }
             Selected::Outside => self.pass_outside(received, record).await,
             Selected::Blackhole => self.refuse_outside(record),
@@ -189,7 +191,7 @@ impl Exchange<'_> {
     fn redirect(&self, route: &Route<'_>, action: &Action<'_>, redirect: &Redirect<'_>) -> Treated {
         let status = StatusCode::from_u16(redirect.status()).unwrap_or(StatusCode::MOVED_PERMANENTLY);
         let location = redirect_location(&redirect.to(), &self.head, route.matched());
-        let mut own = redirection(status, &location::on_this_machine(self, location));
+        let mut own = Own::direct(status, &location::on_this_machine(self, location));
         // Operations see the path as a prefix rewrite leaves it, though nothing goes upstream.
         let path = redirect.to().prefix.map(|prefix| {
             let path = replace_matched(self.head.path(), route.matched(), prefix);
@@ -204,9 +206,9 @@ impl Exchange<'_> {
         let status = StatusCode::from_u16(respond.status()).unwrap_or(StatusCode::OK);
         let mut own = if status == StatusCode::CREATED || status.is_redirection() {
             let location = redirect_location(&RedirectTo::default(), &self.head, route.matched());
-            redirection(status, &location::on_this_machine(self, location))
+            Own::direct(status, &location::on_this_machine(self, location))
         } else {
-            redirection(status, "")
+            Own::direct(status, "")
         };
         self.change_own(&mut own, action, None);
         *own.response.body_mut() = Bytes::copy_from_slice(respond.body());
@@ -256,8 +258,8 @@ impl Exchange<'_> {
         record.chosen(cluster);
         // On this machine there is no original destination but the Host.
         let chosen = if outside::is_clients_choice(cluster.discovery) {
-            match outside::cluster(self, &cluster.name) {
-                Ok(chosen) => chosen,
+            match outside::endpoint(self) {
+                Ok(address) => Arc::new(cluster.at(address)),
                 Err(reply) => return self.local_reply(&reply, &changes, None, &Attempted::default()),
             }
         } else {
@@ -279,9 +281,13 @@ impl Exchange<'_> {
         tries.hash = hashed.hash;
         received.keep(tries.keep(self.local.shared.options.limits.replay_bytes));
         let outgoing = forward::prepare(self, route, action, forward, &destination, &tries);
+        let Some(first) = forward::choose(self, cluster, &tries, &[]) else {
+            let reply = LocalReply::no_healthy_upstream();
+            return self.local_reply(&reply, &changes, Some(&outgoing), &Attempted::default());
+        };
         mirror::send_copies(self, forward, &outgoing, received);
         let mut attempted = Attempted::default();
-        let sent = forward::send(self, cluster, &outgoing, received, &tries, &mut attempted).await;
+        let sent = forward::send(self, cluster, &outgoing, received, &tries, first, &mut attempted).await;
         record.attempted(&attempted);
         match sent {
             Ok(mut answered) => {
@@ -334,14 +340,18 @@ impl Exchange<'_> {
             // Only bytes could be passed on as they came; `*` and CONNECT have no path to ask for.
             return self.plain(&LocalReply::not_found());
         }
-        let cluster = match outside::cluster(self, "PassthroughCluster") {
-            Ok(cluster) => cluster,
+        let cluster = match outside::endpoint(self) {
+            Ok(address) => Arc::new(outside::passthrough(address)),
             Err(reply) => return self.plain(&reply),
         };
         let outgoing = outside::as_it_came(self);
         record.chosen(&cluster);
+        let tries = Tries::once();
+        let Some(first) = forward::choose(self, &cluster, &tries, &[]) else {
+            return self.plain(&LocalReply::no_healthy_upstream());
+        };
         let mut attempted = Attempted::default();
-        let sent = forward::send(self, &cluster, &outgoing, received, &Tries::once(), &mut attempted).await;
+        let sent = forward::send(self, &cluster, &outgoing, received, &tries, first, &mut attempted).await;
         record.attempted(&attempted);
         match sent {
             Ok(mut answered) => {
@@ -356,11 +366,12 @@ impl Exchange<'_> {
 
 /// What an upstream's answer loses and gains before operations see it.
 fn take_answer(answered: &mut Answered, record: &mut Record) {
-    let time = record.clock.elapsed();
-    record.entry.upstream_time = Some(time);
+    record.entry.upstream_time = answered.service_time;
     let headers = answered.response.headers_mut();
     hygiene::drop_hop_by_hop_of_response(headers);
-    headers.insert(SERVICE_TIME, HeaderValue::from(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
+    if let Some(time) = answered.service_time {
+        headers.insert(SERVICE_TIME, HeaderValue::from(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
+    }
 }
 
 /// The response operations of a route and of the destination drawn, and what another origin is told.
@@ -385,28 +396,28 @@ impl Changes<'_> {
 }
 
 impl Own {
+    /// What a route answers itself: a redirect or a direct response, still empty, with a Location if there is one.
+    fn direct(status: StatusCode, location: &str) -> Own {
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = status;
+        if !location.is_empty()
+            && let Ok(location) = HeaderValue::try_from(location)
+        {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        Own { response, flags: Flags::default(), details: "direct_response", close: false }
+    }
+
     /// The answer to a preflight.
     fn preflight(headers: HeaderMap) -> Own {
         let mut response = Response::new(Bytes::new());
         *response.headers_mut() = headers;
-        Own { response, flags: Flags::default(), details: "cors_preflight", close: false }
+        Own { response, flags: Flags::default(), details: "cors_response", close: false }
     }
 
     fn plain(reply: &LocalReply, request: &HeaderMap) -> Own {
         Own { response: reply.response(request), flags: reply.flags, details: reply.details, close: reply.close }
     }
-}
-
-/// An empty answer with a Location, if there is one.
-fn redirection(status: StatusCode, location: &str) -> Own {
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = status;
-    if !location.is_empty()
-        && let Ok(location) = HeaderValue::try_from(location)
-    {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Own { response, flags: Flags::default(), details: "direct_response", close: false }
 }
 
 /// What every answer carries.
@@ -451,24 +462,43 @@ fn answer_own(own: Own, role: Role, mut record: Record) -> Response<Reply> {
     Response::from_parts(parts, Reply::own(body, move |ending, sent| record.end(ending, sent)))
 }
 
-fn answer_upstream(passed: Passed, role: Role, local: &Rc<Local>, mut record: Record) -> Response<Reply> {
+fn answer_upstream(passed: Passed, role: Role, mut record: Record) -> Response<Reply> {
     let Passed { answered, cluster } = passed;
-    let Answered { response, connection, in_flight, flags, deadline } = answered;
+    let Answered { response, connection, in_flight, flags, deadline, .. } = answered;
     let (mut parts, body) = response.into_parts();
     record.answered(parts.status, &parts.headers);
     record.entry.flags = record.entry.flags.with(flags);
     record.entry.details = "via_upstream";
     finish(&mut parts.headers, role, &record);
-    let local = Rc::clone(local);
+    let expiry: Rc<Expiry> = Rc::default();
+    let taken = Rc::new(RefCell::new(Some((connection, in_flight))));
+    // Apart from the answer's way to the client: one who does not read it must not hold the upstream longer.
+    let timer = deadline.map(|deadline| {
+        let (expiry, taken, cluster) = (Rc::clone(&expiry), Rc::clone(&taken), Arc::clone(&cluster));
+        tokio::task::spawn_local(async move {
+            deadline.passed().await;
+            expiry.pass();
+            let taken = taken.borrow_mut().take();
+            if let Some((_, in_flight)) = taken {
+                cluster.observe(in_flight.endpoint(), Outcome::Failure);
+            }
+        })
+    });
     let end = move |ending, sent| {
-        // A client that is still sending keeps the upstream's connection busy, which then is of no use to others.
-        let is_sent = record.received.as_ref().is_some_and(|received| received.is_complete());
-        if ending == crate::body::Ending::Whole && is_sent {
-            let limit = cluster.requests_per_connection;
-            local.pool.put(connection, cluster.idle_timeout, limit);
+        if let Some(timer) = timer {
+            timer.abort();
         }
-        drop(in_flight);
+        let taken = taken.borrow_mut().take();
+        if let Some((connection, in_flight)) = taken {
+            // A client that is still sending keeps the upstream's connection busy, which then is of no use to others.
+            let is_sent = record.received.as_ref().is_some_and(|received| received.is_complete());
+            match ending {
+                Ending::Whole if is_sent => connection.put_back(),
+                Ending::UpstreamBroke => cluster.observe(in_flight.endpoint(), Outcome::Failure),
+                _ => {}
+            }
+        }
         record.end(ending, sent);
     };
-    Response::from_parts(parts, Reply::upstream(body, deadline, end))
+    Response::from_parts(parts, Reply::upstream(body, expiry, end))
 }

@@ -14,16 +14,12 @@ pub(crate) struct Injected {
 
 /// Waits and decides, each by a draw of its own (C64). Time that is spent here is no part of the route's timeout (C68).
 pub(crate) async fn inject(fault: &Fault<'_>, random: &Random) -> Injected {
-    let delay = fault.delay().filter(|delay| is_drawn(delay.per_million, random));
+    let delay = fault.delay().filter(|delay| random.is_drawn(delay.per_million));
     if let Some(delay) = &delay {
         tokio::time::sleep(delay.duration).await;
     }
-    let abort = fault.abort().filter(|abort| is_drawn(abort.per_million, random));
+    let abort = fault.abort().filter(|abort| random.is_drawn(abort.per_million));
     Injected { is_delayed: delay.is_some(), abort: abort.map(|abort| reply(&abort)) }
-}
-
-pub(crate) fn is_drawn(per_million: u32, random: &Random) -> bool {
-    random.below(1_000_000) < u64::from(per_million)
 }
 
 /// A gRPC status is of no effect on requests that are not gRPC's, but for the 200 (C67).
@@ -60,15 +56,6 @@ fn grpc_status(name: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn chances_are_in_parts_per_million() {
-        let random = Random::new(1, 0);
-        let drawn = |per_million| (0..10_000).filter(|_| is_drawn(per_million, &random)).count();
-        assert_eq!((drawn(0), drawn(1_000_000)), (0, 10_000));
-        let half = drawn(500_000);
-        assert!((4_700..5_300).contains(&half), "{half}");
-    }
 
     #[test]
     fn grpc_statuses_have_their_numbers() {

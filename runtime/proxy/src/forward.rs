@@ -2,18 +2,19 @@
 
 use crate::{
     balance,
-    body::{Received, Sent, limit_from_completion},
+    body::{Deadline, Received, Sent, limit_from_completion},
     breaker::{Held, Resource},
     cluster::{ClusterState, EndpointState},
     exchange::Exchange,
     flags::Flags,
     hashing::Places,
     header_ops, hygiene,
-    local_reply::{LocalReply, percent_encoded},
+    local_reply::{LocalReply, is_grpc, percent_encoded},
     outlier::Outcome,
     outside,
-    pool::{Connection, EndpointAddress, NoConnection},
+    pool::{Connection, EndpointAddress},
     retry::{Conditions, Failure, Policy},
+    upstream::{self, InFlight},
     variables::Facts,
 };
 use bytes::Bytes;
@@ -29,7 +30,7 @@ use malha_table::{
 };
 use std::{
     cell::Cell,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -56,8 +57,10 @@ pub(crate) struct Answered {
     pub(crate) connection: Connection,
     pub(crate) in_flight: InFlight,
     pub(crate) flags: Flags,
+    /// How long the upstream took, from the end of the request; none where that is still to come.
+    pub(crate) service_time: Option<Duration>,
     /// Until when the whole answer must have come.
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) deadline: Option<Deadline>,
 }
 
 /// Why there is no answer to pass on.
@@ -76,35 +79,8 @@ pub(crate) struct Attempted {
     pub(crate) attempts: u32,
     /// Where the last try went.
     pub(crate) endpoint: Option<Arc<EndpointState>>,
-    /// Where the try that is under way goes.
+    /// Where the try that is under way was sent.
     trying: Option<Arc<EndpointState>>,
-}
-
-/// Counts a request in flight at an endpoint, for least request, and at its cluster, for its limit.
-#[derive(Debug)]
-pub(crate) struct InFlight {
-    endpoint: Arc<EndpointState>,
-    held: Option<Held>,
-}
-
-impl InFlight {
-    pub(crate) fn new(endpoint: &Arc<EndpointState>) -> Self {
-        endpoint.active.fetch_add(1, Ordering::Relaxed);
-        InFlight { endpoint: Arc::clone(endpoint), held: None }
-    }
-
-    /// Counts it at the cluster, too; says whether that allows one more.
-    pub(crate) fn admit(&mut self, cluster: &ClusterState) -> bool {
-        let Some(breaker) = &cluster.breaker else { return true };
-        self.held = breaker.hold(Resource::Requests);
-        self.held.is_some()
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.endpoint.active.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// The destination that this request goes to, for all its tries (semantics C6 to C9).
@@ -120,6 +96,8 @@ pub(crate) fn draw<'t>(forward: &Forward<'t>, random: u64) -> Option<Destination
 
 /// What applies to all tries of a request.
 pub(crate) struct Tries {
+    /// When the request was ready to be sent.
+    begun: Instant,
     timeout: Option<Duration>,
     policy: Policy,
     /// What endpoints are chosen by, where the cluster hashes.
@@ -133,12 +111,25 @@ impl Tries {
         let mut policy = forward.retries().map_or_else(Policy::default, |retries| read(&retries));
         // A try's limit that the route's timeout cuts off anyway is passed over (semantics C55).
         policy.per_try_timeout = policy.per_try_timeout.filter(|limit| timeout.is_none_or(|timeout| *limit < timeout));
-        Tries { timeout, policy, hash: None }
+        Tries { begun: Instant::now(), timeout, policy, hash: None }
     }
 
     /// One try, without a limit.
     pub(crate) fn once() -> Self {
-        Tries { timeout: None, policy: Policy::default(), hash: None }
+        Tries { begun: Instant::now(), timeout: None, policy: Policy::default(), hash: None }
+    }
+
+    /// How long after the end of the request it is now.
+    fn elapsed(&self, received: &Received) -> Option<Duration> {
+        received.completed_at().map(|completed| completed.max(self.begun).elapsed())
+    }
+
+    /// Milliseconds in which an answer to a try is expected, so long after the end of the request (C45): 1 where there
+    /// are none left, since 0 means no limit.
+    fn expected(&self, elapsed: Duration) -> Option<u64> {
+        let left = self.timeout.map(|timeout| timeout.saturating_sub(elapsed));
+        let limit = self.policy.per_try_timeout.into_iter().chain(left).min()?;
+        Some(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1))
     }
 
     /// How much of a body to keep for another try.
@@ -171,8 +162,7 @@ pub(crate) fn prepare(
     let head = &exchange.head;
     let mut headers = head.headers.clone();
     headers.insert(ATTEMPT_COUNT, HeaderValue::from_static("1"));
-    if let Some(limit) = tries.policy.per_try_timeout.or(tries.timeout) {
-        let milliseconds = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+    if let Some(milliseconds) = tries.expected(Duration::ZERO) {
         headers.insert(EXPECTED_TIMEOUT, HeaderValue::from(milliseconds));
     }
     let is_only = forward.destinations().len() == 1;
@@ -230,17 +220,18 @@ fn rewrite_path(head: &impl RequestView, route: &Route<'_>, rewrite: &PathRewrit
     path
 }
 
-/// Tries until there is an answer to pass on, or no more tries or time.
+/// Tries until there is an answer to pass on, or no more tries or time; the first try goes to the endpoint `first`.
 pub(crate) async fn send(
     exchange: &Exchange<'_>,
     cluster: &ClusterState,
     outgoing: &Outgoing,
     received: &Rc<Received>,
     tries: &Tries,
+    first: Arc<EndpointState>,
     attempted: &mut Attempted,
 ) -> Result<Answered, Unanswered> {
     let answered = tokio::select! {
-        answered = try_until_answered(exchange, cluster, outgoing, received, tries, attempted) => Some(answered),
+        answered = try_until_answered(exchange, cluster, outgoing, received, tries, first, attempted) => Some(answered),
         () = limit_from_completion(received, tries.timeout) => None,
     };
     let Some(answered) = answered else {
@@ -249,11 +240,7 @@ pub(crate) async fn send(
         }
         return Err(Unanswered::Reply(LocalReply::timeout("response_timeout")));
     };
-    answered.map(|answered| {
-        let deadline = received.completed_at().zip(tries.timeout);
-        let deadline = deadline.and_then(|(from, timeout)| from.checked_add(timeout));
-        Answered { deadline, ..answered }
-    })
+    answered
 }
 
 async fn try_until_answered(
@@ -262,26 +249,25 @@ async fn try_until_answered(
     outgoing: &Outgoing,
     received: &Rc<Received>,
     tries: &Tries,
+    first: Arc<EndpointState>,
     attempted: &mut Attempted,
 ) -> Result<Answered, Unanswered> {
     let policy = &tries.policy;
     let mut previous = Vec::new();
     // Held from one retry to the next, and to the end of the last.
     let mut retrying: Option<Held> = None;
+    let ahead = exchange.local.shared.options.limits.replay_bytes;
+    let mut endpoint = first;
     loop {
-        let Some(endpoint) = choose(exchange, cluster, tries, &previous) else {
-            return Err(Unanswered::Reply(LocalReply::no_healthy_upstream()));
-        };
         attempted.attempts += 1;
-        attempted.trying = Some(Arc::clone(&endpoint));
         attempted.endpoint = Some(Arc::clone(&endpoint));
-        let outcome = tokio::select! {
-            outcome = try_once(exchange, cluster, &endpoint, outgoing, received, attempted) => outcome,
-            () = limit_from_completion(received, policy.per_try_timeout) => Err(Failure::PerTryTimeout),
-        };
+        let outcome = try_once(exchange, cluster, &endpoint, outgoing, received, tries, attempted).await;
         attempted.trying = None;
         match &outcome {
-            Ok((response, ..)) => cluster.observe(&endpoint, Outcome::Answer(response.status().as_u16())),
+            Ok((response, ..)) => {
+                let is_grpc = is_grpc(&exchange.head.headers);
+                cluster.observe(&endpoint, upstream::outcome(is_grpc, response));
+            }
             Err(Failure::Overflow | Failure::OwnAddress) => {}
             Err(_) if received.failed() => {}
             Err(_) => cluster.observe(&endpoint, Outcome::Failure),
@@ -294,17 +280,18 @@ async fn try_until_answered(
         let retries = attempted.attempts - 1;
         let wants_retry = is_retriable && retries < policy.attempts && received.can_repeat();
         drop(retrying.take());
-        let may_retry = wants_retry
-            && cluster.breaker.as_ref().is_none_or(|breaker| {
-                retrying = breaker.hold(Resource::Retries);
-                retrying.is_some()
-            });
-        if may_retry {
+        if wants_retry {
+            retrying = cluster.breaker.hold(Resource::Retries);
+        }
+        if retrying.is_some() {
             // With it goes the connection of the try, and its hold on the body.
             drop(outcome);
             exchange.local.metrics().retries.fetch_add(1, Ordering::Relaxed);
             previous.push(endpoint.address.clone());
-            tokio::time::sleep(policy.backoff(retries + 1, &exchange.local.random)).await;
+            let pause = tokio::time::sleep(policy.backoff(retries + 1, &exchange.local.random));
+            received.reading_ahead(ahead, pause).await.ok_or(Unanswered::ClientGone)?;
+            let again = choose(exchange, cluster, tries, &previous);
+            endpoint = again.ok_or_else(|| Unanswered::Reply(LocalReply::no_healthy_upstream()))?;
             continue;
         }
         let is_exhausted = is_retriable && policy.attempts > 0 && retries >= policy.attempts;
@@ -315,7 +302,11 @@ async fn try_until_answered(
         };
         return match outcome {
             Ok((response, connection, in_flight)) => {
-                Ok(Answered { response, connection, in_flight, flags, deadline: None })
+                received.forget();
+                let service_time = tries.elapsed(received);
+                let (received, begun) = (Rc::clone(received), tries.begun);
+                let deadline = tries.timeout.map(|timeout| Deadline { received, begun, timeout });
+                Ok(Answered { response, connection, in_flight, flags, service_time, deadline })
             }
             Err(failure) => Err(Unanswered::Reply(failed(failure, &outgoing.authority, retries > 0, flags))),
         };
@@ -349,13 +340,8 @@ fn by_hash(
     cluster.endpoints.get(chosen).cloned()
 }
 
-/// Any endpoint.
-pub(crate) fn draw_endpoint(exchange: &Exchange<'_>, cluster: &ClusterState) -> Option<Arc<EndpointState>> {
-    choose(exchange, cluster, &Tries::once(), &[])
-}
-
 /// An endpoint; on a retry one that was not tried yet, if five draws find one (semantics C57).
-fn choose(
+pub(crate) fn choose(
     exchange: &Exchange<'_>,
     cluster: &ClusterState,
     tries: &Tries,
@@ -388,33 +374,33 @@ async fn try_once(
     endpoint: &Arc<EndpointState>,
     outgoing: &Outgoing,
     received: &Rc<Received>,
+    tries: &Tries,
     attempted: &mut Attempted,
 ) -> Result<Tried, Failure> {
-    let mut in_flight = InFlight::new(endpoint);
-    let pool = &exchange.local.pool;
+    let ahead = exchange.local.shared.options.limits.replay_bytes;
     loop {
-        let mut connection = pool.acquire(cluster, &endpoint.address).await.map_err(|reason| match reason {
-            NoConnection::Overflow => Failure::Overflow,
-            NoConnection::Failed => Failure::Connect,
-            NoConnection::TimedOut => Failure::ConnectTimeout,
-        })?;
-        // Where a name leads is known only now.
-        if !connection.reused && is_name(&endpoint.address) && outside::is_own(exchange, connection.peer) {
-            return Err(Failure::OwnAddress);
-        }
-        if !in_flight.admit(cluster) {
-            pool.put_unused(connection, cluster.idle_timeout);
-            return Err(Failure::Overflow);
-        }
+        let admitted = upstream::admit(exchange.local, cluster, endpoint);
+        let admitted = received.reading_ahead(ahead, admitted).await.ok_or(Failure::ResetBeforeRequest)?;
+        let (mut connection, in_flight) = admitted?;
+        // Only now it is the endpoint's time that passes.
+        attempted.trying = Some(Arc::clone(endpoint));
         attempted.upstream = Some(connection.peer);
         attempted.local = connection.local;
         let touched = Rc::new(Cell::new(false));
         let body = Sent::new(Rc::clone(received), Rc::clone(&touched));
-        let request = message(exchange, outgoing, received.length(), attempted.attempts, body);
-        match connection.sender.try_send_request(request).await {
+        let mut request = message(exchange, outgoing, received.length(), body);
+        if attempted.attempts > 1 {
+            let expected = tries.expected(tries.elapsed(received).unwrap_or_default());
+            tell_again(request.headers_mut(), attempted.attempts, expected);
+        }
+        let sent = tokio::select! {
+            sent = connection.sender.try_send_request(request) => sent,
+            () = limit_from_completion(received, tries.policy.per_try_timeout) => return Err(Failure::PerTryTimeout),
+        };
+        match sent {
             Ok(response) => return Ok((response, connection, in_flight)),
             // A kept connection that the upstream closed meanwhile, before it took anything: this was no try.
-            Err(error) if error.message().is_some() && connection.reused && !touched.get() => {}
+            Err(error) if error.message().is_some() && connection.reused && !touched.get() => attempted.trying = None,
             Err(error) if error.message().is_some() => return Err(Failure::ResetBeforeRequest),
             Err(error) if error.error().is_parse() => return Err(Failure::Protocol),
             Err(_) => return Err(Failure::Reset),
@@ -422,19 +408,9 @@ async fn try_once(
     }
 }
 
-fn is_name(address: &EndpointAddress) -> bool {
-    address.host.parse::<IpAddr>().is_err()
-}
-
 /// One try's message: exactly one Host, and exactly one way of telling where its body ends. `length` is the body's, where
 /// it is known.
-pub(crate) fn message(
-    exchange: &Exchange<'_>,
-    outgoing: &Outgoing,
-    length: Option<u64>,
-    attempt: u32,
-    body: Sent,
-) -> Request<Sent> {
+pub(crate) fn message(exchange: &Exchange<'_>, outgoing: &Outgoing, length: Option<u64>, body: Sent) -> Request<Sent> {
     let mut request = Request::new(body);
     *request.method_mut() = exchange.head.method.clone();
     *request.uri_mut() = request_target(&outgoing.path);
@@ -444,14 +420,21 @@ pub(crate) fn message(
     }
     headers.extend(outgoing.headers.clone());
     hygiene::drop_framing(&mut headers);
-    if attempt > 1 && headers.contains_key(ATTEMPT_COUNT) {
-        headers.insert(ATTEMPT_COUNT, HeaderValue::from(attempt));
-    }
     if length.is_none() {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     *request.headers_mut() = headers;
     request
+}
+
+/// What a try after the first says anew; `expected` is in milliseconds.
+fn tell_again(headers: &mut HeaderMap, attempt: u32, expected: Option<u64>) {
+    if headers.contains_key(ATTEMPT_COUNT) {
+        headers.insert(ATTEMPT_COUNT, HeaderValue::from(attempt));
+    }
+    if let Some(expected) = expected {
+        headers.insert(EXPECTED_TIMEOUT, HeaderValue::from(expected));
+    }
 }
 
 /// A rewritten path as a request target. What a path may not hold is percent-encoded; one without a leading slash gets

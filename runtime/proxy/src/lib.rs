@@ -56,6 +56,7 @@ mod tap;
 mod tcp;
 mod time;
 mod tls;
+mod upstream;
 mod variables;
 mod view;
 mod worker;

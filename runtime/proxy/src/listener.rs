@@ -81,8 +81,9 @@ impl OpenListener {
 /// machine takes it at each of them, and the loopback addresses are taken for one.
 pub(crate) fn is_reached_at(own: SocketAddr, target: SocketAddr) -> bool {
     let is_local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
+    let (own_ip, target_ip) = (own.ip().to_canonical(), target.ip().to_canonical());
     own.port() == target.port()
-        && (own.ip() == target.ip() || own.ip().is_unspecified() || is_local(own.ip()) && is_local(target.ip()))
+        && (own_ip == target_ip || own_ip.is_unspecified() || is_local(own_ip) && is_local(target_ip))
 }
 
 /// The address to try first, and the one to try where that takes a privilege that this process lacks.
@@ -209,6 +210,8 @@ mod tests {
             ("127.0.0.1:80", "127.0.0.2:80", true),
             ("127.0.0.1:80", "[::1]:80", true),
             ("127.0.0.1:80", "0.0.0.0:80", true),
+            ("127.0.0.1:80", "[::ffff:127.0.0.1]:80", true),
+            ("10.0.0.1:80", "[::ffff:10.0.0.1]:80", true),
             ("127.0.0.1:80", "10.0.0.1:80", false),
             ("0.0.0.0:80", "127.0.0.1:80", true),
             ("[::]:80", "10.0.0.1:80", true),

@@ -4,15 +4,19 @@ use crate::{
     body::Sent,
     cluster::{ClusterState, EndpointState},
     exchange::Exchange,
-    fault::is_drawn,
-    forward::{self, Outgoing},
+    forward::{self, Outgoing, Tries},
+    local_reply::is_grpc,
+    outlier::Outcome,
     outside,
+    retry::Failure,
+    upstream,
     worker::Local,
 };
 use http::Request;
 use http_body_util::BodyExt as _;
 use malha_table::view::Forward;
 use std::{
+    cell::Cell,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -21,7 +25,7 @@ use std::{
 /// Copies that one worker has under way; past them none is sent.
 const MOST: u64 = 1024;
 
-/// A copy ends with the route's timeout, and in any case then: nobody waits for it.
+/// A copy ends with the route's timeout, counted from the end of its body, and in any case then: nobody waits for it.
 const LONGEST: Duration = Duration::from_mins(5);
 
 /// Sends the copies that a route asks for, of the request as it goes upstream (C73). What cannot be sent is passed over
@@ -32,25 +36,38 @@ pub(crate) fn send_copies(
     outgoing: &Outgoing,
     received: &Rc<crate::body::Received>,
 ) {
-    for mirror in forward.mirrors().filter(|mirror| is_drawn(mirror.per_million(), &exchange.local.random)) {
+    for mirror in forward.mirrors().filter(|mirror| exchange.local.random.is_drawn(mirror.per_million())) {
         let destination = mirror.destination();
         let cluster = destination.cluster().and_then(|cluster| exchange.running.cluster(cluster.index()));
         let Some(cluster) = cluster.filter(|cluster| !outside::is_clients_choice(cluster.discovery)) else { continue };
         let metrics = exchange.local.metrics();
-        let Some(endpoint) = forward::draw_endpoint(exchange, cluster) else { continue };
+        let Some(endpoint) = forward::choose(exchange, cluster, &Tries::once(), &[]) else { continue };
         let Some(under_way) = UnderWay::new(exchange.local) else {
             metrics.copies_left_out.fetch_add(1, Ordering::Relaxed);
             continue;
         };
         metrics.copies.fetch_add(1, Ordering::Relaxed);
         let bound = exchange.local.shared.options.limits.replay_bytes;
-        let request = forward::message(exchange, outgoing, received.length(), 1, Sent::copy(received, bound));
-        let limit = forward.timeout().filter(|limit| !limit.is_zero()).map_or(LONGEST, |limit| limit.min(LONGEST));
-        let (local, cluster) = (Rc::clone(exchange.local), Arc::clone(cluster));
+        let body = Sent::copy(received, bound);
+        let tap = body.tap();
+        let request = forward::message(exchange, outgoing, received.length(), body);
+        let limit = forward.timeout().filter(|limit| !limit.is_zero()).unwrap_or(LONGEST);
+        let copy =
+            Copy { local: Rc::clone(exchange.local), cluster: Arc::clone(cluster), endpoint, _under_way: under_way };
         tokio::task::spawn_local(async move {
-            let _under_way = under_way;
-            // How it ends is nobody's concern (C72).
-            let _ = tokio::time::timeout(limit, send(&local, &cluster, &endpoint, request)).await;
+            let is_sent = Cell::new(false);
+            let too_late = async {
+                if let Some(tap) = tap {
+                    tap.closed().await;
+                }
+                tokio::time::sleep(limit).await;
+            };
+            // How it ends is nobody's concern (C72), but for the endpoint's health.
+            tokio::select! {
+                () = copy.send(request, &is_sent) => {}
+                () = too_late => if is_sent.get() { copy.observe(Outcome::Failure) },
+                () = tokio::time::sleep(LONGEST) => {}
+            }
         });
     }
 }
@@ -74,23 +91,42 @@ impl Drop for UnderWay {
     }
 }
 
-/// None where it failed.
-async fn send(
-    local: &Local,
-    cluster: &ClusterState,
-    endpoint: &Arc<EndpointState>,
-    request: Request<Sent>,
-) -> Option<()> {
-    let mut in_flight = forward::InFlight::new(endpoint);
-    let mut connection = local.pool.acquire(cluster, &endpoint.address).await.ok()?;
-    if !in_flight.admit(cluster) {
-        local.pool.put_unused(connection, cluster.idle_timeout);
-        return None;
+/// A copy and where it goes.
+struct Copy {
+    local: Rc<Local>,
+    cluster: Arc<ClusterState>,
+    endpoint: Arc<EndpointState>,
+    _under_way: UnderWay,
+}
+
+impl Copy {
+    fn observe(&self, outcome: Outcome) {
+        self.cluster.observe(&self.endpoint, outcome);
     }
-    let mut body = connection.sender.send_request(request).await.ok()?.into_body();
-    while let Some(frame) = body.frame().await {
-        frame.ok()?;
+
+    /// Sends it, and reads the answer to its end; `is_sent` while that is up to the endpoint.
+    async fn send(&self, request: Request<Sent>, is_sent: &Cell<bool>) {
+        let is_grpc = is_grpc(request.headers());
+        let (mut connection, _in_flight) = match upstream::admit(&self.local, &self.cluster, &self.endpoint).await {
+            Ok(admitted) => admitted,
+            Err(Failure::Connect | Failure::ConnectTimeout) => return self.observe(Outcome::Failure),
+            Err(_) => return,
+        };
+        is_sent.set(true);
+        let mut body = match connection.sender.try_send_request(request).await {
+            Ok(response) => {
+                self.observe(upstream::outcome(is_grpc, &response));
+                response.into_body()
+            }
+            // Not the endpoint's fault: it had closed the connection before, or the copy fell behind.
+            Err(error) if error.message().is_some() || error.error().is_user() => return,
+            Err(_) => return self.observe(Outcome::Failure),
+        };
+        while let Some(frame) = body.frame().await {
+            if frame.is_err() {
+                return self.observe(Outcome::Failure);
+            }
+        }
+        connection.put_back();
     }
-    local.pool.put(connection, cluster.idle_timeout, cluster.requests_per_connection);
-    Some(())
 }

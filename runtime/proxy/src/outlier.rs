@@ -30,8 +30,10 @@ const LONGEST: Duration = Duration::from_mins(5);
 pub(crate) enum Outcome {
     /// An answer with this code.
     Answer(u16),
-    /// No answer: no connection, a reset, a time-out.
+    /// No answer, or no whole one: no connection, a reset, a time-out.
     Failure,
+    /// There is a connection; of the answer nothing is known yet.
+    Connected,
 }
 
 impl Detection {
@@ -77,7 +79,10 @@ pub(crate) struct Health {
     local_failures: AtomicU32,
     /// When it comes back; 0: it was never ejected.
     until: AtomicU64,
-    /// How often it was ejected, less one for each interval since that it was healthy.
+    /// The end of the last ejection after which counting began anew.
+    begun_after: AtomicU64,
+    /// What the next ejection's length is multiplied by, less one: one more for each ejection, one less for each interval
+    /// since that it was healthy.
     ejections: AtomicU32,
     /// How often it was ejected at all.
     pub(crate) total: AtomicU64,
@@ -88,13 +93,23 @@ impl Health {
         self.until.load(Ordering::Relaxed) > now
     }
 
-    /// Counts an outcome; says whether the endpoint is to be ejected for it (D40, D41, D46).
-    pub(crate) fn count(&self, detection: &Detection, outcome: Outcome) -> bool {
+    /// Counts an outcome at `now`; says whether the endpoint is to be ejected for it (D40, D41, D46). The counter that says
+    /// so begins anew, whether it is ejected or may not be; all do when an ejection ends.
+    pub(crate) fn count(&self, detection: &Detection, now: u64, outcome: Outcome) -> bool {
+        let reset = |counter: &AtomicU32| counter.store(0, Ordering::Relaxed);
+        let is_ejected = self.is_ejected(now);
+        let back = self.until.load(Ordering::Relaxed);
+        if !is_ejected && self.begun_after.swap(back, Ordering::Relaxed) != back {
+            [&self.errors, &self.gateway_errors, &self.local_failures].into_iter().for_each(reset);
+        }
         let one_more = |counter: &AtomicU32, most: Option<u32>| {
             let count = counter.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-            most.is_some_and(|most| count >= most)
+            let is_reached = !is_ejected && most.is_some_and(|most| count >= most);
+            if is_reached {
+                reset(counter);
+            }
+            is_reached
         };
-        let reset = |counter: &AtomicU32| counter.store(0, Ordering::Relaxed);
         match outcome {
             Outcome::Failure if detection.local_failures.is_some() => {
                 one_more(&self.local_failures, detection.local_failures)
@@ -103,13 +118,16 @@ impl Health {
                 let gateway = one_more(&self.gateway_errors, detection.gateway_errors);
                 one_more(&self.errors, detection.errors) || gateway
             }
-            Outcome::Answer(code) => {
+            Outcome::Connected => {
                 reset(&self.local_failures);
-                if !detection.is_error(code) {
-                    reset(&self.errors);
-                    reset(&self.gateway_errors);
-                    return false;
-                }
+                false
+            }
+            Outcome::Answer(code) if !detection.is_error(code) => {
+                reset(&self.errors);
+                reset(&self.gateway_errors);
+                false
+            }
+            Outcome::Answer(code) => {
                 let gateway = if (502..=504).contains(&code) {
                     one_more(&self.gateway_errors, detection.gateway_errors)
                 } else {
@@ -132,17 +150,16 @@ impl Health {
         // Each interval that it was healthy takes one away.
         let healthy = if back == 0 { 0 } else { now.saturating_sub(back) / interval };
         let before = u64::from(self.ejections.load(Ordering::Relaxed)).saturating_sub(healthy);
-        let ejections = before.saturating_add(1);
-        let longest = milliseconds(LONGEST.max(detection.base));
-        let length = milliseconds(detection.base).saturating_mul(ejections).min(longest);
+        let (base, longest) = (milliseconds(detection.base), milliseconds(LONGEST.max(detection.base)));
+        // Past the longest it grows no more: else healthy intervals would long take nothing away.
+        let grows = base.saturating_mul(before) < longest.saturating_add(base);
+        let ejections = before.saturating_add(u64::from(grows));
+        let length = base.saturating_mul(ejections).min(longest);
         // It comes back when the sweep of an interval finds that its time is over.
         let until = now.saturating_add(length).div_ceil(interval).saturating_mul(interval);
         self.ejections.store(u32::try_from(ejections).unwrap_or(u32::MAX), Ordering::Relaxed);
         self.until.store(until, Ordering::Relaxed);
         self.total.fetch_add(1, Ordering::Relaxed);
-        for counter in [&self.errors, &self.gateway_errors, &self.local_failures] {
-            counter.store(0, Ordering::Relaxed);
-        }
     }
 }
 
@@ -180,7 +197,7 @@ mod tests {
         let detection = detection(&json!({"consecutive5xxErrors": 3, "consecutiveGatewayErrors": 2}));
         let told = |outcomes: &[Outcome]| {
             let health = Health::default();
-            outcomes.iter().map(|outcome| health.count(&detection, *outcome)).collect::<Vec<_>>()
+            outcomes.iter().map(|outcome| health.count(&detection, 0, *outcome)).collect::<Vec<_>>()
         };
         let answers = |codes: &[u16]| codes.iter().map(|code| Outcome::Answer(*code)).collect::<Vec<_>>();
         assert_eq!(told(&answers(&[500, 500, 200, 500, 500, 500])), [false, false, false, false, false, true]);
@@ -195,10 +212,37 @@ mod tests {
             &json!({"consecutive5xxErrors": 1, "splitExternalLocalOriginErrors": true, "consecutiveLocalOriginFailures": 2}),
         );
         let health = Health::default();
-        assert!(!health.count(&detection, Outcome::Failure), "D46");
-        assert!(!health.count(&detection, Outcome::Answer(200)));
-        assert!(!health.count(&detection, Outcome::Failure));
-        assert!(health.count(&detection, Outcome::Failure));
+        let count = |outcome| health.count(&detection, 0, outcome);
+        assert!(!count(Outcome::Failure), "D46");
+        assert!(!count(Outcome::Connected), "that there is a connection starts the count anew");
+        assert!(!count(Outcome::Failure));
+        assert!(!count(Outcome::Answer(200)));
+        assert!(count(Outcome::Failure));
+    }
+
+    #[test]
+    fn what_is_counted_begins_anew_at_the_threshold_and_after_an_ejection() {
+        let detection = detection(&json!({"consecutive5xxErrors": 2, "interval": "1s", "maxEjectionPercent": 10}));
+        let health = Health::default();
+        let told = |now| health.count(&detection, now, Outcome::Answer(500));
+        assert_eq!([told(0), told(0), told(0), told(0)], [false, true, false, true], "refused, it begins anew");
+        health.eject(&detection, 0, 0, 10);
+        assert_eq!([told(1), told(1), told(1)], [false; 3], "it is out");
+        assert_eq!([told(40_000), told(40_000)], [false, true], "it is back");
+    }
+
+    #[test]
+    fn ejections_grow_to_the_longest_and_soon_shrink_again() {
+        let detection = detection(&json!({"interval": "1s", "baseEjectionTime": "100s", "maxEjectionPercent": 100}));
+        let health = Health::default();
+        let mut now = 0;
+        for length in [100, 200, 300, 300, 300, 300, 300] {
+            health.eject(&detection, now, 0, 1);
+            assert!(health.is_ejected(now + length * 1000 - 1) && !health.is_ejected(now + length * 1000), "{length}");
+            now += length * 1000;
+        }
+        health.eject(&detection, now + 3000, 0, 1);
+        assert!(!health.is_ejected(now + 203_000), "three of four are taken away");
     }
 
     #[test]

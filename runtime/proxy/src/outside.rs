@@ -3,12 +3,12 @@
 use crate::{
     balance::Algorithm, cluster::ClusterState, exchange::Exchange, flags::Flags, forward::Outgoing,
     listener::is_reached_at, local_reply::LocalReply, options::Passthrough, pool::EndpointAddress, select::port_of,
+    worker::Local,
 };
 use http::StatusCode;
 use malha_table::{http::host_key, view::Discovery};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Arc,
     time::Duration,
 };
 
@@ -33,8 +33,8 @@ pub(crate) fn as_it_came(exchange: &Exchange<'_>) -> Outgoing {
     }
 }
 
-/// A cluster whose one endpoint is the host that the client named, if a request may go there.
-pub(crate) fn cluster(exchange: &Exchange<'_>, name: &str) -> Result<Arc<ClusterState>, LocalReply> {
+/// The host that the client named as an endpoint, if a request may go there.
+pub(crate) fn endpoint(exchange: &Exchange<'_>) -> Result<EndpointAddress, LocalReply> {
     let authority = &exchange.head.sent_authority;
     let host = host_key(authority);
     let address = EndpointAddress { host: bare(&host).into(), port: port_of(authority) };
@@ -47,16 +47,19 @@ pub(crate) fn cluster(exchange: &Exchange<'_>, name: &str) -> Result<Arc<Cluster
             ),
         ));
     }
-    if ip_address(&address).is_some_and(|address| is_own(exchange, address)) {
+    if ip_address(&address).is_some_and(|address| is_own(exchange.local, address)) {
         return Err(own_address(authority));
     }
     // A name below `localhost` is loopback, whether or not the system's resolver knows it.
-    let address = match loopback {
+    Ok(match loopback {
         Some(loopback) => EndpointAddress { host: loopback.ip().to_string().into(), port: address.port },
         None => address,
-    };
-    let cluster = ClusterState::of_one(name, address, Algorithm::LeastRequest, Duration::from_secs(10));
-    Ok(Arc::new(cluster))
+    })
+}
+
+/// The cluster of hosts that the mesh does not know, with one of them.
+pub(crate) fn passthrough(address: EndpointAddress) -> ClusterState {
+    ClusterState::of_one("PassthroughCluster", address, Algorithm::LeastRequest, Duration::from_secs(10))
 }
 
 /// The answer to a request that would come back to this proxy.
@@ -73,9 +76,9 @@ fn bare(host: &str) -> &str {
 }
 
 /// Whether a request to there would come back to a sidecar, for ever, or tell the admin server what to do.
-pub(crate) fn is_own(exchange: &Exchange<'_>, address: SocketAddr) -> bool {
-    let admin = exchange.local.shared.admin.get();
-    exchange.running.is_own(address) || admin.is_some_and(|&admin| is_reached_at(admin, address))
+pub(crate) fn is_own(local: &Local, address: SocketAddr) -> bool {
+    let admin = local.shared.admin.get();
+    local.running().is_own(address) || admin.is_some_and(|&admin| is_reached_at(admin, address))
 }
 
 /// The address that a host stands for without being looked up.
@@ -83,7 +86,7 @@ fn ip_address(address: &EndpointAddress) -> Option<SocketAddr> {
     let ip = if &*address.host == "localhost" || address.host.ends_with(".localhost") {
         IpAddr::V4(Ipv4Addr::LOCALHOST)
     } else {
-        address.host.parse().ok()?
+        address.host.parse::<IpAddr>().ok()?.to_canonical()
     };
     Some(SocketAddr::new(ip, address.port))
 }
@@ -99,7 +102,7 @@ mod tests {
     #[test]
     fn only_loopback_is_loopback() {
         let at = |host: &str| loopback(&EndpointAddress { host: bare(host).into(), port: 80 }).is_some();
-        assert!(at("localhost") && at("web.localhost") && at("127.0.0.9") && at("[::1]"));
+        assert!(at("localhost") && at("web.localhost") && at("127.0.0.9") && at("[::1]") && at("[::ffff:127.0.0.1]"));
         assert!(!at("example.org") && !at("10.0.0.1") && !at("0.0.0.0") && !at("localhost.evil.org"));
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::{
     body::Sent,
-    breaker::{Breaker, Held, Resource},
-    cluster::ClusterState,
+    breaker::{Held, Resource},
+    cluster::{ClusterState, ConnectionTerms},
     options::Limits,
 };
 use hyper::client::conn::http1::{self, SendRequest};
@@ -33,9 +33,11 @@ pub(crate) struct Connection {
     pub(crate) sender: SendRequest<Sent>,
     pub(crate) peer: SocketAddr,
     pub(crate) local: Option<SocketAddr>,
-    /// Whether an earlier request used it.
+    /// Whether it was idle before, or had an earlier request: the upstream may have closed it meanwhile.
     pub(crate) reused: bool,
     requests: u32,
+    /// What it was opened by, and is kept by.
+    terms: ConnectionTerms,
     _driver: Driver,
     open: Open,
 }
@@ -84,9 +86,17 @@ pub(crate) struct PoolGauges {
 
 /// Counts a connection for as long as it is open.
 struct Open {
-    gauges: Arc<PoolGauges>,
     host: Weak<Host>,
-    _held: Option<Held>,
+    gauges: Arc<PoolGauges>,
+    _held: Held,
+}
+
+impl Open {
+    fn new(host: &Rc<Host>, held: Held) -> Self {
+        host.gauges.open.fetch_add(1, Ordering::Relaxed);
+        host.open.set(host.open.get() + 1);
+        Open { host: Rc::downgrade(host), gauges: Arc::clone(&host.gauges), _held: held }
+    }
 }
 
 impl Drop for Open {
@@ -94,181 +104,140 @@ impl Drop for Open {
         self.gauges.open.fetch_sub(1, Ordering::Relaxed);
         if let Some(host) = self.host.upgrade() {
             host.open.set(host.open.get().saturating_sub(1));
-            host.freed.notify_one();
+            host.wake_first();
         }
+    }
+}
+
+/// Counts a connection while it is being opened.
+struct Opening(Rc<Host>);
+
+impl Opening {
+    fn new(host: &Rc<Host>) -> Self {
+        host.opening.set(host.opening.get() + 1);
+        Opening(Rc::clone(host))
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.0.opening.set(self.0.opening.get().saturating_sub(1));
     }
 }
 
 /// The connections of one cluster to one endpoint.
-#[derive(Default)]
+///
+/// Requests that find none idle queue. A connection belongs to none of them: whichever is free first, a new one or one
+/// that was busy, goes to the request that waits longest, and one that nobody waits for any more is kept.
 struct Host {
+    address: EndpointAddress,
     idle: RefCell<VecDeque<Idle>>,
     /// All of them, those that are being opened included.
     open: Cell<usize>,
-    /// Requests that wait for one.
-    waiting: Cell<usize>,
-    /// One is idle now, or may be opened.
-    freed: Notify,
-}
-
-impl Host {
-    /// An idle connection, the most recently used first. One that is still busy with its last request is given up.
-    fn take(&self, gauges: &PoolGauges) -> Option<Connection> {
-        loop {
-            let idle = self.idle.borrow_mut().pop_back()?;
-            gauges.idle.fetch_sub(1, Ordering::Relaxed);
-            if !idle.is_over(Instant::now()) && idle.connection.sender.is_ready() {
-                return Some(Connection { reused: true, ..idle.connection });
-            }
-        }
-    }
-}
-
-/// A request that waits for a connection.
-struct Waiting<'h> {
-    host: &'h Host,
-    _held: Option<Held>,
-}
-
-impl<'h> Waiting<'h> {
-    fn new(host: &'h Host, breaker: Option<&Breaker>) -> Result<Self, NoConnection> {
-        let held = match breaker {
-            Some(breaker) => Some(breaker.hold(Resource::Pending).ok_or(NoConnection::Overflow)?),
-            None => None,
-        };
-        host.waiting.set(host.waiting.get() + 1);
-        Ok(Waiting { host, _held: held })
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.host.waiting.set(self.host.waiting.get().saturating_sub(1));
-    }
-}
-
-/// Those of one endpoint, by cluster.
-type Hosts = Vec<(Arc<str>, Rc<Host>)>;
-
-/// The connections of one worker.
-pub(crate) struct Pool {
-    hosts: RefCell<HashMap<EndpointAddress, Hosts>>,
+    opening: Cell<usize>,
+    /// Who waits for one, the longest first. While somebody does, none is idle.
+    queue: RefCell<VecDeque<Rc<Turn>>>,
+    /// Those that were opened by others are not kept.
+    terms: Cell<ConnectionTerms>,
     limits: Rc<Limits>,
     gauges: Arc<PoolGauges>,
 }
 
-impl Pool {
-    pub(crate) fn new(limits: Rc<Limits>, gauges: Arc<PoolGauges>) -> Self {
-        Pool { hosts: RefCell::default(), limits, gauges }
-    }
+/// A request's place in a queue.
+struct Turn {
+    /// What it waited for.
+    outcome: Cell<Option<Result<Connection, NoConnection>>>,
+    /// It has an outcome, or it is the first and may open a connection.
+    told: Notify,
+    /// Counts it among those that wait.
+    held: Cell<Option<Held>>,
+}
 
-    fn host(&self, cluster: &Arc<str>, address: &EndpointAddress) -> Rc<Host> {
-        let mut hosts = self.hosts.borrow_mut();
-        let hosts = match hosts.get_mut(address) {
-            Some(hosts) => hosts,
-            None => hosts.entry(address.clone()).or_default(),
-        };
-        if let Some((_, host)) = hosts.iter().find(|(name, _)| name == cluster) {
-            return Rc::clone(host);
-        }
-        let host = Rc::new(Host::default());
-        hosts.push((Arc::clone(cluster), Rc::clone(&host)));
-        host
+impl Turn {
+    fn come(&self, outcome: Result<Connection, NoConnection>) {
+        self.held.take();
+        self.outcome.set(Some(outcome));
+        self.told.notify_one();
     }
+}
 
-    /// A connection of the cluster to an endpoint: an idle one, else a new one, or the first that becomes free where the
-    /// cluster may have no more (semantics D.6). Whoever waits longest has it.
-    pub(crate) async fn acquire(
-        &self,
-        cluster: &ClusterState,
-        address: &EndpointAddress,
-    ) -> Result<Connection, NoConnection> {
-        let host = self.host(&cluster.name, address);
-        if host.waiting.get() == 0
-            && let Some(connection) = host.take(&self.gauges)
-        {
-            return Ok(connection);
-        }
-        let breaker = cluster.breaker.as_ref();
-        let _waiting = Waiting::new(&host, breaker)?;
+impl Host {
+    /// An idle connection, the most recently used first. One that is still busy or of other terms is given up.
+    fn take(&self, terms: ConnectionTerms) -> Option<Connection> {
         loop {
+            let idle = self.idle.borrow_mut().pop_back()?;
+            self.gauges.idle.fetch_sub(1, Ordering::Relaxed);
+            let connection = &idle.connection;
+            if !idle.is_over(Instant::now()) && connection.can_take_a_request() && connection.terms == terms {
+                return Some(Connection { reused: true, ..idle.connection });
+            }
+        }
+    }
+
+    /// A connection that can take a request: for whoever waits longest, else to keep.
+    fn give(&self, connection: Connection) {
+        if connection.sender.is_closed() || connection.reused && connection.terms != self.terms.get() {
+            return;
+        }
+        let first = self.queue.borrow_mut().pop_front();
+        if let Some(turn) = first {
+            turn.come(Ok(connection));
+        } else if connection.terms == self.terms.get() {
+            let idle_timeout = connection.terms.idle_timeout.unwrap_or(self.limits.idle_timeout);
+            let until = Instant::now().checked_add(idle_timeout);
+            let mut idle = self.idle.borrow_mut();
+            if idle.len() < self.limits.idle_connections {
+                idle.push_back(Idle { connection, until });
+                self.gauges.idle.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Whoever waits longest may see whether there is room for a connection now.
+    fn wake_first(&self) {
+        if let Some(first) = self.queue.borrow().front() {
+            first.told.notify_one();
+        }
+    }
+
+    /// A connection could not be opened: nobody in the queue waits for the next, which would fail as late.
+    fn fail(&self, reason: NoConnection) {
+        let queue = std::mem::take(&mut *self.queue.borrow_mut());
+        for turn in queue {
+            turn.come(Err(reason));
+        }
+    }
+
+    /// Opens as many connections as requests wait, if the cluster may have so many.
+    fn open_for_queue(self: &Rc<Self>, cluster: &ClusterState) {
+        while self.opening.get() < self.queue.borrow().len() {
             // A worker that has none of its own opens one beyond the limit: else it would wait for those of others.
-            let held = match breaker {
-                None => Some(None),
-                Some(breaker) if host.open.get() == 0 => Some(Some(breaker.hold_anyway(Resource::Connections))),
-                Some(breaker) => breaker.hold(Resource::Connections).map(Some),
+            let held = if self.open.get() == 0 {
+                cluster.breaker.hold_anyway(Resource::Connections)
+            } else {
+                let Some(held) = cluster.breaker.hold(Resource::Connections) else { return };
+                held
             };
-            if let Some(held) = held {
-                return self.connect(&host, held, address, cluster.connect_timeout).await;
-            }
-            host.freed.notified().await;
-            if let Some(connection) = host.take(&self.gauges) {
-                return Ok(connection);
-            }
-        }
-    }
-
-    /// Keeps a connection whose last request has been sent and whose response has been read to their ends, unless it has
-    /// taken `most` requests.
-    pub(crate) fn put(&self, mut connection: Connection, idle_timeout: Option<Duration>, most: Option<u32>) {
-        connection.requests = connection.requests.saturating_add(1);
-        if most.is_none_or(|most| connection.requests < most) {
-            self.put_unused(connection, idle_timeout);
-        }
-    }
-
-    /// Keeps a connection that was acquired for nothing.
-    pub(crate) fn put_unused(&self, connection: Connection, idle_timeout: Option<Duration>) {
-        let Some(host) = connection.open.host.upgrade().filter(|_| !connection.sender.is_closed()) else { return };
-        let until = Instant::now().checked_add(idle_timeout.unwrap_or(self.limits.idle_timeout));
-        let mut idle = host.idle.borrow_mut();
-        if idle.len() < self.limits.idle_connections {
-            idle.push_back(Idle { connection, until });
-            self.gauges.idle.fetch_add(1, Ordering::Relaxed);
-            host.freed.notify_one();
-        }
-    }
-
-    /// Closes idle connections whose time is over, or whose endpoint `keep` does not know.
-    pub(crate) fn sweep(&self, keep: impl Fn(&EndpointAddress) -> bool) {
-        let now = Instant::now();
-        let mut closed = 0;
-        // They are dropped when nothing is borrowed any more: each tells its host.
-        let mut gone: Vec<Idle> = Vec::new();
-        self.hosts.borrow_mut().retain(|address, hosts| {
-            let is_known = keep(address);
-            hosts.retain(|(_, host)| {
-                let mut idle = host.idle.borrow_mut();
-                let (kept, over): (VecDeque<Idle>, VecDeque<Idle>) = std::mem::take(&mut *idle)
-                    .into_iter()
-                    .partition(|idle| is_known && !idle.is_over(now) && !idle.connection.sender.is_closed());
-                *idle = kept;
-                closed += over.len();
-                gone.extend(over);
-                !idle.is_empty() || host.waiting.get() > 0 || Rc::strong_count(host) > 1 || host.open.get() > 0
+            let (open, opening) = (Open::new(self, held), Opening::new(self));
+            let (host, terms, limit) = (Rc::clone(self), cluster.terms, cluster.connect_timeout);
+            tokio::task::spawn_local(async move {
+                let connected = host.connect(open, terms, limit).await;
+                drop(opening);
+                match connected {
+                    Ok(connection) => host.give(connection),
+                    Err(reason) => host.fail(reason),
+                }
             });
-            !hosts.is_empty()
-        });
-        drop(gone);
-        self.gauges.idle.fetch_sub(closed as u64, Ordering::Relaxed);
+        }
     }
 
     /// A new connection.
-    async fn connect(
-        &self,
-        host: &Rc<Host>,
-        held: Option<Held>,
-        address: &EndpointAddress,
-        limit: Duration,
-    ) -> Result<Connection, NoConnection> {
+    async fn connect(&self, open: Open, terms: ConnectionTerms, limit: Duration) -> Result<Connection, NoConnection> {
         self.gauges.connects.fetch_add(1, Ordering::Relaxed);
-        self.gauges.open.fetch_add(1, Ordering::Relaxed);
-        host.open.set(host.open.get() + 1);
-        let open = Open { gauges: Arc::clone(&self.gauges), host: Rc::downgrade(host), _held: held };
-        let connected = match tokio::time::timeout(limit, dial(address)).await {
+        let connected = match tokio::time::timeout(limit, dial(&self.address)).await {
             Err(_) => Err(NoConnection::TimedOut),
             Ok(Err(_)) => Err(NoConnection::Failed),
-            Ok(Ok(stream)) => self.handshake(stream, open).await,
+            Ok(Ok(stream)) => self.handshake(stream, open, terms).await,
         };
         if connected.is_err() {
             self.gauges.connect_failures.fetch_add(1, Ordering::Relaxed);
@@ -276,7 +245,12 @@ impl Pool {
         connected
     }
 
-    async fn handshake(&self, stream: TcpStream, open: Open) -> Result<Connection, NoConnection> {
+    async fn handshake(
+        &self,
+        stream: TcpStream,
+        open: Open,
+        terms: ConnectionTerms,
+    ) -> Result<Connection, NoConnection> {
         let peer = stream.peer_addr().map_err(|_| NoConnection::Failed)?;
         let local = stream.local_addr().ok();
         // Only a hint to the kernel: without it small requests wait.
@@ -292,7 +266,163 @@ impl Pool {
             let _ = driver.await;
         });
         let driver = Driver(driver.abort_handle());
-        Ok(Connection { sender, peer, local, reused: false, requests: 0, _driver: driver, open })
+        Ok(Connection { sender, peer, local, reused: false, requests: 0, terms, _driver: driver, open })
+    }
+}
+
+impl Connection {
+    /// A new one takes one request even before its driver ran.
+    fn can_take_a_request(&self) -> bool {
+        !self.sender.is_closed() && (self.requests == 0 || self.sender.is_ready())
+    }
+
+    /// Gives it back to its pool when its last request has been sent and its response has been read to their ends, unless
+    /// it has taken all the requests that it may.
+    pub(crate) fn put_back(mut self) {
+        self.requests = self.requests.saturating_add(1);
+        self.reused = true;
+        let Some(host) = self.open.host.upgrade() else { return };
+        if self.terms.requests.is_some_and(|most| self.requests >= most) {
+            return;
+        }
+        if self.sender.is_ready() {
+            host.give(self);
+        } else if !self.sender.is_closed() {
+            // The end of the response can be read before the end of the request has left.
+            tokio::task::spawn_local(async move {
+                if let Ok(Ok(())) = tokio::time::timeout(LONGEST_REST, self.sender.ready()).await {
+                    host.give(self);
+                }
+            });
+        }
+    }
+
+    /// Gives it back to its pool when it was acquired for nothing.
+    pub(crate) fn put_back_unused(self) {
+        if let Some(host) = self.open.host.upgrade() {
+            host.give(self);
+        }
+    }
+}
+
+/// A request in a queue, until it has a connection or gives up.
+struct Waiting {
+    host: Rc<Host>,
+    turn: Rc<Turn>,
+}
+
+impl Waiting {
+    fn new(host: Rc<Host>, held: Held) -> Self {
+        let turn = Rc::new(Turn { outcome: Cell::default(), told: Notify::new(), held: Cell::new(Some(held)) });
+        host.queue.borrow_mut().push_back(Rc::clone(&turn));
+        Waiting { host, turn }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.host.queue.borrow_mut().retain(|turn| !Rc::ptr_eq(turn, &self.turn));
+        self.turn.held.take();
+        // What came too late for it is the next one's, and so is the permission to open a connection.
+        if let Some(Ok(connection)) = self.turn.outcome.take() {
+            self.host.give(connection);
+        }
+        self.host.wake_first();
+    }
+}
+
+/// Those of one endpoint, by cluster.
+type Hosts = Vec<(Arc<str>, Rc<Host>)>;
+
+/// The connections of one worker.
+pub(crate) struct Pool {
+    hosts: RefCell<HashMap<EndpointAddress, Hosts>>,
+    limits: Rc<Limits>,
+    gauges: Arc<PoolGauges>,
+}
+
+/// How long a connection may take to send the rest of a request that is answered already, before it is of use again.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
+impl Pool {
+    pub(crate) fn new(limits: Rc<Limits>, gauges: Arc<PoolGauges>) -> Self {
+        Pool { hosts: RefCell::default(), limits, gauges }
+    }
+
+    fn host(&self, cluster: &ClusterState, address: &EndpointAddress) -> Rc<Host> {
+        let mut hosts = self.hosts.borrow_mut();
+        let hosts = match hosts.get_mut(address) {
+            Some(hosts) => hosts,
+            None => hosts.entry(address.clone()).or_default(),
+        };
+        if let Some((_, host)) = hosts.iter().find(|(name, _)| *name == cluster.name) {
+            return Rc::clone(host);
+        }
+        let host = Rc::new(Host {
+            address: address.clone(),
+            idle: RefCell::default(),
+            open: Cell::default(),
+            opening: Cell::default(),
+            queue: RefCell::default(),
+            terms: Cell::new(cluster.terms),
+            limits: Rc::clone(&self.limits),
+            gauges: Arc::clone(&self.gauges),
+        });
+        hosts.push((Arc::clone(&cluster.name), Rc::clone(&host)));
+        host
+    }
+
+    /// A connection of the cluster to an endpoint: an idle one, else the first that becomes free or is opened (semantics
+    /// D.6). Whoever waits longest has it. Dropped before it has one, it leaves nothing behind but a connection that is
+    /// being opened.
+    pub(crate) async fn acquire(
+        &self,
+        cluster: &ClusterState,
+        address: &EndpointAddress,
+    ) -> Result<Connection, NoConnection> {
+        let host = self.host(cluster, address);
+        if host.queue.borrow().is_empty()
+            && let Some(connection) = host.take(cluster.terms)
+        {
+            return Ok(connection);
+        }
+        let held = cluster.breaker.hold(Resource::Pending).ok_or(NoConnection::Overflow)?;
+        let waiting = Waiting::new(host, held);
+        loop {
+            waiting.host.open_for_queue(cluster);
+            waiting.turn.told.notified().await;
+            if let Some(outcome) = waiting.turn.outcome.take() {
+                return outcome;
+            }
+        }
+    }
+
+    /// Closes idle connections whose time is over, and those of other terms than a cluster has now: `terms` says which
+    /// these are, and has none where it has no such endpoint any more.
+    pub(crate) fn sweep(&self, terms: impl Fn(&str, &EndpointAddress) -> Option<ConnectionTerms>) {
+        let now = Instant::now();
+        let mut closed = 0;
+        // They are dropped when nothing is borrowed any more: each tells its host.
+        let mut gone: Vec<Idle> = Vec::new();
+        self.hosts.borrow_mut().retain(|address, hosts| {
+            hosts.retain(|(cluster, host)| {
+                let terms = terms(cluster, address);
+                host.terms.set(terms.unwrap_or(host.terms.get()));
+                let mut idle = host.idle.borrow_mut();
+                let (kept, over): (VecDeque<Idle>, VecDeque<Idle>) =
+                    std::mem::take(&mut *idle).into_iter().partition(|idle| {
+                        let connection = &idle.connection;
+                        Some(connection.terms) == terms && !idle.is_over(now) && !connection.sender.is_closed()
+                    });
+                *idle = kept;
+                closed += over.len();
+                gone.extend(over);
+                !idle.is_empty() || Rc::strong_count(host) > 1 || host.open.get() > 0
+            });
+            !hosts.is_empty()
+        });
+        drop(gone);
+        self.gauges.idle.fetch_sub(closed as u64, Ordering::Relaxed);
     }
 }
 
@@ -307,5 +437,75 @@ impl std::fmt::Debug for Connection {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Connection { peer, local, reused, requests, .. } = self;
         write!(formatter, "{local:?} -> {peer}, reused: {reused}, requests: {requests}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{balance::Algorithm, breaker::Breaker};
+    use std::task::{Context, Poll, Waker};
+    use tokio::{net::TcpListener, task::LocalSet};
+
+    fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[tokio::test]
+    async fn what_a_request_leaves_is_the_next_ones_and_nothing_is_lost() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let address = EndpointAddress { host: "127.0.0.1".into(), port };
+        let mut cluster = ClusterState::of_one("c", address.clone(), Algorithm::LeastRequest, Duration::from_secs(10));
+        cluster.breaker = Breaker::of_connections(1);
+        let gauges: Arc<PoolGauges> = Arc::default();
+        let pool = Pool::new(Rc::default(), Arc::clone(&gauges));
+        let test = async {
+            let connection = pool.acquire(&cluster, &address).await.expect("a connection");
+            let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(pool.acquire(&cluster, &address))).collect();
+            assert!(waiting.iter_mut().all(|one| poll(one.as_mut()).is_pending()));
+            assert_eq!(cluster.breaker.used(Resource::Pending), 3);
+            // The first has it and does not know yet when it gives up; the second gives up in the queue.
+            connection.put_back_unused();
+            assert_eq!(cluster.breaker.used(Resource::Pending), 2);
+            let mut third = waiting.pop().expect("three wait");
+            drop(waiting);
+            let Poll::Ready(Ok(connection)) = poll(third.as_mut()) else { panic!("it has the connection") };
+            let mut last = Box::pin(pool.acquire(&cluster, &address));
+            assert!(poll(last.as_mut()).is_pending());
+            // Without a connection left the next one may open its own.
+            drop(connection);
+            let connection = last.await.expect("a connection");
+            assert_eq!(gauges.connects.load(Ordering::Relaxed), 2);
+            connection.put_back_unused();
+            assert_eq!(cluster.breaker.used(Resource::Pending), 0);
+            assert_eq!(cluster.breaker.used(Resource::Connections), 1);
+            assert_eq!((gauges.open.load(Ordering::Relaxed), gauges.idle.load(Ordering::Relaxed)), (1, 1));
+            pool.sweep(|_, _| None);
+            assert_eq!(cluster.breaker.used(Resource::Connections), 0);
+            assert_eq!((gauges.open.load(Ordering::Relaxed), gauges.idle.load(Ordering::Relaxed)), (0, 0));
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn a_request_that_gives_up_leaves_a_connection_that_is_kept() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let address = EndpointAddress { host: "127.0.0.1".into(), port };
+        let cluster = ClusterState::of_one("c", address.clone(), Algorithm::LeastRequest, Duration::from_secs(10));
+        let gauges: Arc<PoolGauges> = Arc::default();
+        let pool = Pool::new(Rc::default(), Arc::clone(&gauges));
+        let test = async {
+            let mut gone = Box::pin(pool.acquire(&cluster, &address));
+            assert!(poll(gone.as_mut()).is_pending());
+            drop(gone);
+            while gauges.idle.load(Ordering::Relaxed) == 0 {
+                tokio::task::yield_now().await;
+            }
+            assert!(pool.acquire(&cluster, &address).await.expect("the same").reused);
+            assert_eq!(gauges.connects.load(Ordering::Relaxed), 1);
+        };
+        LocalSet::new().run_until(test).await;
     }
 }

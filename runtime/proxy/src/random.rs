@@ -30,6 +30,11 @@ impl Random {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
+    /// Whether something happens that does so many times in a million.
+    pub(crate) fn is_drawn(&self, per_million: u32) -> bool {
+        self.below(1_000_000) < u64::from(per_million)
+    }
+
     /// A random UUID (version 4), as `x-request-id` carries it.
     pub(crate) fn uuid(&self) -> String {
         let high = (self.next() & !0xF000) | 0x4000;
@@ -73,6 +78,15 @@ mod tests {
         }
         assert_eq!(seen, [true; 5]);
         assert_eq!(random.below(0), 0);
+    }
+
+    #[test]
+    fn chances_are_in_parts_per_million() {
+        let random = Random::new(1, 0);
+        let drawn = |per_million| (0..10_000).filter(|_| random.is_drawn(per_million)).count();
+        assert_eq!((drawn(0), drawn(1_000_000)), (0, 10_000));
+        let half = drawn(500_000);
+        assert!((4_700..5_300).contains(&half), "{half}");
     }
 
     #[test]

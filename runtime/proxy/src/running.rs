@@ -1,11 +1,11 @@
 //! The table in force, with what hangs on it: counters, clusters' states, where each listener is in it.
 
 use crate::{
-    cluster::ClusterState,
+    cluster::{ClusterState, ConnectionTerms},
     listener::{ListenerAddress, ListenerKey, OpenListener, is_reached_at},
     metrics::Metrics,
     options::Options,
-    parties,
+    outside, parties,
     plan::{Place, Plan, rule_place},
     pool::EndpointAddress,
     proxy::Revision,
@@ -208,9 +208,11 @@ impl Running {
         self.clusters.iter().map(Arc::as_ref)
     }
 
-    /// Whether some cluster has the endpoint.
-    pub(crate) fn has_endpoint(&self, address: &EndpointAddress) -> bool {
-        self.endpoints.contains(address)
+    /// What a cluster says of its connections to an endpoint; none where there is none such (any more).
+    pub(crate) fn connection_terms(&self, cluster: &str, address: &EndpointAddress) -> Option<ConnectionTerms> {
+        let cluster = self.by_name.get(cluster)?;
+        let is_known = outside::is_clients_choice(cluster.discovery) || self.endpoints.contains(address);
+        is_known.then_some(cluster.terms)
     }
 }
 

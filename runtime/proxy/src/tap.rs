@@ -1,6 +1,7 @@
 //! A copy of a body that is on its way elsewhere. Whoever reads the copy cannot slow the original: what it is behind
 //! with is kept up to a bound, and past it the copy breaks off.
 
+use crate::body::charge;
 use bytes::Bytes;
 use std::{
     cell::{Cell, RefCell},
@@ -9,6 +10,7 @@ use std::{
     rc::Rc,
     task::{Context, Poll, Waker},
 };
+use tokio::sync::Notify;
 
 /// One copy, filled at one end and read at the other.
 pub(crate) struct Tap {
@@ -17,6 +19,8 @@ pub(crate) struct Tap {
     room: Cell<usize>,
     state: Cell<State>,
     reader: RefCell<Option<Waker>>,
+    /// Told when nothing more comes.
+    closed: Notify,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +50,7 @@ impl Tap {
             room: Cell::new(bound),
             state: Cell::new(State::Open),
             reader: RefCell::default(),
+            closed: Notify::new(),
         })
     }
 
@@ -54,13 +59,29 @@ impl Tap {
         if self.state.get() != State::Open {
             return;
         }
-        match self.room.get().checked_sub(data.len()) {
+        match self.room.get().checked_sub(charge(data)) {
             Some(room) => {
                 self.room.set(room);
                 self.queue.borrow_mut().push_back(data.clone());
                 self.wake();
             }
-            None => self.set(State::Broken),
+            None => self.break_off(),
+        }
+    }
+
+    /// Whether more may come.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.get() == State::Open
+    }
+
+    /// Waits until nothing more comes.
+    pub(crate) async fn closed(&self) {
+        loop {
+            let closed = self.closed.notified();
+            if !self.is_open() {
+                return;
+            }
+            closed.await;
         }
     }
 
@@ -71,12 +92,21 @@ impl Tap {
 
     /// The original broke off, or nobody reads it to its end.
     pub(crate) fn break_off(&self) {
+        if self.is_open() {
+            self.give_up();
+        }
+    }
+
+    /// Nobody reads the copy any more.
+    pub(crate) fn give_up(&self) {
         self.set(State::Broken);
+        self.queue.borrow_mut().clear();
     }
 
     fn set(&self, state: State) {
         if self.state.get() == State::Open {
             self.state.set(state);
+            self.closed.notify_waiters();
             self.wake();
         }
     }
@@ -93,7 +123,7 @@ impl Tap {
             return Poll::Ready(Some(Err(Incomplete)));
         }
         if let Some(data) = self.queue.borrow_mut().pop_front() {
-            self.room.set(self.room.get() + data.len());
+            self.room.set(self.room.get() + charge(&data));
             return Poll::Ready(Some(Ok(data)));
         }
         if self.state.get() == State::Ended {
@@ -114,7 +144,7 @@ mod tests {
 
     #[test]
     fn what_is_pushed_is_read_to_the_end() {
-        let tap = Tap::new(4);
+        let tap = Tap::new(130);
         assert!(next(&tap).is_pending());
         tap.push(&Bytes::from_static(b"abcd"));
         assert!(matches!(next(&tap), Poll::Ready(Some(Ok(data))) if data == "abcd"));
@@ -127,10 +157,22 @@ mod tests {
 
     #[test]
     fn a_reader_that_falls_behind_gets_no_more() {
-        let tap = Tap::new(4);
-        tap.push(&Bytes::from_static(b"abc"));
-        tap.push(&Bytes::from_static(b"de"));
+        let tap = Tap::new(130);
+        tap.push(&Bytes::from_static(b"a"));
+        tap.push(&Bytes::from_static(b"b"));
+        assert!(tap.is_open(), "130 bytes are two small pieces");
+        tap.push(&Bytes::from_static(b"c"));
         tap.end();
+        assert!(!tap.is_open() && tap.queue.borrow().is_empty());
         assert!(matches!(next(&tap), Poll::Ready(Some(Err(Incomplete)))));
+    }
+
+    #[test]
+    fn what_nobody_reads_any_more_is_not_kept() {
+        let tap = Tap::new(1000);
+        tap.push(&Bytes::from_static(b"abc"));
+        tap.end();
+        tap.give_up();
+        assert!(tap.queue.borrow().is_empty());
     }
 }

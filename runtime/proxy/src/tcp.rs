@@ -4,9 +4,9 @@ use crate::{
     balance,
     breaker::Resource,
     cluster::{ClusterState, EndpointState},
-    forward::InFlight,
     outlier::Outcome,
     running::Running,
+    upstream::InFlight,
     worker::Local,
 };
 use malha_table::{http::pick, view::TcpRoute};
@@ -37,13 +37,7 @@ pub(crate) async fn pass(
     if let Some(rule) = route.rule() {
         running.hit(rule.index());
     }
-    let _held = match &cluster.breaker {
-        Some(breaker) => match breaker.hold(Resource::Connections) {
-            Some(held) => Some(held),
-            None => return,
-        },
-        None => None,
-    };
+    let Some(_held) = cluster.breaker.hold(Resource::Connections) else { return };
     let Some(endpoint) = choose(local, cluster) else { return };
     let _in_flight = InFlight::new(&endpoint);
     let Some(mut upstream) = connect(cluster, &endpoint).await else { return };
@@ -66,6 +60,7 @@ async fn connect(cluster: &ClusterState, endpoint: &Arc<EndpointState>) -> Optio
         cluster.observe(endpoint, Outcome::Failure);
         return None;
     };
+    cluster.observe(endpoint, Outcome::Connected);
     // Only a hint to the kernel.
     let _ = stream.set_nodelay(true);
     Some(stream)

@@ -28,7 +28,7 @@ use tokio::{
 pub(crate) enum Command {
     /// Accept on this socket of the listener, until it closes.
     Listen(Arc<OpenListener>, TcpListener, Heard),
-    /// Close idle connections to endpoints that the running table does not have.
+    /// Close idle connections that the running table has no use for.
     Sweep,
 }
 
@@ -128,7 +128,7 @@ async fn work(index: usize, shared: Arc<Shared>, mut commands: UnboundedReceiver
 
 fn sweep_pool(local: &Local) {
     let running = local.running();
-    local.pool.sweep(|address| running.has_endpoint(address));
+    local.pool.sweep(|cluster, address| running.connection_terms(cluster, address));
 }
 
 /// Accepts connections until the listener closes.

@@ -5,40 +5,17 @@ mod common;
 use common::{
     client::{Answer, Client, get},
     echo::Echo,
+    held::{Gated, Narrow},
     mesh, options, start, wait_for,
 };
 use malha_proxy::{AccessLog, Options};
 use std::{
     net::SocketAddr,
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Mutex},
     thread::JoinHandle,
 };
 
 const ROUTE: &str = "  - route:\n    - destination: {host: a}\n";
-
-/// An upstream that answers nothing until it is opened.
-struct Gated {
-    echo: Echo,
-    gate: Arc<(Mutex<bool>, Condvar)>,
-}
-
-impl Gated {
-    fn start() -> Gated {
-        let gate: Arc<(Mutex<bool>, Condvar)> = Arc::default();
-        let own = Arc::clone(&gate);
-        let echo = Echo::start_with("a", move |_, _| {
-            let (is_open, changed) = &*own;
-            let _open = changed.wait_while(is_open.lock().unwrap(), |is_open| !*is_open).unwrap();
-            None
-        });
-        Gated { echo, gate }
-    }
-
-    fn open(&self) {
-        *self.gate.0.lock().unwrap() = true;
-        self.gate.1.notify_all();
-    }
-}
 
 fn limited(pool: &str) -> String {
     format!(
@@ -54,10 +31,13 @@ fn one_worker() -> Options {
 
 /// Waits until the cluster of `a` has so many requests in its queue.
 fn wait_for_pending(proxy: &common::Running, count: usize) {
-    let admin = proxy.admin().expect("an admin server");
     let cluster = "outbound|80||a.default.svc.cluster.local";
-    let line = format!("malha_cluster_used{{cluster=\"{cluster}\",resource=\"pending\"}} {count}");
-    wait_for("the queue", || get(admin, "localhost", "/metrics", "").text().lines().any(|found| found == line));
+    wait_for_line(proxy, &format!("malha_cluster_used{{cluster=\"{cluster}\",resource=\"pending\"}} {count}"));
+}
+
+fn wait_for_line(proxy: &common::Running, line: &str) {
+    let admin = proxy.admin().expect("an admin server");
+    wait_for(line, || get(admin, "localhost", "/metrics", "").text().lines().any(|found| found == line));
 }
 
 fn ask(address: SocketAddr) -> JoinHandle<Answer> {
@@ -125,11 +105,10 @@ fn a_retry_too_many_is_not_made() {
     - destination: {host: a}
 ";
     // The first request's retry stays at work: `b` answers its second try only when it may.
-    let gate = Arc::clone(&upstream.gate);
+    let gate = upstream.gate.clone();
     let failing = Echo::start_with("b", move |_, before| {
         if before == 1 {
-            let (is_open, changed) = &*gate;
-            let _open = changed.wait_while(is_open.lock().unwrap(), |is_open| !*is_open).unwrap();
+            gate.pass();
         }
         Some(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nmine".to_vec())
     });
@@ -168,4 +147,74 @@ fn a_client_that_leaves_the_queue_makes_room() {
     wait_for_pending(&proxy, 1);
     upstream.open();
     assert_eq!((first.join().unwrap().status, next.join().unwrap().status), (200, 200));
+}
+
+#[test]
+fn a_connection_that_is_free_first_is_taken_while_another_is_being_opened() {
+    let upstream = Narrow::start();
+    let table = mesh::compile(&limited("{http: {http1MaxPendingRequests: 1}}"), &[upstream.address], &[]);
+    let proxy = start(table, one_worker());
+    let address = proxy.gateway(80);
+    let first = ask(address);
+    wait_for("the upstream has the first", || upstream.seen() == 1);
+    let second = ask(address);
+    wait_for_pending(&proxy, 1);
+    assert_eq!(Client::connect(address).get("x.com", "/", "").status, 503, "the queue is full");
+    upstream.answer();
+    wait_for("the second on the first one's connection", || upstream.seen() == 2);
+    upstream.answer();
+    upstream.answer();
+    assert_eq!((first.join().unwrap().status, second.join().unwrap().status), (200, 200));
+    // The other is still being opened, and nobody waits for it.
+    assert_eq!(Client::connect(address).get("x.com", "/", "").status, 200);
+}
+
+#[test]
+fn what_waits_longest_is_served_first() {
+    let upstream = Narrow::start();
+    let table = mesh::compile(
+        &limited("{tcp: {maxConnections: 1}, http: {http1MaxPendingRequests: 9}}"),
+        &[upstream.address],
+        &[],
+    );
+    let proxy = start(table, one_worker());
+    let address = proxy.gateway(80);
+    let mut clients: Vec<Client> = (0..5)
+        .map(|before| {
+            let mut client = Client::connect(address);
+            client.write(b"GET / HTTP/1.1\r\nHost: x.com\r\n\r\n");
+            match before {
+                0 => wait_for("the upstream has the first", || upstream.seen() == 1),
+                _ => wait_for_pending(&proxy, before),
+            }
+            client
+        })
+        .collect();
+    drop(clients.remove(2));
+    wait_for_pending(&proxy, 3);
+    for client in &mut clients {
+        upstream.answer();
+        assert_eq!(client.read().map(|answer| answer.status), Some(200));
+    }
+}
+
+#[test]
+fn a_limit_that_comes_with_a_table_counts_what_is_in_use() {
+    let upstream = Gated::start();
+    let table = |pool| mesh::compile(&limited(pool), &[upstream.echo.address], &[]);
+    let (limited, unlimited) = (table("{tcp: {maxConnections: 1}, http: {http1MaxPendingRequests: 9}}"), table("{}"));
+    let proxy = start(Arc::clone(&limited), one_worker());
+    proxy.swap(unlimited);
+    let address = proxy.gateway(80);
+    let first = ask(address);
+    wait_for("the upstream has the first", || upstream.echo.seen().len() == 1);
+    proxy.swap(limited);
+    let second = ask(address);
+    wait_for_pending(&proxy, 1);
+    upstream.open();
+    assert_eq!((first.join().unwrap().status, second.join().unwrap().status), (200, 200));
+    assert_eq!(upstream.echo.connections(), 2, "one that was opened by other settings is not kept");
+    wait_for_line(&proxy, "malha_upstream_connections_idle 1");
+    proxy.swap(table("{tcp: {maxConnections: 2}}"));
+    wait_for_line(&proxy, "malha_upstream_connections 0");
 }

@@ -7,13 +7,14 @@ use common::{
     echo::{Echo, dead},
     mesh, options, start, wait_for,
 };
-use malha_proxy::{Limits, Options};
+use malha_proxy::{AccessLog, Limits, Options};
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
     },
     time::Duration,
 };
@@ -94,13 +95,54 @@ fn an_upstream_that_breaks_off_amid_its_answer_cuts_the_clients_too() {
 
 #[test]
 fn a_kept_connection_that_the_upstream_closed_is_replaced_unseen() {
-    let address = answers_once(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    let rules = "  - retries: {attempts: 0}\n    route:\n    - destination: {host: a}\n";
-    let proxy = start(mesh::gateway(rules, &[address], &[]), options());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = listener.local_addr().unwrap();
+    let (closing, told) = mpsc::channel::<()>();
+    let (closed, is_closed) = mpsc::channel();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            if read_head(&mut stream) {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            }
+            let _ = told.recv();
+            drop(stream);
+            let _ = closed.send(());
+        }
+    });
+    // The log holds the worker: what happens meanwhile it hears of at once.
+    let (holding, is_held) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let log = AccessLog::to_function(move |line| {
+        if line.contains("/hold") {
+            let _ = holding.send(());
+            let _ = released.lock().unwrap().recv();
+        }
+    });
+    let rules = "  - match: [{uri: {prefix: /hold}}]
+    directResponse: {status: 200}
+  - retries: {attempts: 0}
+    route:
+    - destination: {host: a}
+";
+    // There is room for one request: the one that is sent anew is not in its own way.
+    let rule = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a, namespace: default}\n\
+                spec:\n  host: a\n  trafficPolicy:\n    connectionPool: {http: {http2MaxRequests: 1}}\n";
+    let table = mesh::compile(&format!("{}{rule}", mesh::gateway_text(rules)), &[upstream], &[]);
+    let proxy = start(table, Options { access_log: Some(log), cores: 1, ..options() });
     let mut client = Client::connect(proxy.gateway(80));
-    for _ in 0..30 {
-        assert_eq!(client.get("x.com", "/", "").status, 200);
-        std::thread::sleep(Duration::from_millis(3));
+    let mut other = Client::connect(proxy.gateway(80));
+    assert_eq!(client.get("x.com", "/", "").status, 200);
+    for _ in 0..10 {
+        other.write(b"GET /hold HTTP/1.1\r\nHost: x.com\r\n\r\n");
+        is_held.recv().unwrap();
+        // The worker finds the request first, and the end of the connection only when it has taken that.
+        client.write(b"GET / HTTP/1.1\r\nHost: x.com\r\n\r\n");
+        closing.send(()).unwrap();
+        is_closed.recv().unwrap();
+        release.send(()).unwrap();
+        assert_eq!(other.read().map(|answer| answer.status), Some(200));
+        assert_eq!(client.read().map(|answer| answer.status), Some(200));
     }
 }
 

@@ -47,8 +47,13 @@ fn a_delay_is_no_part_of_the_timeout_and_comes_before_an_abort() {
     let (proxy, lines) = logging(&echo);
     for (path, status) in [("/slow", 200), ("/both", 418)] {
         let start = Instant::now();
-        assert_eq!(get(proxy.gateway(80), "x.com", path, "").status, status, "{path}");
-        assert!(start.elapsed() >= Duration::from_millis(150), "{path}");
+        let answer = get(proxy.gateway(80), "x.com", path, "");
+        assert_eq!(answer.status, status, "{path}");
+        let delay = Duration::from_millis(150);
+        assert!(start.elapsed() >= delay, "{path}");
+        let service: Option<u64> = answer.header("x-envoy-upstream-service-time").and_then(|time| time.parse().ok());
+        assert_eq!(service.is_some(), status == 200, "{path}");
+        assert!(Duration::from_millis(service.unwrap_or_default()) + delay <= start.elapsed(), "{answer:?}");
     }
     common::wait_for("two lines", || lines.lock().unwrap().len() == 2);
     let lines = lines.lock().unwrap();

@@ -103,3 +103,51 @@ fn a_share_of_requests_is_copied_and_no_retry_is() {
     assert!((60..140).contains(&(copies - 1)), "{copies}");
     wait_for("all copies", || b.seen().len() == copies);
 }
+
+#[test]
+fn there_is_no_copy_of_what_has_no_endpoint_to_go_to() {
+    let (a, b) = (Echo::start("a"), Echo::start("b"));
+    let proxy = start(mesh::gateway(RULES, &[], &[b.address]), options());
+    assert_eq!(get(proxy.gateway(80), "x.com", "/copied", "").status, 503);
+    proxy.swap(mesh::gateway(RULES, &[a.address], &[b.address]));
+    assert_eq!(get(proxy.gateway(80), "x.com", "/copied/later", "").status, 200);
+    wait_for("a copy", || !b.seen().is_empty());
+    assert_eq!(b.seen()[0]["path"], "/seen/later", "the first copy is of the second request");
+}
+
+#[test]
+fn what_copies_come_to_counts_for_the_mirrors_endpoint() {
+    let a = Echo::start("a");
+    let b = Echo::start_with("b", |_, _| Some(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n".to_vec()));
+    let rule = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: b, namespace: default}\n\
+                spec:\n  host: b\n  trafficPolicy:\n    \
+                outlierDetection: {consecutive5xxErrors: 2, baseEjectionTime: 60s, maxEjectionPercent: 100}\n";
+    let text = format!("{}{rule}", mesh::gateway_text(RULES));
+    let proxy = start(mesh::compile(&text, &[a.address], &[b.address]), Options { cores: 1, ..options() });
+    let admin = proxy.admin().expect("an admin server");
+    let ejected = format!("endpoint=\"{}\"}} 1\n", b.address);
+    let mut client = Client::connect(proxy.gateway(80));
+    wait_for("it is left out", || {
+        assert_eq!(client.get("x.com", "/copied", "").status, 200);
+        let metrics = get(admin, "localhost", "/metrics", "").text();
+        metrics.contains(&format!(
+            "malha_endpoint_ejected{{cluster=\"outbound|80||b.default.svc.cluster.local\",{ejected}"
+        ))
+    });
+    let seen = b.seen().len();
+    assert_eq!(client.get("x.com", "/copied", "").status, 200);
+    assert_eq!(b.seen().len(), seen, "it gets no more");
+}
+
+#[test]
+fn the_time_of_a_copy_starts_when_its_body_is_complete() {
+    let (a, b) = (Echo::start("a"), Echo::start("b"));
+    let rules = "  - mirror: {host: b}\n    timeout: 100ms\n    route:\n    - destination: {host: a}\n";
+    let proxy = start(mesh::gateway(rules, &[a.address], &[b.address]), options());
+    let mut client = Client::connect(proxy.gateway(80));
+    client.write(b"POST / HTTP/1.1\r\nHost: x.com\r\nContent-Length: 4\r\n\r\nab");
+    std::thread::sleep(std::time::Duration::from_millis(250));
+    assert_eq!(client.send("cd").status, 200);
+    wait_for("the copy", || b.seen().len() == 1);
+    assert_eq!(b.seen()[0]["body"], "abcd");
+}

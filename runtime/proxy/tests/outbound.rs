@@ -6,8 +6,9 @@ use common::{
     Running,
     client::{Client, get},
     echo::Echo,
+    held::Gated,
     mesh::{self, SERVICES},
-    options, start,
+    options, start, wait_for,
 };
 use malha_mesh::{MeshConfig, ProxySpec};
 use malha_proxy::{Options, Passthrough};
@@ -91,7 +92,14 @@ fn its_own_port_is_no_destination_at_any_address() {
         let port = proxy.outbound().port();
         let admin = proxy.admin().expect("an admin server");
         let at = SocketAddr::from(([127, 0, 0, 1], port));
-        for host in [at.to_string(), format!("localhost:{port}"), format!("127.0.0.2:{port}"), admin.to_string()] {
+        for host in [
+            at.to_string(),
+            format!("localhost:{port}"),
+            format!("127.0.0.2:{port}"),
+            format!("[::ffff:127.0.0.1]:{port}"),
+            admin.to_string(),
+            format!("[::ffff:127.0.0.1]:{}", admin.port()),
+        ] {
             let answer = get(at, &host, "/healthz", "");
             assert_eq!(answer.status, 502, "{host}");
             assert!(answer.text().contains("this proxy's own address"), "{host}: {answer:?}");
@@ -180,4 +188,43 @@ spec:
     let answer = get(proxy.outbound(), &format!("external.localhost:{port}"), "/", "");
     assert_eq!((answer.status, &answer.json()["name"]), (200, &"external".into()), "{answer:?}");
     assert_eq!(answer.json()["headers"]["x-mesh"], "went-through");
+}
+
+#[test]
+fn a_host_that_the_client_chooses_has_its_clusters_settings() {
+    let Gated { echo, gate } = Gated::start();
+    let port = echo.address.port();
+    let text = format!(
+        "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: external, namespace: default}}
+spec:
+  hosts: [external.localhost]
+  ports:
+  - {{number: {port}, name: http, protocol: HTTP}}
+  resolution: NONE
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: external, namespace: default}}
+spec:
+  host: external.localhost
+  trafficPolicy:
+    connectionPool: {{http: {{http2MaxRequests: 1}}}}
+"
+    );
+    let table = mesh::compile_with(&text, &[ProxySpec::default_sidecar()], MeshConfig::default(), |_| None);
+    let proxy = start(table, options());
+    let outbound = proxy.outbound();
+    let host = format!("external.localhost:{port}");
+    let first = {
+        let host = host.clone();
+        std::thread::spawn(move || get(outbound, &host, "/", ""))
+    };
+    wait_for("it has the first", || echo.seen().len() == 1);
+    assert_eq!(get(outbound, &host, "/", "").header("x-envoy-overloaded"), Some("true"));
+    gate.open();
+    assert_eq!(first.join().unwrap().status, 200);
+    assert_eq!(get(outbound, &host, "/", "").status, 200);
+    assert_eq!(echo.connections(), 2, "the connection is kept");
 }

@@ -1,7 +1,7 @@
 //! `/metrics`, in Prometheus' text format.
 
 use super::istio;
-use crate::{breaker::Breaker, flags::Flags, histogram::Histogram, metrics::SECONDS, proxy::Handle, running::Running};
+use crate::{flags::Flags, histogram::Histogram, metrics::SECONDS, proxy::Handle, running::Running};
 use std::{collections::BTreeMap, fmt::Write, sync::atomic::Ordering};
 
 /// Everything that is counted.
@@ -96,7 +96,7 @@ fn breakers(out: &mut String, running: &Running) {
     ] {
         head(out, name, "gauge", help);
         for cluster in running.clusters() {
-            for (resource, used, limit) in cluster.breaker.iter().flat_map(Breaker::usage) {
+            for (resource, used, limit) in cluster.breaker.usage() {
                 let value = if name == "malha_cluster_used" { used } else { limit };
                 let (cluster, resource) = (escape(&cluster.name), resource.name());
                 line(out, format_args!("{name}{{cluster=\"{cluster}\",resource=\"{resource}\"}} {value}"));

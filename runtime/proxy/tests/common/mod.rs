@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod echo;
+pub mod held;
 pub mod mesh;
 pub mod tls;
 

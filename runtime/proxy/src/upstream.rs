@@ -1,0 +1,93 @@
+//! What a request needs before it goes to an endpoint, tries and copies alike: a connection, and a share of what the
+//! cluster may do at once.
+
+use crate::{
+    breaker::{Held, Resource},
+    cluster::{ClusterState, EndpointState},
+    local_reply::GRPC_STATUS,
+    outlier::Outcome,
+    outside,
+    pool::{Connection, NoConnection},
+    retry::Failure,
+    worker::Local,
+};
+use http::Response;
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering},
+};
+
+/// Counts a request in flight at an endpoint, for least request, and at its cluster, for its limit.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    endpoint: Arc<EndpointState>,
+    held: Option<Held>,
+}
+
+impl InFlight {
+    pub(crate) fn new(endpoint: &Arc<EndpointState>) -> Self {
+        endpoint.active.fetch_add(1, Ordering::Relaxed);
+        InFlight { endpoint: Arc::clone(endpoint), held: None }
+    }
+
+    /// Where it is in flight.
+    pub(crate) fn endpoint(&self) -> &EndpointState {
+        &self.endpoint
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.endpoint.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What an answer counts as: one to gRPC as the code that its status stands for.
+pub(crate) fn outcome<B>(is_grpc: bool, response: &Response<B>) -> Outcome {
+    let status = response.headers().get(GRPC_STATUS).filter(|_| is_grpc);
+    let code = status.and_then(|status| status.to_str().ok()?.parse().ok()).map(http_code_of_grpc);
+    Outcome::Answer(code.unwrap_or(response.status().as_u16()))
+}
+
+/// The code that a gRPC status stands for, as Envoy has it.
+fn http_code_of_grpc(status: u32) -> u16 {
+    match status {
+        0 => 200,
+        1 => 499,
+        3 | 9 | 11 => 400,
+        4 => 504,
+        5 => 404,
+        6 | 10 => 409,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        14 => 503,
+        16 => 401,
+        _ => 500,
+    }
+}
+
+/// Waits for a connection to an endpoint that a request may be sent on.
+pub(crate) async fn admit(
+    local: &Local,
+    cluster: &ClusterState,
+    endpoint: &Arc<EndpointState>,
+) -> Result<(Connection, InFlight), Failure> {
+    let mut in_flight = InFlight::new(endpoint);
+    let connection = local.pool.acquire(cluster, &endpoint.address).await.map_err(|reason| match reason {
+        NoConnection::Overflow => Failure::Overflow,
+        NoConnection::Failed => Failure::Connect,
+        NoConnection::TimedOut => Failure::ConnectTimeout,
+    })?;
+    // Where a name leads is known only now.
+    if endpoint.address.host.parse::<IpAddr>().is_err() && outside::is_own(local, connection.peer) {
+        return Err(Failure::OwnAddress);
+    }
+    cluster.observe(endpoint, Outcome::Connected);
+    in_flight.held = cluster.breaker.hold(Resource::Requests);
+    if in_flight.held.is_none() {
+        connection.put_back_unused();
+        return Err(Failure::Overflow);
+    }
+    Ok((connection, in_flight))
+}
