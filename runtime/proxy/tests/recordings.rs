@@ -8,10 +8,13 @@ use common::{
     client::{Answer, Client},
     echo::{Echo, dead},
     mesh, options,
+    tls::{Authority, Speaker},
 };
 use flate2::read::GzDecoder;
 use malha_mesh::{MeshConfig, ProxySpec, program::Role};
-use malha_proxy::{AccessLog, Handle, Options, Proxy};
+use malha_proxy::{
+    AccessLog, Credential, Credentials, Handle, ListenerAddress, Options, Proxy, Revision, certificate_problems,
+};
 use malha_table::Table;
 use serde_json::{Map, Value, json};
 use std::{
@@ -67,6 +70,11 @@ const VARYING: [&str; 13] = [
 fn answers_are_as_recorded() {
     let wanted = std::env::var("RECORDING").unwrap_or_default();
     let echo = Echo::start("echo");
+    let authority = Authority::new();
+    let own = authority.issue(&["recorded.test"]);
+    let authorities = Some(Arc::from(authority.pem().into_bytes()));
+    let credential = Credential { authorities, ..own.credential() };
+    let speaker = Speaker { shows: Some(&own), is_careless: true, ..Speaker::new(&authority) };
     let flags = Arc::new(Mutex::new(String::new()));
     let log = {
         let flags = Arc::clone(&flags);
@@ -77,17 +85,25 @@ fn answers_are_as_recorded() {
     let (mut asked, mut failures) = (0, Vec::new());
     for case in cases().filter(|case| case["id"].as_str().is_some_and(|id| id.contains(&wanted))) {
         let Some(table) = table(&case, echo.address) else { continue };
+        let revision = Revision { credentials: credentials(&table, &credential), table };
         match &proxy {
             Some(proxy) => {
-                proxy.swap(table);
+                proxy.swap(revision);
             }
-            None => proxy = Some(Proxy::start(table, options.clone()).expect("free ports are free")),
+            None => proxy = Some(Proxy::start(revision, options.clone()).expect("free ports are free")),
         }
         let proxy = proxy.as_ref().expect("just started");
         let id = case["id"].as_str().unwrap_or_default();
         for (index, recorded) in case["requests"].as_array().into_iter().flatten().enumerate() {
             let line = index + 1;
-            let Some(answer) = ask(proxy, &recorded["request"], &recorded["expect"]) else { continue };
+            if let Some(is_closed) = is_closed(proxy, &speaker, &recorded["request"], &recorded["expect"]) {
+                asked += 1;
+                if !is_closed {
+                    failures.push(format!("{id}:{line}: Envoy closed the connection"));
+                }
+                continue;
+            }
+            let Some(answer) = ask(proxy, &speaker, &recorded["request"], &recorded["expect"]) else { continue };
             asked += 1;
             let differences = differences(&answer, proxy, &recorded["expect"], &flags.lock().unwrap());
             let is_exception = EXCEPTIONS.iter().any(|(other, number, _)| *other == id && *number == line);
@@ -128,6 +144,25 @@ fn table(case: &Value, echo: SocketAddr) -> Option<Arc<Table>> {
     }))
 }
 
+/// One certificate wherever the table asks for one.
+fn credentials(table: &Table, credential: &Credential) -> Credentials {
+    let mut credentials = Credentials::default();
+    for problem in certificate_problems(table, &Credentials::default()) {
+        for name in &problem.credentials {
+            credentials.insert(&problem.namespace, name, credential.clone());
+        }
+        for (certificate, key) in &problem.files {
+            for (path, part) in [(certificate, &credential.certificate), (key, &credential.private_key)] {
+                credentials.insert_file(path, Arc::clone(part.as_ref().expect("it has both")));
+            }
+        }
+        if let (Some(path), Some(authorities)) = (&problem.authorities_file, &credential.authorities) {
+            credentials.insert_file(path, Arc::clone(authorities));
+        }
+    }
+    credentials
+}
+
 fn proxy(recorded: &Value) -> ProxySpec {
     let text = |value: &Value| value.as_str().unwrap_or_default().into();
     let labels = recorded["labels"].as_object().into_iter().flatten();
@@ -154,8 +189,8 @@ fn accepted(case: &Value) -> String {
 }
 
 /// Sends a recorded request; none for one that is not for this test.
-fn ask(proxy: &Handle, request: &Value, expect: &Value) -> Option<Answer> {
-    let is_later = LATER.contains(&expect["outcome"].as_str()?) || !request["tls"].is_null();
+fn ask(proxy: &Handle, speaker: &Speaker<'_>, request: &Value, expect: &Value) -> Option<Answer> {
+    let is_later = LATER.contains(&expect["outcome"].as_str()?);
     // A weighted destination is drawn: what is seen is one of several answers.
     if is_later || !request["protocol"].is_null() || !request["dest"].is_null() || !expect["observed"].is_null() {
         return None;
@@ -198,9 +233,34 @@ fn ask(proxy: &Handle, request: &Value, expect: &Value) -> Option<Answer> {
     } else if is_mesh && authority.as_ref().is_some_and(|named| named.contains(':') && !named.ends_with(":80")) {
         return None;
     }
-    let mut client = Client::connect(listener.address);
+    let mut client = match request["tls"].as_object() {
+        None => Client::connect(listener.address),
+        Some(tls) => {
+            let name = tls.get("sni").and_then(Value::as_str).unwrap_or("192.0.2.1");
+            let stream = speaker.shake(listener.address, name);
+            Client::over(stream.unwrap_or_else(|error| panic!("{request}: {error}")))
+        }
+    };
     client.try_write(&bytes(request, authority.as_deref())?);
     client.read_answer_to(request["method"] == "HEAD")
+}
+
+/// Whether a gateway closes a TLS connection that Envoy closed; none where it did not.
+fn is_closed(proxy: &Handle, speaker: &Speaker<'_>, request: &Value, expect: &Value) -> Option<bool> {
+    if expect["outcome"] != "closed" || request["via"] == "mesh" {
+        return None;
+    }
+    let name = request["tls"].as_object()?.get("sni").and_then(Value::as_str).unwrap_or("192.0.2.1");
+    let listener = gateway_listener(proxy, request)?;
+    Some(speaker.shake(listener.address, name).is_err())
+}
+
+fn gateway_listener(proxy: &Handle, request: &Value) -> Option<ListenerAddress> {
+    let (name, port) = (request["proxy"].as_str()?, request["port"].as_u64()?);
+    proxy.listeners().into_iter().find(|listener| {
+        let is_proxys = listener.proxy.split_once('/').is_some_and(|(_, other)| other == name);
+        is_proxys && listener.role == "gateway" && u64::from(listener.port) == port
+    })
 }
 
 fn bytes(request: &Value, authority: Option<&str>) -> Option<Vec<u8>> {

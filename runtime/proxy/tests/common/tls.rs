@@ -6,8 +6,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
 };
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    pki_types::{PrivateKeyDer, ServerName},
+    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme, StreamOwned,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
     version::{TLS12, TLS13},
 };
 use std::{
@@ -77,11 +78,13 @@ pub struct Speaker<'a> {
     pub shows: Option<&'a Certified>,
     pub offers: &'a [&'a str],
     pub is_old: bool,
+    /// Takes any certificate.
+    pub is_careless: bool,
 }
 
 impl<'a> Speaker<'a> {
     pub fn new(trusts: &'a Authority) -> Self {
-        Speaker { trusts, shows: None, offers: &[], is_old: false }
+        Speaker { trusts, shows: None, offers: &[], is_old: false, is_careless: false }
     }
 
     pub fn config(&self) -> ClientConfig {
@@ -98,6 +101,9 @@ impl<'a> Speaker<'a> {
                 builder.with_client_auth_cert(vec![own.certificate.der().clone()], key).unwrap()
             }
         };
+        if self.is_careless {
+            config.dangerous().set_certificate_verifier(Arc::new(Careless));
+        }
         config.alpn_protocols = self.offers.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         config
     }
@@ -117,5 +123,44 @@ impl<'a> Speaker<'a> {
     /// A connection for HTTP/1.1.
     pub fn connect(&self, address: SocketAddr, name: &str) -> Client {
         Client::over(self.shake(address, name).expect("both sides agree"))
+    }
+}
+
+/// Takes any certificate of a server.
+#[derive(Debug)]
+struct Careless;
+
+impl ServerCertVerifier for Careless {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
