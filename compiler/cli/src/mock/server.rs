@@ -10,11 +10,13 @@ use http_body_util::Full;
 use hyper::{
     Request, Response, StatusCode,
     body::Incoming,
-    header::{CONTENT_TYPE, HeaderValue},
-    server::conn::http1,
+    header::{CONTENT_TYPE, HOST, HeaderValue},
     service::service_fn,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
 use serde_json::json;
 use std::{
     convert::Infallible,
@@ -68,12 +70,13 @@ impl StandIn {
                 let stand_in = Arc::clone(&stand_in);
                 async move { Ok::<_, Infallible>(stand_in.answer(&request).await) }
             });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service);
             // A connection that breaks off is the client's affair.
-            tokio::spawn(async move { drop(connection.await) });
+            tokio::spawn(async move {
+                let mut builder = auto::Builder::new(TokioExecutor::new());
+                builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+                builder.http2().timer(TokioTimer::new());
+                drop(builder.serve_connection(TokioIo::new(stream), service).await);
+            });
         }
     }
 
@@ -99,6 +102,10 @@ impl StandIn {
         let target = request.uri().path_and_query().map_or(path, |target| target.as_str());
         self.log(request.method().as_str(), target, status);
         let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        // HTTP/2 has it in its target.
+        let authority = request.uri().authority().filter(|_| !request.headers().contains_key(HOST));
+        let headers =
+            authority.map(|authority| (HOST.as_str(), authority.as_str().as_bytes())).into_iter().chain(headers);
         let body = body(&self.identity, request.method().as_str(), target, headers, told);
         let mut response = Response::new(Full::from(body.to_string()));
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
