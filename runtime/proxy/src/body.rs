@@ -2,6 +2,7 @@
 
 use crate::tap::{Incomplete, Tap};
 use bytes::Bytes;
+use http::HeaderMap;
 use hyper::body::Incoming;
 use hyper::body::{Body, Frame, SizeHint};
 use std::{
@@ -31,6 +32,7 @@ pub(crate) struct Received {
     bound: Cell<usize>,
     bytes: Cell<u64>,
     failed: Cell<bool>,
+    trailers: RefCell<Option<HeaderMap>>,
     complete: Notify,
     completed_at: Cell<Option<Instant>>,
     /// Copies, from its start.
@@ -64,6 +66,7 @@ impl Received {
             bound: Cell::new(0),
             bytes: Cell::new(0),
             failed: Cell::new(false),
+            trailers: RefCell::default(),
             complete: Notify::new(),
             completed_at,
             taps: RefCell::default(),
@@ -188,13 +191,16 @@ impl Received {
                     self.taps.borrow().iter().for_each(|tap| tap.break_off());
                     return Poll::Ready(Some(Err(error)));
                 }
-                // Trailers are dropped, as Envoy does on HTTP/1.
                 Some(Ok(frame)) => {
-                    let Ok(data) = frame.into_data() else {
-                        if is_last {
-                            self.taps.borrow().iter().for_each(|tap| tap.end());
+                    let data = match frame.into_data() {
+                        Ok(data) => data,
+                        Err(frame) => {
+                            *self.trailers.borrow_mut() = frame.into_trailers().ok();
+                            if is_last {
+                                self.taps.borrow().iter().for_each(|tap| tap.end());
+                            }
+                            continue;
                         }
-                        continue;
                     };
                     self.bytes.set(self.bytes.get() + data.len() as u64);
                     let mut taps = self.taps.borrow_mut();
@@ -219,6 +225,8 @@ pub(crate) struct Sent {
     from: Option<From>,
     hint: SizeHint,
     touched: Rc<Cell<bool>>,
+    /// Whether trailers go with it: on HTTP/1 Envoy drops them.
+    has_trailers: bool,
 }
 
 enum From {
@@ -233,18 +241,23 @@ impl Sent {
         from.next.set(0);
         let empty = from.incoming.borrow().is_none() && from.kept.borrow().is_empty();
         let hint = if empty { SizeHint::with_exact(0) } else { from.hint };
-        Sent { from: (!empty).then_some(From::Received(from)), hint, touched }
+        Sent { from: (!empty).then_some(From::Received(from)), hint, touched, has_trailers: false }
     }
 
     /// A copy that may be `bound` bytes behind; asked for before anything of the body is read.
     pub(crate) fn copy(of: &Received, bound: usize) -> Self {
         let touched = Rc::default();
         if of.incoming.borrow().is_none() {
-            return Sent { from: None, hint: SizeHint::with_exact(0), touched };
+            return Sent { from: None, hint: SizeHint::with_exact(0), touched, has_trailers: false };
         }
         let tap = Tap::new(bound);
         of.taps.borrow_mut().push(Rc::clone(&tap));
-        Sent { from: Some(From::Tap(tap)), hint: of.hint, touched }
+        Sent { from: Some(From::Tap(tap)), hint: of.hint, touched, has_trailers: false }
+    }
+
+    /// With the trailers, if there are any.
+    pub(crate) fn with_trailers(self: &mut Sent) {
+        self.has_trailers = true;
     }
 
     /// The copy that is read, where there is one of something.
@@ -275,6 +288,10 @@ impl Body for Sent {
             None => Poll::Ready(None),
             Some(From::Received(from)) => {
                 let data = std::task::ready!(from.poll_next(context));
+                if data.is_none() && std::mem::take(&mut this.has_trailers) {
+                    let trailers = from.trailers.borrow().clone();
+                    return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+                }
                 Poll::Ready(data.map(|data| data.map(Frame::data).map_err(Unsent::Client)))
             }
             Some(From::Tap(tap)) => {
@@ -390,8 +407,14 @@ pub(crate) struct Reply {
     expiry: Rc<Expiry>,
     sent: u64,
     ending: Option<Ending>,
-    end: Option<Box<dyn FnOnce(Ending, u64)>>,
+    /// Whether trailers go with it: on HTTP/1 Envoy drops them.
+    has_trailers: bool,
+    trailers: Option<HeaderMap>,
+    end: Option<Box<Ended>>,
 }
+
+/// What is told of the end: how, after how many bytes, with which trailers.
+type Ended = dyn FnOnce(Ending, u64, Option<&HeaderMap>);
 
 enum Source {
     Own(Option<Bytes>),
@@ -402,13 +425,28 @@ impl Reply {
     /// Of the proxy's own. `end` is called with the bytes sent.
     pub(crate) fn own(body: Bytes, end: impl FnOnce(Ending, u64) + 'static) -> Self {
         let source = Source::Own(Some(body).filter(|body| !body.is_empty()));
-        Reply { source, expiry: Rc::default(), sent: 0, ending: Some(Ending::Whole), end: Some(Box::new(end)) }
+        let end = |ending, sent, _: Option<&HeaderMap>| end(ending, sent);
+        Reply {
+            source,
+            expiry: Rc::default(),
+            sent: 0,
+            ending: Some(Ending::Whole),
+            has_trailers: false,
+            trailers: None,
+            end: Some(Box::new(end)),
+        }
     }
 
     /// Of an upstream, until its time is over.
-    pub(crate) fn upstream(body: Incoming, expiry: Rc<Expiry>, end: impl FnOnce(Ending, u64) + 'static) -> Self {
+    pub(crate) fn upstream(
+        body: Incoming,
+        has_trailers: bool,
+        expiry: Rc<Expiry>,
+        end: impl FnOnce(Ending, u64, Option<&HeaderMap>) + 'static,
+    ) -> Self {
         let ending = body.is_end_stream().then_some(Ending::Whole);
-        Reply { source: Source::Upstream(body), expiry, sent: 0, ending, end: Some(Box::new(end)) }
+        let source = Source::Upstream(body);
+        Reply { source, expiry, sent: 0, ending, has_trailers, trailers: None, end: Some(Box::new(end)) }
     }
 }
 
@@ -433,7 +471,16 @@ impl Body for Reply {
         loop {
             match Pin::new(&mut *body).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    let Ok(data) = frame.into_data() else { continue };
+                    let data = match frame.into_data() {
+                        Ok(data) => data,
+                        Err(frame) => {
+                            this.trailers = frame.into_trailers().ok();
+                            match this.trailers.clone().filter(|_| this.has_trailers) {
+                                Some(trailers) => return Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+                                None => continue,
+                            }
+                        }
+                    };
                     this.sent += data.len() as u64;
                     if body.is_end_stream() {
                         this.ending = Some(Ending::Whole);
@@ -476,7 +523,7 @@ impl Drop for Reply {
         let otherwise = if self.expiry.is_over.get() { Ending::TimedOut } else { Ending::ClientGone };
         let ending = if whole { Ending::Whole } else { self.ending.unwrap_or(otherwise) };
         if let Some(end) = self.end.take() {
-            end(ending, self.sent);
+            end(ending, self.sent, self.trailers.as_ref());
         }
     }
 }

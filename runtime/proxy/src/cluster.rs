@@ -50,6 +50,8 @@ pub(crate) struct ConnectionTerms {
     pub(crate) idle_timeout: Option<Duration>,
     /// Requests that one connection takes; none: any number.
     pub(crate) requests: Option<u32>,
+    /// Whether HTTP/2 is spoken (semantics D37).
+    pub(crate) is_http2: bool,
     /// A hash of the settings as they are written; 0 for none.
     written: u64,
 }
@@ -60,6 +62,7 @@ impl ConnectionTerms {
         ConnectionTerms {
             idle_timeout: idle_timeout(policy),
             requests: cluster.limit("maxRequestsPerConnection"),
+            is_http2: cluster.is_http2(),
             written: if written.is_empty() { 0 } else { xxh64(format!("{written:?}").as_bytes(), 0) },
         }
     }

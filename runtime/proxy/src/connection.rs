@@ -10,7 +10,7 @@ use crate::{
     running::{Running, Shared},
     tcp,
     tls::forwarded_cert,
-    worker::Local,
+    worker::{Local, OnWorker},
 };
 use http::{Request, Response};
 use hyper::{
@@ -206,18 +206,6 @@ async fn bytes(
     tokio::select! {
         () = tcp::pass(local, running, &route, stream) => {}
         _ = closing.wait_for(|&is_closing| is_closing) => {}
-    }
-}
-
-/// Runs what HTTP/2 spawns on the worker of its connection.
-#[derive(Clone, Copy, Debug)]
-struct OnWorker;
-
-impl<F: Future + 'static> hyper::rt::Executor<F> for OnWorker {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
     }
 }
 

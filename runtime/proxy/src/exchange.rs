@@ -19,6 +19,7 @@ use crate::{
     record::Record,
     running::Running,
     select::{Selected, select},
+    upstream,
     variables::Facts,
     view::{Arrival, RequestHead},
     worker::Local,
@@ -484,7 +485,8 @@ fn answer_upstream(passed: Passed, role: Role, mut record: Record) -> Response<R
             }
         })
     });
-    let end = move |ending, sent| {
+    let has_trailers = record.entry.version == Version::HTTP_2;
+    let end = move |ending, sent, trailers: Option<&HeaderMap>| {
         if let Some(timer) = timer {
             timer.abort();
         }
@@ -492,6 +494,9 @@ fn answer_upstream(passed: Passed, role: Role, mut record: Record) -> Response<R
         if let Some((connection, in_flight)) = taken {
             // A client that is still sending keeps the upstream's connection busy, which then is of no use to others.
             let is_sent = record.received.as_ref().is_some_and(|received| received.is_complete());
+            if let Some(outcome) = trailers.filter(|_| ending == Ending::Whole).and_then(upstream::grpc_outcome) {
+                cluster.observe(in_flight.endpoint(), outcome);
+            }
             match ending {
                 Ending::Whole if is_sent => connection.put_back(),
                 Ending::UpstreamBroke => cluster.observe(in_flight.endpoint(), Outcome::Failure),
@@ -500,5 +505,5 @@ fn answer_upstream(passed: Passed, role: Role, mut record: Record) -> Response<R
         }
         record.end(ending, sent);
     };
-    Response::from_parts(parts, Reply::upstream(body, expiry, end))
+    Response::from_parts(parts, Reply::upstream(body, has_trailers, expiry, end))
 }

@@ -18,16 +18,18 @@ impl Flags {
     pub(crate) const UPSTREAM_PROTOCOL_ERROR: Flags = Flags(1 << 8);
     pub(crate) const NO_CLUSTER: Flags = Flags(1 << 9);
     pub(crate) const UPSTREAM_OVERFLOW: Flags = Flags(1 << 12);
+    pub(crate) const UPSTREAM_REMOTE_RESET: Flags = Flags(1 << 13);
     pub(crate) const DELAY_INJECTED: Flags = Flags(1 << 10);
     pub(crate) const FAULT_INJECTED: Flags = Flags(1 << 11);
 
     /// In the order in which Envoy writes them: the retry limit before what the last try met.
-    const NAMES: [(Flags, &str); 13] = [
+    const NAMES: [(Flags, &str); 14] = [
         (Flags::NO_HEALTHY_UPSTREAM, "UH"),
         (Flags::UPSTREAM_TIMEOUT, "UT"),
         (Flags::RETRY_LIMIT, "URX"),
         (Flags::UPSTREAM_CONNECTION_FAILURE, "UF"),
         (Flags::UPSTREAM_CONNECTION_TERMINATION, "UC"),
+        (Flags::UPSTREAM_REMOTE_RESET, "UR"),
         (Flags::UPSTREAM_OVERFLOW, "UO"),
         (Flags::NO_ROUTE, "NR"),
         (Flags::DELAY_INJECTED, "DI"),

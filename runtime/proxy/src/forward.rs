@@ -19,8 +19,9 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri,
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version,
     header::{HOST, TRANSFER_ENCODING},
+    uri::{Authority, Scheme},
 };
 use hyper::body::Incoming;
 use malha_table::{
@@ -266,7 +267,9 @@ async fn try_until_answered(
         match &outcome {
             Ok((response, ..)) => {
                 let is_grpc = is_grpc(&exchange.head.headers);
-                cluster.observe(&endpoint, upstream::outcome(is_grpc, response));
+                if let Some(outcome) = upstream::outcome(is_grpc, response) {
+                    cluster.observe(&endpoint, outcome);
+                }
             }
             Err(Failure::Overflow | Failure::OwnAddress) => {}
             Err(_) if received.failed() => {}
@@ -393,6 +396,9 @@ async fn try_once(
             let expected = tries.expected(tries.elapsed(received).unwrap_or_default());
             tell_again(request.headers_mut(), attempted.attempts, expected);
         }
+        if connection.sender.is_http2() {
+            as_http2(&mut request, exchange.head.scheme, &outgoing.authority).ok_or(Failure::Protocol)?;
+        }
         let sent = tokio::select! {
             sent = connection.sender.try_send_request(request) => sent,
             () = limit_from_completion(received, tries.policy.per_try_timeout) => return Err(Failure::PerTryTimeout),
@@ -403,6 +409,10 @@ async fn try_once(
             Err(error) if error.message().is_some() && connection.reused && !touched.get() => attempted.trying = None,
             Err(error) if error.message().is_some() => return Err(Failure::ResetBeforeRequest),
             Err(error) if error.error().is_parse() => return Err(Failure::Protocol),
+            // The connection goes on: it was this request's stream alone.
+            Err(error) if connection.sender.is_http2() && !connection.sender.is_closed() => {
+                return Err(if is_refused(error.error()) { Failure::Refused } else { Failure::RemoteReset });
+            }
             Err(_) => return Err(Failure::Reset),
         }
     }
@@ -425,6 +435,24 @@ pub(crate) fn message(exchange: &Exchange<'_>, outgoing: &Outgoing, length: Opti
     }
     *request.headers_mut() = headers;
     request
+}
+
+/// The same message in HTTP/2: the authority is part of its target, and frames say where its body ends.
+pub(crate) fn as_http2(request: &mut Request<Sent>, scheme: &str, authority: &str) -> Option<()> {
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.scheme = Some(Scheme::try_from(scheme).ok()?);
+    parts.authority = Some(Authority::try_from(authority).ok()?);
+    *request.uri_mut() = Uri::from_parts(parts).ok()?;
+    *request.version_mut() = Version::HTTP_2;
+    request.body_mut().with_trailers();
+    request.headers_mut().remove(HOST);
+    request.headers_mut().remove(TRANSFER_ENCODING);
+    Some(())
+}
+
+/// Whether an upstream refused a stream before it did anything with it. What hyper passes on of that is its text.
+fn is_refused(error: &hyper::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.to_string().contains("refused stream"))
 }
 
 /// What a try after the first says anew; `expected` is in milliseconds.
@@ -485,6 +513,12 @@ fn failed(failure: Failure, authority: &str, is_retried: bool, flags: Flags) -> 
             "connection termination",
             Flags::UPSTREAM_CONNECTION_TERMINATION,
             "upstream_reset_before_response_started{connection_termination}",
+        ),
+        Failure::RemoteReset | Failure::Refused => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "remote reset",
+            Flags::UPSTREAM_REMOTE_RESET,
+            "upstream_reset_before_response_started{remote_reset}",
         ),
         Failure::Protocol => (
             StatusCode::BAD_GATEWAY,

@@ -51,6 +51,7 @@ mod record;
 mod retry;
 mod running;
 mod select;
+mod sender;
 mod signals;
 mod tap;
 mod tcp;

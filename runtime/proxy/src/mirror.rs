@@ -50,7 +50,12 @@ pub(crate) fn send_copies(
         let bound = exchange.local.shared.options.limits.replay_bytes;
         let body = Sent::copy(received, bound);
         let tap = body.tap();
-        let request = forward::message(exchange, outgoing, received.length(), body);
+        let mut request = forward::message(exchange, outgoing, received.length(), body);
+        if cluster.terms.is_http2
+            && forward::as_http2(&mut request, exchange.head.scheme, &outgoing.authority).is_none()
+        {
+            continue;
+        }
         let limit = forward.timeout().filter(|limit| !limit.is_zero()).unwrap_or(LONGEST);
         let copy =
             Copy { local: Rc::clone(exchange.local), cluster: Arc::clone(cluster), endpoint, _under_way: under_way };
@@ -115,7 +120,9 @@ impl Copy {
         is_sent.set(true);
         let mut body = match connection.sender.try_send_request(request).await {
             Ok(response) => {
-                self.observe(upstream::outcome(is_grpc, &response));
+                if let Some(outcome) = upstream::outcome(is_grpc, &response) {
+                    self.observe(outcome);
+                }
                 response.into_body()
             }
             // Not the endpoint's fault: it had closed the connection before, or the copy fell behind.
@@ -123,6 +130,10 @@ impl Copy {
             Err(_) => return self.observe(Outcome::Failure),
         };
         while let Some(frame) = body.frame().await {
+            let trailers = frame.as_ref().ok().and_then(|frame| frame.trailers_ref());
+            if let Some(outcome) = trailers.filter(|_| is_grpc).and_then(upstream::grpc_outcome) {
+                self.observe(outcome);
+            }
             if frame.is_err() {
                 return self.observe(Outcome::Failure);
             }

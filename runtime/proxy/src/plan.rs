@@ -5,6 +5,7 @@ use malha_table::{
     Role, Table,
     view::{Proxy, Route, Source},
 };
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Listeners to open, in the order in which they choose their addresses.
@@ -118,12 +119,31 @@ fn key(proxy: &Proxy<'_>, port: u16) -> ListenerKey {
     }
 }
 
+/// Settings of a cluster's policy, by their place in it, and what is done without them.
+const NOT_EXECUTED: &[(&[&str], &str)] = &[
+    (&["tls"], "asks for TLS: its endpoints are spoken to without"),
+    (&["proxyProtocol"], "asks for the PROXY protocol, which is not spoken"),
+    (&["tunnel"], "asks for a tunnel, which is not made"),
+    (&["retryBudget"], "has a retry budget, which is not counted"),
+    (&["loadBalancer", "warmup"], "warms endpoints up: new ones get their full share at once"),
+    (&["loadBalancer", "warmupDurationSecs"], "warms endpoints up: new ones get their full share at once"),
+    (&["loadBalancer", "localityLbSetting"], "has settings by locality: all endpoints are one pool"),
+    (&["connectionPool", "tcp", "tcpKeepalive"], "asks for TCP keepalive, which is the system's here"),
+    (&["connectionPool", "tcp", "maxConnectionDuration"], "limits how old connections get: they get older"),
+    (&["connectionPool", "http", "useClientProtocol"], "asks for the client's protocol: its own is spoken"),
+    (&["connectionPool", "http", "maxConcurrentStreams"], "limits streams: as many are opened as the upstream allows"),
+];
+
 /// What clusters ask for that requests go without, with how many ask and which is the first.
 fn unsupported_clusters(table: &Table) -> Vec<String> {
     let mut found: BTreeMap<&str, (usize, String)> = BTreeMap::new();
     for cluster in table.clusters() {
-        for (is_asked, what) in [(cluster.is_http2(), "speaks HTTP/2: its endpoints are spoken to in HTTP/1.1")] {
-            if is_asked {
+        let policy =
+            cluster.policy_json().and_then(|json| serde_json::from_str::<Value>(json).ok()).unwrap_or_default();
+        for (path, what) in NOT_EXECUTED {
+            let asked = path.iter().try_fold(&policy, |block, key| block.get(key));
+            let is_off = |asked: &Value| *asked == false || asked.get("mode").is_some_and(|mode| mode == "DISABLE");
+            if asked.is_some_and(|asked| !is_off(asked)) {
                 found.entry(what).or_insert_with(|| (0, cluster.name().to_owned())).0 += 1;
             }
         }

@@ -1,13 +1,14 @@
 //! Upstream connections of one worker.
 
 use crate::{
-    body::Sent,
     breaker::{Held, Resource},
     cluster::{ClusterState, ConnectionTerms},
     options::Limits,
+    sender::Sender,
+    worker::OnWorker,
 };
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
     cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},
@@ -28,16 +29,23 @@ pub(crate) struct EndpointAddress {
     pub(crate) port: u16,
 }
 
-/// A connection that is not idle.
+/// A connection that is not idle, or a request's share of one that takes several at once.
 pub(crate) struct Connection {
-    pub(crate) sender: SendRequest<Sent>,
+    pub(crate) sender: Sender,
     pub(crate) peer: SocketAddr,
     pub(crate) local: Option<SocketAddr>,
     /// Whether it was idle before, or had an earlier request: the upstream may have closed it meanwhile.
     pub(crate) reused: bool,
-    requests: u32,
     /// What it was opened by, and is kept by.
     terms: ConnectionTerms,
+    lease: Rc<Lease>,
+}
+
+/// What all shares of a connection hold: the connection ends with the last of them.
+struct Lease {
+    requests: Cell<u32>,
+    /// When the last request began or ended.
+    used: Cell<Instant>,
     _driver: Driver,
     open: Open,
 }
@@ -127,11 +135,13 @@ impl Drop for Opening {
 
 /// The connections of one cluster to one endpoint.
 ///
-/// Requests that find none idle queue. A connection belongs to none of them: whichever is free first, a new one or one
+/// One of HTTP/2 is shared by all requests. Of HTTP/1, requests that find none idle queue. A connection belongs to none of them: whichever is free first, a new one or one
 /// that was busy, goes to the request that waits longest, and one that nobody waits for any more is kept.
 struct Host {
     address: EndpointAddress,
     idle: RefCell<VecDeque<Idle>>,
+    /// Takes any number of requests at once.
+    shared: RefCell<Option<Connection>>,
     /// All of them, those that are being opened included.
     open: Cell<usize>,
     opening: Cell<usize>,
@@ -164,6 +174,9 @@ impl Turn {
 impl Host {
     /// An idle connection, the most recently used first. One that is still busy or of other terms is given up.
     fn take(&self, terms: ConnectionTerms) -> Option<Connection> {
+        if terms.is_http2 {
+            return self.share(terms);
+        }
         loop {
             let idle = self.idle.borrow_mut().pop_back()?;
             self.gauges.idle.fetch_sub(1, Ordering::Relaxed);
@@ -174,9 +187,44 @@ impl Host {
         }
     }
 
+    /// A share of the connection that takes several requests; none where it is gone, or has taken its last.
+    fn share(&self, terms: ConnectionTerms) -> Option<Connection> {
+        let mut shared = self.shared.borrow_mut();
+        let connection = shared.as_ref().filter(|one| !one.sender.is_closed() && one.terms == terms);
+        let Some(share) = connection.and_then(Connection::share) else {
+            // Its other shares go on.
+            let gone = shared.take();
+            drop(shared);
+            drop(gone);
+            return None;
+        };
+        if terms.requests.is_some_and(|most| share.lease.requests.get() >= most) {
+            *shared = None;
+        }
+        Some(share)
+    }
+
     /// A connection that can take a request: for whoever waits longest, else to keep.
     fn give(&self, connection: Connection) {
         if connection.sender.is_closed() || connection.reused && connection.terms != self.terms.get() {
+            return;
+        }
+        if connection.sender.is_http2() {
+            // A share that comes back is nothing new.
+            if connection.reused {
+                return;
+            }
+            let terms = connection.terms;
+            *self.shared.borrow_mut() = Some(connection);
+            while !self.queue.borrow().is_empty()
+                && let Some(share) = self.share(terms)
+            {
+                let first = self.queue.borrow_mut().pop_front();
+                if let Some(turn) = first {
+                    turn.come(Ok(Connection { reused: false, ..share }));
+                }
+            }
+            self.wake_first();
             return;
         }
         let first = self.queue.borrow_mut().pop_front();
@@ -210,7 +258,9 @@ impl Host {
 
     /// Opens as many connections as requests wait, if the cluster may have so many.
     fn open_for_queue(self: &Rc<Self>, cluster: &ClusterState) {
-        while self.opening.get() < self.queue.borrow().len() {
+        // One connection of HTTP/2 is for all that wait.
+        let most = if cluster.terms.is_http2 { 1 } else { usize::MAX };
+        while self.opening.get() < self.queue.borrow().len().min(most) {
             // A worker that has none of its own opens one beyond the limit: else it would wait for those of others.
             let held = if self.open.get() == 0 {
                 cluster.breaker.hold_anyway(Resource::Connections)
@@ -255,6 +305,9 @@ impl Host {
         let local = stream.local_addr().ok();
         // Only a hint to the kernel: without it small requests wait.
         let _ = stream.set_nodelay(true);
+        if terms.is_http2 {
+            return self.handshake_http2(stream, peer, open, terms).await;
+        }
         let mut builder = http1::Builder::new();
         builder
             .max_headers(self.limits.response_headers)
@@ -265,24 +318,74 @@ impl Host {
         let driver = tokio::task::spawn_local(async move {
             let _ = driver.await;
         });
-        let driver = Driver(driver.abort_handle());
-        Ok(Connection { sender, peer, local, reused: false, requests: 0, terms, _driver: driver, open })
+        Ok(Connection::new(Sender::Http1(sender), (peer, local), terms, Driver(driver.abort_handle()), open))
+    }
+
+    async fn handshake_http2(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        open: Open,
+        terms: ConnectionTerms,
+    ) -> Result<Connection, NoConnection> {
+        let local = stream.local_addr().ok();
+        let mut builder = http2::Builder::new(OnWorker);
+        builder
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(u32::try_from(self.limits.response_header_bytes).unwrap_or(u32::MAX));
+        let (sender, driver) = builder.handshake(TokioIo::new(stream)).await.map_err(|_| NoConnection::Failed)?;
+        let driver = tokio::task::spawn_local(async move {
+            let _ = driver.await;
+        });
+        Ok(Connection::new(Sender::Http2(sender), (peer, local), terms, Driver(driver.abort_handle()), open))
     }
 }
 
+/// What an upstream may send of one body before its client has read it.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// The same of all bodies of a connection.
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
 impl Connection {
+    fn new(
+        sender: Sender,
+        (peer, local): (SocketAddr, Option<SocketAddr>),
+        terms: ConnectionTerms,
+        driver: Driver,
+        open: Open,
+    ) -> Self {
+        let lease = Lease { requests: Cell::new(0), used: Cell::new(Instant::now()), _driver: driver, open };
+        Connection { sender, peer, local, reused: false, terms, lease: Rc::new(lease) }
+    }
+
+    /// Another request's share of it.
+    fn share(&self) -> Option<Connection> {
+        let sender = self.sender.share()?;
+        let lease = Rc::clone(&self.lease);
+        lease.requests.set(lease.requests.get().saturating_add(1));
+        lease.used.set(Instant::now());
+        Some(Connection { sender, peer: self.peer, local: self.local, reused: true, terms: self.terms, lease })
+    }
+
     /// A new one takes one request even before its driver ran.
     fn can_take_a_request(&self) -> bool {
-        !self.sender.is_closed() && (self.requests == 0 || self.sender.is_ready())
+        !self.sender.is_closed() && (self.lease.requests.get() == 0 || self.sender.is_ready())
     }
 
     /// Gives it back to its pool when its last request has been sent and its response has been read to their ends, unless
     /// it has taken all the requests that it may.
     pub(crate) fn put_back(mut self) {
-        self.requests = self.requests.saturating_add(1);
+        self.lease.used.set(Instant::now());
+        if self.sender.is_http2() {
+            return;
+        }
+        self.lease.requests.set(self.lease.requests.get().saturating_add(1));
         self.reused = true;
-        let Some(host) = self.open.host.upgrade() else { return };
-        if self.terms.requests.is_some_and(|most| self.requests >= most) {
+        let Some(host) = self.lease.open.host.upgrade() else { return };
+        if self.terms.requests.is_some_and(|most| self.lease.requests.get() >= most) {
             return;
         }
         if self.sender.is_ready() {
@@ -299,7 +402,7 @@ impl Connection {
 
     /// Gives it back to its pool when it was acquired for nothing.
     pub(crate) fn put_back_unused(self) {
-        if let Some(host) = self.open.host.upgrade() {
+        if let Some(host) = self.lease.open.host.upgrade() {
             host.give(self);
         }
     }
@@ -361,6 +464,7 @@ impl Pool {
         let host = Rc::new(Host {
             address: address.clone(),
             idle: RefCell::default(),
+            shared: RefCell::default(),
             open: Cell::default(),
             opening: Cell::default(),
             queue: RefCell::default(),
@@ -404,10 +508,23 @@ impl Pool {
         let mut closed = 0;
         // They are dropped when nothing is borrowed any more: each tells its host.
         let mut gone: Vec<Idle> = Vec::new();
+        let mut ended: Vec<Connection> = Vec::new();
         self.hosts.borrow_mut().retain(|address, hosts| {
             hosts.retain(|(cluster, host)| {
                 let terms = terms(cluster, address);
                 host.terms.set(terms.unwrap_or(host.terms.get()));
+                let is_over = |shared: &Connection| {
+                    let idle_timeout = shared.terms.idle_timeout.unwrap_or(self.limits.idle_timeout);
+                    let is_unused = Rc::strong_count(&shared.lease) == 1;
+                    let is_old =
+                        is_unused && shared.lease.used.get().checked_add(idle_timeout).is_some_and(|at| at <= now);
+                    Some(shared.terms) != terms || is_old || shared.sender.is_closed()
+                };
+                let mut shared = host.shared.borrow_mut();
+                if shared.as_ref().is_some_and(is_over) {
+                    ended.extend(shared.take());
+                }
+                drop(shared);
                 let mut idle = host.idle.borrow_mut();
                 let (kept, over): (VecDeque<Idle>, VecDeque<Idle>) =
                     std::mem::take(&mut *idle).into_iter().partition(|idle| {
@@ -421,7 +538,7 @@ impl Pool {
             });
             !hosts.is_empty()
         });
-        drop(gone);
+        drop((gone, ended));
         self.gauges.idle.fetch_sub(closed as u64, Ordering::Relaxed);
     }
 }
@@ -435,7 +552,8 @@ async fn dial(address: &EndpointAddress) -> std::io::Result<TcpStream> {
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Connection { peer, local, reused, requests, .. } = self;
+        let Connection { peer, local, reused, lease, .. } = self;
+        let requests = lease.requests.get();
         write!(formatter, "{local:?} -> {peer}, reused: {reused}, requests: {requests}")
     }
 }

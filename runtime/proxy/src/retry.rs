@@ -38,9 +38,10 @@ impl Conditions {
     const INTERNAL: Conditions = Conditions(1 << 10);
     const RESOURCE_EXHAUSTED: Conditions = Conditions(1 << 11);
     const UNAVAILABLE: Conditions = Conditions(1 << 12);
+    const REFUSED_STREAM: Conditions = Conditions(1 << 13);
 
-    /// By name. Conditions that cannot hold here are passed over: `refused-stream` and `http3-post-connect-failure`
-    /// are about other protocols, `retriable-headers` about headers that Istio cannot name.
+    /// By name. Conditions that cannot hold here are passed over: `http3-post-connect-failure` is about another protocol,
+    /// `retriable-headers` about headers that Istio cannot name.
     pub(crate) fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Conditions {
         names.into_iter().fold(Conditions::default(), |all, name| {
             let condition = match name {
@@ -57,6 +58,7 @@ impl Conditions {
                 "internal" => Conditions::INTERNAL,
                 "resource-exhausted" => Conditions::RESOURCE_EXHAUSTED,
                 "unavailable" => Conditions::UNAVAILABLE,
+                "refused-stream" => Conditions::REFUSED_STREAM,
                 _ => Conditions::default(),
             };
             Conditions(all.0 | condition.0)
@@ -83,6 +85,10 @@ pub(crate) enum Failure {
     ResetBeforeRequest,
     /// The connection ended before response headers.
     Reset,
+    /// The upstream reset the request's stream of HTTP/2.
+    RemoteReset,
+    /// The same, and it says that it did nothing with it.
+    Refused,
     /// What came was no HTTP response.
     Protocol,
     /// The try took longer than its limit.
@@ -127,7 +133,8 @@ impl Policy {
             }
             Failure::Overflow | Failure::OwnAddress => return false,
             Failure::ResetBeforeRequest => Conditions::RESET_BEFORE_REQUEST,
-            Failure::Reset | Failure::Protocol | Failure::PerTryTimeout => Conditions::default(),
+            Failure::Refused => Conditions::REFUSED_STREAM,
+            Failure::Reset | Failure::RemoteReset | Failure::Protocol | Failure::PerTryTimeout => Conditions::default(),
         };
         self.conditions.holds(always.or(specific))
     }

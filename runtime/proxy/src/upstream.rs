@@ -11,7 +11,8 @@ use crate::{
     retry::Failure,
     worker::Local,
 };
-use http::Response;
+use http::{HeaderMap, Response, Version};
+use hyper::body::Body;
 use std::{
     net::IpAddr,
     sync::{Arc, atomic::Ordering},
@@ -42,11 +43,17 @@ impl Drop for InFlight {
     }
 }
 
-/// What an answer counts as: one to gRPC as the code that its status stands for.
-pub(crate) fn outcome<B>(is_grpc: bool, response: &Response<B>) -> Outcome {
-    let status = response.headers().get(GRPC_STATUS).filter(|_| is_grpc);
-    let code = status.and_then(|status| status.to_str().ok()?.parse().ok()).map(http_code_of_grpc);
-    Outcome::Answer(code.unwrap_or(response.status().as_u16()))
+/// What the head of an answer counts as: one to gRPC as the code that its status stands for. None: its trailers say.
+pub(crate) fn outcome<B: Body>(is_grpc: bool, response: &Response<B>) -> Option<Outcome> {
+    let by_status = Some(response.headers()).filter(|_| is_grpc).and_then(grpc_outcome);
+    let is_open = is_grpc && response.version() == Version::HTTP_2 && !response.body().is_end_stream();
+    by_status.or_else(|| (!is_open).then(|| Outcome::Answer(response.status().as_u16())))
+}
+
+/// What a gRPC status counts as, in headers or trailers.
+pub(crate) fn grpc_outcome(headers: &HeaderMap) -> Option<Outcome> {
+    let status = headers.get(GRPC_STATUS)?.to_str().ok()?.parse().ok()?;
+    Some(Outcome::Answer(http_code_of_grpc(status)))
 }
 
 /// The code that a gRPC status stands for, as Envoy has it.

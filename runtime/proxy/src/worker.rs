@@ -82,6 +82,18 @@ impl Local {
     }
 }
 
+/// Runs what HTTP/2 spawns on the worker of its connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OnWorker;
+
+impl<F: std::future::Future + 'static> hyper::rt::Executor<F> for OnWorker {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(async move {
+            future.await;
+        });
+    }
+}
+
 /// How often idle connections are looked through.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 

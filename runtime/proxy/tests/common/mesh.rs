@@ -6,12 +6,13 @@ use malha_syntax::{Source, Sources, Span};
 use malha_table::Table;
 use std::{net::SocketAddr, sync::Arc};
 
-/// Compiles YAML. `place` says where the endpoints of a cluster listen here; none: where the file says.
+/// Compiles YAML. `place` says where the endpoints of a cluster listen here; none: where the file says. It may change the
+/// cluster, too.
 pub fn compile_with(
     text: &str,
     proxies: &[ProxySpec],
     config: MeshConfig,
-    place: impl Fn(&program::Cluster) -> Option<Vec<SocketAddr>>,
+    place: impl Fn(&mut program::Cluster) -> Option<Vec<SocketAddr>>,
 ) -> Arc<Table> {
     let mut sources = Sources::default();
     let source = sources.add(Source::new("mesh.yaml", text));
@@ -28,6 +29,7 @@ pub fn compile_with(
     for proxy in &mut program.proxies {
         let own = Arc::make_mut(&mut proxy.program);
         for cluster in &mut own.clusters {
+            let cluster = Arc::make_mut(cluster);
             let Some(addresses) = place(cluster) else { continue };
             let endpoints = addresses.iter().map(|address| program::Endpoint {
                 address: Some(address.ip().to_string().into()),
@@ -35,7 +37,7 @@ pub fn compile_with(
                 weight: 1,
                 ..program::Endpoint::default()
             });
-            Arc::make_mut(cluster).endpoints = endpoints.collect();
+            cluster.endpoints = endpoints.collect();
         }
     }
     let bytes = malha_emit::table(&program, |location| {

@@ -1,0 +1,259 @@
+//! HTTP/2 to upstreams (semantics D37), and gRPC through the proxy: trailers, statuses, resets.
+
+mod common;
+
+use bytes::Bytes;
+use common::{client::get, mesh, options, start, wait_for};
+use http::{HeaderMap, Request, Response, Version};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use hyper::{
+    body::{Frame, Incoming},
+    client,
+    server::conn::http2,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use malha_table::Table;
+use std::{
+    convert::Infallible,
+    future::Future,
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+type Body = BoxBody<Bytes, Infallible>;
+
+/// An upstream that speaks HTTP/2 alone, and how many connections it has had.
+struct Upstream {
+    address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Upstream {
+    fn start<F: Future<Output = Response<Body>> + Send + 'static>(
+        answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let upstream = Upstream { address: listener.local_addr().unwrap(), connections: Arc::default() };
+        let connections = Arc::clone(&upstream.connections);
+        std::thread::spawn(move || {
+            runtime().block_on(async move {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                while let Ok((stream, _)) = listener.accept().await {
+                    connections.fetch_add(1, Ordering::SeqCst);
+                    let answer = answer.clone();
+                    let service = service_fn(move |request| {
+                        let answer = answer(request);
+                        async move { Ok::<_, Infallible>(answer.await) }
+                    });
+                    tokio::spawn(
+                        http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service),
+                    );
+                }
+            });
+        });
+        upstream
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// What it saw, as text; trailers included.
+async fn told(request: Request<Incoming>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.unwrap();
+    let trailer = body.trailers().and_then(|trailers| trailers.get("x-checksum")).cloned();
+    let text = format!(
+        "{:?} {} host={:?} te={:?} body={:?} trailer={trailer:?}",
+        parts.version,
+        parts.uri,
+        parts.headers.get("host"),
+        parts.headers.get("te"),
+        body.to_bytes()
+    );
+    Response::new(Full::from(text).boxed())
+}
+
+/// The answer of a gRPC server with a message and this status.
+fn grpc(status: &'static str) -> Response<Body> {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", status.parse().unwrap());
+    let frames = [Ok(Frame::data(Bytes::from_static(b"message"))), Ok(Frame::trailers(trailers))];
+    let body = StreamBody::new(Frames(frames.into_iter().collect()));
+    Response::builder().header("content-type", "application/grpc").body(body.boxed()).unwrap()
+}
+
+/// Frames that are there already.
+struct Frames(std::collections::VecDeque<Result<Frame<Bytes>, Infallible>>);
+
+impl futures_core::Stream for Frames {
+    type Item = Result<Frame<Bytes>, Infallible>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        std::task::Poll::Ready(self.0.pop_front())
+    }
+}
+
+fn table(upstreams: &[SocketAddr], more: &str) -> Arc<Table> {
+    let rules = "  - route: [{destination: {host: a}}]\n";
+    let text = mesh::gateway_text(rules).replace("name: http, port: 80}", "name: grpc, port: 80}") + more;
+    mesh::compile(&text, upstreams, &[])
+}
+
+async fn connect(address: SocketAddr) -> client::conn::http2::SendRequest<BoxBody<Bytes, Infallible>> {
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (sender, connection) =
+        client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+fn call(address: SocketAddr) -> Request<Body> {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-checksum", "7".parse().unwrap());
+    let frames = [Ok(Frame::data(Bytes::from_static(b"question"))), Ok(Frame::trailers(trailers))];
+    let request = Request::post(format!("http://{address}/shop.Orders/Get")).version(Version::HTTP_2);
+    let request = request.header("content-type", "application/grpc").header("te", "trailers");
+    request.body(StreamBody::new(Frames(frames.into_iter().collect())).boxed()).unwrap()
+}
+
+#[test]
+fn clients_of_both_protocols_share_a_connection_upstream() {
+    let upstream = Upstream::start(told);
+    let proxy = start(table(&[upstream.address], ""), options());
+    let address = proxy.gateway(80);
+    let answer = get(address, "shop.com", "/x?y", "");
+    assert_eq!(answer.text(), "HTTP/2.0 http://shop.com/x?y host=None te=None body=b\"\" trailer=None", "D37");
+    runtime().block_on(async {
+        let sender = connect(address).await;
+        let calls = (0..20).map(|_| {
+            let mut sender = sender.clone();
+            tokio::spawn(async move {
+                let response = sender.send_request(call(address)).await.unwrap();
+                let body = response.into_body().collect().await.unwrap().to_bytes();
+                let text = String::from_utf8_lossy(&body).into_owned();
+                assert!(text.contains("te=Some(\"trailers\") body=b\"question\" trailer=Some(\"7\")"), "{text}");
+            })
+        });
+        for call in calls.collect::<Vec<_>>() {
+            call.await.unwrap();
+        }
+    });
+    assert_eq!(upstream.connections.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn trailers_of_answers_reach_clients_of_http2() {
+    let upstream = Upstream::start(|_| async { grpc("5") });
+    let proxy = start(table(&[upstream.address], ""), options());
+    let address = proxy.gateway(80);
+    runtime().block_on(async {
+        let response = connect(address).await.send_request(call(address)).await.unwrap();
+        assert_eq!(response.status(), 200);
+        let body = response.into_body().collect().await.unwrap();
+        assert_eq!(body.trailers().unwrap()["grpc-status"], "5");
+        assert_eq!(body.to_bytes(), "message");
+    });
+    assert_eq!(get(address, "shop.com", "/", "").text(), "message", "of HTTP/1.1 they are dropped");
+}
+
+#[test]
+fn a_grpc_status_in_trailers_counts_for_outlier_detection() {
+    let upstream = Upstream::start(|_| async { grpc("14") });
+    let rule = "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: a, namespace: default}
+spec:
+  host: a
+  trafficPolicy:
+    outlierDetection: {consecutive5xxErrors: 2, interval: 1h, baseEjectionTime: 1h, maxEjectionPercent: 100}
+";
+    let proxy = start(table(&[upstream.address], rule), options());
+    let address = proxy.gateway(80);
+    runtime().block_on(async {
+        let mut sender = connect(address).await;
+        for _ in 0..2 {
+            let response = sender.send_request(call(address)).await.unwrap();
+            assert!(response.into_body().collect().await.unwrap().trailers().is_some());
+        }
+    });
+    let admin = proxy.admin().unwrap();
+    wait_for("the ejection", || get(admin, "localhost", "/metrics", "").text().contains("malha_endpoint_ejected"));
+    assert_eq!(get(address, "shop.com", "/", "").status, 503, "D40");
+}
+
+/// An upstream that answers each request's stream with `RST_STREAM` and this code; it counts them.
+fn resetting(code: u32) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let resets: Arc<AtomicUsize> = Arc::default();
+    let counted = Arc::clone(&resets);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let resets = Arc::clone(&counted);
+            std::thread::spawn(move || -> std::io::Result<()> {
+                stream.read_exact(&mut [0; 24])?;
+                stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0])?;
+                loop {
+                    let mut head = [0; 9];
+                    stream.read_exact(&mut head)?;
+                    let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+                    stream.read_exact(&mut payload)?;
+                    match head[3] {
+                        1 => {
+                            resets.fetch_add(1, Ordering::SeqCst);
+                            let reset = [&[0, 0, 4, 3, 0], &head[5..9], &code.to_be_bytes()[..]].concat();
+                            stream.write_all(&reset)?;
+                        }
+                        4 if head[4] == 0 => stream.write_all(&[0, 0, 0, 4, 1, 0, 0, 0, 0])?,
+                        _ => {}
+                    }
+                }
+            });
+        }
+    });
+    (address, resets)
+}
+
+#[test]
+fn a_refused_stream_is_tried_again_and_another_reset_is_not() {
+    for (code, tries, is_retried) in [(7, 3, true), (2, 1, false)] {
+        let (upstream, resets) = resetting(code);
+        let proxy = start(table(&[upstream], ""), options());
+        let answer = get(proxy.gateway(80), "shop.com", "/", "");
+        assert_eq!((answer.status, resets.load(Ordering::SeqCst)), (503, tries), "C47: code {code}");
+        let again = if is_retried { "retried and the latest " } else { "" };
+        let body =
+            format!("upstream connect error or disconnect/reset before headers. {again}reset reason: remote reset");
+        assert_eq!(answer.text(), body, "C.12");
+    }
+}
+
+#[test]
+fn one_connection_takes_as_many_requests_as_the_policy_says() {
+    let upstream = Upstream::start(told);
+    let rule = "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: a, namespace: default}
+spec:
+  host: a
+  trafficPolicy: {connectionPool: {http: {maxRequestsPerConnection: 3}}}
+";
+    let proxy = start(table(&[upstream.address], rule), options());
+    for _ in 0..9 {
+        assert_eq!(get(proxy.gateway(80), "shop.com", "/", "").status, 200);
+    }
+    assert_eq!(upstream.connections.load(Ordering::SeqCst), 3, "D.6");
+}
