@@ -253,3 +253,27 @@ spec:
     assert_eq!(running.get("/basket/"), "served");
     running.stop();
 }
+
+#[test]
+fn stand_ins_end_the_tls_that_a_policy_originates() {
+    let mesh = mesh();
+    let running = Running::start(&["--mock"], mesh.path());
+    assert!(running.get("/cart/1").contains("\"path\":\"/1\""), "{}", running.log());
+    let nowhere = "clientCertificate: /nowhere/own.pem, privateKey: /nowhere/own.key, caCertificates: /nowhere/ca.pem";
+    let mutual = format!("mode: MUTUAL, {nowhere}");
+    for tls in ["mode: SIMPLE", &mutual, "mode: MUTUAL, credentialName: nowhere"] {
+        let rule = format!(
+            "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata:\n  name: cart\nspec:\n  host: cart\n  \
+             trafficPolicy:\n    tls: {{{tls}}}\n"
+        );
+        let program = || {
+            let table: Value = serde_json::from_str(&get(&running.admin(), "/table")).expect("JSON");
+            table["program"].clone()
+        };
+        let before = program();
+        assert!(!before.is_null());
+        write(&mesh, "tls.yaml", &rule);
+        wait_for("the policy", || program() != before);
+        assert!(running.get("/cart/1").contains("\"path\":\"/1\""), "{tls}: {}", running.log());
+    }
+}

@@ -8,6 +8,7 @@ use crate::{
     parties::{self, Parties},
     pool::EndpointAddress,
     time::written_duration,
+    tls::{Credentials, UpstreamTls},
 };
 use malha_table::view::{Cluster, Discovery, LoadBalancer};
 use serde_json::Value;
@@ -31,6 +32,8 @@ pub(crate) struct ClusterState {
     load_balancer: LoadBalancer,
     pub(crate) connect_timeout: Duration,
     pub(crate) terms: ConnectionTerms,
+    /// None: its endpoints are spoken to without TLS.
+    pub(crate) tls: Option<Result<UpstreamTls, String>>,
     pub(crate) breaker: Breaker,
     /// None: endpoints are used whatever they answer.
     pub(crate) detection: Option<Detection>,
@@ -41,6 +44,14 @@ pub(crate) struct ClusterState {
     pub(crate) places: Option<Arc<Places>>,
     /// Round robin's place.
     turn: Arc<AtomicU64>,
+}
+
+/// What of its surroundings a cluster's state is made from.
+pub(crate) struct Around<'a> {
+    pub(crate) parties: &'a Parties,
+    pub(crate) credentials: &'a Credentials,
+    /// That of the proxy whose cluster it is, or of the first of several.
+    pub(crate) namespace: &'a str,
 }
 
 /// What a cluster says of its connections, as far as one that is open must agree with it.
@@ -104,7 +115,7 @@ impl Candidate for Arc<EndpointState> {
 
 impl ClusterState {
     /// As a table says; what is known of it from the table before goes on.
-    pub(crate) fn new(cluster: &Cluster<'_>, before: Option<&Arc<ClusterState>>, parties: &Parties) -> Self {
+    pub(crate) fn new(cluster: &Cluster<'_>, before: Option<&Arc<ClusterState>>, around: &Around<'_>) -> Self {
         let endpoints = cluster.endpoints().filter_map(|endpoint| {
             let address = EndpointAddress {
                 host: endpoint.address()?.into(),
@@ -114,14 +125,14 @@ impl ClusterState {
             let same = |known: &&Arc<EndpointState>| known.address == address && known.weight == weight;
             let known = before.and_then(|before| before.endpoints.iter().find(same));
             let state = known.cloned().unwrap_or_else(|| Arc::new(EndpointState::new(address, weight)));
-            state.destination.store(parties.endpoint(cluster, &endpoint), Ordering::Relaxed);
+            state.destination.store(around.parties.endpoint(cluster, &endpoint), Ordering::Relaxed);
             Some(state)
         });
         let endpoints: Vec<Arc<EndpointState>> = endpoints.collect();
         let policy = cluster.policy_json().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
         ClusterState {
             name: cluster.name().into(),
-            destination: parties.cluster(cluster),
+            destination: around.parties.cluster(cluster),
             discovery: cluster.discovery(),
             algorithm: match cluster.load_balancer() {
                 LoadBalancer::RoundRobin => Algorithm::RoundRobin,
@@ -130,6 +141,7 @@ impl ClusterState {
             },
             load_balancer: cluster.load_balancer(),
             connect_timeout: cluster.connect_timeout().unwrap_or(Duration::from_secs(10)),
+            tls: UpstreamTls::of(&policy, around.namespace, cluster.is_http2(), around.credentials),
             terms: ConnectionTerms::of(cluster, &policy),
             breaker: Breaker::of(cluster, before.map(|before| &before.breaker)),
             detection: Detection::of(&policy),
@@ -154,6 +166,7 @@ impl ClusterState {
             algorithm,
             load_balancer: LoadBalancer::default(),
             connect_timeout,
+            tls: None,
             terms: ConnectionTerms::default(),
             breaker: Breaker::unlimited(),
             detection: None,
@@ -174,6 +187,7 @@ impl ClusterState {
             algorithm: self.algorithm,
             load_balancer: self.load_balancer,
             connect_timeout: self.connect_timeout,
+            tls: self.tls.clone(),
             terms: self.terms,
             breaker: self.breaker.clone(),
             detection: None,

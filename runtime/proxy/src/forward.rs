@@ -382,7 +382,7 @@ async fn try_once(
 ) -> Result<Tried, Failure> {
     let ahead = exchange.local.shared.options.limits.replay_bytes;
     loop {
-        let admitted = upstream::admit(exchange.local, cluster, endpoint);
+        let admitted = upstream::admit(exchange.local, cluster, endpoint, &outgoing.authority);
         let admitted = received.reading_ahead(ahead, admitted).await.ok_or(Failure::ResetBeforeRequest)?;
         let (mut connection, in_flight) = admitted?;
         // Only now it is the endpoint's time that passes.

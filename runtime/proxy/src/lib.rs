@@ -67,4 +67,4 @@ pub use listener::ListenerAddress;
 pub use options::{Limits, Options, Passthrough, Reload};
 pub use proxy::{Handle, Proxy, Revision, ShutdownReport, StartError, SwapReport};
 pub use signals::on_stop;
-pub use tls::{CertificateProblem, Credential, Credentials, certificate_problems};
+pub use tls::{CertificateProblem, Credential, Credentials, UpstreamNeed, certificate_problems, upstream_needs};

@@ -57,8 +57,13 @@ pub(crate) fn send_copies(
             continue;
         }
         let limit = forward.timeout().filter(|limit| !limit.is_zero()).unwrap_or(LONGEST);
-        let copy =
-            Copy { local: Rc::clone(exchange.local), cluster: Arc::clone(cluster), endpoint, _under_way: under_way };
+        let copy = Copy {
+            local: Rc::clone(exchange.local),
+            cluster: Arc::clone(cluster),
+            endpoint,
+            authority: outgoing.authority.clone(),
+            _under_way: under_way,
+        };
         tokio::task::spawn_local(async move {
             let is_sent = Cell::new(false);
             let too_late = async {
@@ -101,6 +106,7 @@ struct Copy {
     local: Rc<Local>,
     cluster: Arc<ClusterState>,
     endpoint: Arc<EndpointState>,
+    authority: String,
     _under_way: UnderWay,
 }
 
@@ -112,11 +118,12 @@ impl Copy {
     /// Sends it, and reads the answer to its end; `is_sent` while that is up to the endpoint.
     async fn send(&self, request: Request<Sent>, is_sent: &Cell<bool>) {
         let is_grpc = is_grpc(request.headers());
-        let (mut connection, _in_flight) = match upstream::admit(&self.local, &self.cluster, &self.endpoint).await {
-            Ok(admitted) => admitted,
-            Err(Failure::Connect | Failure::ConnectTimeout) => return self.observe(Outcome::Failure),
-            Err(_) => return,
-        };
+        let (mut connection, _in_flight) =
+            match upstream::admit(&self.local, &self.cluster, &self.endpoint, &self.authority).await {
+                Ok(admitted) => admitted,
+                Err(Failure::Connect | Failure::ConnectTimeout) => return self.observe(Outcome::Failure),
+                Err(_) => return,
+            };
         is_sent.set(true);
         let mut body = match connection.sender.try_send_request(request).await {
             Ok(response) => {

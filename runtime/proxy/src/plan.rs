@@ -1,6 +1,6 @@
 //! What to listen on for a table, and what of it this release does not execute.
 
-use crate::{certificate_problems, listener::ListenerKey, options::Options, proxy::Revision};
+use crate::{certificate_problems, listener::ListenerKey, options::Options, proxy::Revision, upstream_needs};
 use malha_table::{
     Role, Table,
     view::{Proxy, Route, Source},
@@ -55,6 +55,12 @@ pub(crate) fn plan(revision: &Revision, options: &Options) -> Plan {
     }
     let problems = certificate_problems(table, &revision.credentials);
     plan.unsupported.extend(problems.iter().map(ToString::to_string));
+    for need in upstream_needs(table, &revision.credentials) {
+        if let Some(problem) = need.problem {
+            plan.unsupported
+                .push(format!("cluster {} is not reached, since TLS cannot be spoken: {problem}", need.cluster));
+        }
+    }
     plan.unsupported.extend(unsupported_clusters(table));
     plan
 }
@@ -121,7 +127,7 @@ fn key(proxy: &Proxy<'_>, port: u16) -> ListenerKey {
 
 /// Settings of a cluster's policy, by their place in it, and what is done without them.
 const NOT_EXECUTED: &[(&[&str], &str)] = &[
-    (&["tls"], "asks for TLS: its endpoints are spoken to without"),
+    (&["tls"], "asks for the mesh's own TLS: its endpoints are spoken to without"),
     (&["proxyProtocol"], "asks for the PROXY protocol, which is not spoken"),
     (&["tunnel"], "asks for a tunnel, which is not made"),
     (&["retryBudget"], "has a retry budget, which is not counted"),
@@ -142,7 +148,8 @@ fn unsupported_clusters(table: &Table) -> Vec<String> {
             cluster.policy_json().and_then(|json| serde_json::from_str::<Value>(json).ok()).unwrap_or_default();
         for (path, what) in NOT_EXECUTED {
             let asked = path.iter().try_fold(&policy, |block, key| block.get(key));
-            let is_off = |asked: &Value| *asked == false || asked.get("mode").is_some_and(|mode| mode == "DISABLE");
+            let is_off =
+                |asked: &Value| *asked == false || asked.get("mode").is_some_and(|mode| mode != "ISTIO_MUTUAL");
             if asked.is_some_and(|asked| !is_off(asked)) {
                 found.entry(what).or_insert_with(|| (0, cluster.name().to_owned())).0 += 1;
             }

@@ -5,6 +5,7 @@ use crate::{
     cluster::{ClusterState, ConnectionTerms},
     options::Limits,
     sender::Sender,
+    tls,
     worker::OnWorker,
 };
 use hyper::client::conn::{http1, http2};
@@ -20,7 +21,14 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{net::TcpStream, sync::Notify, task::AbortHandle, time::Instant};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::Notify,
+    task::AbortHandle,
+    time::Instant,
+};
+use tokio_rustls::{TlsConnector, rustls::ClientConfig};
 
 /// Where an endpoint listens: an IP address or a name, and a port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -139,6 +147,8 @@ impl Drop for Opening {
 /// that was busy, goes to the request that waits longest, and one that nobody waits for any more is kept.
 struct Host {
     address: EndpointAddress,
+    /// What its hellos say, where TLS is spoken.
+    server_name: Option<Arc<str>>,
     idle: RefCell<VecDeque<Idle>>,
     /// Takes any number of requests at once.
     shared: RefCell<Option<Connection>>,
@@ -270,8 +280,9 @@ impl Host {
             };
             let (open, opening) = (Open::new(self, held), Opening::new(self));
             let (host, terms, limit) = (Rc::clone(self), cluster.terms, cluster.connect_timeout);
+            let config = cluster.tls.as_ref().and_then(|tls| Some(Arc::clone(&tls.as_ref().ok()?.config)));
             tokio::task::spawn_local(async move {
-                let connected = host.connect(open, terms, limit).await;
+                let connected = host.connect(open, terms, config, limit).await;
                 drop(opening);
                 match connected {
                     Ok(connection) => host.give(connection),
@@ -282,13 +293,25 @@ impl Host {
     }
 
     /// A new connection.
-    async fn connect(&self, open: Open, terms: ConnectionTerms, limit: Duration) -> Result<Connection, NoConnection> {
+    async fn connect(
+        &self,
+        open: Open,
+        terms: ConnectionTerms,
+        config: Option<Arc<ClientConfig>>,
+        limit: Duration,
+    ) -> Result<Connection, NoConnection> {
         self.gauges.connects.fetch_add(1, Ordering::Relaxed);
-        let connected = match tokio::time::timeout(limit, dial(&self.address)).await {
-            Err(_) => Err(NoConnection::TimedOut),
-            Ok(Err(_)) => Err(NoConnection::Failed),
-            Ok(Ok(stream)) => self.handshake(stream, open, terms).await,
+        let connecting = async {
+            let stream = dial(&self.address).await.map_err(|_| NoConnection::Failed)?;
+            let ends = (stream.peer_addr().map_err(|_| NoConnection::Failed)?, stream.local_addr().ok());
+            // Only a hint to the kernel: without it small requests wait.
+            let _ = stream.set_nodelay(true);
+            let Some(config) = config else { return self.handshake(stream, ends, open, terms).await };
+            let name = tls::server_name(self.server_name.as_deref().unwrap_or_default());
+            let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|_| NoConnection::Failed)?;
+            self.handshake(stream, ends, open, terms).await
         };
+        let connected = tokio::time::timeout(limit, connecting).await.unwrap_or(Err(NoConnection::TimedOut));
         if connected.is_err() {
             self.gauges.connect_failures.fetch_add(1, Ordering::Relaxed);
         }
@@ -297,16 +320,13 @@ impl Host {
 
     async fn handshake(
         &self,
-        stream: TcpStream,
+        stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+        ends: (SocketAddr, Option<SocketAddr>),
         open: Open,
         terms: ConnectionTerms,
     ) -> Result<Connection, NoConnection> {
-        let peer = stream.peer_addr().map_err(|_| NoConnection::Failed)?;
-        let local = stream.local_addr().ok();
-        // Only a hint to the kernel: without it small requests wait.
-        let _ = stream.set_nodelay(true);
         if terms.is_http2 {
-            return self.handshake_http2(stream, peer, open, terms).await;
+            return self.handshake_http2(stream, ends, open, terms).await;
         }
         let mut builder = http1::Builder::new();
         builder
@@ -318,17 +338,16 @@ impl Host {
         let driver = tokio::task::spawn_local(async move {
             let _ = driver.await;
         });
-        Ok(Connection::new(Sender::Http1(sender), (peer, local), terms, Driver(driver.abort_handle()), open))
+        Ok(Connection::new(Sender::Http1(sender), ends, terms, Driver(driver.abort_handle()), open))
     }
 
     async fn handshake_http2(
         &self,
-        stream: TcpStream,
-        peer: SocketAddr,
+        stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+        ends: (SocketAddr, Option<SocketAddr>),
         open: Open,
         terms: ConnectionTerms,
     ) -> Result<Connection, NoConnection> {
-        let local = stream.local_addr().ok();
         let mut builder = http2::Builder::new(OnWorker);
         builder
             .timer(TokioTimer::new())
@@ -339,7 +358,7 @@ impl Host {
         let driver = tokio::task::spawn_local(async move {
             let _ = driver.await;
         });
-        Ok(Connection::new(Sender::Http2(sender), (peer, local), terms, Driver(driver.abort_handle()), open))
+        Ok(Connection::new(Sender::Http2(sender), ends, terms, Driver(driver.abort_handle()), open))
     }
 }
 
@@ -452,17 +471,20 @@ impl Pool {
         Pool { hosts: RefCell::default(), limits, gauges }
     }
 
-    fn host(&self, cluster: &ClusterState, address: &EndpointAddress) -> Rc<Host> {
+    fn host(&self, cluster: &ClusterState, address: &EndpointAddress, server_name: Option<Arc<str>>) -> Rc<Host> {
         let mut hosts = self.hosts.borrow_mut();
         let hosts = match hosts.get_mut(address) {
             Some(hosts) => hosts,
             None => hosts.entry(address.clone()).or_default(),
         };
-        if let Some((_, host)) = hosts.iter().find(|(name, _)| *name == cluster.name) {
+        if let Some((_, host)) =
+            hosts.iter().find(|(name, host)| *name == cluster.name && host.server_name == server_name)
+        {
             return Rc::clone(host);
         }
         let host = Rc::new(Host {
             address: address.clone(),
+            server_name,
             idle: RefCell::default(),
             shared: RefCell::default(),
             open: Cell::default(),
@@ -483,8 +505,14 @@ impl Pool {
         &self,
         cluster: &ClusterState,
         address: &EndpointAddress,
+        authority: &str,
     ) -> Result<Connection, NoConnection> {
-        let host = self.host(cluster, address);
+        let server_name = match &cluster.tls {
+            None => None,
+            Some(Ok(tls)) => Some(tls.name(authority)),
+            Some(Err(_)) => return Err(NoConnection::Failed),
+        };
+        let host = self.host(cluster, address, server_name);
         if host.queue.borrow().is_empty()
             && let Some(connection) = host.take(cluster.terms)
         {
@@ -579,8 +607,8 @@ mod tests {
         let gauges: Arc<PoolGauges> = Arc::default();
         let pool = Pool::new(Rc::default(), Arc::clone(&gauges));
         let test = async {
-            let connection = pool.acquire(&cluster, &address).await.expect("a connection");
-            let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(pool.acquire(&cluster, &address))).collect();
+            let connection = pool.acquire(&cluster, &address, "c").await.expect("a connection");
+            let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(pool.acquire(&cluster, &address, "c"))).collect();
             assert!(waiting.iter_mut().all(|one| poll(one.as_mut()).is_pending()));
             assert_eq!(cluster.breaker.used(Resource::Pending), 3);
             // The first has it and does not know yet when it gives up; the second gives up in the queue.
@@ -589,7 +617,7 @@ mod tests {
             let mut third = waiting.pop().expect("three wait");
             drop(waiting);
             let Poll::Ready(Ok(connection)) = poll(third.as_mut()) else { panic!("it has the connection") };
-            let mut last = Box::pin(pool.acquire(&cluster, &address));
+            let mut last = Box::pin(pool.acquire(&cluster, &address, "c"));
             assert!(poll(last.as_mut()).is_pending());
             // Without a connection left the next one may open its own.
             drop(connection);
@@ -615,13 +643,13 @@ mod tests {
         let gauges: Arc<PoolGauges> = Arc::default();
         let pool = Pool::new(Rc::default(), Arc::clone(&gauges));
         let test = async {
-            let mut gone = Box::pin(pool.acquire(&cluster, &address));
+            let mut gone = Box::pin(pool.acquire(&cluster, &address, "c"));
             assert!(poll(gone.as_mut()).is_pending());
             drop(gone);
             while gauges.idle.load(Ordering::Relaxed) == 0 {
                 tokio::task::yield_now().await;
             }
-            assert!(pool.acquire(&cluster, &address).await.expect("the same").reused);
+            assert!(pool.acquire(&cluster, &address, "c").await.expect("the same").reused);
             assert_eq!(gauges.connects.load(Ordering::Relaxed), 1);
         };
         LocalSet::new().run_until(test).await;

@@ -1,7 +1,7 @@
 //! The table in force, with what hangs on it: counters, clusters' states, where each listener is in it.
 
 use crate::{
-    cluster::{ClusterState, ConnectionTerms},
+    cluster::{Around, ClusterState, ConnectionTerms},
     listener::{ListenerAddress, ListenerKey, OpenListener, is_reached_at},
     metrics::Metrics,
     options::Options,
@@ -10,7 +10,7 @@ use crate::{
     pool::EndpointAddress,
     proxy::Revision,
     random,
-    tls::Terminations,
+    tls::{self, Terminations},
 };
 use arc_swap::ArcSwap;
 use malha_table::{Role, Table};
@@ -92,9 +92,11 @@ impl Shared {
             running.known_names.insert(*id, format!("{} {}", place.proxy_name, place.name));
         }
         let table = Arc::clone(&running.table);
+        let namespaces = tls::namespaces(&table);
         for cluster in table.clusters() {
-            let state =
-                Arc::new(ClusterState::new(&cluster, before.by_name.get(cluster.name()), &self.metrics.parties));
+            let namespace = namespaces.get(&cluster.index()).copied().unwrap_or_default();
+            let around = Around { parties: &self.metrics.parties, credentials: &credentials, namespace };
+            let state = Arc::new(ClusterState::new(&cluster, before.by_name.get(cluster.name()), &around));
             running.endpoints.extend(state.endpoints.iter().map(|endpoint| endpoint.address.clone()));
             running.by_name.insert(cluster.name().to_owned(), Arc::clone(&state));
             running.clusters.push(state);

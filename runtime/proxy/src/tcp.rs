@@ -6,6 +6,7 @@ use crate::{
     cluster::{ClusterState, EndpointState},
     outlier::Outcome,
     running::Running,
+    tls,
     upstream::InFlight,
     worker::Local,
 };
@@ -15,6 +16,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
+use tokio_rustls::TlsConnector;
 
 /// Connects a client to a destination drawn by weight, and passes bytes both ways until both sides have ended. A client
 /// whose destination cannot be reached is closed.
@@ -40,10 +42,28 @@ pub(crate) async fn pass(
     let Some(_held) = cluster.breaker.hold(Resource::Connections) else { return };
     let Some(endpoint) = choose(local, cluster) else { return };
     let _in_flight = InFlight::new(&endpoint);
-    let Some(mut upstream) = connect(cluster, &endpoint).await else { return };
+    let Some(upstream) = connect(cluster, &endpoint).await else { return };
+    let mut upstream: Box<dyn Duplex> = match &cluster.tls {
+        None => Box::new(upstream),
+        Some(Err(_)) => return,
+        Some(Ok(tls)) => {
+            // Nobody has named a host.
+            let name = tls::server_name(&tls.name(""));
+            let shaking = TlsConnector::from(Arc::clone(&tls.config)).connect(name, upstream);
+            let Ok(Ok(stream)) = tokio::time::timeout(cluster.connect_timeout, shaking).await else {
+                return cluster.observe(&endpoint, Outcome::Failure);
+            };
+            Box::new(stream)
+        }
+    };
     // How it ends is the two sides' own matter; nobody is left to be told.
     let _ = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
 }
+
+/// Bytes both ways.
+trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Duplex for S {}
 
 fn choose(local: &Local, cluster: &ClusterState) -> Option<Arc<EndpointState>> {
     let healthy = cluster.healthy();

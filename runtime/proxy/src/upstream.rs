@@ -74,18 +74,20 @@ fn http_code_of_grpc(status: u32) -> u16 {
     }
 }
 
-/// Waits for a connection to an endpoint that a request may be sent on.
+/// Waits for a connection to an endpoint that a request for `authority` may be sent on.
 pub(crate) async fn admit(
     local: &Local,
     cluster: &ClusterState,
     endpoint: &Arc<EndpointState>,
+    authority: &str,
 ) -> Result<(Connection, InFlight), Failure> {
     let mut in_flight = InFlight::new(endpoint);
-    let connection = local.pool.acquire(cluster, &endpoint.address).await.map_err(|reason| match reason {
-        NoConnection::Overflow => Failure::Overflow,
-        NoConnection::Failed => Failure::Connect,
-        NoConnection::TimedOut => Failure::ConnectTimeout,
-    })?;
+    let connection =
+        local.pool.acquire(cluster, &endpoint.address, authority).await.map_err(|reason| match reason {
+            NoConnection::Overflow => Failure::Overflow,
+            NoConnection::Failed => Failure::Connect,
+            NoConnection::TimedOut => Failure::ConnectTimeout,
+        })?;
     // Where a name leads is known only now.
     if endpoint.address.host.parse::<IpAddr>().is_err() && outside::is_own(local, connection.peer) {
         return Err(Failure::OwnAddress);

@@ -136,8 +136,12 @@ fn table(case: &Value, echo: SocketAddr) -> Option<Arc<Table>> {
     let proxies: Vec<ProxySpec> = case["proxies"]["proxies"].as_array()?.iter().map(proxy).collect();
     let config = MeshConfig::from_json(&case["proxies"]["meshConfig"]);
     Some(mesh::compile_with(&accepted(case), &proxies, config, |cluster| {
-        // The upstream of these tests speaks HTTP/1.1, whatever its port is called.
+        // The upstream of these tests speaks plain HTTP/1.1, as the recorder's did, whatever its port is called and its
+        // policy says.
         cluster.http2 = false;
+        if let Some(policy) = cluster.policy.source.as_mut().and_then(|policy| Arc::make_mut(policy).as_object_mut()) {
+            policy.remove("tls");
+        }
         Some(match cluster.host.starts_with("dead.") {
             _ if cluster.endpoints.is_empty() => Vec::new(),
             true => vec![dead()],

@@ -6,6 +6,7 @@ mod call;
 mod counts;
 mod server;
 mod set;
+mod tls;
 
 pub use answer::Identity;
 pub use authority::LocalAuthority;

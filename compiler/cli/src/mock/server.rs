@@ -21,16 +21,20 @@ use serde_json::json;
 use std::{
     convert::Infallible,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 /// Where a line for each request goes.
 pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// How long a client may take over its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The first byte of a TLS handshake.
+const HANDSHAKE: u8 = 0x16;
 
 /// What the requests of one stand-in share.
 pub(super) struct StandIn {
@@ -58,14 +62,14 @@ impl StandIn {
     }
 
     /// Serves connections until its task is dropped.
-    pub(super) async fn serve(self: Arc<Self>, listener: TcpListener) {
+    pub(super) async fn serve(self: Arc<Self>, listener: TcpListener, tls: Arc<OnceLock<TlsAcceptor>>) {
         loop {
             let Ok((stream, _)) = listener.accept().await else {
                 // Out of descriptors, for a moment: others close.
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
             };
-            let stand_in = Arc::clone(&self);
+            let (stand_in, tls) = (Arc::clone(&self), Arc::clone(&tls));
             let service = service_fn(move |request| {
                 let stand_in = Arc::clone(&stand_in);
                 async move { Ok::<_, Infallible>(stand_in.answer(&request).await) }
@@ -75,7 +79,18 @@ impl StandIn {
                 let mut builder = auto::Builder::new(TokioExecutor::new());
                 builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
                 builder.http2().timer(TokioTimer::new());
-                drop(builder.serve_connection(TokioIo::new(stream), service).await);
+                let mut first = [0];
+                let peeked = tokio::time::timeout(HEADER_TIMEOUT, stream.peek(&mut first));
+                let Ok(peeked) = peeked.await else { return };
+                let shakes_hands = tls.get().filter(|_| matches!(peeked, Ok(1)) && first == [HANDSHAKE]);
+                match shakes_hands {
+                    None => drop(builder.serve_connection(TokioIo::new(stream), service).await),
+                    Some(acceptor) => {
+                        if let Ok(stream) = acceptor.accept(stream).await {
+                            drop(builder.serve_connection(TokioIo::new(stream), service).await);
+                        }
+                    }
+                }
             });
         }
     }

@@ -1,16 +1,18 @@
 //! All stand-ins of a running mesh.
 
 use super::{
+    LocalAuthority,
     answer::Identity,
     counts::Counts,
     server::{Log, StandIn},
+    tls,
 };
 use crate::failure::Failure;
 use std::{
     collections::BTreeMap,
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     thread::{self, JoinHandle},
 };
 use tokio::{
@@ -18,6 +20,7 @@ use tokio::{
     runtime::{Builder, Handle},
     sync::oneshot,
 };
+use tokio_rustls::TlsAcceptor;
 
 /// A stand-in that a mesh wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +39,7 @@ pub struct StandIns {
     running: BTreeMap<Identity, Running>,
     counts: Counts,
     log: Log,
+    tls: Arc<OnceLock<TlsAcceptor>>,
 }
 
 struct Running {
@@ -58,7 +62,15 @@ impl StandIns {
             let _ = runtime.block_on(stopped);
         };
         let thread = thread::Builder::new().name("stand-ins".to_owned()).spawn(serve).map_err(failed)?;
-        Ok(StandIns { runtime: handle, stop: Some(stop), thread: Some(thread), running: BTreeMap::new(), counts, log })
+        Ok(StandIns {
+            runtime: handle,
+            stop: Some(stop),
+            thread: Some(thread),
+            running: BTreeMap::new(),
+            counts,
+            log,
+            tls: Arc::default(),
+        })
     }
 
     /// The address of a stand-in, which is started if there is none yet.
@@ -80,9 +92,19 @@ impl StandIns {
             .map_err(|error: io::Error| Failure::new(format!("no stand-in for {}: {error}", identity.workload)))?;
         let stand_in = Arc::new(StandIn::new(identity.clone(), self.counts.clone(), Arc::clone(&self.log)));
         self.counts.add(identity, 0);
-        self.runtime.spawn(Arc::clone(&stand_in).serve(listener));
+        self.runtime.spawn(Arc::clone(&stand_in).serve(listener, Arc::clone(&self.tls)));
         self.running.insert(identity.clone(), Running { address, stand_in });
         Ok(address)
+    }
+
+    /// Lets all of them speak TLS with whoever does, for any name, by an authority.
+    pub fn speak_tls(&self, authority: &Arc<LocalAuthority>) {
+        if self.tls.get().is_none()
+            && let Some(acceptor) = tls::acceptor(Arc::clone(authority))
+        {
+            // Nobody else sets it.
+            let _ = self.tls.set(acceptor);
+        }
     }
 
     /// Says whom a stand-in calls, and through which outbound proxy.

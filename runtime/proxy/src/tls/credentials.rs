@@ -34,6 +34,8 @@ impl fmt::Debug for Credential {
 pub struct Credentials {
     secrets: BTreeMap<(String, String), Credential>,
     files: BTreeMap<String, Result<Contents, String>>,
+    /// Authorities of endpoints, whatever a policy says.
+    trusted: Vec<Arc<[u8]>>,
 }
 
 /// A file's bytes; they may be a key's.
@@ -75,12 +77,21 @@ impl Credentials {
         self.files.insert(path.to_owned(), Ok(Contents(content)));
     }
 
+    /// Lets endpoints have certificates by these authorities, too, given as PEM.
+    pub fn trust(&mut self, authorities: Arc<[u8]>) {
+        self.trusted.push(authorities);
+    }
+
+    pub(crate) fn trusted(&self) -> impl Iterator<Item = &[u8]> {
+        self.trusted.iter().map(|authorities| &**authorities)
+    }
+
     /// Reads the files that a table names; relative paths start from `root`. One that cannot be read is told where it
     /// is needed.
     pub fn read_files(&mut self, table: &Table, root: &Path) {
         for path in file_names(table) {
-            let content = read(&root.join(path)).map(Contents).map_err(|error| error.to_string());
-            self.files.insert(path.to_owned(), content);
+            let content = read(&root.join(&path)).map(Contents).map_err(|error| error.to_string());
+            self.files.insert(path, content);
         }
     }
 
@@ -148,14 +159,21 @@ fn directories(path: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// The paths that a table writes.
-fn file_names(table: &Table) -> BTreeSet<&str> {
+fn file_names(table: &Table) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let gateways = table.proxies().filter(|proxy| proxy.role() == Role::Gateway);
     for chain in gateways.flat_map(|proxy| proxy.listeners()).flat_map(|listener| listener.chains()) {
         let Some(ends) = chain.termination() else { continue };
-        names.extend(ends.certificates().flat_map(|(certificate, key)| [certificate, key]));
-        names.extend(ends.ca_certificates());
-        names.extend(ends.ca_crl());
+        let pairs = ends.certificates().flat_map(|(certificate, key)| [certificate, key]);
+        names.extend(pairs.chain(ends.ca_certificates()).chain(ends.ca_crl()).map(str::to_owned));
+    }
+    for policy in table.clusters().filter_map(|cluster| cluster.policy_json()) {
+        // Most say nothing of TLS.
+        if policy.contains("\"tls\"")
+            && let Ok(policy) = serde_json::from_str(policy)
+        {
+            names.extend(super::upstream::files(&policy));
+        }
     }
     names
 }

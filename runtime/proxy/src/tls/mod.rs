@@ -4,11 +4,15 @@ mod certificate;
 mod client;
 mod credentials;
 mod server;
+mod upstream;
 
 pub(crate) use certificate::forwarded_cert;
 pub use credentials::{Credential, Credentials};
 pub(crate) use server::Terminations;
 pub use server::{CertificateProblem, certificate_problems};
+
+pub use upstream::{UpstreamNeed, upstream_needs};
+pub(crate) use upstream::{UpstreamTls, namespaces, server_name};
 
 use rustls::crypto::CryptoProvider;
 use std::sync::{Arc, LazyLock};

@@ -1,12 +1,15 @@
 //! The certificates that a mesh's TLS needs: from its Secrets and files, and from a local authority where it lacks some.
 
-use crate::{failure::Failure, mock::LocalAuthority};
+use crate::{
+    failure::Failure,
+    mock::{LocalAuthority, StandIns},
+};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use malha_mesh::Mesh;
 use malha_model::{Spec, kubernetes::Secret};
-use malha_proxy::{CertificateProblem, Credential, Credentials, certificate_problems};
+use malha_proxy::{CertificateProblem, Credential, Credentials, UpstreamNeed, certificate_problems};
 use malha_table::Table;
-use std::{path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 /// What the Secrets of a mesh hold, and the files that its table names, those with relative paths below `root`.
 pub(super) fn gather(mesh: &Mesh, table: &Table, root: &Path) -> Credentials {
@@ -49,17 +52,14 @@ fn value(secret: &Secret, name: &str) -> Option<Arc<[u8]>> {
 pub(super) fn stand_in(
     table: &Table,
     credentials: &mut Credentials,
-    authority: &mut Option<LocalAuthority>,
+    authority: &mut Option<Arc<LocalAuthority>>,
 ) -> Result<Vec<String>, Failure> {
     let mut notes = Vec::new();
     for problem in certificate_problems(table, credentials) {
         if problem.mode == "ISTIO_MUTUAL" {
             continue;
         }
-        let authority = match authority {
-            Some(authority) => authority,
-            None => authority.insert(open()?),
-        };
+        let authority = opened(authority)?;
         let hosts = if problem.hosts.is_empty() { vec!["localhost".to_owned()] } else { problem.hosts.clone() };
         let mut made = authority.issue(&hosts)?;
         let is_of_client = problem.mode != "SIMPLE";
@@ -84,6 +84,58 @@ pub(super) fn stand_in(
     Ok(notes)
 }
 
+/// Lets the stand-ins end the TLS that clusters speak, and gives these what they lack for it.
+///
+/// # Errors
+/// The authority cannot be opened.
+pub(super) fn let_stand_ins_speak_tls(
+    needs: &[UpstreamNeed],
+    stand_ins: &StandIns,
+    credentials: &mut Credentials,
+    authority: &mut Option<Arc<LocalAuthority>>,
+) -> Result<(), Failure> {
+    let authority = opened(authority)?;
+    let trusted: Arc<[u8]> = Arc::from(authority.certificate().as_bytes());
+    credentials.trust(Arc::clone(&trusted));
+    stand_ins.speak_tls(authority);
+    for need in needs.iter().filter(|need| need.problem.is_some()) {
+        let (certificate, key) = authority.client()?;
+        let read = |path: &Path| fs::read(path).map(Arc::from).map_err(|error| Failure::path(path, &error));
+        let (certificate, key): (Arc<[u8]>, Arc<[u8]>) = (read(&certificate)?, read(&key)?);
+        for (certificate_path, key_path) in &need.files {
+            credentials.insert_file(certificate_path, Arc::clone(&certificate));
+            credentials.insert_file(key_path, Arc::clone(&key));
+        }
+        if let Some(path) = &need.authorities_file {
+            credentials.insert_file(path, Arc::clone(&trusted));
+        }
+        if let Some(name) = &need.credential {
+            let (namespace, name) = secret(name, &need.namespace);
+            let made = Credential {
+                certificate: Some(certificate),
+                private_key: Some(key),
+                authorities: Some(Arc::clone(&trusted)),
+                ..Credential::default()
+            };
+            credentials.insert(namespace, name, made);
+        }
+    }
+    Ok(())
+}
+
+/// Namespace and name of a Secret as files write it.
+fn secret<'a>(written: &'a str, namespace: &'a str) -> (&'a str, &'a str) {
+    let name = written.strip_prefix("kubernetes://").unwrap_or(written);
+    name.split_once('/').unwrap_or((namespace, name))
+}
+
+fn opened(authority: &mut Option<Arc<LocalAuthority>>) -> Result<&Arc<LocalAuthority>, Failure> {
+    Ok(match authority {
+        Some(authority) => authority,
+        None => authority.insert(Arc::new(open()?)),
+    })
+}
+
 fn open() -> Result<LocalAuthority, Failure> {
     let directory = LocalAuthority::directory()
         .ok_or_else(|| Failure::new("there is no place for a local authority: HOME and XDG_DATA_HOME are not set"))?;
@@ -92,8 +144,7 @@ fn open() -> Result<LocalAuthority, Failure> {
 
 fn replace(problem: &CertificateProblem, made: &Credential, credentials: &mut Credentials) {
     for name in &problem.credentials {
-        let name = name.strip_prefix("kubernetes://").unwrap_or(name);
-        let (namespace, name) = name.split_once('/').unwrap_or((&problem.namespace, name));
+        let (namespace, name) = secret(name, &problem.namespace);
         credentials.insert(namespace, name, made.clone());
     }
     for (certificate, key) in &problem.files {

@@ -16,7 +16,7 @@ use crate::{
     workspace::{Work, Workspace},
 };
 use malha_mesh::{Mesh, MeshConfig, ObjectName, ProxySpec, program::Role, registry::Workload};
-use malha_proxy::{Credentials, ListenerAddress, certificate_problems};
+use malha_proxy::{Credentials, ListenerAddress, certificate_problems, upstream_needs};
 use malha_syntax::{Finding, Sources};
 use malha_table::Table;
 use serde_json::Value;
@@ -34,7 +34,7 @@ pub(super) struct MeshSource {
     endpoints: Vec<LocalEndpoint>,
     stand_ins: Option<StandIns>,
     /// Signs the certificates that are missing, once one is.
-    authority: Option<LocalAuthority>,
+    authority: Option<Arc<LocalAuthority>>,
     /// The last table, and what its Secrets and files hold.
     last: Option<(Arc<Table>, Credentials)>,
     callers: Vec<Caller>,
@@ -155,13 +155,18 @@ impl MeshSource {
         let mut credentials = credentials::gather(&mesh, &table, &self.workspace.input().root);
         self.last = Some((Arc::clone(&table), credentials.clone()));
         let lacking = certificate_problems(&table, &credentials);
-        if self.stand_ins.is_some() {
+        let needs = upstream_needs(&table, &credentials);
+        if let Some(stand_ins) = &self.stand_ins {
+            if !needs.is_empty() {
+                credentials::let_stand_ins_speak_tls(&needs, stand_ins, &mut credentials, &mut self.authority)?;
+            }
             notes.extend(credentials::stand_in(&table, &mut credentials, &mut self.authority)?);
         } else {
             notes.extend(lacking.iter().map(credentials::remedy));
         }
         self.callers = callers;
-        let authority = self.authority.as_ref().filter(|_| !lacking.is_empty()).map(LocalAuthority::certificate_file);
+        let authority =
+            self.authority.as_ref().filter(|_| !lacking.is_empty()).map(|authority| authority.certificate_file());
         Ok(Outcome::Built(Box::new(Built {
             table,
             credentials,

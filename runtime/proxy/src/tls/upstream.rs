@@ -1,0 +1,290 @@
+//! TLS to a cluster's endpoints, as its `trafficPolicy.tls` says (semantics D.8).
+
+use super::{
+    Credential, Credentials, PROVIDER,
+    certificate::{names, parse},
+};
+use malha_table::{Table, view::Cluster};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+};
+use serde::Deserialize;
+use serde_json::Value;
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    sync::{Arc, LazyLock},
+};
+
+/// What a policy says, as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Written {
+    mode: String,
+    client_certificate: Option<String>,
+    private_key: Option<String>,
+    ca_certificates: Option<String>,
+    credential_name: Option<String>,
+    sni: Option<String>,
+    subject_alt_names: Vec<String>,
+    insecure_skip_verify: Option<bool>,
+}
+
+/// TLS to the endpoints of one cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct UpstreamTls {
+    pub(crate) config: Arc<ClientConfig>,
+    /// None: the name is the request's host (D53).
+    sni: Option<Arc<str>>,
+}
+
+impl UpstreamTls {
+    /// None: the endpoints are spoken to without; an error: with it, but it cannot be.
+    pub(crate) fn of(
+        policy: &Value,
+        namespace: &str,
+        is_http2: bool,
+        credentials: &Credentials,
+    ) -> Option<Result<UpstreamTls, String>> {
+        let written = Written::deserialize(policy.get("tls")?).ok()?;
+        matches!(written.mode.as_str(), "SIMPLE" | "MUTUAL")
+            .then(|| UpstreamTls::make(&written, namespace, is_http2, credentials))
+    }
+
+    fn make(
+        written: &Written,
+        namespace: &str,
+        is_http2: bool,
+        credentials: &Credentials,
+    ) -> Result<UpstreamTls, String> {
+        let own = own(written, namespace, credentials)?;
+        let roots = roots(written, own.authorities.as_deref(), credentials)?;
+        let sni = written.sni.as_deref().filter(|sni| !sni.is_empty());
+        let skips = written.insecure_skip_verify == Some(true);
+        let by_authority = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&PROVIDER)).build();
+        let verifier = Verifier {
+            by_authority: match by_authority {
+                _ if skips => None,
+                Ok(verifier) => Some(verifier),
+                Err(error) => return Err(format!("there is no authority to verify its endpoints by: {error}")),
+            },
+            names: written.subject_alt_names.clone(),
+            // A name that the file gives is for the hello alone (D53).
+            is_host_checked: sni.is_none() && written.subject_alt_names.is_empty(),
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&PROVIDER))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut config = match (&own.certificate, &own.private_key) {
+            (Some(certificate), Some(key)) if written.mode == "MUTUAL" => {
+                let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
+                let chain = chain.map_err(|error| format!("the client certificate cannot be read: {error}"))?;
+                let key = PrivateKeyDer::from_pem_slice(key)
+                    .map_err(|error| format!("the key of the client certificate cannot be read: {error}"))?;
+                builder.with_client_auth_cert(chain, key).map_err(|error| format!("the client certificate: {error}"))?
+            }
+            _ if written.mode == "MUTUAL" => return Err("MUTUAL needs a client certificate and its key".to_owned()),
+            _ => builder.with_no_client_auth(),
+        };
+        if is_http2 {
+            config.alpn_protocols = vec![b"h2".to_vec()];
+        }
+        Ok(UpstreamTls { config: Arc::new(config), sni: sni.map(Arc::from) })
+    }
+
+    /// The name that a hello for this authority says.
+    pub(crate) fn name(&self, authority: &str) -> Arc<str> {
+        match &self.sni {
+            Some(sni) => Arc::clone(sni),
+            None => malha_table::http::host_key(authority).as_ref().into(),
+        }
+    }
+}
+
+/// A name as rustls takes it: an address says none in the hello.
+pub(crate) fn server_name(name: &str) -> ServerName<'static> {
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return ServerName::from(address);
+    }
+    // What no certificate can hold is not sent either.
+    ServerName::try_from(bare.to_owned()).unwrap_or_else(|_| ServerName::from(IpAddr::from([0, 0, 0, 0])))
+}
+
+/// The files that a policy names.
+pub(super) fn files(policy: &Value) -> Vec<String> {
+    let written = policy.get("tls").and_then(|tls| Written::deserialize(tls).ok()).unwrap_or_default();
+    let authorities = written.ca_certificates.filter(|path| path != SYSTEM);
+    [written.client_certificate, written.private_key, authorities].into_iter().flatten().collect()
+}
+
+/// The system's authorities, by name (D52).
+const SYSTEM: &str = "system";
+
+/// The client's certificate and key, and the authorities beside them (D56, D58).
+fn own(written: &Written, namespace: &str, credentials: &Credentials) -> Result<Credential, String> {
+    if let Some(name) = &written.credential_name {
+        let name = name.strip_prefix("kubernetes://").unwrap_or(name);
+        let (namespace, name) = name.split_once('/').unwrap_or((namespace, name));
+        let known = credentials.get(namespace, name);
+        let mut own = known.cloned().ok_or_else(|| format!("there is no Secret {name} in namespace {namespace}"))?;
+        if let Some(other) = credentials.get(namespace, &format!("{name}-cacert")) {
+            own.authorities.clone_from(&other.authorities);
+        }
+        return Ok(own);
+    }
+    let file = |path: &Option<String>| path.as_deref().map(|path| credentials.file(path)).transpose();
+    Ok(Credential {
+        certificate: file(&written.client_certificate)?,
+        private_key: file(&written.private_key)?,
+        ..Credential::default()
+    })
+}
+
+/// Who may sign the certificates of endpoints: those that the policy names, else the system's, and in either case those
+/// that whoever runs the proxy trusts.
+fn roots(written: &Written, beside: Option<&[u8]>, credentials: &Credentials) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    let mut add = |pem: &[u8]| {
+        for authority in CertificateDer::pem_slice_iter(pem) {
+            let authority = authority.map_err(|error| format!("an authority cannot be read: {error}"))?;
+            roots.add(authority).map_err(|error| format!("an authority is not usable: {error}"))?;
+        }
+        Ok::<_, String>(())
+    };
+    for trusted in credentials.trusted() {
+        add(trusted)?;
+    }
+    match (written.ca_certificates.as_deref(), beside) {
+        (Some(path), _) if path != SYSTEM => add(&credentials.file(path)?)?,
+        (None, Some(pem)) => add(pem)?,
+        _ => roots.roots.extend(SYSTEM_ROOTS.roots.iter().cloned()),
+    }
+    Ok(roots)
+}
+
+/// Read once: they change with the system.
+static SYSTEM_ROOTS: LazyLock<RootCertStore> = LazyLock::new(|| {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
+});
+
+/// Checks an endpoint's certificate.
+#[derive(Debug)]
+struct Verifier {
+    /// None: whoever signed it.
+    by_authority: Option<Arc<WebPkiServerVerifier>>,
+    /// Of these one, if there are any (D54).
+    names: Vec<String>,
+    is_host_checked: bool,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        stapled: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let Some(verifier) = &self.by_authority else { return Ok(ServerCertVerified::assertion()) };
+        let is_name = matches!(name, ServerName::DnsName(_));
+        match verifier.verify_server_cert(own, others, name, stapled, now) {
+            Ok(_) => {}
+            // It is looked at last, when all else is right.
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) if !(self.is_host_checked && is_name) => {}
+            Err(error) => return Err(error),
+        }
+        let has_name = || parse(own).is_some_and(|own| names(&own).iter().any(|name| self.names.contains(name)));
+        if self.names.is_empty() || has_name() {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(Error::InvalidCertificate(CertificateError::NotValidForName))
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signed, &PROVIDER.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &PROVIDER.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        PROVIDER.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// What TLS to a cluster's endpoints needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamNeed {
+    /// The cluster's name.
+    pub cluster: String,
+    /// Namespace of its Secrets.
+    pub namespace: String,
+    /// The files of the client's certificate and key.
+    pub files: Vec<(String, String)>,
+    /// The file of those who sign the endpoints' certificates.
+    pub authorities_file: Option<String>,
+    /// The Secret with the client's certificate, its key and the authorities.
+    pub credential: Option<String>,
+    /// Why it cannot be spoken, if so: then no endpoint is reached.
+    pub problem: Option<String>,
+}
+
+/// The clusters of a table whose endpoints are spoken to in TLS.
+pub fn upstream_needs(table: &Table, credentials: &Credentials) -> Vec<UpstreamNeed> {
+    let namespaces = namespaces(table);
+    let need = |cluster: Cluster<'_>| {
+        // Most say nothing of TLS.
+        let policy = cluster.policy_json().filter(|policy| policy.contains("\"tls\""))?;
+        let policy: Value = serde_json::from_str(policy).ok()?;
+        let namespace = namespaces.get(&cluster.index()).copied().unwrap_or_default();
+        let made = UpstreamTls::of(&policy, namespace, cluster.is_http2(), credentials)?;
+        let written = policy.get("tls").and_then(|tls| Written::deserialize(tls).ok()).unwrap_or_default();
+        Some(UpstreamNeed {
+            cluster: cluster.name().to_owned(),
+            namespace: namespace.to_owned(),
+            files: written.client_certificate.zip(written.private_key).into_iter().collect(),
+            authorities_file: written.ca_certificates.filter(|path| path != SYSTEM),
+            credential: written.credential_name,
+            problem: made.err(),
+        })
+    };
+    table.clusters().filter_map(need).collect()
+}
+
+/// The namespace of each cluster's proxy, by the cluster's index; of several the first.
+pub(crate) fn namespaces(table: &Table) -> HashMap<u32, &str> {
+    let mut namespaces: HashMap<u32, &str> = HashMap::new();
+    let mut programs = HashSet::new();
+    for proxy in table.proxies().filter(|proxy| programs.insert(proxy.program())) {
+        for cluster in proxy.clusters() {
+            namespaces.entry(cluster.index()).or_insert(proxy.namespace());
+        }
+    }
+    namespaces
+}

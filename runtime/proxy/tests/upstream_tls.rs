@@ -1,0 +1,134 @@
+//! TLS to endpoints (semantics D.8). They stand behind a second proxy, where TLS ends.
+
+mod common;
+
+use common::{
+    Running,
+    client::{Answer, get},
+    echo::Echo,
+    mesh, options, start,
+    tls::{Authority, Certified},
+};
+use malha_proxy::{Credential, Credentials, Revision};
+use malha_table::Role;
+use std::{net::SocketAddr, sync::Arc};
+
+/// A gateway that ends TLS for any name with this certificate; in `MUTUAL` its clients are known by `authority`.
+fn behind(own: &Certified, mode: &str, authority: &Authority, echo: &Echo) -> Running {
+    let text = format!(
+        "{}---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: gw, namespace: default}}
+spec:
+  selector: {{istio: ingress}}
+  servers:
+  - port: {{number: 443, name: https, protocol: HTTPS}}
+    hosts: ['*']
+    tls: {{mode: {mode}, credentialName: own}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: all, namespace: default}}
+spec:
+  hosts: ['*']
+  gateways: [gw]
+  http:
+  - route: [{{destination: {{host: a}}}}]
+",
+        mesh::SERVICES
+    );
+    let table = mesh::compile(&text, &[echo.address], &[]);
+    let namespace = table.proxies().find(|proxy| proxy.role() == Role::Gateway).unwrap().namespace().to_owned();
+    let mut credentials = Credentials::default();
+    let authorities = Some(Arc::from(authority.pem().into_bytes()));
+    credentials.insert(&namespace, "own", Credential { authorities, ..own.credential() });
+    start(Revision { table, credentials }, options())
+}
+
+struct Asking<'a> {
+    upstream: SocketAddr,
+    trusts: &'a Authority,
+    shows: Option<&'a Certified>,
+    port: &'a str,
+}
+
+impl Asking<'_> {
+    /// What a client of a gateway gets whose `tls` to `a` is this.
+    fn get(&self, host: &str, tls: &str) -> Answer {
+        let rule = format!(
+            "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: a, namespace: default}}
+spec: {{host: a, trafficPolicy: {{tls: {{{tls}}}}}}}
+"
+        );
+        let rules = "  - route: [{destination: {host: a}}]\n    retries: {attempts: 0}\n";
+        let text = mesh::gateway_text(rules).replace("name: http, port: 80}", self.port) + &rule;
+        let table = mesh::compile(&text, &[self.upstream], &[]);
+        let mut credentials = Credentials::default();
+        credentials.insert_file("/ca.pem", Arc::from(self.trusts.pem().into_bytes()));
+        if let Some(own) = self.shows {
+            credentials.insert_file("/own.pem", Arc::from(own.pem().into_bytes()));
+            credentials.insert_file("/own.key", Arc::from(own.key_pem().into_bytes()));
+        }
+        let proxy = start(Revision { table, credentials }, options());
+        get(proxy.gateway(80), host, "/", "")
+    }
+
+    fn status(&self, host: &str, tls: &str) -> u16 {
+        self.get(host, tls).status
+    }
+}
+
+const HTTP: &str = "name: http, port: 80}";
+
+#[test]
+fn endpoints_are_verified_as_the_policy_says() {
+    let (echo, authority, other) = (Echo::start("a"), Authority::new(), Authority::new());
+    let own = authority.issue(&["shop.com"]);
+    let behind = behind(&own, "SIMPLE", &authority, &echo);
+    let asking = Asking { upstream: behind.gateway(443), trusts: &authority, shows: None, port: HTTP };
+    let stranger = Asking { trusts: &other, ..asking };
+    let ours = "mode: SIMPLE, caCertificates: /ca.pem";
+    assert_eq!(asking.status("shop.com", ours), 200, "D53: the host is the name");
+    assert_eq!(asking.status("shop.com:80", ours), 200, "D53: without its port");
+    assert_eq!(asking.status("other.com", ours), 503, "D53: the host is checked");
+    assert_eq!(asking.status("other.com", &format!("{ours}, sni: other.com")), 200, "D53: a name given is not");
+    assert_eq!(asking.status("x", &format!("{ours}, subjectAltNames: [shop.com, z.com]")), 200, "D54");
+    assert_eq!(asking.status("shop.com", &format!("{ours}, subjectAltNames: [z.com]")), 503, "D54");
+    let refused = stranger.get("shop.com", ours);
+    assert_eq!(refused.status, 503, "D57");
+    assert!(refused.text().contains("remote connection failure"), "D57: {}", refused.text());
+    assert_eq!(asking.status("shop.com", "mode: SIMPLE"), 503, "D52: the system's authorities know nothing of ours");
+    assert_eq!(stranger.status("shop.com", "mode: SIMPLE, insecureSkipVerify: true"), 200, "D52");
+    assert_eq!(asking.status("shop.com", "mode: SIMPLE, caCertificates: /none.pem"), 503);
+    assert_eq!(asking.status("shop.com", "mode: DISABLE"), 503, "D51: TLS is not what it is spoken to in");
+}
+
+#[test]
+fn mutual_tls_shows_the_clients_certificate() {
+    let (echo, authority) = (Echo::start("a"), Authority::new());
+    let (own, client) = (authority.issue(&["shop.com"]), authority.issue(&["gateway.local"]));
+    let behind = behind(&own, "MUTUAL", &authority, &echo);
+    let asking = Asking { upstream: behind.gateway(443), trusts: &authority, shows: Some(&client), port: HTTP };
+    let mutual = "mode: MUTUAL, caCertificates: /ca.pem, clientCertificate: /own.pem, privateKey: /own.key";
+    let answer = asking.get("shop.com", mutual);
+    assert_eq!(answer.status, 200, "D58");
+    let told = answer.json()["headers"]["x-forwarded-client-cert"].to_string();
+    assert!(told.contains("DNS=gateway.local"), "A64: {told}");
+    assert_eq!(asking.status("shop.com", "mode: SIMPLE, caCertificates: /ca.pem"), 503, "D58: it must be shown");
+    let nobody = Asking { shows: None, ..asking };
+    assert_eq!(nobody.status("shop.com", mutual), 503, "what is missing is not left out");
+}
+
+#[test]
+fn http2_is_agreed_on_in_the_hello() {
+    let (echo, authority) = (Echo::start("a"), Authority::new());
+    let own = authority.issue(&["shop.com"]);
+    let behind = behind(&own, "SIMPLE", &authority, &echo);
+    let port = "name: grpc, port: 80}";
+    let asking = Asking { upstream: behind.gateway(443), trusts: &authority, shows: None, port };
+    assert_eq!(asking.status("shop.com", "mode: SIMPLE, caCertificates: /ca.pem"), 200, "D55");
+}
