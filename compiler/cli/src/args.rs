@@ -215,6 +215,13 @@ pub struct RunArgs {
     /// Make every draw repeatable: weights, load balancing, jitter
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,
+    /// Secrets for TLS that the files do not hold, as Kubernetes mounts them: NAMESPACE/NAME/ with tls.crt, tls.key, ca.crt
+    #[arg(long, value_name = "DIR")]
+    pub credentials: Option<PathBuf>,
+    /// The proxies' certificate by the mesh's own authority (cert-chain.pem, key.pem, root-cert.pem),
+    /// with which they speak the mesh's own TLS
+    #[arg(long, value_name = "DIR")]
+    pub mesh_certs: Option<PathBuf>,
     /// A process of this machine that stands for a service's workload; its labels choose subsets
     #[arg(long = "endpoint", value_name = "SERVICE.NS:PORT=ADDRESS[,LABEL=VALUE]", value_parser = endpoint)]
     pub endpoints: Vec<config::LocalEndpoint>,

@@ -7,7 +7,7 @@ use malha_table::{
     view::{
         Action, ActionKind, Chain, Cluster, Condition, Destination, Discovery, Endpoint, Fallback, Field, Filter,
         Forward, HashKey, HeaderOperation, HeaderOps, Listener, LoadBalancer, PathRewrite, PathTest, Proxy, Removed,
-        Route, RouteTable, Rule, Source, ValueTest, ValueTestKind, Views, VirtualHost,
+        Route, RouteTable, Rule, Source, UpstreamProtocol, ValueTest, ValueTestKind, Views, VirtualHost,
     },
 };
 use serde_json::{Map, Value, json};
@@ -358,7 +358,8 @@ fn cluster(cluster: &Cluster<'_>) -> Value {
     object([
         ("name", cluster.name().into()),
         ("discovery", discovery.into()),
-        ("http2", cluster.is_http2().then_some(true).into()),
+        ("http2", (cluster.protocol() == UpstreamProtocol::Http2).then_some(true).into()),
+        ("clientProtocol", (cluster.protocol() == UpstreamProtocol::Clients).then_some(true).into()),
         ("endpoints", cluster.endpoints().map(|one| endpoint(&one)).collect()),
         ("loadBalancer", load_balancer),
         ("connectTimeout", cluster.connect_timeout().map(duration_text).into()),

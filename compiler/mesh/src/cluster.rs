@@ -24,8 +24,10 @@ impl Mesh {
             Some(subset) => Some(labels(&rule?.subset(subset)?.labels)),
             None => None,
         };
-        let blocks = policy::in_force(rule, port.number, subset, self.config());
-        let http2 = policy::is_http2(port.protocol, proxy.role, &blocks, self.config());
+        let mut blocks = policy::in_force(rule, port.number, subset, self.config());
+        let has_selector = rule.is_some_and(DestinationRule::has_workload_selector);
+        policy::settle_tls(&mut blocks, service, proxy.role, has_selector);
+        let protocol = policy::upstream_protocol(port.protocol, proxy.role, &blocks, self.config());
         let policy = policy::policy(blocks, self.config());
         let discovery = discovery(service, proxy.role, policy.load_balancer == LoadBalancer::Passthrough)?;
 
@@ -46,7 +48,7 @@ impl Mesh {
             subset: subset.map(Into::into),
             discovery,
             endpoints,
-            http2,
+            protocol,
             policy,
             destination_rule: rule.map(DestinationRule::name).map(|name| (name.namespace, name.name)),
         }))
@@ -101,7 +103,11 @@ fn discovery(service: &Service, role: Role, is_passthrough: bool) -> Option<Disc
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{gateway, mesh, object, sidecar};
+    use crate::{
+        program::UpstreamProtocol,
+        testing::{gateway, mesh, object, sidecar},
+    };
+    use serde_json::{Value, json};
 
     fn entry(resolution: &str, more: &str) -> [String; 1] {
         let ports = "ports: [{number: 80, name: p, protocol: HTTP}]";
@@ -158,18 +164,45 @@ mod tests {
 
     #[test]
     fn protocols_decide_on_http2() {
-        let rule = "spec: {host: a, trafficPolicy: {connectionPool: {http: {h2UpgradePolicy: UPGRADE}}}}";
+        use UpstreamProtocol::{Clients, Http1, Http2};
+        let upgrade = "h2UpgradePolicy: UPGRADE";
         let service = |port: &str| object("Service prod/a", &format!("spec: {{ports: [{{name: {port}, port: 80}}]}}"));
-        let http2 = |port: &str, upgraded: bool, proxy: &ProxySpec| {
-            let rule = upgraded.then(|| object("DestinationRule prod/d", rule));
-            let mesh = mesh(&rule.into_iter().chain([service(port)]).collect::<Vec<_>>());
-            mesh.cluster(proxy, "a.prod.svc.cluster.local", 80, None).expect("it is there").http2
+        let spoken = |port: &str, settings: &str, proxy: &ProxySpec| {
+            let rule = format!("spec: {{host: a, trafficPolicy: {{connectionPool: {{http: {{{settings}}}}}}}}}");
+            let mesh = mesh(&[object("DestinationRule prod/d", &rule), service(port)]);
+            mesh.cluster(proxy, "a.prod.svc.cluster.local", 80, None).expect("it is there").protocol
         };
         let (client, edge) = (sidecar("prod"), gateway("prod", ("a", "b")));
-        assert!(http2("grpc", false, &client) && http2("http2-x", false, &edge), "D37");
-        assert!(!http2("http", false, &client) && http2("http", true, &client), "D37, h2UpgradePolicy");
-        assert!(!http2("web", true, &client), "D37: a sidecar keeps the client's protocol where none is named");
-        assert!(http2("web", true, &edge), "D37");
+        assert_eq!((spoken("grpc", "", &client), spoken("http2-x", "", &edge)), (Http2, Http2), "D37");
+        assert_eq!((spoken("http", "", &client), spoken("http", upgrade, &client)), (Http1, Http2), "D37");
+        assert_eq!(spoken("web", upgrade, &client), Clients, "D37: a sidecar keeps it where none is named");
+        assert_eq!((spoken("web", "", &edge), spoken("web", upgrade, &edge)), (Http1, Http2), "D37");
+        let clients = "useClientProtocol: true";
+        assert_eq!((spoken("http", clients, &edge), spoken("grpc", clients, &client)), (Clients, Clients), "D.6");
+    }
+
+    #[test]
+    fn what_a_policy_leaves_open_of_tls() {
+        let entry = object(
+            "ServiceEntry prod/x",
+            "spec: {hosts: [x.org], resolution: DNS, subjectAltNames: [y.org], ports: [{name: http, number: 80, protocol: HTTP}]}",
+        );
+        let tls = |tls: &str, more: &str, proxy: &ProxySpec| {
+            let rule = format!("spec: {{host: x.org, trafficPolicy: {{tls: {{{tls}}}}}{more}}}");
+            let mesh = mesh(&[entry.clone(), object("DestinationRule prod/d", &rule)]);
+            let cluster = mesh.cluster(proxy, "x.org", 80, None).expect("it is there");
+            cluster.policy.source.as_ref().and_then(|source| source.get("tls").cloned()).unwrap_or_default()
+        };
+        let (client, edge) = (sidecar("prod"), gateway("prod", ("a", "b")));
+        assert_eq!(tls("mode: SIMPLE", "", &client)["subjectAltNames"], json!(["y.org"]), "D54");
+        assert_eq!(tls("mode: SIMPLE, subjectAltNames: [z.org]", "", &client)["subjectAltNames"], json!(["z.org"]));
+        assert_eq!(tls("mode: DISABLE", "", &client).get("subjectAltNames"), None);
+        let secret = "mode: SIMPLE, credentialName: c";
+        assert_eq!(tls(secret, "", &client), Value::Null, "D56: a sidecar without a selector goes plain");
+        assert_eq!(tls(secret, "", &edge)["credentialName"], "c", "D56");
+        let selector = ", workloadSelector: {matchLabels: {app: a}}";
+        let labelled = ProxySpec { labels: [("app".into(), "a".into())].into(), ..sidecar("prod") };
+        assert_eq!(tls(secret, selector, &labelled)["credentialName"], "c", "D56");
     }
 
     #[test]

@@ -56,6 +56,11 @@ impl DestinationRule {
         rule_of(self.rules.get(*rule)?)?.subsets.get(*index)
     }
 
+    /// Whether it is for some workloads alone (semantics D6).
+    pub(crate) fn has_workload_selector(&self) -> bool {
+        self.selector.is_some()
+    }
+
     /// The names of its subsets, in order.
     pub fn subset_names(&self) -> impl Iterator<Item = &SmolStr> {
         self.subsets.iter().map(|(name, ..)| name)

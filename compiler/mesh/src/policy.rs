@@ -3,8 +3,8 @@
 use crate::{
     config::MeshConfig,
     destination_rule::DestinationRule,
-    program::{HashKey, LoadBalancer, Policy, Role},
-    registry::Protocol,
+    program::{HashKey, LoadBalancer, Policy, Role, UpstreamProtocol},
+    registry::{Protocol, Service},
 };
 use malha_model::{
     Duration, Spanned,
@@ -164,19 +164,50 @@ fn positive(value: Option<&Value>) -> Option<u64> {
     value.and_then(Value::as_u64).filter(|value| *value > 0)
 }
 
-/// Whether `role` speaks to a port of `protocol` in HTTP/2 (semantics D37).
-pub(crate) fn is_http2(protocol: Protocol, role: Role, blocks: &Value, config: &MeshConfig) -> bool {
+/// What `role` speaks to a port of `protocol` (semantics D37).
+pub(crate) fn upstream_protocol(
+    protocol: Protocol,
+    role: Role,
+    blocks: &Value,
+    config: &MeshConfig,
+) -> UpstreamProtocol {
+    if blocks.pointer("/connectionPool/http/useClientProtocol") == Some(&Value::Bool(true)) {
+        return UpstreamProtocol::Clients;
+    }
     if protocol.is_http2() {
-        return true;
+        return UpstreamProtocol::Http2;
     }
-    // A sidecar speaks to a port of unknown protocol what its client speaks, whatever the policy says.
+    // A sidecar speaks to a port of unknown protocol what its client speaks, whatever else the policy says.
     if protocol == Protocol::Auto && role == Role::Sidecar {
-        return false;
+        return UpstreamProtocol::Clients;
     }
-    match blocks.pointer("/connectionPool/http/h2UpgradePolicy").and_then(Value::as_str) {
+    let is_upgraded = match blocks.pointer("/connectionPool/http/h2UpgradePolicy").and_then(Value::as_str) {
         Some("UPGRADE") => true,
         Some("DO_NOT_UPGRADE") => false,
         _ => protocol.is_http() && config.h2_upgrade,
+    };
+    if is_upgraded { UpstreamProtocol::Http2 } else { UpstreamProtocol::Http1 }
+}
+
+/// What the surroundings make of TLS to a service's endpoints: the names of its ServiceEntry count where the rule gives
+/// none (semantics D54), and a sidecar passes over the block of a rule that names a Secret and selects no workloads (D56).
+pub(crate) fn settle_tls(blocks: &mut Value, service: &Service, role: Role, has_selector: bool) {
+    let Some(blocks) = blocks.as_object_mut() else { return };
+    let Some(tls) = blocks.get_mut("tls").and_then(Value::as_object_mut) else { return };
+    let is_given = |value: Option<&Value>| match value {
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Array(items)) => !items.is_empty(),
+        _ => false,
+    };
+    if role == Role::Sidecar && !has_selector && is_given(tls.get("credentialName")) {
+        blocks.remove("tls");
+        return;
+    }
+    let is_verified = tls.get("insecureSkipVerify") != Some(&Value::Bool(true));
+    let is_own = matches!(tls.get("mode").and_then(Value::as_str), Some("SIMPLE" | "MUTUAL"));
+    let names = service.subject_alt_names();
+    if is_own && is_verified && !is_given(tls.get("subjectAltNames")) && !names.is_empty() {
+        tls.insert("subjectAltNames".to_owned(), names.into_iter().map(Value::from).collect());
     }
 }
 
@@ -291,6 +322,6 @@ mod tests {
         let cluster = mesh.cluster(&sidecar("prod"), "a.prod.svc.cluster.local", 80, None).expect("it is there");
         assert_eq!(cluster.policy.limits.get("maxConnections"), Some(&7), "D14");
         assert_eq!(cluster.policy.connect_timeout, Some(std::time::Duration::from_secs(3)), "D.6");
-        assert!(cluster.http2, "D.6: h2UpgradePolicy");
+        assert_eq!(cluster.protocol, UpstreamProtocol::Http2, "D.6: h2UpgradePolicy");
     }
 }

@@ -444,12 +444,24 @@ pub struct Cluster {
     pub discovery: Discovery,
     /// Known ones; unhealthy ones are not listed.
     pub endpoints: Vec<Endpoint>,
-    /// Whether the upstream speaks HTTP/2 (semantics D37).
-    pub http2: bool,
+    /// Which HTTP the upstream is spoken to in.
+    pub protocol: UpstreamProtocol,
     /// The traffic policy in force, after D10 to D14.
     pub policy: Policy,
     /// The DestinationRule it comes from, as (namespace, name).
     pub destination_rule: Option<(SmolStr, SmolStr)>,
+}
+
+/// Which HTTP an upstream is spoken to in (semantics D37).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2, by prior knowledge or agreed on in TLS.
+    Http2,
+    /// What the client of each request speaks.
+    Clients,
 }
 
 /// How endpoints are found.

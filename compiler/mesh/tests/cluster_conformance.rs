@@ -5,7 +5,7 @@ mod recordings;
 
 use malha_mesh::{
     Mesh, ProxySpec,
-    program::{Cluster, Discovery, LoadBalancer},
+    program::{Cluster, Discovery, LoadBalancer, UpstreamProtocol},
 };
 use recordings::each_case;
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ fn facts(cluster: &Cluster) -> Value {
         "rule": cluster.destination_rule.as_ref().map(|(namespace, name)| format!("{namespace}/{name}")),
         "limits": limits,
         "connectTimeout": cluster.policy.connect_timeout.map(|timeout| format!("{}s", timeout.as_secs_f64())),
-        "http2": cluster.http2,
+        "http2": cluster.protocol == UpstreamProtocol::Http2,
     })
 }
 

@@ -3,14 +3,17 @@
 use crate::{
     balance::{Algorithm, Candidate},
     breaker::Breaker,
+    dial::Keepalive,
     hashing::Places,
     outlier::{self, Detection, Health, Outcome},
     parties::{self, Parties},
     pool::EndpointAddress,
+    proxy_protocol,
     time::written_duration,
     tls::{Credentials, UpstreamTls},
 };
-use malha_table::view::{Cluster, Discovery, LoadBalancer};
+use http::Version;
+use malha_table::view::{Cluster, Discovery, LoadBalancer, UpstreamProtocol};
 use serde_json::Value;
 use std::{
     sync::{
@@ -61,19 +64,31 @@ pub(crate) struct ConnectionTerms {
     pub(crate) idle_timeout: Option<Duration>,
     /// Requests that one connection takes; none: any number.
     pub(crate) requests: Option<u32>,
-    /// Whether HTTP/2 is spoken (semantics D37).
-    pub(crate) is_http2: bool,
+    /// Which HTTP is spoken.
+    protocol: UpstreamProtocol,
+    /// Requests that one connection of HTTP/2 has at once; none: as many as its upstream allows.
+    pub(crate) streams: Option<u32>,
+    /// How old a connection gets; none: any age.
+    pub(crate) longest: Option<Duration>,
+    pub(crate) keepalive: Option<Keepalive>,
+    /// How an endpoint is told of the client (semantics D61).
+    pub(crate) proxy_protocol: Option<proxy_protocol::Version>,
     /// A hash of the settings as they are written; 0 for none.
     written: u64,
 }
 
 impl ConnectionTerms {
     fn of(cluster: &Cluster<'_>, policy: &Value) -> Self {
-        let written: Vec<&Value> = ["connectionPool", "tls"].iter().filter_map(|block| policy.get(block)).collect();
+        let written: Vec<&Value> =
+            ["connectionPool", "tls", "proxyProtocol"].iter().filter_map(|block| policy.get(block)).collect();
         ConnectionTerms {
             idle_timeout: idle_timeout(policy),
             requests: cluster.limit("maxRequestsPerConnection"),
-            is_http2: cluster.is_http2(),
+            protocol: cluster.protocol(),
+            streams: cluster.limit("maxConcurrentStreams"),
+            longest: longest(policy),
+            keepalive: Keepalive::of(policy),
+            proxy_protocol: proxy_protocol::Version::of(policy),
             written: if written.is_empty() { 0 } else { xxh64(format!("{written:?}").as_bytes(), 0) },
         }
     }
@@ -141,9 +156,9 @@ impl ClusterState {
             },
             load_balancer: cluster.load_balancer(),
             connect_timeout: cluster.connect_timeout().unwrap_or(Duration::from_secs(10)),
-            tls: UpstreamTls::of(&policy, around.namespace, cluster.is_http2(), around.credentials),
+            tls: UpstreamTls::of(&policy, cluster.name(), around.namespace, around.credentials),
             terms: ConnectionTerms::of(cluster, &policy),
-            breaker: Breaker::of(cluster, before.map(|before| &before.breaker)),
+            breaker: Breaker::of(cluster, &policy, before.map(|before| &before.breaker)),
             detection: Detection::of(&policy),
             epoch: before.map_or_else(Instant::now, |before| before.epoch),
             places: places(cluster, &endpoints, before),
@@ -195,6 +210,15 @@ impl ClusterState {
             endpoints: vec![Arc::new(EndpointState::new(address, 1))],
             places: None,
             turn: Arc::clone(&self.turn),
+        }
+    }
+
+    /// Whether its endpoints are spoken to in HTTP/2, for a client that speaks `version` (semantics D37).
+    pub(crate) fn is_http2(&self, version: Version) -> bool {
+        match self.terms.protocol {
+            UpstreamProtocol::Http1 => false,
+            UpstreamProtocol::Http2 => true,
+            UpstreamProtocol::Clients => version == Version::HTTP_2,
         }
     }
 
@@ -265,6 +289,12 @@ fn places(
 fn idle_timeout(policy: &Value) -> Option<Duration> {
     let of = |kind: &str| written_duration(policy.get("connectionPool")?.get(kind)?.get("idleTimeout")?.as_str()?);
     of("http").or_else(|| of("tcp")).filter(|timeout| !timeout.is_zero())
+}
+
+/// `connectionPool.tcp.maxConnectionDuration`.
+fn longest(policy: &Value) -> Option<Duration> {
+    let written = policy.pointer("/connectionPool/tcp/maxConnectionDuration")?.as_str()?;
+    written_duration(written).filter(|longest| !longest.is_zero())
 }
 
 #[cfg(test)]

@@ -91,14 +91,15 @@ pub(crate) async fn serve(local: Rc<Local>, stream: TcpStream, peer: SocketAddr,
     };
     let Ok(Ok(Some(entered))) = entered else { return };
     drop(running);
+    let held = Rc::new(held);
     match entered {
         Entered::Plain(stream, is_http2) => {
             let client = Rc::new(Client { peer, local: address, tls: None });
-            http(&local, &held.listener, client, stream, is_http2).await;
+            http(&local, &held, client, stream, is_http2).await;
         }
         Entered::Tls(stream, tls, is_http2) => {
             let client = Rc::new(Client { peer, local: address, tls: Some(tls) });
-            http(&local, &held.listener, client, *stream, is_http2).await;
+            http(&local, &held, client, *stream, is_http2).await;
         }
         Entered::Bytes(running, route, stream) => bytes(&local, &running, &route, stream, closing).await,
     }
@@ -212,17 +213,17 @@ async fn bytes(
 /// Serves requests until either side closes.
 async fn http(
     local: &Rc<Local>,
-    listener: &Arc<OpenListener>,
+    held: &Rc<Held>,
     client: Rc<Client>,
-    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     is_http2: bool,
 ) {
     let service = service_fn(|request: Request<Incoming>| {
-        let work = exchange::exchange(Rc::clone(local), Arc::clone(listener), Rc::clone(&client), request);
+        let work = exchange::exchange(Rc::clone(local), Rc::clone(held), Rc::clone(&client), request);
         guarded(Rc::clone(local), work)
     });
     let limits = &local.shared.options.limits;
-    let mut closing = listener.closing.subscribe();
+    let mut closing = held.listener.closing.subscribe();
     let closes = closing.wait_for(|&is_closing| is_closing);
     let stream = TokioIo::new(stream);
     // What a client sends wrong has been answered; what it breaks off needs no answer.
@@ -251,7 +252,7 @@ async fn http(
             .max_headers(limits.headers)
             .max_header_size(limits.header_bytes)
             .max_buf_size(limits.header_bytes.max(MINIMUM_BUFFER));
-        let mut connection = pin!(builder.serve_connection(stream, service));
+        let mut connection = pin!(builder.serve_connection(stream, service).with_upgrades());
         tokio::select! {
             _ = connection.as_mut() => return,
             _ = closes => connection.as_mut().graceful_shutdown(),

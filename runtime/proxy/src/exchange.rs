@@ -3,23 +3,23 @@
 use crate::{
     body::{Ending, Expiry, Received, Reply},
     cluster::ClusterState,
-    connection::Client,
+    connection::{Client, Held},
     cors::CrossOrigin,
     fault,
     flags::Flags,
     forward::{self, Answered, Attempted, Outgoing, Tries, Unanswered},
     hashing::Hashed,
     header_ops, hygiene,
-    listener::OpenListener,
     local_reply::{GRPC_STATUS, LocalReply},
     location, mirror,
     outlier::Outcome,
     outside,
     plan::{Place, rule_name},
+    pool::Asker,
     record::Record,
     running::Running,
     select::{Selected, select},
-    upstream,
+    upgrade, upstream,
     variables::Facts,
     view::{Arrival, RequestHead},
     worker::Local,
@@ -29,7 +29,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version,
     header::{CONNECTION, CONTENT_TYPE, LOCATION, SERVER, SET_COOKIE},
 };
-use hyper::body::Incoming;
+use hyper::{body::Incoming, upgrade::OnUpgrade};
 use malha_table::{
     RequestView, Role,
     http::{RedirectTo, Template, https_location, redirect_location, replace_matched},
@@ -86,16 +86,17 @@ struct Passed {
 /// Serves one request.
 pub(crate) async fn exchange(
     local: Rc<Local>,
-    listener: Arc<OpenListener>,
+    share: Rc<Held>,
     client: Rc<Client>,
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, ClientGone> {
     let running = local.running();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let changes = parts.extensions.remove::<OnUpgrade>();
     let received = Received::new(body);
-    let mut record = Record::new(&local, &listener, &client, &parts);
+    let mut record = Record::new(&local, &share.listener, &client, &parts);
     record.received = Some(Rc::clone(&received));
-    let Some(place) = running.place(listener.id) else {
+    let Some(place) = running.place(share.listener.id) else {
         // The listener went with its table; this request came just before its connection closes.
         let reply = LocalReply { close: true, ..LocalReply::not_found() };
         return Ok(answer_own(Own::plain(&reply, &parts.headers), Role::Gateway, record));
@@ -117,7 +118,12 @@ pub(crate) async fn exchange(
     let exchange = Exchange { local: &local, running: &running, place, head, arrival, start };
     match exchange.treat(&received, &mut record).await {
         Treated::Own(own) => Ok(answer_own(own, place.role, record)),
-        Treated::Upstream(passed) => Ok(answer_upstream(*passed, place.role, record)),
+        Treated::Upstream(passed) => match changes {
+            Some(changes) if passed.answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                Ok(answer_upgrade(*passed, changes, share, place.role, record))
+            }
+            _ => Ok(answer_upstream(*passed, place.role, record)),
+        },
         Treated::ClientGone => {
             record.end(Ending::ClientGone, 0);
             Err(ClientGone)
@@ -145,6 +151,11 @@ impl Exchange<'_> {
             cluster: None,
             route_name: None,
         }
+    }
+
+    /// Who asks for the connections that it goes on.
+    pub(crate) fn asker<'a>(&'a self, authority: &'a str) -> Asker<'a> {
+        Asker { authority, version: self.head.version, client: &self.arrival.client }
     }
 
     async fn treat(&self, received: &Rc<Received>, record: &mut Record) -> Treated {
@@ -267,7 +278,7 @@ impl Exchange<'_> {
             Arc::clone(cluster)
         };
         let cluster = &chosen;
-        let mut tries = Tries::of(forward);
+        let mut tries = Tries::of(forward, &self.head.headers);
         let hashed = if cluster.places.is_some() {
             Hashed::of(
                 forward.hash(),
@@ -292,7 +303,7 @@ impl Exchange<'_> {
         record.attempted(&attempted);
         match sent {
             Ok(mut answered) => {
-                take_answer(&mut answered, record);
+                take_answer(&mut answered, self.head.asks_for_upgrade(), record);
                 for cookie in hashed.cookies {
                     answered.response.headers_mut().append(SET_COOKIE, cookie);
                 }
@@ -356,7 +367,7 @@ impl Exchange<'_> {
         record.attempted(&attempted);
         match sent {
             Ok(mut answered) => {
-                take_answer(&mut answered, record);
+                take_answer(&mut answered, self.head.asks_for_upgrade(), record);
                 Treated::Upstream(Box::new(Passed { answered, cluster }))
             }
             Err(Unanswered::Reply(reply)) => self.plain(&reply),
@@ -366,10 +377,10 @@ impl Exchange<'_> {
 }
 
 /// What an upstream's answer loses and gains before operations see it.
-fn take_answer(answered: &mut Answered, record: &mut Record) {
+fn take_answer(answered: &mut Answered, asked_for_upgrade: bool, record: &mut Record) {
     record.entry.upstream_time = answered.service_time;
     let headers = answered.response.headers_mut();
-    hygiene::drop_hop_by_hop_of_response(headers);
+    hygiene::drop_hop_by_hop_of_response(headers, asked_for_upgrade);
     if let Some(time) = answered.service_time {
         headers.insert(SERVICE_TIME, HeaderValue::from(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
     }
@@ -461,6 +472,25 @@ fn answer_own(own: Own, role: Role, mut record: Record) -> Response<Reply> {
         parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Response::from_parts(parts, Reply::own(body, move |ending, sent| record.end(ending, sent)))
+}
+
+/// The upstream agreed to another protocol: its 101 goes to the client, and then bytes go both ways.
+fn answer_upgrade(
+    passed: Passed,
+    client: OnUpgrade,
+    share: Rc<Held>,
+    role: Role,
+    mut record: Record,
+) -> Response<Reply> {
+    let Answered { mut response, connection, in_flight, flags, .. } = passed.answered;
+    let upstream = hyper::upgrade::on(&mut response);
+    let (mut parts, _) = response.into_parts();
+    record.answered(parts.status, &parts.headers);
+    record.entry.flags = record.entry.flags.with(flags);
+    record.entry.details = "via_upstream";
+    finish(&mut parts.headers, role, &record);
+    upgrade::tunnel(client, upstream, (share, connection, in_flight), record);
+    Response::from_parts(parts, Reply::own(Bytes::new(), |_, _| {}))
 }
 
 fn answer_upstream(passed: Passed, role: Role, mut record: Record) -> Response<Reply> {

@@ -7,6 +7,7 @@ use crate::{
     cluster::{ClusterState, EndpointState},
     exchange::Exchange,
     flags::Flags,
+    grpc_timeout,
     hashing::Places,
     header_ops, hygiene,
     local_reply::{LocalReply, is_grpc, percent_encoded},
@@ -20,7 +21,7 @@ use crate::{
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version,
-    header::{HOST, TRANSFER_ENCODING},
+    header::{HOST, TRANSFER_ENCODING, UPGRADE},
     uri::{Authority, Scheme},
 };
 use hyper::body::Incoming;
@@ -80,6 +81,8 @@ pub(crate) struct Attempted {
     pub(crate) attempts: u32,
     /// Where the last try went.
     pub(crate) endpoint: Option<Arc<EndpointState>>,
+    /// Why the last try had no connection (semantics D57).
+    pub(crate) transport_failure: Option<Arc<str>>,
     /// Where the try that is under way was sent.
     trying: Option<Arc<EndpointState>>,
 }
@@ -106,9 +109,9 @@ pub(crate) struct Tries {
 }
 
 impl Tries {
-    /// As the route says.
-    pub(crate) fn of(forward: &Forward<'_>) -> Self {
-        let timeout = forward.timeout().filter(|timeout| !timeout.is_zero());
+    /// As the route says, and of gRPC the client.
+    pub(crate) fn of(forward: &Forward<'_>, headers: &HeaderMap) -> Self {
+        let timeout = grpc_timeout::limit(headers, forward.timeout().filter(|timeout| !timeout.is_zero()));
         let mut policy = forward.retries().map_or_else(Policy::default, |retries| read(&retries));
         // A try's limit that the route's timeout cuts off anyway is passed over (semantics C55).
         policy.per_try_timeout = policy.per_try_timeout.filter(|limit| timeout.is_none_or(|timeout| *limit < timeout));
@@ -165,6 +168,7 @@ pub(crate) fn prepare(
     headers.insert(ATTEMPT_COUNT, HeaderValue::from_static("1"));
     if let Some(milliseconds) = tries.expected(Duration::ZERO) {
         headers.insert(EXPECTED_TIMEOUT, HeaderValue::from(milliseconds));
+        grpc_timeout::tell(&mut headers, milliseconds);
     }
     let is_only = forward.destinations().len() == 1;
     let facts = exchange.facts();
@@ -382,9 +386,13 @@ async fn try_once(
 ) -> Result<Tried, Failure> {
     let ahead = exchange.local.shared.options.limits.replay_bytes;
     loop {
-        let admitted = upstream::admit(exchange.local, cluster, endpoint, &outgoing.authority);
+        let admitted = upstream::admit(exchange.local, cluster, endpoint, exchange.asker(&outgoing.authority));
         let admitted = received.reading_ahead(ahead, admitted).await.ok_or(Failure::ResetBeforeRequest)?;
-        let (mut connection, in_flight) = admitted?;
+        let (mut connection, in_flight) = admitted.map_err(|not| {
+            attempted.transport_failure = not.transport;
+            not.failure
+        })?;
+        attempted.transport_failure = None;
         // Only now it is the endpoint's time that passes.
         attempted.trying = Some(Arc::clone(endpoint));
         attempted.upstream = Some(connection.peer);
@@ -404,6 +412,8 @@ async fn try_once(
             () = limit_from_completion(received, tries.policy.per_try_timeout) => return Err(Failure::PerTryTimeout),
         };
         match sent {
+            // Nobody asked for another protocol.
+            Ok(response) if is_change(&response) && !exchange.head.asks_for_upgrade() => return Err(Failure::Protocol),
             Ok(response) => return Ok((response, connection, in_flight)),
             // A kept connection that the upstream closed meanwhile, before it took anything: this was no try.
             Err(error) if error.message().is_some() && connection.reused && !touched.get() => attempted.trying = None,
@@ -416,6 +426,10 @@ async fn try_once(
             Err(_) => return Err(Failure::Reset),
         }
     }
+}
+
+fn is_change<B>(response: &Response<B>) -> bool {
+    response.status() == StatusCode::SWITCHING_PROTOCOLS
 }
 
 /// One try's message: exactly one Host, and exactly one way of telling where its body ends. `length` is the body's, where
@@ -437,8 +451,12 @@ pub(crate) fn message(exchange: &Exchange<'_>, outgoing: &Outgoing, length: Opti
     request
 }
 
-/// The same message in HTTP/2: the authority is part of its target, and frames say where its body ends.
+/// The same message in HTTP/2: the authority is part of its target, and frames say where its body ends. None: HTTP/2
+/// cannot say it, as a wish for another protocol.
 pub(crate) fn as_http2(request: &mut Request<Sent>, scheme: &str, authority: &str) -> Option<()> {
+    if request.headers().contains_key(UPGRADE) {
+        return None;
+    }
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     parts.scheme = Some(Scheme::try_from(scheme).ok()?);
     parts.authority = Some(Authority::try_from(authority).ok()?);
@@ -462,6 +480,7 @@ fn tell_again(headers: &mut HeaderMap, attempt: u32, expected: Option<u64>) {
     }
     if let Some(expected) = expected {
         headers.insert(EXPECTED_TIMEOUT, HeaderValue::from(expected));
+        grpc_timeout::tell(headers, expected);
     }
 }
 

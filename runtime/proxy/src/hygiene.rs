@@ -6,7 +6,8 @@ use http::{
     header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
 };
 use malha_table::http::{
-    TE_TRAILERS, asks_for_trailers, connection_tokens, is_inline, is_internal, is_nominable, join_lines,
+    TE_TRAILERS, asks_for_trailers, asks_for_upgrade, connection_tokens, is_inline, is_internal, is_nominable,
+    join_lines,
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -21,22 +22,15 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 #[derive(Debug)]
 pub(crate) struct NotNominable;
 
-/// Removes what belongs to the client's connection. Protocol upgrades are not executed by this release, so what asks for
-/// one is removed too. The length of the body and `expect` stay: matches see them.
+/// Removes what belongs to the client's connection, but what asks for another protocol. The length of the body and
+/// `expect` stay: matches see them.
 pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) -> Result<(), NotNominable> {
-    let named: Vec<String> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| connection_tokens(&String::from_utf8_lossy(value.as_bytes())).collect::<Vec<_>>())
-        .collect();
+    let named = named_by_connection(headers);
     if !named.iter().all(|name| is_nominable(name)) {
         return Err(NotNominable);
     }
     let wants_trailers = headers.get_all(TE).iter().any(|line| asks_for_trailers(line.as_bytes()));
-    for name in &named {
-        headers.remove(name.as_str());
-    }
-    drop_connection(headers);
+    drop_connection(headers, &named, true);
     headers.remove(HOST);
     headers.remove(TE);
     if wants_trailers {
@@ -54,26 +48,37 @@ pub(crate) fn drop_framing(headers: &mut HeaderMap) {
 
 /// Removes an upstream's connection headers; its content-length stays, since it may be the answer to HEAD. Beside a
 /// transfer coding it says nothing about the body, and goes.
-pub(crate) fn drop_hop_by_hop_of_response(headers: &mut HeaderMap) {
+///
+/// Where the request asked for another protocol (`asked`), so may the answer.
+pub(crate) fn drop_hop_by_hop_of_response(headers: &mut HeaderMap, asked: bool) {
     let length = headers.remove(CONTENT_LENGTH).filter(|_| !headers.contains_key(TRANSFER_ENCODING));
-    let named: Vec<String> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| connection_tokens(&String::from_utf8_lossy(value.as_bytes())).collect::<Vec<_>>())
-        .collect();
-    for name in &named {
-        headers.remove(name.as_str());
-    }
-    drop_connection(headers);
+    let named = named_by_connection(headers);
+    drop_connection(headers, &named, asked);
     headers.remove(CONTENT_LENGTH);
     if let Some(length) = length {
         headers.insert(CONTENT_LENGTH, length);
     }
 }
 
-fn drop_connection(headers: &mut HeaderMap) {
+fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
+    let lines = headers.get_all(CONNECTION).iter();
+    lines.flat_map(|value| connection_tokens(&String::from_utf8_lossy(value.as_bytes())).collect::<Vec<_>>()).collect()
+}
+
+/// With what the Connection header names. Of a change of protocol that may be, both headers stay as they are.
+fn drop_connection(headers: &mut HeaderMap, named: &[String], may_change: bool) {
+    let asks = |upgrade: &&HeaderValue| may_change && asks_for_upgrade(named, upgrade.as_bytes());
+    let upgrade = headers.get(UPGRADE).filter(asks).cloned();
+    let connection = headers.get(CONNECTION).cloned();
+    for name in named {
+        headers.remove(name.as_str());
+    }
     for name in [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE] {
         headers.remove(name);
+    }
+    if let (Some(upgrade), Some(connection)) = (upgrade, connection) {
+        headers.insert(UPGRADE, upgrade);
+        headers.insert(CONNECTION, connection);
     }
 }
 
@@ -229,6 +234,19 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_protocol_is_told_where_it_is_asked_for() {
+        let lines = [("connection", "Upgrade, x"), ("upgrade", "websocket"), ("x", "1"), ("keep-alive", "5")];
+        let mut request = headers(&lines);
+        drop_hop_by_hop(&mut request).unwrap();
+        assert_eq!(request, headers(&lines[..2]));
+        let mut answer = headers(&lines);
+        drop_hop_by_hop_of_response(&mut answer, true);
+        assert_eq!(answer, headers(&lines[..2]));
+        drop_hop_by_hop_of_response(&mut answer, false);
+        assert!(answer.is_empty());
+    }
+
+    #[test]
     fn connection_may_not_name_forwarding_headers() {
         assert!(drop_hop_by_hop(&mut headers(&[("connection", "x-forwarded-for")])).is_err());
         assert!(drop_hop_by_hop(&mut headers(&[("connection", ":path")])).is_err());
@@ -237,7 +255,7 @@ mod tests {
     #[test]
     fn a_response_keeps_its_length_even_if_connection_names_it() {
         let mut headers = headers(&[("connection", "content-length, x"), ("content-length", "7"), ("x", "1")]);
-        drop_hop_by_hop_of_response(&mut headers);
+        drop_hop_by_hop_of_response(&mut headers, true);
         assert_eq!(headers.len(), 1);
         assert_eq!(headers[CONTENT_LENGTH], "7");
     }

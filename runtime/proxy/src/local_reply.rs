@@ -52,6 +52,11 @@ impl LocalReply {
         LocalReply { close: true, ..Self::new(status, body, Flags::DOWNSTREAM_PROTOCOL_ERROR, details) }
     }
 
+    /// A wish for a protocol that connections are not changed to (semantics A65).
+    pub(crate) fn upgrade_failed() -> Self {
+        LocalReply { close: true, ..Self::new(StatusCode::FORBIDDEN, "", Flags::default(), "upgrade_failed") }
+    }
+
     /// The answer, in gRPC's form where the request is gRPC's; without the type of its text.
     pub(crate) fn response(&self, request_headers: &HeaderMap) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());

@@ -3,16 +3,18 @@
 use crate::{
     body::Sent,
     cluster::{ClusterState, EndpointState},
+    connection::Client,
     exchange::Exchange,
     forward::{self, Outgoing, Tries},
     local_reply::is_grpc,
     outlier::Outcome,
     outside,
+    pool::Asker,
     retry::Failure,
     upstream,
     worker::Local,
 };
-use http::Request;
+use http::{Request, Version};
 use http_body_util::BodyExt as _;
 use malha_table::view::Forward;
 use std::{
@@ -51,7 +53,7 @@ pub(crate) fn send_copies(
         let body = Sent::copy(received, bound);
         let tap = body.tap();
         let mut request = forward::message(exchange, outgoing, received.length(), body);
-        if cluster.terms.is_http2
+        if cluster.is_http2(exchange.head.version)
             && forward::as_http2(&mut request, exchange.head.scheme, &outgoing.authority).is_none()
         {
             continue;
@@ -62,6 +64,8 @@ pub(crate) fn send_copies(
             cluster: Arc::clone(cluster),
             endpoint,
             authority: outgoing.authority.clone(),
+            version: exchange.head.version,
+            client: Rc::clone(&exchange.arrival.client),
             _under_way: under_way,
         };
         tokio::task::spawn_local(async move {
@@ -107,6 +111,9 @@ struct Copy {
     cluster: Arc<ClusterState>,
     endpoint: Arc<EndpointState>,
     authority: String,
+    /// What the client speaks, and who it is.
+    version: Version,
+    client: Rc<Client>,
     _under_way: UnderWay,
 }
 
@@ -118,12 +125,13 @@ impl Copy {
     /// Sends it, and reads the answer to its end; `is_sent` while that is up to the endpoint.
     async fn send(&self, request: Request<Sent>, is_sent: &Cell<bool>) {
         let is_grpc = is_grpc(request.headers());
-        let (mut connection, _in_flight) =
-            match upstream::admit(&self.local, &self.cluster, &self.endpoint, &self.authority).await {
-                Ok(admitted) => admitted,
-                Err(Failure::Connect | Failure::ConnectTimeout) => return self.observe(Outcome::Failure),
-                Err(_) => return,
-            };
+        let asker = Asker { authority: &self.authority, version: self.version, client: &self.client };
+        let admitted = upstream::admit(&self.local, &self.cluster, &self.endpoint, asker).await;
+        let (mut connection, _in_flight) = match admitted.map_err(|not| not.failure) {
+            Ok(admitted) => admitted,
+            Err(Failure::Connect | Failure::ConnectTimeout) => return self.observe(Outcome::Failure),
+            Err(_) => return,
+        };
         is_sent.set(true);
         let mut body = match connection.sender.try_send_request(request).await {
             Ok(response) => {

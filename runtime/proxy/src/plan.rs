@@ -61,7 +61,7 @@ pub(crate) fn plan(revision: &Revision, options: &Options) -> Plan {
                 .push(format!("cluster {} is not reached, since TLS cannot be spoken: {problem}", need.cluster));
         }
     }
-    plan.unsupported.extend(unsupported_clusters(table));
+    plan.unsupported.extend(unsupported_clusters(table, revision.credentials.identity().is_some()));
     plan
 }
 
@@ -127,29 +127,24 @@ fn key(proxy: &Proxy<'_>, port: u16) -> ListenerKey {
 
 /// Settings of a cluster's policy, by their place in it, and what is done without them.
 const NOT_EXECUTED: &[(&[&str], &str)] = &[
-    (&["tls"], "asks for the mesh's own TLS: its endpoints are spoken to without"),
-    (&["proxyProtocol"], "asks for the PROXY protocol, which is not spoken"),
+    (&["tls"], "asks for the mesh's own TLS and there is no `--mesh-certs`: its endpoints are spoken to without"),
     (&["tunnel"], "asks for a tunnel, which is not made"),
-    (&["retryBudget"], "has a retry budget, which is not counted"),
     (&["loadBalancer", "warmup"], "warms endpoints up: new ones get their full share at once"),
     (&["loadBalancer", "warmupDurationSecs"], "warms endpoints up: new ones get their full share at once"),
     (&["loadBalancer", "localityLbSetting"], "has settings by locality: all endpoints are one pool"),
-    (&["connectionPool", "tcp", "tcpKeepalive"], "asks for TCP keepalive, which is the system's here"),
-    (&["connectionPool", "tcp", "maxConnectionDuration"], "limits how old connections get: they get older"),
-    (&["connectionPool", "http", "useClientProtocol"], "asks for the client's protocol: its own is spoken"),
-    (&["connectionPool", "http", "maxConcurrentStreams"], "limits streams: as many are opened as the upstream allows"),
 ];
 
 /// What clusters ask for that requests go without, with how many ask and which is the first.
-fn unsupported_clusters(table: &Table) -> Vec<String> {
+/// `has_identity`: what the mesh's own TLS needs is there.
+fn unsupported_clusters(table: &Table, has_identity: bool) -> Vec<String> {
     let mut found: BTreeMap<&str, (usize, String)> = BTreeMap::new();
     for cluster in table.clusters() {
         let policy =
             cluster.policy_json().and_then(|json| serde_json::from_str::<Value>(json).ok()).unwrap_or_default();
         for (path, what) in NOT_EXECUTED {
             let asked = path.iter().try_fold(&policy, |block, key| block.get(key));
-            let is_off =
-                |asked: &Value| *asked == false || asked.get("mode").is_some_and(|mode| mode != "ISTIO_MUTUAL");
+            let is_executed = |mode: &Value| has_identity || mode != "ISTIO_MUTUAL";
+            let is_off = |asked: &Value| *asked == false || asked.get("mode").is_some_and(is_executed);
             if asked.is_some_and(|asked| !is_off(asked)) {
                 found.entry(what).or_insert_with(|| (0, cluster.name().to_owned())).0 += 1;
             }

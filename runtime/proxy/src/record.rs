@@ -125,6 +125,12 @@ impl Record {
         }
     }
 
+    /// Bytes that came from a client after its connection had changed its protocol.
+    pub(crate) fn received_in_tunnel(&mut self, bytes: u64) {
+        self.received = None;
+        self.entry.received = bytes;
+    }
+
     /// Whether answers name their rule.
     pub(crate) fn explains(&self) -> bool {
         self.local.shared.options.explain
@@ -154,7 +160,9 @@ impl Record {
             }
         }
         entry.sent = sent;
-        entry.received = self.received.as_ref().map_or(0, |received| received.bytes());
+        if let Some(received) = &self.received {
+            entry.received = received.bytes();
+        }
         entry.duration = self.clock.elapsed();
         let key = RequestKey {
             listener: self.listener.id,

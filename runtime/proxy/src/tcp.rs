@@ -49,7 +49,7 @@ pub(crate) async fn pass(
         Some(Ok(tls)) => {
             // Nobody has named a host.
             let name = tls::server_name(&tls.name(""));
-            let shaking = TlsConnector::from(Arc::clone(&tls.config)).connect(name, upstream);
+            let shaking = TlsConnector::from(tls.config(false)).connect(name, upstream);
             let Ok(Ok(stream)) = tokio::time::timeout(cluster.connect_timeout, shaking).await else {
                 return cluster.observe(&endpoint, Outcome::Failure);
             };

@@ -7,7 +7,7 @@ use crate::{
     local_reply::GRPC_STATUS,
     outlier::Outcome,
     outside,
-    pool::{Connection, NoConnection},
+    pool::{Asker, Connection, NoConnection},
     retry::Failure,
     worker::Local,
 };
@@ -74,29 +74,48 @@ fn http_code_of_grpc(status: u32) -> u16 {
     }
 }
 
-/// Waits for a connection to an endpoint that a request for `authority` may be sent on.
+/// Why a request is not sent to an endpoint.
+#[derive(Debug)]
+pub(crate) struct NotAdmitted {
+    pub(crate) failure: Failure,
+    /// Why there is no connection (semantics D57).
+    pub(crate) transport: Option<Arc<str>>,
+}
+
+impl From<Failure> for NotAdmitted {
+    fn from(failure: Failure) -> Self {
+        NotAdmitted { failure, transport: None }
+    }
+}
+
+impl From<NoConnection> for NotAdmitted {
+    fn from(reason: NoConnection) -> Self {
+        match reason {
+            NoConnection::Overflow => Failure::Overflow.into(),
+            NoConnection::Failed(reason) => NotAdmitted { failure: Failure::Connect, transport: Some(reason) },
+            NoConnection::TimedOut => Failure::ConnectTimeout.into(),
+        }
+    }
+}
+
+/// Waits for a connection to an endpoint that a request may be sent on.
 pub(crate) async fn admit(
     local: &Local,
     cluster: &ClusterState,
     endpoint: &Arc<EndpointState>,
-    authority: &str,
-) -> Result<(Connection, InFlight), Failure> {
+    asker: Asker<'_>,
+) -> Result<(Connection, InFlight), NotAdmitted> {
     let mut in_flight = InFlight::new(endpoint);
-    let connection =
-        local.pool.acquire(cluster, &endpoint.address, authority).await.map_err(|reason| match reason {
-            NoConnection::Overflow => Failure::Overflow,
-            NoConnection::Failed => Failure::Connect,
-            NoConnection::TimedOut => Failure::ConnectTimeout,
-        })?;
+    let connection = local.pool.acquire(cluster, &endpoint.address, asker).await?;
     // Where a name leads is known only now.
     if endpoint.address.host.parse::<IpAddr>().is_err() && outside::is_own(local, connection.peer) {
-        return Err(Failure::OwnAddress);
+        return Err(Failure::OwnAddress.into());
     }
     cluster.observe(endpoint, Outcome::Connected);
     in_flight.held = cluster.breaker.hold(Resource::Requests);
     if in_flight.held.is_none() {
         connection.put_back_unused();
-        return Err(Failure::Overflow);
+        return Err(Failure::Overflow.into());
     }
     Ok((connection, in_flight))
 }

@@ -1,10 +1,15 @@
 //! A request as routing sees it, over hyper's (semantics F, steps 3 and 4).
 
 use crate::{connection::Client, hygiene, local_reply::LocalReply, random::Random};
-use http::{HeaderMap, Method, StatusCode, Version, header::HOST, request::Parts, uri::Uri};
+use http::{
+    HeaderMap, Method, StatusCode, Version,
+    header::{HOST, UPGRADE},
+    request::Parts,
+    uri::Uri,
+};
 use malha_table::{
     RequestView,
-    http::{HttpSettings, authority_is_valid, method_is_known, normalize_path, port_start},
+    http::{HttpSettings, authority_is_valid, method_is_known, normalize_path, port_start, upgrade_is_allowed},
 };
 use std::rc::Rc;
 
@@ -68,6 +73,9 @@ impl RequestHead {
             normal.map_err(|_| refuse("path_normalization_failed"))?.into_owned()
         };
         hygiene::drop_hop_by_hop(&mut headers).map_err(|_| malformed())?;
+        if headers.get(UPGRADE).is_some_and(|upgrade| !upgrade_is_allowed(upgrade.as_bytes())) {
+            return Err(LocalReply::upgrade_failed());
+        }
         let forwarded_proto = hygiene::mutate(&mut headers, settings.edge, &arrival.client, random);
         let path_length = path_and_query.find('?').unwrap_or(path_and_query.len());
         let authority = original(&sent_authority, arrival);
@@ -82,6 +90,11 @@ impl RequestHead {
             path_length,
             headers,
         })
+    }
+
+    /// Whether the client asks to change the protocol of its connection.
+    pub(crate) fn asks_for_upgrade(&self) -> bool {
+        self.headers.contains_key(UPGRADE)
     }
 
     /// Whether there is a path to route; else the answer is 404 (semantics B10).

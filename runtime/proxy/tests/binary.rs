@@ -7,8 +7,11 @@ mod common;
 use common::{
     client::{Client, get},
     echo::Echo,
-    mesh, wait_for,
+    mesh,
+    tls::{Authority, Certified, Speaker},
+    wait_for,
 };
+use malha_table::Role;
 use serde_json::Value;
 use std::{
     io::{BufRead, BufReader},
@@ -26,9 +29,14 @@ struct Process {
 
 impl Process {
     fn start(table: &Path) -> Self {
+        Self::start_with(table, &[])
+    }
+
+    fn start_with(table: &Path, more: &[&Path]) -> Self {
         let ready_file = table.with_extension("ready");
         let mut child = command()
             .arg(table)
+            .args(more)
             .args(["--ephemeral", "--outbound", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--cores", "1"])
             .arg("--ready-file")
             .arg(&ready_file)
@@ -118,4 +126,37 @@ fn what_cannot_be_served_is_said() {
     }
     let help = command().arg("--help").output().unwrap();
     assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("--ready-file"));
+}
+
+#[test]
+fn certificates_are_read_from_directories_and_followed() {
+    let (echo, before, after) = (Echo::start("a"), Authority::new(), Authority::new());
+    let rules = "  - route: [{destination: {host: a}}]\n";
+    let text = mesh::gateway_text(rules).replace(
+        "  - port: {number: 80, name: http, protocol: HTTP}\n    hosts: ['*']\n",
+        "  - port: {number: 443, name: https, protocol: HTTPS}\n    hosts: ['*']\n    tls: {mode: SIMPLE, credentialName: shop}\n",
+    );
+    let table = mesh::compile(&text, &[echo.address], &[]);
+    let namespace = table.proxies().find(|proxy| proxy.role() == Role::Gateway).unwrap().namespace().to_owned();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mesh.table");
+    replace(&path, table.as_bytes());
+    let secret = directory.path().join("secrets").join(namespace).join("shop");
+    std::fs::create_dir_all(&secret).unwrap();
+    let put = |certified: &Certified| {
+        replace(&secret.join("tls.key"), certified.key_pem().as_bytes());
+        replace(&secret.join("tls.crt"), certified.pem().as_bytes());
+    };
+    put(&before.issue(&["shop.com"]));
+    let secrets = directory.path().join("secrets");
+    let mut process = Process::start_with(&path, &["--credentials".as_ref(), &secrets]);
+    let mut client = Speaker::new(&before).connect(process.gateway(), "shop.com");
+    assert_eq!(client.get("shop.com", "/", "").status, 200);
+    put(&after.issue(&["shop.com"]));
+    wait_for("the new certificate", || Speaker::new(&after).shake(process.gateway(), "shop.com").is_ok());
+    assert_eq!(client.get("shop.com", "/", "").status, 200, "an open connection goes on");
+    assert_eq!(process.terminate(), 0);
+    let output = command().arg(&path).args(["--credentials", "nowhere"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("cannot read certificates: nowhere"), "{said}");
 }

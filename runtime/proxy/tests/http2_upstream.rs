@@ -13,6 +13,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use malha_proxy::Options;
 use malha_table::Table;
 use std::{
     convert::Infallible,
@@ -150,6 +151,84 @@ fn clients_of_both_protocols_share_a_connection_upstream() {
         }
     });
     assert_eq!(upstream.connections.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn an_endpoint_hears_what_its_client_speaks_where_the_policy_says_so() {
+    let upstream = Upstream::start(told);
+    let echo = common::echo::Echo::start("a");
+    let rule = "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: a, namespace: default}
+spec: {host: a, trafficPolicy: {connectionPool: {http: {useClientProtocol: true}}}}
+";
+    let proxy = start(table(&[echo.address], rule), options());
+    let address = proxy.gateway(80);
+    assert_eq!(get(address, "shop.com", "/", "").json()["name"], "a", "D.6: HTTP/1.1 to HTTP/1.1");
+    proxy.swap(table(&[upstream.address], rule));
+    runtime().block_on(async {
+        let response = connect(address).await.send_request(call(address)).await.unwrap();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(body.starts_with(b"HTTP/2.0 "), "D.6: HTTP/2 to HTTP/2: {body:?}");
+    });
+}
+
+#[test]
+fn a_connection_has_no_more_streams_at_once_than_the_policy_says() {
+    let (open, opened) = tokio::sync::watch::channel(false);
+    let upstream = Upstream::start(move |_| {
+        let mut opened = opened.clone();
+        async move {
+            let _ = opened.wait_for(|&is_open| is_open).await;
+            Response::new(Full::from("ok").boxed())
+        }
+    });
+    let rule = "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: a, namespace: default}
+spec: {host: a, trafficPolicy: {connectionPool: {tcp: {maxConnections: 2}, http: {maxConcurrentStreams: 2}}}}
+";
+    let proxy = start(table(&[upstream.address], rule), Options { cores: 1, ..options() });
+    let (address, admin) = (proxy.gateway(80), proxy.admin().unwrap());
+    let asking: Vec<_> = (0..5).map(|_| std::thread::spawn(move || get(address, "shop.com", "/", "").status)).collect();
+    // Four on two connections; the fifth may open no third and waits for its turn.
+    let cluster = "cluster=\"outbound|80||a.default.svc.cluster.local\"";
+    let waits = format!("malha_cluster_used{{{cluster},resource=\"connections\"}} 2");
+    wait_for("two connections", || get(admin, "localhost", "/metrics", "").text().contains(&waits));
+    wait_for("both are there", || upstream.connections.load(Ordering::SeqCst) == 2);
+    open.send(true).unwrap();
+    for asking in asking {
+        assert_eq!(asking.join().unwrap(), 200);
+    }
+    assert_eq!(upstream.connections.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn a_grpc_client_says_how_long_it_waits() {
+    let upstream = Upstream::start(|request: Request<Incoming>| async move {
+        let said = request.headers().get("grpc-timeout").cloned();
+        tokio::time::sleep(std::time::Duration::from_millis(if said.is_some() { 3000 } else { 0 })).await;
+        grpc("0")
+    });
+    let proxy = start(table(&[upstream.address], ""), options());
+    let address = proxy.gateway(80);
+    runtime().block_on(async {
+        let mut sender = connect(address).await;
+        let mut request = call(address);
+        request.headers_mut().insert("grpc-timeout", "150m".parse().unwrap());
+        let started = std::time::Instant::now();
+        let response = sender.send_request(request).await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["grpc-status"]),
+            (200, &"14".parse().unwrap()),
+            "C44"
+        );
+        assert!(started.elapsed() < std::time::Duration::from_millis(2500));
+        let response = sender.send_request(call(address)).await.unwrap();
+        assert!(response.into_body().collect().await.unwrap().trailers().is_some(), "others wait");
+    });
 }
 
 #[test]

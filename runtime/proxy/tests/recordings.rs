@@ -11,7 +11,10 @@ use common::{
     tls::{Authority, Speaker},
 };
 use flate2::read::GzDecoder;
-use malha_mesh::{MeshConfig, ProxySpec, program::Role};
+use malha_mesh::{
+    MeshConfig, ProxySpec,
+    program::{Role, UpstreamProtocol},
+};
 use malha_proxy::{
     AccessLog, Credential, Credentials, Handle, ListenerAddress, Options, Proxy, Revision, certificate_problems,
 };
@@ -138,7 +141,7 @@ fn table(case: &Value, echo: SocketAddr) -> Option<Arc<Table>> {
     Some(mesh::compile_with(&accepted(case), &proxies, config, |cluster| {
         // The upstream of these tests speaks plain HTTP/1.1, as the recorder's did, whatever its port is called and its
         // policy says.
-        cluster.http2 = false;
+        cluster.protocol = UpstreamProtocol::Http1;
         if let Some(policy) = cluster.policy.source.as_mut().and_then(|policy| Arc::make_mut(policy).as_object_mut()) {
             policy.remove("tls");
         }

@@ -15,6 +15,10 @@ use std::{net::SocketAddr, sync::Arc};
 
 /// A gateway that ends TLS for any name with this certificate; in `MUTUAL` its clients are known by `authority`.
 fn behind(own: &Certified, mode: &str, authority: &Authority, echo: &Echo) -> Running {
+    let tls = match mode {
+        "ISTIO_MUTUAL" => "mode: ISTIO_MUTUAL".to_owned(),
+        _ => format!("mode: {mode}, credentialName: own"),
+    };
     let text = format!(
         "{}---
 apiVersion: networking.istio.io/v1
@@ -25,7 +29,7 @@ spec:
   servers:
   - port: {{number: 443, name: https, protocol: HTTPS}}
     hosts: ['*']
-    tls: {{mode: {mode}, credentialName: own}}
+    tls: {{{tls}}}
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -42,7 +46,9 @@ spec:
     let namespace = table.proxies().find(|proxy| proxy.role() == Role::Gateway).unwrap().namespace().to_owned();
     let mut credentials = Credentials::default();
     let authorities = Some(Arc::from(authority.pem().into_bytes()));
-    credentials.insert(&namespace, "own", Credential { authorities, ..own.credential() });
+    let own = Credential { authorities, ..own.credential() };
+    credentials.identify(own.clone());
+    credentials.insert(&namespace, "own", own);
     start(Revision { table, credentials }, options())
 }
 
@@ -50,6 +56,8 @@ struct Asking<'a> {
     upstream: SocketAddr,
     trusts: &'a Authority,
     shows: Option<&'a Certified>,
+    /// By the mesh's own authority.
+    is_called: Option<&'a Credential>,
     port: &'a str,
 }
 
@@ -68,6 +76,9 @@ spec: {{host: a, trafficPolicy: {{tls: {{{tls}}}}}}}
         let text = mesh::gateway_text(rules).replace("name: http, port: 80}", self.port) + &rule;
         let table = mesh::compile(&text, &[self.upstream], &[]);
         let mut credentials = Credentials::default();
+        if let Some(identity) = self.is_called {
+            credentials.identify(identity.clone());
+        }
         credentials.insert_file("/ca.pem", Arc::from(self.trusts.pem().into_bytes()));
         if let Some(own) = self.shows {
             credentials.insert_file("/own.pem", Arc::from(own.pem().into_bytes()));
@@ -89,7 +100,7 @@ fn endpoints_are_verified_as_the_policy_says() {
     let (echo, authority, other) = (Echo::start("a"), Authority::new(), Authority::new());
     let own = authority.issue(&["shop.com"]);
     let behind = behind(&own, "SIMPLE", &authority, &echo);
-    let asking = Asking { upstream: behind.gateway(443), trusts: &authority, shows: None, port: HTTP };
+    let asking = Asking { upstream: behind.gateway(443), trusts: &authority, shows: None, is_called: None, port: HTTP };
     let stranger = Asking { trusts: &other, ..asking };
     let ours = "mode: SIMPLE, caCertificates: /ca.pem";
     assert_eq!(asking.status("shop.com", ours), 200, "D53: the host is the name");
@@ -112,7 +123,8 @@ fn mutual_tls_shows_the_clients_certificate() {
     let (echo, authority) = (Echo::start("a"), Authority::new());
     let (own, client) = (authority.issue(&["shop.com"]), authority.issue(&["gateway.local"]));
     let behind = behind(&own, "MUTUAL", &authority, &echo);
-    let asking = Asking { upstream: behind.gateway(443), trusts: &authority, shows: Some(&client), port: HTTP };
+    let asking =
+        Asking { upstream: behind.gateway(443), trusts: &authority, shows: Some(&client), is_called: None, port: HTTP };
     let mutual = "mode: MUTUAL, caCertificates: /ca.pem, clientCertificate: /own.pem, privateKey: /own.key";
     let answer = asking.get("shop.com", mutual);
     assert_eq!(answer.status, 200, "D58");
@@ -129,6 +141,28 @@ fn http2_is_agreed_on_in_the_hello() {
     let own = authority.issue(&["shop.com"]);
     let behind = behind(&own, "SIMPLE", &authority, &echo);
     let port = "name: grpc, port: 80}";
-    let asking = Asking { upstream: behind.gateway(443), trusts: &authority, shows: None, port };
+    let asking = Asking { upstream: behind.gateway(443), trusts: &authority, shows: None, is_called: None, port };
     assert_eq!(asking.status("shop.com", "mode: SIMPLE, caCertificates: /ca.pem"), 200, "D55");
+}
+
+#[test]
+fn the_meshs_own_tls_is_spoken_by_who_has_its_certificate() {
+    let (echo, authority) = (Echo::start("a"), Authority::new());
+    let identity = |name: &str| {
+        let authorities = Some(Arc::from(authority.pem().into_bytes()));
+        Credential { authorities, ..authority.issue(&[name]).credential() }
+    };
+    let own = authority.issue(&["orders.local"]);
+    let behind = behind(&own, "ISTIO_MUTUAL", &authority, &echo);
+    let (client, port) = (identity("gateway.local"), HTTP);
+    let member =
+        Asking { upstream: behind.gateway(443), trusts: &authority, shows: None, is_called: Some(&client), port };
+    let answer = member.get("shop.com", "mode: ISTIO_MUTUAL");
+    assert_eq!(answer.status, 200, "whatever the host: the certificate says who the workload is");
+    let told = answer.json()["headers"]["x-forwarded-client-cert"].to_string();
+    assert!(told.contains("DNS=gateway.local"), "{told}");
+    assert_eq!(member.status("x", "mode: ISTIO_MUTUAL, subjectAltNames: [orders.local]"), 200, "D54");
+    assert_eq!(member.status("x", "mode: ISTIO_MUTUAL, subjectAltNames: [other.local]"), 503, "D54");
+    let plain = Asking { upstream: echo.address, is_called: None, ..member };
+    assert_eq!(plain.status("x", "mode: ISTIO_MUTUAL"), 200, "without one, as its sidecar would pass it on");
 }

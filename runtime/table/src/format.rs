@@ -473,8 +473,8 @@ records! {
         subset: Str,
         /// 0 EDS, 1 strict DNS, 2 logical DNS, 3 original destination, 4 dynamic DNS.
         discovery: U32,
-        /// 1: the upstream speaks HTTP/2.
-        http2: U32,
+        /// What the upstream speaks: 0 HTTP/1.1, 1 HTTP/2, 2 what the client of each request speaks.
+        protocol: U32,
         /// [`EndpointRecord`]s.
         endpoints: Range,
         /// 0 least request, 1 round robin, 2 random, 3 passthrough, 4 ring hash, 5 Maglev.

@@ -1,7 +1,7 @@
 //! Clusters and their endpoints.
 
 use super::{ReadError, Reader};
-use malha_mesh::program::{Cluster, Discovery, Endpoint, LoadBalancer, Policy};
+use malha_mesh::program::{Cluster, Discovery, Endpoint, LoadBalancer, Policy, UpstreamProtocol};
 use malha_table::view;
 use smol_str::SmolStr;
 use std::sync::Arc;
@@ -24,7 +24,11 @@ impl Reader {
                 view::Discovery::DynamicDns => Discovery::DynamicDns,
             },
             endpoints: cluster.endpoints().map(|found| endpoint(&found)).collect(),
-            http2: cluster.is_http2(),
+            protocol: match cluster.protocol() {
+                view::UpstreamProtocol::Http1 => UpstreamProtocol::Http1,
+                view::UpstreamProtocol::Http2 => UpstreamProtocol::Http2,
+                view::UpstreamProtocol::Clients => UpstreamProtocol::Clients,
+            },
             policy: policy(cluster)?,
             destination_rule: cluster.destination_rule().map(|(namespace, name)| (namespace.into(), name.into())),
         });

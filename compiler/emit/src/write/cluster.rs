@@ -1,7 +1,7 @@
 //! Clusters and their endpoints.
 
-use super::{EmitError, Writer, flag, time};
-use malha_mesh::program::{Cluster, Discovery, Endpoint, LoadBalancer};
+use super::{EmitError, Writer, time};
+use malha_mesh::program::{Cluster, Discovery, Endpoint, LoadBalancer, UpstreamProtocol};
 use malha_table::format::{ClusterRecord, EndpointRecord, LimitRecord, U32, U64};
 
 impl Writer<'_> {
@@ -37,7 +37,11 @@ impl Writer<'_> {
                 Discovery::OriginalDestination => 3,
                 Discovery::DynamicDns => 4,
             }),
-            http2: flag(cluster.http2),
+            protocol: U32::new(match cluster.protocol {
+                UpstreamProtocol::Http1 => 0,
+                UpstreamProtocol::Http2 => 1,
+                UpstreamProtocol::Clients => 2,
+            }),
             endpoints: self.endpoints.list(&endpoints)?,
             load_balancer: U32::new(load_balancer),
             size: U64::new(size),

@@ -3,7 +3,7 @@
 use super::Protocol;
 use crate::{labels::Labels, program::Endpoint, visibility::Visibility};
 use hashbrown::{HashMap, hash_map::Entry};
-use malha_model::Resource;
+use malha_model::{Resource, Spec};
 use malha_syntax::{Location, Span};
 use smol_str::SmolStr;
 use std::sync::{Arc, OnceLock};
@@ -106,6 +106,14 @@ impl Service {
     /// The port of this number.
     pub fn port(&self, number: u32) -> Option<&ServicePort> {
         self.ports.iter().find(|port| port.number == number)
+    }
+
+    /// The names that its ServiceEntry says certificates of its endpoints hold (semantics E19).
+    pub fn subject_alt_names(&self) -> Vec<&str> {
+        match &self.resource.spec {
+            Spec::ServiceEntry(entry) => entry.subject_alt_names.iter().map(|name| name.value.as_str()).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Whether it is a Kubernetes Service without an address of its own (semantics E28).

@@ -37,7 +37,7 @@ pub(super) fn verifier(
     withdrawn: Option<&[u8]>,
 ) -> Result<Option<Arc<dyn ClientCertVerifier>>, String> {
     let is_mandatory = match ends.mode() {
-        "MUTUAL" => true,
+        "MUTUAL" | "ISTIO_MUTUAL" => true,
         "OPTIONAL_MUTUAL" => false,
         _ => return Ok(None),
     };

@@ -36,6 +36,8 @@ pub struct Credentials {
     files: BTreeMap<String, Result<Contents, String>>,
     /// Authorities of endpoints, whatever a policy says.
     trusted: Vec<Arc<[u8]>>,
+    /// The proxy's own certificate by the mesh's authority, and that authority.
+    identity: Option<Credential>,
 }
 
 /// A file's bytes; they may be a key's.
@@ -82,6 +84,15 @@ impl Credentials {
         self.trusted.push(authorities);
     }
 
+    /// Gives the proxy a certificate by the mesh's own authority, for `ISTIO_MUTUAL`.
+    pub fn identify(&mut self, identity: Credential) {
+        self.identity = Some(identity);
+    }
+
+    pub(crate) fn identity(&self) -> Option<&Credential> {
+        self.identity.as_ref()
+    }
+
     pub(crate) fn trusted(&self) -> impl Iterator<Item = &[u8]> {
         self.trusted.iter().map(|authorities| &**authorities)
     }
@@ -105,14 +116,12 @@ impl Credentials {
     /// # Errors
     /// A directory or a file that is there cannot be read.
     pub fn read_directory(&mut self, directory: &Path) -> io::Result<()> {
-        let named =
-            |error: io::Error, path: &Path| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        for namespace in directories(directory).map_err(|error| named(error, directory))? {
-            for secret in directories(&namespace).map_err(|error| named(error, &namespace))? {
+        for namespace in directories(directory).map_err(|error| named(&error, directory))? {
+            for secret in directories(&namespace).map_err(|error| named(&error, &namespace))? {
                 let part = |name: &str| match read(&secret.join(name)) {
                     Ok(content) => Ok(Some(content)),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                    Err(error) => Err(named(error, &secret.join(name))),
+                    Err(error) => Err(named(&error, &secret.join(name))),
                 };
                 let credential = Credential {
                     certificate: part("tls.crt")?,
@@ -127,6 +136,25 @@ impl Credentials {
         Ok(())
     }
 
+    /// Reads the proxy's own certificate by the mesh's authority as Istio's agent writes it: `cert-chain.pem`, `key.pem`,
+    /// `root-cert.pem`.
+    ///
+    /// # Errors
+    /// One of the files cannot be read.
+    pub fn read_identity(&mut self, directory: &Path) -> io::Result<()> {
+        let part = |name: &str| {
+            let path = directory.join(name);
+            read(&path).map(Some).map_err(|error| named(&error, &path))
+        };
+        self.identify(Credential {
+            certificate: part("cert-chain.pem")?,
+            private_key: part("key.pem")?,
+            authorities: part("root-cert.pem")?,
+            withdrawn: None,
+        });
+        Ok(())
+    }
+
     /// A file's content, or why there is none.
     pub(crate) fn file(&self, path: &str) -> Result<Arc<[u8]>, String> {
         match self.files.get(path) {
@@ -135,6 +163,10 @@ impl Credentials {
             None => Err(format!("the file {path} was not read")),
         }
     }
+}
+
+fn named(error: &io::Error, path: &Path) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 fn read(path: &Path) -> io::Result<Arc<[u8]>> {

@@ -4,12 +4,14 @@ mod certificate;
 mod client;
 mod credentials;
 mod server;
+mod source;
 mod upstream;
 
 pub(crate) use certificate::forwarded_cert;
 pub use credentials::{Credential, Credentials};
 pub(crate) use server::Terminations;
 pub use server::{CertificateProblem, certificate_problems};
+pub use source::CredentialSource;
 
 pub use upstream::{UpstreamNeed, upstream_needs};
 pub(crate) use upstream::{UpstreamTls, namespaces, server_name};

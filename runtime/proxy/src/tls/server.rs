@@ -167,7 +167,10 @@ fn material(namespace: &str, chain: &Chain<'_>, ends: &Termination<'_>, credenti
 /// The certificates that a `tls` block names, those of authorities with the first (semantics A46, A47).
 fn gather(namespace: &str, ends: &Termination<'_>, known: &Credentials) -> Result<Vec<Credential>, String> {
     if ends.mode() == "ISTIO_MUTUAL" {
-        return Err("the mesh's own certificates (ISTIO_MUTUAL) are not made here".to_owned());
+        let identity = known.identity().cloned();
+        return identity.map(|identity| vec![identity]).ok_or_else(|| {
+            "ISTIO_MUTUAL needs a certificate by the mesh's own authority, which `--mesh-certs` gives".to_owned()
+        });
     }
     let mut found = Vec::new();
     for name in ends.credentials() {

@@ -39,31 +39,39 @@ struct Written {
 /// TLS to the endpoints of one cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct UpstreamTls {
-    pub(crate) config: Arc<ClientConfig>,
+    /// For HTTP/1.1 and other bytes.
+    plain: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
     /// None: the name is the request's host (D53).
     sni: Option<Arc<str>>,
 }
 
 impl UpstreamTls {
     /// None: the endpoints are spoken to without; an error: with it, but it cannot be.
+    ///
+    /// `ISTIO_MUTUAL` is spoken where the proxy has a certificate by the mesh's authority. Without one there is no mesh
+    /// around it, and what an endpoint hears is what its own sidecar would have passed on: plain.
     pub(crate) fn of(
         policy: &Value,
+        cluster: &str,
         namespace: &str,
-        is_http2: bool,
         credentials: &Credentials,
     ) -> Option<Result<UpstreamTls, String>> {
-        let written = Written::deserialize(policy.get("tls")?).ok()?;
-        matches!(written.mode.as_str(), "SIMPLE" | "MUTUAL")
-            .then(|| UpstreamTls::make(&written, namespace, is_http2, credentials))
+        let mut written = Written::deserialize(policy.get("tls")?).ok()?;
+        match written.mode.as_str() {
+            "SIMPLE" | "MUTUAL" => {}
+            ISTIO_MUTUAL if credentials.identity().is_some() => {
+                let sni = written.sni.take().filter(|sni| !sni.is_empty());
+                written.sni = Some(sni.unwrap_or_else(|| mesh_server_name(cluster)));
+            }
+            _ => return None,
+        }
+        Some(UpstreamTls::make(&written, namespace, credentials))
     }
 
-    fn make(
-        written: &Written,
-        namespace: &str,
-        is_http2: bool,
-        credentials: &Credentials,
-    ) -> Result<UpstreamTls, String> {
+    fn make(written: &Written, namespace: &str, credentials: &Credentials) -> Result<UpstreamTls, String> {
         let own = own(written, namespace, credentials)?;
+        let is_meshs = written.mode == ISTIO_MUTUAL;
         let roots = roots(written, own.authorities.as_deref(), credentials)?;
         let sni = written.sni.as_deref().filter(|sni| !sni.is_empty());
         let skips = written.insecure_skip_verify == Some(true);
@@ -83,21 +91,31 @@ impl UpstreamTls {
             .map_err(|error| error.to_string())?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
+        let is_mutual = is_meshs || written.mode == "MUTUAL";
         let mut config = match (&own.certificate, &own.private_key) {
-            (Some(certificate), Some(key)) if written.mode == "MUTUAL" => {
+            (Some(certificate), Some(key)) if is_mutual => {
                 let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
                 let chain = chain.map_err(|error| format!("the client certificate cannot be read: {error}"))?;
                 let key = PrivateKeyDer::from_pem_slice(key)
                     .map_err(|error| format!("the key of the client certificate cannot be read: {error}"))?;
                 builder.with_client_auth_cert(chain, key).map_err(|error| format!("the client certificate: {error}"))?
             }
-            _ if written.mode == "MUTUAL" => return Err("MUTUAL needs a client certificate and its key".to_owned()),
+            _ if is_mutual => return Err("MUTUAL needs a client certificate and its key".to_owned()),
             _ => builder.with_no_client_auth(),
         };
-        if is_http2 {
-            config.alpn_protocols = vec![b"h2".to_vec()];
+        // Of other protocols a hello says nothing, but to the mesh's own (D55).
+        let mut http2 = config.clone();
+        http2.alpn_protocols = vec![b"h2".to_vec()];
+        if is_meshs {
+            config.alpn_protocols = vec![b"istio".to_vec()];
+            http2.alpn_protocols.insert(0, b"istio".to_vec());
         }
-        Ok(UpstreamTls { config: Arc::new(config), sni: sni.map(Arc::from) })
+        Ok(UpstreamTls { plain: Arc::new(config), http2: Arc::new(http2), sni: sni.map(Arc::from) })
+    }
+
+    /// How a connection is opened that speaks HTTP/2, or anything else.
+    pub(crate) fn config(&self, is_http2: bool) -> Arc<ClientConfig> {
+        Arc::clone(if is_http2 { &self.http2 } else { &self.plain })
     }
 
     /// The name that a hello for this authority says.
@@ -107,6 +125,13 @@ impl UpstreamTls {
             None => malha_table::http::host_key(authority).as_ref().into(),
         }
     }
+}
+
+const ISTIO_MUTUAL: &str = "ISTIO_MUTUAL";
+
+/// What the mesh's own hellos say: `outbound_.80_.v1_.host` for the cluster `outbound|80|v1|host`.
+fn mesh_server_name(cluster: &str) -> String {
+    cluster.replace('|', "_.")
 }
 
 /// A name as rustls takes it: an address says none in the hello.
@@ -131,6 +156,10 @@ const SYSTEM: &str = "system";
 
 /// The client's certificate and key, and the authorities beside them (D56, D58).
 fn own(written: &Written, namespace: &str, credentials: &Credentials) -> Result<Credential, String> {
+    if written.mode == ISTIO_MUTUAL {
+        let identity = credentials.identity().cloned();
+        return identity.ok_or_else(|| "there is no certificate by the mesh's authority".to_owned());
+    }
     if let Some(name) = &written.credential_name {
         let name = name.strip_prefix("kubernetes://").unwrap_or(name);
         let (namespace, name) = name.split_once('/').unwrap_or((namespace, name));
@@ -263,7 +292,7 @@ pub fn upstream_needs(table: &Table, credentials: &Credentials) -> Vec<UpstreamN
         let policy = cluster.policy_json().filter(|policy| policy.contains("\"tls\""))?;
         let policy: Value = serde_json::from_str(policy).ok()?;
         let namespace = namespaces.get(&cluster.index()).copied().unwrap_or_default();
-        let made = UpstreamTls::of(&policy, namespace, cluster.is_http2(), credentials)?;
+        let made = UpstreamTls::of(&policy, cluster.name(), namespace, credentials)?;
         let written = policy.get("tls").and_then(|tls| Written::deserialize(tls).ok()).unwrap_or_default();
         Some(UpstreamNeed {
             cluster: cluster.name().to_owned(),

@@ -1,8 +1,9 @@
 //! What Envoy's codec and connection manager make of a request before it is routed.
 
 use super::{
-    PLACEHOLDER_REQUEST_ID, PathNormalization, TE_TRAILERS, Target, asks_for_trailers, authority_is_valid,
-    connection_tokens, is_inline, is_internal, is_nominable, join_lines, method_is_known, normalize_path, read_target,
+    PLACEHOLDER_REQUEST_ID, PathNormalization, TE_TRAILERS, Target, asks_for_trailers, asks_for_upgrade,
+    authority_is_valid, connection_tokens, is_inline, is_internal, is_nominable, join_lines, method_is_known,
+    normalize_path, read_target, upgrade_is_allowed,
 };
 use crate::{Request, RequestView};
 
@@ -24,7 +25,7 @@ pub struct HttpSettings {
 /// Why a request is not routed at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadRequest {
-    /// 400 or 431.
+    /// 400, 403 or 431.
     pub status: u16,
     /// Envoy's words for it, as the access log has them.
     pub details: &'static str,
@@ -38,6 +39,7 @@ impl BadRequest {
     const HOST: BadRequest = BadRequest { details: "http.invalid_authority", ..BadRequest::CODEC };
     const NO_HOST: BadRequest = BadRequest { details: "missing_host_header", ..BadRequest::CODEC };
     const PATH: BadRequest = BadRequest { details: "path_normalization_failed", ..BadRequest::CODEC };
+    const UPGRADE: BadRequest = BadRequest { status: 403, details: "upgrade_failed", is_foreign: false };
     const MANY: BadRequest = BadRequest { status: 431, details: "http1.too_many_headers", is_foreign: false };
     const LARGE: BadRequest = BadRequest { details: "http1.headers_too_large", ..BadRequest::MANY };
 }
@@ -192,7 +194,11 @@ fn drop_hop_by_hop(lines: &mut Vec<HeaderLine>) -> Result<(), BadRequest> {
     if !named.iter().all(|name| is_nominable(name)) {
         return Err(BadRequest::CODEC);
     }
-    let is_upgrade = named.iter().any(|name| name == "upgrade") && lines.iter().any(|(name, _)| name == "upgrade");
+    let upgrade = lines.iter().find(|(name, _)| name == "upgrade");
+    let is_upgrade = upgrade.is_some_and(|(_, value)| asks_for_upgrade(&named, value));
+    if is_upgrade && !upgrade.is_some_and(|(_, value)| upgrade_is_allowed(value)) {
+        return Err(BadRequest::UPGRADE);
+    }
     let wants_trailers = lines.iter().any(|(name, value)| name == "te" && asks_for_trailers(value));
     lines.retain(|(name, _)| match name.as_str() {
         "host" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "te" => false,
@@ -277,6 +283,24 @@ mod tests {
         let headers =
             [("content-length", &["3"][..]), ("expect", &["100-continue"]), ("transfer-encoding", &["chunked"])];
         assert_eq!(seen(&headers), [line("content-length", "3"), line("expect", "100-continue")]);
+    }
+
+    #[test]
+    fn an_upgrade_is_seen_where_the_connection_asks_for_it() {
+        let asks = |connection: &'static str, upgrade: &'static str| {
+            seen(&[("connection", &[connection][..]), ("upgrade", &[upgrade])])
+        };
+        let websocket = [line("connection", "keep-alive, Upgrade"), line("upgrade", "WebSocket")];
+        assert_eq!(asks("keep-alive, Upgrade", "WebSocket"), websocket);
+        assert_eq!(asks("keep-alive", "websocket"), []);
+        assert_eq!(asks("upgrade", "h2c"), []);
+        let refused = |upgrade: &str| {
+            let headers = [("connection", "upgrade"), ("upgrade", upgrade)];
+            let headers = headers.map(|(name, value)| (name.to_owned(), Lines::One(value.to_owned()))).into();
+            admit(&Request { authority: Some("a".to_owned()), headers, ..Request::default() }, HttpSettings::default())
+        };
+        assert_eq!(refused("foo").unwrap_err().status, 403);
+        assert_eq!(refused("websocket, foo").unwrap_err().details, "upgrade_failed");
     }
 
     #[test]

@@ -91,6 +91,17 @@ pub fn is_nominable(name: &str) -> bool {
     !name.starts_with(':') && !matches!(name, "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-proto")
 }
 
+/// Whether a Connection header of these tokens asks for the protocol that the Upgrade header names (semantics A65). HTTP/2
+/// is not had so: Envoy passes over `h2c`.
+pub fn asks_for_upgrade(connection: &[String], upgrade: &[u8]) -> bool {
+    connection.iter().any(|token| token == "upgrade") && !upgrade.eq_ignore_ascii_case(b"h2c")
+}
+
+/// Whether a proxy changes to a protocol (semantics A65).
+pub fn upgrade_is_allowed(upgrade: &[u8]) -> bool {
+    upgrade.eq_ignore_ascii_case(b"websocket")
+}
+
 /// Appends a line to an inline header: by `,`, except that empty parts leave no trace.
 pub fn join_lines(joined: &mut Vec<u8>, line: &[u8]) {
     if !joined.is_empty() && !line.is_empty() {

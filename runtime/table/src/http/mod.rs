@@ -15,8 +15,8 @@ pub use admit::{BadRequest, Head, HttpSettings, MAX_HEADER_BYTES, MAX_HEADER_COU
 pub use authority::{authority_is_valid, host_key, port_start, suffixes};
 pub use duration::duration_text;
 pub use hygiene::{
-    INLINE_HEADERS, INTERNAL_HEADERS, PLACEHOLDER_REQUEST_ID, TE_TRAILERS, asks_for_trailers, connection_tokens,
-    is_inline, is_internal, is_nominable, join_lines,
+    INLINE_HEADERS, INTERNAL_HEADERS, PLACEHOLDER_REQUEST_ID, TE_TRAILERS, asks_for_trailers, asks_for_upgrade,
+    connection_tokens, is_inline, is_internal, is_nominable, join_lines, upgrade_is_allowed,
 };
 pub use path::{InvalidPath, PathNormalization, normalize_path};
 pub use redirect::{RedirectTo, https_location, redirect_location};

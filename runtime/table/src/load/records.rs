@@ -239,7 +239,7 @@ checks! {
         c.str(self.host)?;
         c.optional_str(self.subset)?;
         below(self.discovery, 5)?;
-        below(self.http2, 2)?;
+        below(self.protocol, 3)?;
         c.range(Section::Endpoints, self.endpoints)?;
         below(self.load_balancer, 6)?;
         c.range(Section::Limits, self.limits)?;

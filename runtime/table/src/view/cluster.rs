@@ -31,6 +31,18 @@ pub enum Discovery {
     DynamicDns,
 }
 
+/// Which HTTP an upstream is spoken to in (semantics D37).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2, by prior knowledge or agreed on in TLS.
+    Http2,
+    /// What the client of each request speaks.
+    Clients,
+}
+
 /// Load balancing (semantics D.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LoadBalancer {
@@ -100,9 +112,13 @@ impl<'t> Cluster<'t> {
         }
     }
 
-    /// Whether the upstream speaks HTTP/2 (semantics D37).
-    pub fn is_http2(&self) -> bool {
-        self.record.http2.get() == 1
+    /// Which HTTP the upstream is spoken to in.
+    pub fn protocol(&self) -> UpstreamProtocol {
+        match self.record.protocol.get() {
+            1 => UpstreamProtocol::Http2,
+            2 => UpstreamProtocol::Clients,
+            _ => UpstreamProtocol::Http1,
+        }
     }
 
     /// Load balancing.

@@ -11,7 +11,7 @@ pub use action::{
     Abort, Action, ActionKind, Cors, Delay, Destination, Fault, Forward, HashKey, HeaderOperation, HeaderOps, Mirror,
     PathRewrite, Redirect, Respond, Retries, ValueTest, ValueTestKind,
 };
-pub use cluster::{Cluster, Discovery, Endpoint, LoadBalancer};
+pub use cluster::{Cluster, Discovery, Endpoint, LoadBalancer, UpstreamProtocol};
 pub use host::{Condition, Field, PathTest, Route, RouteTable, VirtualHost};
 pub use listener::{Chain, Connection, Fallback, Filter, Listener, TcpRoute, Termination};
 pub use proxy::Proxy;

@@ -136,6 +136,6 @@ fn outcome(decision: &Decision) -> String {
         Outcome::Closed => "closed: no filter chain takes the connection".to_owned(),
         Outcome::Passthrough => "passed on to where the client meant it to go: the mesh knows no such host".to_owned(),
         Outcome::Blackhole => "502: the mesh knows no such host, and lets nothing else out".to_owned(),
-        Outcome::BadRequest => "400: the proxy does not accept such a request".to_owned(),
+        Outcome::BadRequest => "refused before routing: the proxy does not accept such a request".to_owned(),
     }
 }

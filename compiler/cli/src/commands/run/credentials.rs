@@ -1,18 +1,33 @@
 //! The certificates that a mesh's TLS needs: from its Secrets and files, and from a local authority where it lacks some.
 
 use crate::{
+    args::RunArgs,
     failure::Failure,
     mock::{LocalAuthority, StandIns},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use malha_mesh::Mesh;
 use malha_model::{Spec, kubernetes::Secret};
-use malha_proxy::{CertificateProblem, Credential, Credentials, UpstreamNeed, certificate_problems};
+use malha_proxy::{CertificateProblem, Credential, CredentialSource, Credentials, UpstreamNeed, certificate_problems};
 use malha_table::Table;
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, io, path::Path, sync::Arc};
 
-/// What the Secrets of a mesh hold, and the files that its table names, those with relative paths below `root`.
-pub(super) fn gather(mesh: &Mesh, table: &Table, root: &Path) -> Credentials {
+/// Where the command line says that certificates and keys are.
+pub(super) fn source(args: &RunArgs) -> CredentialSource {
+    CredentialSource { secrets: args.credentials.clone(), identity: args.mesh_certs.clone() }
+}
+
+/// What the Secrets of a mesh hold, the files that its table names, those with relative paths below `root`, and what the
+/// command line names.
+///
+/// # Errors
+/// What the command line names cannot be read.
+pub(super) fn gather(
+    mesh: &Mesh,
+    table: &Table,
+    root: &Path,
+    source: &CredentialSource,
+) -> Result<Credentials, Failure> {
     let mut credentials = Credentials::default();
     for resource in mesh.resources() {
         if let Spec::Secret(secret) = &resource.spec {
@@ -20,7 +35,13 @@ pub(super) fn gather(mesh: &Mesh, table: &Table, root: &Path) -> Credentials {
         }
     }
     credentials.read_files(table, root);
-    credentials
+    source.read_into(&mut credentials).map_err(|error| unreadable(&error))?;
+    Ok(credentials)
+}
+
+/// Certificates and keys that the command line names cannot be read.
+pub(super) fn unreadable(error: &io::Error) -> Failure {
+    Failure::new(format!("cannot read certificates: {error}"))
 }
 
 /// Both the keys of a TLS Secret and those of a generic one that Istio knows.

@@ -16,7 +16,7 @@ use crate::{
     workspace::{Work, Workspace},
 };
 use malha_mesh::{Mesh, MeshConfig, ObjectName, ProxySpec, program::Role, registry::Workload};
-use malha_proxy::{Credentials, ListenerAddress, certificate_problems, upstream_needs};
+use malha_proxy::{CredentialSource, Credentials, ListenerAddress, certificate_problems, upstream_needs};
 use malha_syntax::{Finding, Sources};
 use malha_table::Table;
 use serde_json::Value;
@@ -32,6 +32,8 @@ pub(super) struct MeshSource {
     /// The settings that the last table was made with.
     config: Option<MeshConfig>,
     endpoints: Vec<LocalEndpoint>,
+    /// Where the command line says that certificates and keys are.
+    source: CredentialSource,
     stand_ins: Option<StandIns>,
     /// Signs the certificates that are missing, once one is.
     authority: Option<Arc<LocalAuthority>>,
@@ -55,6 +57,7 @@ impl MeshSource {
             workspace,
             config: None,
             endpoints,
+            source: credentials::source(args),
             stand_ins: None,
             authority: None,
             last: None,
@@ -82,6 +85,7 @@ impl MeshSource {
                 }
             }
         }
+        watched.extend(self.source.directories().map(|directory| (directory.to_owned(), true)));
         watched
     }
 
@@ -114,7 +118,8 @@ impl MeshSource {
         self.last.as_ref().is_some_and(|(table, before)| {
             let mut now = before.clone();
             now.read_files(table, &self.workspace.input().root);
-            now != *before
+            // Secrets that cannot be read now are told when the table is made.
+            self.source.read_into(&mut now).is_err() || now != *before
         })
     }
 
@@ -152,7 +157,7 @@ impl MeshSource {
         let program = localizer.localize(&program)?;
         let table = Table::load(self.workspace.table(&program)?).map_err(|error| Failure::new(error.to_string()))?;
         let table = Arc::new(table);
-        let mut credentials = credentials::gather(&mesh, &table, &self.workspace.input().root);
+        let mut credentials = credentials::gather(&mesh, &table, &self.workspace.input().root, &self.source)?;
         self.last = Some((Arc::clone(&table), credentials.clone()));
         let lacking = certificate_problems(&table, &credentials);
         let needs = upstream_needs(&table, &credentials);

@@ -34,7 +34,7 @@ pub fn run(args: &RunArgs) -> Result<Status, Failure> {
         Some(_) if args.mock || !args.endpoints.is_empty() => {
             return Err(Failure::new("a table holds its endpoints: --mock and --endpoint are for a mesh's files"));
         }
-        Some(table) => Source::Table(table),
+        Some(table) => Source::Table(Box::new(table.with(credentials::source(args)))),
         None => Source::Mesh(Box::new(MeshSource::open(args, Inputs::find(&args.paths.paths)?)?)),
     };
     serve::serve(args, source)
@@ -43,7 +43,7 @@ pub fn run(args: &RunArgs) -> Result<Status, Failure> {
 /// Where tables come from.
 enum Source {
     Mesh(Box<MeshSource>),
-    Table(TableSource),
+    Table(Box<TableSource>),
 }
 
 /// A table to serve, and what is to be said of it.

@@ -3,7 +3,7 @@
 use super::{Class, Detail, Side};
 use crate::program::{
     Action, ActionKind, Cluster, Destination, Discovery, Endpoint, Forward, HashKey, LoadBalancer, PathRewrite, Policy,
-    Retries, Route,
+    Retries, Route, UpstreamProtocol,
 };
 use malha_algebra::PathTest;
 use malha_algebra::language::Test;
@@ -237,8 +237,10 @@ fn policy(cluster: &Cluster) -> String {
     if cluster.discovery != Discovery::default() {
         let _ = write!(text, ", {:?}", cluster.discovery);
     }
-    if cluster.http2 {
-        text.push_str(", HTTP/2");
+    match cluster.protocol {
+        UpstreamProtocol::Http1 => {}
+        UpstreamProtocol::Http2 => text.push_str(", HTTP/2"),
+        UpstreamProtocol::Clients => text.push_str(", the client's protocol"),
     }
     text
 }

@@ -2,7 +2,7 @@
 
 use crate::table_file::TableFile;
 use clap::{Parser, ValueEnum};
-use malha_proxy::{AccessLog, Limits, Options, Passthrough, Reload};
+use malha_proxy::{AccessLog, CredentialSource, Limits, Options, Passthrough, Reload};
 use std::{
     fs::OpenOptions,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -64,6 +64,18 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     access_log: Option<PathBuf>,
 
+    /// Secrets for TLS, as Kubernetes mounts them: NAMESPACE/NAME/ with tls.crt, tls.key, ca.crt, ca.crl.
+    ///
+    /// They are read again when they change; open connections keep what they began with.
+    #[arg(long, value_name = "DIR")]
+    credentials: Option<PathBuf>,
+
+    /// This proxy's certificate by the mesh's own authority: cert-chain.pem, key.pem, root-cert.pem.
+    ///
+    /// With it, ISTIO_MUTUAL is spoken; without it, endpoints that ask for it are spoken to in plain.
+    #[arg(long, value_name = "DIR")]
+    mesh_certs: Option<PathBuf>,
+
     /// How far requests to hosts that the mesh does not know may go.
     #[arg(long, value_enum, default_value_t = Reach::Loopback)]
     passthrough: Reach,
@@ -111,6 +123,11 @@ impl Arguments {
             on_reload: Some(Reload::new(move || again.reload())),
             ..Options::default()
         })
+    }
+
+    /// Where certificates and keys are.
+    pub(crate) fn credentials(&self) -> CredentialSource {
+        CredentialSource { secrets: self.credentials.clone(), identity: self.mesh_certs.clone() }
     }
 
     fn open_access_log(&self) -> Result<Option<AccessLog>, String> {

@@ -22,10 +22,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
-    let (file, table) = TableFile::open(&arguments.table)?;
+    let (file, revision) = TableFile::open(&arguments.table, arguments.credentials())?;
     let file = Arc::new(file);
     let options = arguments.options(&file)?;
-    let handle = Proxy::start(Arc::new(table), options).map_err(|error| error.to_string())?;
+    let handle = Proxy::start(revision, options).map_err(|error| error.to_string())?;
     file.serve_with(&handle);
     let (stop, stopped) = std::sync::mpsc::channel();
     malha_proxy::on_stop(move || _ = stop.send(())).map_err(|error| format!("cannot wait for signals: {error}"))?;

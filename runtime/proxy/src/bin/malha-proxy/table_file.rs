@@ -1,6 +1,6 @@
-//! The table's file: what was loaded of it last, and loading it again.
+//! The table's file and what its TLS needs: what was loaded of them last, and loading them again.
 
-use malha_proxy::Handle;
+use malha_proxy::{CredentialSource, Credentials, Handle, Revision};
 use malha_table::Table;
 use serde_json::{Value, json};
 use std::{
@@ -17,21 +17,36 @@ const LARGEST: u64 = 1 << 30;
 #[derive(Debug)]
 pub(crate) struct TableFile {
     path: PathBuf,
-    /// What was read last, good or not: as long as it stays the same there is nothing to do or say.
-    last: Mutex<Vec<u8>>,
+    source: CredentialSource,
+    last: Mutex<Last>,
     handle: OnceLock<Handle>,
 }
 
+/// What was read last: as long as it stays the same there is nothing to do or say.
+#[derive(Debug)]
+struct Last {
+    /// Good or not.
+    bytes: Vec<u8>,
+    credentials: Result<Credentials, String>,
+    /// The last that was good.
+    table: Arc<Table>,
+}
+
 impl TableFile {
-    /// Reads and checks the file.
-    pub(crate) fn open(path: &Path) -> Result<(TableFile, Table), String> {
+    /// Reads and checks the file, and what its TLS needs.
+    pub(crate) fn open(path: &Path, source: CredentialSource) -> Result<(TableFile, Revision), String> {
         let bytes = read(path)?;
-        let table = load(path, bytes.clone())?;
-        Ok((TableFile { path: path.to_owned(), last: Mutex::new(bytes), handle: OnceLock::new() }, table))
+        let table = Arc::new(load(path, bytes.clone())?);
+        let credentials = read_credentials(path, &source, &table)?;
+        let revision = Revision { table: Arc::clone(&table), credentials: credentials.clone() };
+        let last = Mutex::new(Last { bytes, credentials: Ok(credentials), table });
+        Ok((TableFile { path: path.to_owned(), source, last, handle: OnceLock::new() }, revision))
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// The directories in which a change is worth a look, and whether it may be below them.
+    pub(crate) fn watched(&self) -> Vec<(&Path, bool)> {
+        let own = (root(&self.path), false);
+        std::iter::once(own).chain(self.source.directories().map(|directory| (directory, true))).collect()
     }
 
     /// From now on reloads are for this proxy.
@@ -40,17 +55,24 @@ impl TableFile {
         let _ = self.handle.set(handle.clone());
     }
 
-    /// Loads the file again if it is not what it was, and says what happened; on an error the table at hand stays.
+    /// Loads the file and what its TLS needs again if they are not what they were, and says what happened; on an error
+    /// the table at hand stays, with its certificates.
     pub(crate) fn reload(&self) -> Result<Value, String> {
         let handle = self.handle.get().ok_or("the proxy is still starting")?;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = read(&self.path).inspect_err(|message| fail(handle, message))?;
-        if *last == bytes {
+        let is_other = last.bytes != bytes;
+        if is_other {
+            last.bytes.clone_from(&bytes);
+            last.table = Arc::new(load(&self.path, bytes).inspect_err(|message| fail(handle, message))?);
+        }
+        let credentials = read_credentials(&self.path, &self.source, &last.table);
+        if !is_other && credentials == last.credentials {
             return Ok(json!({ "changed": false }));
         }
-        last.clone_from(&bytes);
-        let table = load(&self.path, bytes).inspect_err(|message| fail(handle, message))?;
-        let report = handle.swap(Arc::new(table));
+        last.credentials.clone_from(&credentials);
+        let credentials = credentials.inspect_err(|message| fail(handle, message))?;
+        let report = handle.swap(Revision { table: Arc::clone(&last.table), credentials });
         for listener in &report.added {
             eprintln!("{} {} of {} on {}", listener.role, listener.name, listener.proxy, listener.address);
         }
@@ -64,6 +86,15 @@ impl TableFile {
         handle.publish("status", json!({ "result": "loaded" }));
         Ok(json!({ "changed": true, "report": report }))
     }
+}
+
+/// Where relative paths of a table start from.
+fn root(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn read_credentials(path: &Path, source: &CredentialSource, table: &Table) -> Result<Credentials, String> {
+    source.read(table, root(path)).map_err(|error| format!("cannot read certificates: {error}"))
 }
 
 fn fail(handle: &Handle, message: &str) {

@@ -1,9 +1,8 @@
-//! Noticing that the table's file was replaced.
+//! Noticing that the table's file was replaced, or a certificate.
 
 use crate::table_file::TableFile;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::{
-    path::Path,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, channel},
@@ -17,13 +16,9 @@ const QUIET: Duration = Duration::from_millis(50);
 /// In case the system loses events: the content is compared anyway.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(30);
 
-/// Watches the directory of the file, not the file: a rename over it, or a switched symbolic link, replaces what a
-/// watch on the file would go on watching.
+/// Watches directories, not files: a rename over a file, or a switched symbolic link, replaces what a watch on the file
+/// would go on watching.
 pub(crate) fn watch(file: &Arc<TableFile>) -> Result<RecommendedWatcher, String> {
-    let directory = match file.path().parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
     let (events, received) = channel();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
@@ -32,9 +27,10 @@ pub(crate) fn watch(file: &Arc<TableFile>) -> Result<RecommendedWatcher, String>
         }
     })
     .map_err(|error| format!("cannot watch files: {error}"))?;
-    watcher
-        .watch(directory, RecursiveMode::NonRecursive)
-        .map_err(|error| format!("cannot watch {}: {error}", directory.display()))?;
+    for (directory, is_deep) in file.watched() {
+        let mode = if is_deep { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+        watcher.watch(directory, mode).map_err(|error| format!("cannot watch {}: {error}", directory.display()))?;
+    }
     let file = Arc::clone(file);
     std::thread::spawn(move || follow(&file, &received));
     Ok(watcher)

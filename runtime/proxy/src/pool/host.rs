@@ -1,0 +1,398 @@
+//! The connections of one cluster to one endpoint, and who waits for them.
+
+use super::{
+    EndpointAddress, MINIMUM_BUFFER, NoConnection, PoolGauges,
+    connection::{Connection, Driver},
+};
+use crate::{
+    breaker::{Held, Resource},
+    cluster::{ClusterState, ConnectionTerms},
+    dial::{Dial, Dialled},
+    options::Limits,
+    proxy_protocol::Header,
+    sender::Sender,
+    worker::OnWorker,
+};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    rc::{Rc, Weak},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::{sync::Notify, time::Instant};
+
+/// Counts a connection for as long as it is open.
+pub(super) struct Open {
+    pub(super) host: Weak<Host>,
+    gauges: Arc<PoolGauges>,
+    _held: Held,
+}
+
+impl Open {
+    fn new(host: &Rc<Host>, held: Held) -> Self {
+        host.gauges.open.fetch_add(1, Ordering::Relaxed);
+        host.open.set(host.open.get() + 1);
+        Open { host: Rc::downgrade(host), gauges: Arc::clone(&host.gauges), _held: held }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.gauges.open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(host) = self.host.upgrade() {
+            host.open.set(host.open.get().saturating_sub(1));
+            host.wake_first();
+        }
+    }
+}
+
+/// Counts a connection while it is being opened.
+struct Opening(Rc<Host>);
+
+impl Opening {
+    fn new(host: &Rc<Host>) -> Self {
+        host.opening.set(host.opening.get() + 1);
+        Opening(Rc::clone(host))
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.0.opening.set(self.0.opening.get().saturating_sub(1));
+    }
+}
+
+/// In what connections to one endpoint differ, so that a request may not go on any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    pub(super) is_http2: bool,
+    /// What their hellos say, where TLS is spoken.
+    pub(super) server_name: Option<Arc<str>>,
+    /// The one client that they are for, where they tell of it.
+    pub(super) told: Option<Header>,
+}
+
+/// The connections of one cluster to one endpoint.
+///
+/// One of HTTP/2 is shared by all requests, or by as many as it may have. Of HTTP/1, requests that find none idle queue. A
+/// connection belongs to none of them: whichever is free first, a new one or one that was busy, goes to the request that
+/// waits longest, and one that nobody waits for any more is kept.
+pub(super) struct Host {
+    address: EndpointAddress,
+    kind: Kind,
+    idle: RefCell<VecDeque<Idle>>,
+    /// Each takes several requests at once.
+    shared: RefCell<Vec<Connection>>,
+    /// All of them, those that are being opened included.
+    open: Cell<usize>,
+    opening: Cell<usize>,
+    /// Who waits for one, the longest first. While somebody does, none is idle.
+    queue: RefCell<VecDeque<Rc<Turn>>>,
+    /// Those that were opened by others are not kept.
+    terms: Cell<ConnectionTerms>,
+    limits: Rc<Limits>,
+    gauges: Arc<PoolGauges>,
+}
+
+struct Idle {
+    connection: Connection,
+    /// None: so late that there is no such time.
+    until: Option<Instant>,
+}
+
+impl Idle {
+    fn is_over(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| until <= now) || self.connection.is_spent(now)
+    }
+}
+
+/// A request's place in a queue.
+struct Turn {
+    /// What it waited for.
+    outcome: Cell<Option<Result<Connection, NoConnection>>>,
+    /// It has an outcome, or it is the first and may open a connection.
+    told: Notify,
+    /// Counts it among those that wait.
+    held: Cell<Option<Held>>,
+}
+
+impl Turn {
+    fn come(&self, outcome: Result<Connection, NoConnection>) {
+        self.held.take();
+        self.outcome.set(Some(outcome));
+        self.told.notify_one();
+    }
+}
+
+impl Host {
+    pub(super) fn new(
+        address: EndpointAddress,
+        kind: Kind,
+        terms: ConnectionTerms,
+        limits: Rc<Limits>,
+        gauges: Arc<PoolGauges>,
+    ) -> Self {
+        Host {
+            address,
+            kind,
+            idle: RefCell::default(),
+            shared: RefCell::default(),
+            open: Cell::default(),
+            opening: Cell::default(),
+            queue: RefCell::default(),
+            terms: Cell::new(terms),
+            limits,
+            gauges,
+        }
+    }
+
+    pub(super) fn is_of(&self, kind: &Kind) -> bool {
+        self.kind == *kind
+    }
+
+    pub(super) fn has_queue(&self) -> bool {
+        !self.queue.borrow().is_empty()
+    }
+
+    /// An idle connection, the most recently used first. One that is still busy or of other terms is given up.
+    pub(super) fn take(&self, terms: ConnectionTerms) -> Option<Connection> {
+        if self.kind.is_http2 {
+            return self.share(terms);
+        }
+        loop {
+            let idle = self.idle.borrow_mut().pop_back()?;
+            self.gauges.idle.fetch_sub(1, Ordering::Relaxed);
+            let connection = &idle.connection;
+            if !idle.is_over(Instant::now()) && connection.can_take_a_request() && connection.terms == terms {
+                return Some(idle.connection.taken(true));
+            }
+        }
+    }
+
+    /// A share of a connection that takes several requests. One that is gone or takes no more is given up; its other
+    /// shares go on.
+    fn share(&self, terms: ConnectionTerms) -> Option<Connection> {
+        let now = Instant::now();
+        let is_good = |one: &mut Connection| !one.sender.is_closed() && one.terms == terms && !one.is_spent(now);
+        let mut shared = self.shared.borrow_mut();
+        let given_up: Vec<Connection> = shared.extract_if(.., |one| !is_good(one)).collect();
+        let share = shared.iter().find_map(Connection::share);
+        let spent: Vec<Connection> = shared.extract_if(.., |one| one.is_spent(now)).collect();
+        drop(shared);
+        // Each tells this host of its end.
+        drop((given_up, spent));
+        share
+    }
+
+    /// A connection that can take a request: for whoever waits longest, else to keep.
+    pub(super) fn give(&self, connection: Connection) {
+        if connection.sender.is_closed() || connection.reused && connection.terms != self.terms.get() {
+            return;
+        }
+        if connection.sender.is_http2() {
+            // A share that comes back is nothing new.
+            if connection.reused {
+                return;
+            }
+            let terms = connection.terms;
+            self.shared.borrow_mut().push(connection);
+            self.give_shares(terms);
+            self.wake_first();
+            return;
+        }
+        let first = self.queue.borrow_mut().pop_front();
+        if let Some(turn) = first {
+            turn.come(Ok(connection));
+        } else if connection.terms == self.terms.get() {
+            let idle_timeout = connection.terms.idle_timeout.unwrap_or(self.limits.idle_timeout);
+            let until = Instant::now().checked_add(idle_timeout);
+            let mut idle = self.idle.borrow_mut();
+            if idle.len() < self.limits.idle_connections {
+                idle.push_back(Idle { connection, until });
+                self.gauges.idle.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Shares for those who wait, as far as there are any.
+    fn give_shares(&self, terms: ConnectionTerms) {
+        while self.has_queue()
+            && let Some(share) = self.share(terms)
+        {
+            let first = self.queue.borrow_mut().pop_front();
+            if let Some(turn) = first {
+                turn.come(Ok(share.taken(false)));
+            }
+        }
+    }
+
+    /// Whoever waits longest may see whether there is room for a connection now.
+    pub(super) fn wake_first(&self) {
+        if let Some(first) = self.queue.borrow().front() {
+            first.told.notify_one();
+        }
+    }
+
+    /// A connection could not be opened: nobody in the queue waits for the next, which would fail as late.
+    fn fail(&self, reason: &NoConnection) {
+        let queue = std::mem::take(&mut *self.queue.borrow_mut());
+        for turn in queue {
+            turn.come(Err(reason.clone()));
+        }
+    }
+
+    /// Opens as many connections as requests wait, if the cluster may have so many.
+    fn open_for_queue(self: &Rc<Self>, cluster: &ClusterState) {
+        let mut each = 1;
+        if self.kind.is_http2 {
+            self.give_shares(cluster.terms);
+            each = cluster.terms.streams.map_or(usize::MAX, |streams| streams as usize);
+        }
+        while self.opening.get() < self.queue.borrow().len().div_ceil(each) {
+            // A worker that has none of its own opens one beyond the limit: else it would wait for those of others.
+            let held = if self.open.get() == 0 {
+                cluster.breaker.hold_anyway(Resource::Connections)
+            } else {
+                let Some(held) = cluster.breaker.hold(Resource::Connections) else { return };
+                held
+            };
+            let (open, opening) = (Open::new(self, held), Opening::new(self));
+            let (host, terms, limit) = (Rc::clone(self), cluster.terms, cluster.connect_timeout);
+            let config = cluster.tls.as_ref().and_then(|tls| Some(tls.as_ref().ok()?.config(self.kind.is_http2)));
+            let dial = Dial {
+                keepalive: terms.keepalive,
+                told: self.kind.told,
+                tls: config.zip(self.kind.server_name.clone()),
+            };
+            tokio::task::spawn_local(async move {
+                let connected = host.connect(open, terms, dial, limit).await;
+                drop(opening);
+                match connected {
+                    Ok(connection) => host.give(connection),
+                    Err(reason) => host.fail(&reason),
+                }
+            });
+        }
+    }
+
+    /// A new connection.
+    async fn connect(
+        &self,
+        open: Open,
+        terms: ConnectionTerms,
+        dial: Dial,
+        limit: Duration,
+    ) -> Result<Connection, NoConnection> {
+        self.gauges.connects.fetch_add(1, Ordering::Relaxed);
+        let connecting = async { self.handshake(dial.connect(&self.address).await?, open, terms).await };
+        let connected = tokio::time::timeout(limit, connecting).await.unwrap_or(Err(NoConnection::TimedOut));
+        if connected.is_err() {
+            self.gauges.connect_failures.fetch_add(1, Ordering::Relaxed);
+        }
+        connected
+    }
+
+    async fn handshake(
+        &self,
+        dialled: Dialled,
+        open: Open,
+        terms: ConnectionTerms,
+    ) -> Result<Connection, NoConnection> {
+        let Dialled { stream, peer, local } = dialled;
+        let failed = |error: hyper::Error| NoConnection::Failed(error.to_string().into());
+        let stream = TokioIo::new(stream);
+        // A driver's error reaches whoever waits for a response.
+        let (sender, driver) = if self.kind.is_http2 {
+            let mut builder = http2::Builder::new(OnWorker);
+            builder
+                .timer(TokioTimer::new())
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
+                .max_header_list_size(u32::try_from(self.limits.response_header_bytes).unwrap_or(u32::MAX));
+            let (sender, driver) = builder.handshake(stream).await.map_err(failed)?;
+            let driver = tokio::task::spawn_local(async move {
+                let _ = driver.await;
+            });
+            (Sender::Http2(sender), driver)
+        } else {
+            let mut builder = http1::Builder::new();
+            builder
+                .max_headers(self.limits.response_headers)
+                .max_header_size(self.limits.response_header_bytes)
+                .max_buf_size(self.limits.response_header_bytes.max(MINIMUM_BUFFER));
+            let (sender, driver) = builder.handshake(stream).await.map_err(failed)?;
+            let driver = tokio::task::spawn_local(async move {
+                let _ = driver.with_upgrades().await;
+            });
+            (Sender::Http1(sender), driver)
+        };
+        Ok(Connection::new(sender, (peer, local), terms, Driver(driver.abort_handle()), open))
+    }
+
+    /// Gives up what is idle for too long, too old, closed, or of other terms than `terms`; none: all. Whether anything is
+    /// left. What is given up is for the caller to drop, when nothing is borrowed any more.
+    pub(super) fn sweep(&self, terms: Option<ConnectionTerms>, given_up: &mut Vec<Connection>) -> bool {
+        let now = Instant::now();
+        self.terms.set(terms.unwrap_or(self.terms.get()));
+        let is_over = |one: &mut Connection| {
+            let long = one.terms.idle_timeout.unwrap_or(self.limits.idle_timeout);
+            Some(one.terms) != terms || one.sender.is_closed() || one.is_spent(now) || one.is_unused_since(long, now)
+        };
+        given_up.extend(self.shared.borrow_mut().extract_if(.., is_over));
+        let mut idle = self.idle.borrow_mut();
+        let (kept, over): (VecDeque<Idle>, VecDeque<Idle>) = std::mem::take(&mut *idle).into_iter().partition(|idle| {
+            let connection = &idle.connection;
+            Some(connection.terms) == terms && !idle.is_over(now) && !connection.sender.is_closed()
+        });
+        *idle = kept;
+        self.gauges.idle.fetch_sub(over.len() as u64, Ordering::Relaxed);
+        given_up.extend(over.into_iter().map(|idle| idle.connection));
+        !idle.is_empty() || self.open.get() > 0
+    }
+}
+
+/// What an upstream may send of one body before its client has read it.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// The same of all bodies of a connection.
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
+/// A request in a queue, until it has a connection or gives up.
+pub(super) struct Waiting {
+    host: Rc<Host>,
+    turn: Rc<Turn>,
+}
+
+impl Waiting {
+    pub(super) fn new(host: Rc<Host>, held: Held) -> Self {
+        let turn = Rc::new(Turn { outcome: Cell::default(), told: Notify::new(), held: Cell::new(Some(held)) });
+        host.queue.borrow_mut().push_back(Rc::clone(&turn));
+        Waiting { host, turn }
+    }
+
+    /// Its connection, or why there is none.
+    pub(super) async fn outcome(&self, cluster: &ClusterState) -> Result<Connection, NoConnection> {
+        loop {
+            self.host.open_for_queue(cluster);
+            self.turn.told.notified().await;
+            if let Some(outcome) = self.turn.outcome.take() {
+                return outcome;
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.host.queue.borrow_mut().retain(|turn| !Rc::ptr_eq(turn, &self.turn));
+        self.turn.held.take();
+        // What came too late for it is the next one's, and so is the permission to open a connection.
+        if let Some(Ok(connection)) = self.turn.outcome.take() {
+            self.host.give(connection);
+        }
+        self.host.wake_first();
+    }
+}

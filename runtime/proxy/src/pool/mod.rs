@@ -1,0 +1,221 @@
+//! Upstream connections of one worker.
+
+mod connection;
+mod host;
+
+use crate::{
+    breaker::Resource,
+    cluster::{ClusterState, ConnectionTerms},
+    connection::Client,
+    options::Limits,
+    proxy_protocol::Header,
+};
+pub(crate) use connection::Connection;
+use host::{Host, Kind, Waiting};
+use http::Version;
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    rc::Rc,
+    sync::{Arc, atomic::AtomicU64},
+};
+
+/// Where an endpoint listens: an IP address or a name, and a port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct EndpointAddress {
+    pub(crate) host: Arc<str>,
+    pub(crate) port: u16,
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NoConnection {
+    /// Too many requests wait for one.
+    Overflow,
+    /// Refused, unreachable, the name has no address, or TLS came to nothing; why, in Envoy's form.
+    Failed(Arc<str>),
+    /// Nobody answered in time.
+    TimedOut,
+}
+
+/// Who asks for a connection: what of a request decides on which ones it may go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker<'a> {
+    pub(crate) authority: &'a str,
+    /// What the client speaks.
+    pub(crate) version: Version,
+    pub(crate) client: &'a Client,
+}
+
+/// Gauges over all workers.
+#[derive(Debug, Default)]
+pub(crate) struct PoolGauges {
+    pub(crate) open: AtomicU64,
+    pub(crate) idle: AtomicU64,
+    pub(crate) connects: AtomicU64,
+    pub(crate) connect_failures: AtomicU64,
+}
+
+/// Those of one endpoint, by cluster.
+type Hosts = Vec<(Arc<str>, Rc<Host>)>;
+
+/// The connections of one worker.
+pub(crate) struct Pool {
+    hosts: RefCell<HashMap<EndpointAddress, Hosts>>,
+    limits: Rc<Limits>,
+    gauges: Arc<PoolGauges>,
+}
+
+impl Pool {
+    pub(crate) fn new(limits: Rc<Limits>, gauges: Arc<PoolGauges>) -> Self {
+        Pool { hosts: RefCell::default(), limits, gauges }
+    }
+
+    fn host(&self, cluster: &ClusterState, address: &EndpointAddress, kind: Kind) -> Rc<Host> {
+        let mut hosts = self.hosts.borrow_mut();
+        let hosts = match hosts.get_mut(address) {
+            Some(hosts) => hosts,
+            None => hosts.entry(address.clone()).or_default(),
+        };
+        if let Some((_, host)) = hosts.iter().find(|(name, host)| *name == cluster.name && host.is_of(&kind)) {
+            return Rc::clone(host);
+        }
+        let (limits, gauges) = (Rc::clone(&self.limits), Arc::clone(&self.gauges));
+        let host = Rc::new(Host::new(address.clone(), kind, cluster.terms, limits, gauges));
+        hosts.push((Arc::clone(&cluster.name), Rc::clone(&host)));
+        host
+    }
+
+    /// A connection of the cluster to an endpoint: an idle one, else the first that becomes free or is opened (semantics
+    /// D.6). Whoever waits longest has it. Dropped before it has one, it leaves nothing behind but a connection that is
+    /// being opened.
+    pub(crate) async fn acquire(
+        &self,
+        cluster: &ClusterState,
+        address: &EndpointAddress,
+        asker: Asker<'_>,
+    ) -> Result<Connection, NoConnection> {
+        let server_name = match &cluster.tls {
+            None => None,
+            Some(Ok(tls)) => Some(tls.name(asker.authority)),
+            Some(Err(problem)) => return Err(NoConnection::Failed(format!("TLS_error: {problem}").into())),
+        };
+        let (source, destination) = (asker.client.peer, asker.client.local);
+        let kind = Kind {
+            is_http2: cluster.is_http2(asker.version),
+            server_name,
+            told: cluster.terms.proxy_protocol.map(|version| Header { version, source, destination }),
+        };
+        let host = self.host(cluster, address, kind);
+        if !host.has_queue()
+            && let Some(connection) = host.take(cluster.terms)
+        {
+            return Ok(connection);
+        }
+        let held = cluster.breaker.hold(Resource::Pending).ok_or(NoConnection::Overflow)?;
+        Waiting::new(host, held).outcome(cluster).await
+    }
+
+    /// Closes idle connections whose time is over, and those of other terms than a cluster has now: `terms` says which
+    /// these are, and has none where it has no such endpoint any more.
+    pub(crate) fn sweep(&self, terms: impl Fn(&str, &EndpointAddress) -> Option<ConnectionTerms>) {
+        // They are dropped when nothing is borrowed any more: each tells its host.
+        let mut given_up: Vec<Connection> = Vec::new();
+        self.hosts.borrow_mut().retain(|address, hosts| {
+            hosts.retain(|(cluster, host)| {
+                host.sweep(terms(cluster, address), &mut given_up) || Rc::strong_count(host) > 1
+            });
+            !hosts.is_empty()
+        });
+    }
+}
+
+/// What hyper asks of a buffer at least.
+pub(crate) const MINIMUM_BUFFER: usize = 8192;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{balance::Algorithm, breaker::Breaker};
+    use std::{
+        net::{Ipv4Addr, SocketAddr},
+        sync::atomic::Ordering,
+        task::{Context, Poll, Waker},
+        time::Duration,
+    };
+    use tokio::{net::TcpListener, task::LocalSet};
+
+    fn client() -> Client {
+        let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
+        Client { peer: here, local: here, tls: None }
+    }
+
+    fn asker(client: &Client) -> Asker<'_> {
+        Asker { authority: "c", version: Version::HTTP_11, client }
+    }
+
+    fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[tokio::test]
+    async fn what_a_request_leaves_is_the_next_ones_and_nothing_is_lost() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let address = EndpointAddress { host: "127.0.0.1".into(), port };
+        let mut cluster = ClusterState::of_one("c", address.clone(), Algorithm::LeastRequest, Duration::from_secs(10));
+        cluster.breaker = Breaker::of_connections(1);
+        let gauges: Arc<PoolGauges> = Arc::default();
+        let client = client();
+        let pool = Pool::new(Rc::default(), Arc::clone(&gauges));
+        let test = async {
+            let connection = pool.acquire(&cluster, &address, asker(&client)).await.expect("a connection");
+            let mut waiting: Vec<_> =
+                (0..3).map(|_| Box::pin(pool.acquire(&cluster, &address, asker(&client)))).collect();
+            assert!(waiting.iter_mut().all(|one| poll(one.as_mut()).is_pending()));
+            assert_eq!(cluster.breaker.used(Resource::Pending), 3);
+            // The first has it and does not know yet when it gives up; the second gives up in the queue.
+            connection.put_back_unused();
+            assert_eq!(cluster.breaker.used(Resource::Pending), 2);
+            let mut third = waiting.pop().expect("three wait");
+            drop(waiting);
+            let Poll::Ready(Ok(connection)) = poll(third.as_mut()) else { panic!("it has the connection") };
+            let mut last = Box::pin(pool.acquire(&cluster, &address, asker(&client)));
+            assert!(poll(last.as_mut()).is_pending());
+            // Without a connection left the next one may open its own.
+            drop(connection);
+            let connection = last.await.expect("a connection");
+            assert_eq!(gauges.connects.load(Ordering::Relaxed), 2);
+            connection.put_back_unused();
+            assert_eq!(cluster.breaker.used(Resource::Pending), 0);
+            assert_eq!(cluster.breaker.used(Resource::Connections), 1);
+            assert_eq!((gauges.open.load(Ordering::Relaxed), gauges.idle.load(Ordering::Relaxed)), (1, 1));
+            pool.sweep(|_, _| None);
+            assert_eq!(cluster.breaker.used(Resource::Connections), 0);
+            assert_eq!((gauges.open.load(Ordering::Relaxed), gauges.idle.load(Ordering::Relaxed)), (0, 0));
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn a_request_that_gives_up_leaves_a_connection_that_is_kept() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let address = EndpointAddress { host: "127.0.0.1".into(), port };
+        let cluster = ClusterState::of_one("c", address.clone(), Algorithm::LeastRequest, Duration::from_secs(10));
+        let gauges: Arc<PoolGauges> = Arc::default();
+        let client = client();
+        let pool = Pool::new(Rc::default(), Arc::clone(&gauges));
+        let test = async {
+            let mut gone = Box::pin(pool.acquire(&cluster, &address, asker(&client)));
+            assert!(poll(gone.as_mut()).is_pending());
+            drop(gone);
+            while gauges.idle.load(Ordering::Relaxed) == 0 {
+                tokio::task::yield_now().await;
+            }
+            assert!(pool.acquire(&cluster, &address, asker(&client)).await.expect("the same").reused);
+            assert_eq!(gauges.connects.load(Ordering::Relaxed), 1);
+        };
+        LocalSet::new().run_until(test).await;
+    }
+}
