@@ -56,6 +56,27 @@ pub(crate) fn pick<C: Candidate>(
     Some(index as usize)
 }
 
+/// The same while weights move, as they do when endpoints warm up: by lot, since turns are counted for weights that stay.
+pub(crate) fn pick_moving<C: Candidate>(
+    algorithm: Algorithm,
+    candidates: &[C],
+    weights: &[f64],
+    random: &Random,
+) -> Option<usize> {
+    /// Parts that the greatest weight has: enough for a hundredth of a percent.
+    const PARTS: f64 = 65_536.0;
+    let most = weights.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let shares: Vec<u64> = candidates
+        .iter()
+        .zip(weights)
+        .map(|(candidate, weight)| {
+            let busy = if algorithm == Algorithm::LeastRequest { candidate.active() } else { 0 };
+            ((weight / most * PARTS) as u64 / (u64::from(busy) + 1)).max(1)
+        })
+        .collect();
+    (!shares.is_empty()).then(|| by_share(&shares, random.next(), |share| *share) as usize)
+}
+
 /// Whose turn it is where each comes so often as its weight says, at equal distances: the `number`th turn of one of weight
 /// `w` is due at `number / w`, and the earliest has it.
 fn in_turn<C: Candidate>(candidates: &[C], turn: u64) -> u64 {
@@ -163,6 +184,21 @@ mod tests {
         assert_eq!(counts(Algorithm::LeastRequest, &[Endpoint(1, 5), Endpoint(1, 0)], 50), [0, 50]);
         let weighted = counts(Algorithm::LeastRequest, &[Endpoint(1, 0), Endpoint(3, 0)], 400);
         assert!(weighted[1] > 250, "{weighted:?}");
+    }
+
+    #[test]
+    fn moving_weights_are_drawn() {
+        let random = Random::new(5, 0);
+        let share = |algorithm, endpoints: &[Endpoint]| {
+            let picks =
+                (0..1000).map(|_| pick_moving(algorithm, endpoints, &[1.0, 0.25], &random).expect("an endpoint"));
+            picks.sum::<usize>()
+        };
+        let fifth = share(Algorithm::RoundRobin, &[Endpoint(1, 0), Endpoint(1, 9)]);
+        assert!((160..240).contains(&fifth), "{fifth}");
+        let half = share(Algorithm::LeastRequest, &[Endpoint(1, 3), Endpoint(1, 0)]);
+        assert!((450..550).contains(&half), "{half}");
+        assert_eq!(pick_moving::<Endpoint>(Algorithm::RoundRobin, &[], &[], &random), None);
     }
 
     #[test]

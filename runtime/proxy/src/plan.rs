@@ -131,9 +131,7 @@ const NOT_EXECUTED: &[(&[&str], &str)] = &[
     (&["proxyProtocol"], "asks for the PROXY protocol, which is not spoken"),
     (&["tunnel"], "asks for a tunnel, which is not made"),
     (&["retryBudget"], "has a retry budget, which is not counted"),
-    (&["loadBalancer", "warmup"], "warms endpoints up: new ones get their full share at once"),
-    (&["loadBalancer", "warmupDurationSecs"], "warms endpoints up: new ones get their full share at once"),
-    (&["loadBalancer", "localityLbSetting"], "has settings by locality: all endpoints are one pool"),
+    (&["loadBalancer", "zoneAwareLbSetting"], "prefers the own zone by its load: endpoints of one region are one pool"),
     (&["connectionPool", "tcp", "tcpKeepalive"], "asks for TCP keepalive, which is the system's here"),
     (&["connectionPool", "tcp", "maxConnectionDuration"], "limits how old connections get: they get older"),
     (&["connectionPool", "http", "useClientProtocol"], "asks for the client's protocol: its own is spoken"),
@@ -148,8 +146,10 @@ fn unsupported_clusters(table: &Table) -> Vec<String> {
             cluster.policy_json().and_then(|json| serde_json::from_str::<Value>(json).ok()).unwrap_or_default();
         for (path, what) in NOT_EXECUTED {
             let asked = path.iter().try_fold(&policy, |block, key| block.get(key));
-            let is_off =
-                |asked: &Value| *asked == false || asked.get("mode").is_some_and(|mode| mode != "ISTIO_MUTUAL");
+            let is_off = |asked: &Value| {
+                let says_off = asked.get("enabled").is_some_and(|enabled| *enabled == false);
+                *asked == false || says_off || asked.get("mode").is_some_and(|mode| mode != "ISTIO_MUTUAL")
+            };
             if asked.is_some_and(|asked| !is_off(asked)) {
                 found.entry(what).or_insert_with(|| (0, cluster.name().to_owned())).0 += 1;
             }
