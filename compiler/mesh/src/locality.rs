@@ -17,11 +17,11 @@ pub(crate) fn label_names() -> impl Iterator<Item = &'static str> {
 
 /// The locality that labels say, as `region/zone/subzone`; none where they name no region.
 pub(crate) fn of_labels(labels: &Labels) -> Option<SmolStr> {
-    let given = |name: &&str| labels.get(*name).filter(|value| !value.is_empty());
-    if let Some(whole) = WHOLE.iter().find_map(|name| given(&name)) {
+    let given = |name: &'static str| labels.get(name).filter(|value| !value.is_empty());
+    if let Some(whole) = WHOLE.into_iter().find_map(given) {
         return Some(if whole.contains('/') { whole.clone() } else { whole.replace('.', "/").into() });
     }
-    let [region, zone, subzone] = PARTS.map(|name| given(&name).map_or("", SmolStr::as_str));
+    let [region, zone, subzone] = PARTS.map(|name| given(name).map_or("", SmolStr::as_str));
     let whole = || format!("{region}/{zone}/{subzone}").trim_end_matches('/').into();
     (!region.is_empty()).then(whole)
 }

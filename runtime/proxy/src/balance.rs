@@ -63,18 +63,20 @@ pub(crate) fn pick_moving<C: Candidate>(
     weights: &[f64],
     random: &Random,
 ) -> Option<usize> {
-    /// Parts that the greatest weight has: enough for a hundredth of a percent.
-    const PARTS: f64 = 65_536.0;
-    let most = weights.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-    let shares: Vec<u64> = candidates
-        .iter()
-        .zip(weights)
-        .map(|(candidate, weight)| {
-            let busy = if algorithm == Algorithm::LeastRequest { candidate.active() } else { 0 };
-            ((weight / most * PARTS) as u64 / (u64::from(busy) + 1)).max(1)
-        })
-        .collect();
-    (!shares.is_empty()).then(|| by_share(&shares, random.next(), |share| *share) as usize)
+    let share = |(candidate, weight): (&C, &f64)| match algorithm {
+        Algorithm::LeastRequest => weight / (f64::from(candidate.active()) + 1.0),
+        Algorithm::RoundRobin | Algorithm::Random => *weight,
+    };
+    let shares: Vec<f64> = candidates.iter().zip(weights).map(share).collect();
+    let total: f64 = shares.iter().sum();
+    let mut rest = random.part() * total;
+    let is_it = |share: &f64| {
+        let falls = rest < *share;
+        rest -= share;
+        falls
+    };
+    // Rounding may leave a rest.
+    shares.iter().position(is_it).or_else(|| shares.len().checked_sub(1))
 }
 
 /// Whose turn it is where each comes so often as its weight says, at equal distances: the `number`th turn of one of weight

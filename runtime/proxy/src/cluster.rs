@@ -138,14 +138,12 @@ impl ClusterState {
             };
             let weight = endpoint.weight();
             let mut known = before.iter().flat_map(|before| &before.endpoints).filter(|known| known.address == address);
-            let state = match known.clone().find(|known| known.weight == weight) {
-                Some(known) => Arc::clone(known),
+            let same = known.clone().find(|known| known.weight == weight);
+            let state = same.cloned().unwrap_or_else(|| {
                 // One whose weight changed is no new one.
-                None => {
-                    let joined = known.next().map_or(now, |known| known.joined);
-                    Arc::new(EndpointState::new(address, weight, joined))
-                }
-            };
+                let joined = known.next().map_or(now, |known| known.joined);
+                Arc::new(EndpointState::new(address.clone(), weight, joined))
+            });
             state.destination.store(around.parties.endpoint(cluster, &endpoint), Ordering::Relaxed);
             let (priority, locality) = (endpoint.priority(), endpoint.locality().unwrap_or_default());
             Some((state, Place { priority, locality, weight: endpoint.locality_weight() }))

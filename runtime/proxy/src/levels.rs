@@ -3,7 +3,7 @@
 use crate::{cluster::EndpointState, hashing::Places};
 use malha_table::view::LoadBalancer;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -27,7 +27,7 @@ pub(crate) struct Level {
     /// Drawn by their weights before an endpoint of theirs is; none: they do not count.
     pub(crate) localities: Vec<Locality>,
     /// Where hashes lead; none: endpoints are chosen otherwise.
-    places: Option<Arc<Hashed>>,
+    hashed: Option<Arc<Hashed>>,
     pub(crate) turns: Turns,
 }
 
@@ -74,27 +74,30 @@ impl Level {
         load_balancer: LoadBalancer,
         before: &[Level],
     ) -> Vec<Level> {
-        let priorities: BTreeSet<u32> = placed.iter().map(|place| place.priority).collect();
-        let level = |priority| {
-            let before = before.iter().find(|level| level.priority == priority);
-            let members: Vec<usize> = (0..placed.len()).filter(|at| placed[*at].priority == priority).collect();
+        let mut by_priority: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for (at, place) in placed.iter().enumerate() {
+            by_priority.entry(place.priority).or_default().push(at);
+        }
+        let level = |(priority, members): (u32, Vec<usize>)| {
+            let known = before.binary_search_by_key(&priority, |level| level.priority);
+            let before = known.ok().and_then(|at| before.get(at));
             let localities = localities(&members, placed, before);
-            let places = places(endpoints, &members, &localities, load_balancer, before);
+            let hashed = hashed(endpoints, &members, &localities, load_balancer, before);
             let turns = before.map(|level| level.turns.clone()).unwrap_or_default();
-            Level { priority, members, localities, places, turns }
+            Level { priority, members, localities, hashed, turns }
         };
-        priorities.into_iter().map(level).collect()
+        by_priority.into_iter().map(level).collect()
     }
 
     /// One level of so many endpoints.
     pub(crate) fn only(endpoints: usize) -> Vec<Level> {
         let (localities, turns) = (Vec::new(), Turns::default());
-        vec![Level { priority: 0, members: (0..endpoints).collect(), localities, places: None, turns }]
+        vec![Level { priority: 0, members: (0..endpoints).collect(), localities, hashed: None, turns }]
     }
 
     /// Where hashes lead: to indexes of members.
     pub(crate) fn places(&self) -> Option<&Places> {
-        self.places.as_ref().map(|hashed| &hashed.places)
+        self.hashed.as_ref().map(|hashed| &hashed.places)
     }
 }
 
@@ -110,14 +113,18 @@ fn localities(members: &[usize], placed: &[Place<'_>], before: Option<&Level>) -
         members.push(*at);
     }
     let made = by_name.into_iter().map(|(name, (weight, members))| {
-        let known = before.and_then(|level| level.localities.iter().find(|known| &*known.name == name));
+        // They are in order of their names.
+        let known = before.and_then(|level| {
+            let at = level.localities.binary_search_by(|known| (*known.name).cmp(name)).ok()?;
+            level.localities.get(at)
+        });
         let turns = known.map(|known| known.turns.clone()).unwrap_or_default();
         Locality { name: name.into(), weight, members, turns }
     });
     made.collect()
 }
 
-fn places(
+fn hashed(
     endpoints: &[Arc<EndpointState>],
     members: &[usize],
     localities: &[Locality],
@@ -133,7 +140,7 @@ fn places(
         (format!("{}:{}", address.host, address.port), weight)
     });
     let named: Vec<(String, u32)> = named.collect();
-    let known = before.and_then(|level| level.places.as_ref());
+    let known = before.and_then(|level| level.hashed.as_ref());
     if let Some(known) = known.filter(|known| known.load_balancer == load_balancer && known.named == named) {
         return Some(Arc::clone(known));
     }
@@ -144,17 +151,17 @@ fn places(
 /// The weights by which hashes are spread over members: their own, as parts of their localities' where those count.
 fn weights(endpoints: &[Arc<EndpointState>], members: &[usize], localities: &[Locality]) -> Vec<u32> {
     /// The weight of all members together.
-    const WHOLE: f64 = 1_000_000.0;
+    const WHOLE: u128 = 1_000_000;
     let own = |at: usize| endpoints[at].weight.max(1);
     if localities.is_empty() {
         return members.iter().map(|at| own(*at)).collect();
     }
-    let total: f64 = localities.iter().map(|locality| f64::from(locality.weight)).sum();
+    let total: u128 = localities.iter().map(|locality| u128::from(locality.weight)).sum();
     let mut parts: BTreeMap<usize, u32> = BTreeMap::new();
     for locality in localities {
-        let all: f64 = locality.members.iter().map(|at| f64::from(own(*at))).sum();
-        let share = f64::from(locality.weight) / total / all * WHOLE;
-        parts.extend(locality.members.iter().map(|at| (*at, ((f64::from(own(*at)) * share).round() as u32).max(1))));
+        let all: u128 = locality.members.iter().map(|at| u128::from(own(*at))).sum();
+        let part = |at: usize| (WHOLE * u128::from(locality.weight) * u128::from(own(at))).checked_div(total * all);
+        parts.extend(locality.members.iter().map(|at| (*at, part(*at).map_or(1, |part| (part as u32).max(1)))));
     }
     members.iter().map(|at| parts.get(at).copied().unwrap_or(1)).collect()
 }
@@ -217,7 +224,7 @@ mod tests {
         first[1].localities[0].turns.next_endpoint();
         let second = Level::all(&endpoints, &placed, RING, &first);
         assert_eq!(second[1].localities[0].turns.next_endpoint(), 1);
-        let same = |one: &Level, other: &Level| match (&one.places, &other.places) {
+        let same = |one: &Level, other: &Level| match (&one.hashed, &other.hashed) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             _ => false,
         };

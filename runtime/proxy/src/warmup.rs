@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn policies_say_how() {
-        let plain = WarmUp { duration: Duration::from_secs(60), least: 0.1, aggression: 1.0 };
+        let plain = WarmUp { duration: Duration::from_mins(1), least: 0.1, aggression: 1.0 };
         assert_eq!(of(&json!({"warmup": {"duration": "60s"}})), Some(plain.clone()), "D26");
         assert_eq!(of(&json!({"warmupDurationSecs": "1m"})), Some(plain.clone()), "D26");
         let whole = json!({"warmup": {"duration": "60s", "minimumPercent": 0.0, "aggression": 2.0}});
@@ -66,14 +66,16 @@ mod tests {
 
     #[test]
     fn weights_grow_to_the_whole() {
-        let parts = |settings: Value| {
-            let warm_up = of(&settings).expect("it warms up");
-            [0, 1_000, 2_500, 5_000, 9_999, 10_000, u64::MAX].map(|age| (warm_up.part(age) * 1000.0).round() / 1000.0)
+        let parts = |settings: &Value| {
+            let warm_up = of(settings).expect("it warms up");
+            let ages = [0, 1_000, 2_500, 5_000, 9_999, 10_000, u64::MAX];
+            ages.map(|age| format!("{:.2}", warm_up.part(age))).join(" ")
         };
-        let evenly = parts(json!({"warmup": {"duration": "10s"}}));
-        assert_eq!(evenly.map(|part| (part * 100.0).round()), [10.0, 10.0, 25.0, 50.0, 100.0, 100.0, 100.0], "D26");
-        assert_eq!(parts(json!({"warmup": {"duration": "10s", "minimumPercent": 30}}))[..3], [0.3, 0.3, 0.3], "D26");
-        let faster = parts(json!({"warmup": {"duration": "10s", "aggression": 2}}));
-        assert_eq!(faster[2..4], [0.5, 0.707], "D26");
+        let evenly = json!({"warmup": {"duration": "10s"}});
+        assert_eq!(parts(&evenly), "0.10 0.10 0.25 0.50 1.00 1.00 1.00", "D26");
+        let from_more = json!({"warmup": {"duration": "10s", "minimumPercent": 30}});
+        assert_eq!(parts(&from_more), "0.30 0.30 0.30 0.50 1.00 1.00 1.00", "D26");
+        let faster = json!({"warmup": {"duration": "10s", "aggression": 2}});
+        assert_eq!(parts(&faster), "0.10 0.32 0.50 0.71 1.00 1.00 1.00", "D26");
     }
 }

@@ -21,6 +21,11 @@ const ROUTE: &str = "  - retries: {attempts: 0}\n    route:\n    - destination: 
 
 /// A gateway at `place` whose route leads to endpoints at these places; `policy` is a flow mapping's inside.
 fn table(place: &str, route: &str, policy: &str, endpoints: &[(SocketAddr, &str)]) -> Arc<Table> {
+    table_of(&[place], route, policy, endpoints)
+}
+
+/// The same with a gateway at each of these places, which is its name.
+fn table_of(places: &[&str], route: &str, policy: &str, endpoints: &[(SocketAddr, &str)]) -> Arc<Table> {
     let mut text = mesh::gateway_text(route);
     text += "---
 apiVersion: networking.istio.io/v1
@@ -47,23 +52,31 @@ spec: {{host: x.org, trafficPolicy: {{{policy}}}}}
 "
     )
     .expect("a string takes everything");
-    let labels = [("istio", "ingress"), ("istio-locality", place)].into_iter().filter(|(_, value)| !value.is_empty());
-    let proxy = ProxySpec {
-        role: Role::Gateway,
-        namespace: "default".into(),
-        name: "gateway".into(),
-        labels: labels.map(|(name, value)| (name.into(), value.into())).collect(),
+    let proxy = |place: &&str| {
+        let labels = [("istio", "ingress"), ("istio-locality", *place)].into_iter();
+        let labels = labels.filter(|(_, value)| !value.is_empty());
+        ProxySpec {
+            role: Role::Gateway,
+            namespace: "default".into(),
+            name: (*place).into(),
+            labels: labels.map(|(name, value)| (name.into(), value.into())).collect(),
+        }
     };
-    mesh::compile_with(&text, &[proxy], MeshConfig::default(), |_| None)
+    let proxies: Vec<ProxySpec> = places.iter().map(proxy).collect();
+    mesh::compile_with(&text, &proxies, MeshConfig::default(), |_| None)
 }
 
 fn begin(table: Arc<Table>) -> common::Running {
     start(table, Options { cores: 1, ..options() })
 }
 
-/// How often each was asked; `status` counts what is no 200.
+/// How often each was asked; what is no 200 is counted by its status.
 fn asked(proxy: &common::Running, requests: usize, header: impl Fn(usize) -> String) -> BTreeMap<String, usize> {
-    let mut client = Client::connect(proxy.gateway(80));
+    asked_at(proxy.gateway(80), requests, header)
+}
+
+fn asked_at(gateway: SocketAddr, requests: usize, header: impl Fn(usize) -> String) -> BTreeMap<String, usize> {
+    let mut client = Client::connect(gateway);
     let mut counts = BTreeMap::new();
     for number in 0..requests {
         let answer = client.get("any.com", "/", &header(number));
@@ -97,6 +110,28 @@ fn the_nearest_are_asked_until_they_fail() {
     assert_eq!(asked(&proxy, 20, plain), [("near".to_owned(), 20)].into(), "D31");
     let proxy = begin(table(HERE, ROUTE, DETECTING, &[(far.address, FAR), (bad.address, NEAR)]));
     assert_eq!(asked(&proxy, 20, plain), [("500".to_owned(), 1), ("far".to_owned(), 19)].into(), "D29");
+}
+
+#[test]
+fn each_proxy_has_its_own_nearest() {
+    let (near, far, bad) = (Echo::start("near"), Echo::start("far"), bad());
+    let endpoints = [(far.address, FAR), (near.address, NEAR), (bad.address, "asia/1")];
+    let all = table_of(&[HERE, "us.us-1.a", "asia.1"], ROUTE, DETECTING, &endpoints);
+    let proxy = begin(Arc::clone(&all));
+    let at = |place: &str| {
+        let listeners = proxy.listeners();
+        let own = listeners.iter().find(|listener| listener.proxy == format!("default/{place}"));
+        own.expect("it listens").address
+    };
+    let only = |name: &str| BTreeMap::from([(name.to_owned(), 10)]);
+    assert_eq!(asked_at(at("asia.1"), 1, plain), [("500".to_owned(), 1)].into(), "it is left out from now on");
+    for _ in 0..2 {
+        assert_eq!(asked_at(at(HERE), 10, plain), only("near"), "D31");
+        assert_eq!(asked_at(at("us.us-1.a"), 10, plain), only("far"), "D31");
+        let counts = asked_at(at("asia.1"), 10, plain);
+        assert_eq!(share(&counts, "near") + share(&counts, "far"), 10, "D29: {counts:?}");
+        proxy.swap(Arc::clone(&all));
+    }
 }
 
 #[test]
