@@ -90,6 +90,7 @@ scenarios! {
     mirror => scenario("mirror", Order::OneByOne);
     circuit_breaker => scenario("circuit-breaker", Order::OneByOne);
     random => scenario("random", Order::OneByOne);
+    localities => scenario("localities", Order::OneByOne);
     hash_source_ip => scenario("hash-source-ip", Order::OneByOne);
     hash_query => scenario("hash-query", Order::OneByOne);
     service_entry => decided_only("service-entry");

@@ -375,6 +375,8 @@ fn endpoint(endpoint: &Endpoint<'_>) -> Value {
         ("port", endpoint.port().into()),
         ("weight", endpoint.weight().into()),
         ("locality", endpoint.locality().into()),
+        ("priority", endpoint.priority().into()),
+        ("localityWeight", endpoint.locality_weight().into()),
         ("workload", endpoint.workload().map(|(namespace, name)| format!("{namespace}/{name}")).into()),
         ("labels", pairs(endpoint.labels())),
     ])

@@ -5,11 +5,12 @@ use crate::{
     labels::{labels, satisfies},
     mesh::Mesh,
     names::cluster_name,
-    policy,
+    nearness, policy,
     program::{Cluster, Discovery, Endpoint, LoadBalancer, Role},
     proxy::ProxySpec,
     registry::{Protocol, Resolution, Service},
 };
+use serde_json::Value;
 use smol_str::SmolStr;
 use std::sync::Arc;
 
@@ -36,11 +37,12 @@ impl Mesh {
         let chosen = all
             .iter()
             .filter(|endpoint| selector.as_ref().is_none_or(|selector| satisfies(&endpoint.labels, selector)));
-        let endpoints: Vec<Endpoint> = chosen.cloned().collect();
+        let mut endpoints: Vec<Endpoint> = chosen.cloned().collect();
         // A cluster of names without a name is not built (semantics D19).
         if endpoints.is_empty() && matches!(discovery, Discovery::StrictDns | Discovery::LogicalDns) {
             return None;
         }
+        nearness::place(&mut endpoints, &proxy.labels, policy.source.as_deref().unwrap_or(&Value::Null), self.config());
         Some(Arc::new(Cluster {
             name: cluster_name(port.number, subset, &service.hostname),
             host: service.hostname.clone(),

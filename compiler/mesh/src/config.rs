@@ -34,6 +34,11 @@ pub struct MeshConfig {
     /// Where a DestinationRule leaves connectionPool and outlierDetection open (semantics D14), as the MeshConfig
     /// writes it (`TrafficPolicy`).
     pub default_traffic_policy: Option<Value>,
+    /// How endpoints near by are preferred where a DestinationRule does not say (semantics D28), as the MeshConfig writes it
+    /// (`LocalityLoadBalancerSetting`); none: they are.
+    pub locality_lb: Option<Value>,
+    /// The same for endpoints of the own zone (`ZoneAwareLoadBalancerSetting`); none: nothing more.
+    pub zone_aware_lb: Option<Value>,
     /// How long a connection may take to open; 10 s unless said otherwise.
     pub connect_timeout: Option<time::Duration>,
     /// Whether HTTP/1.1 ports are upgraded to HTTP/2 (`h2UpgradePolicy: UPGRADE`).
@@ -114,6 +119,8 @@ impl Default for MeshConfig {
             path_normalization: PathNormalization::default(),
             default_http_retry_policy: None,
             default_traffic_policy: None,
+            locality_lb: None,
+            zone_aware_lb: None,
             connect_timeout: None,
             h2_upgrade: false,
         }
@@ -143,6 +150,8 @@ impl MeshConfig {
                 .filter(|policy| policy.is_object())
                 .cloned(),
             default_traffic_policy: config.get("defaultTrafficPolicy").filter(|policy| policy.is_object()).cloned(),
+            locality_lb: config.get("localityLbSetting").filter(|setting| setting.is_object()).cloned(),
+            zone_aware_lb: config.get("zoneAwareLbSetting").filter(|setting| setting.is_object()).cloned(),
             connect_timeout: text(config.get("connectTimeout")).and_then(Duration::parse).map(Duration::to_std),
             h2_upgrade: text(config.get("h2UpgradePolicy")) == Some("UPGRADE"),
             ..MeshConfig::default()

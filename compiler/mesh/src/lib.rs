@@ -20,7 +20,9 @@ mod delegate;
 mod destination;
 mod interpret;
 mod labels;
+mod locality;
 mod lower;
+mod nearness;
 mod order;
 mod policy;
 #[cfg(test)]

@@ -491,6 +491,11 @@ pub struct Endpoint {
     pub weight: u32,
     /// `region/zone/subzone`.
     pub locality: Option<SmolStr>,
+    /// How near it is to the proxy: endpoints of a higher number get requests as those of lower ones fail (semantics D29,
+    /// D34).
+    pub priority: u32,
+    /// The share of its locality among those of its priority; none: localities do not count within a priority.
+    pub locality_weight: Option<u32>,
     /// The workload behind it, as (namespace, name), where the input says.
     pub workload: Option<(SmolStr, SmolStr)>,
     /// Its labels.

@@ -56,6 +56,29 @@ pub(crate) fn pick<C: Candidate>(
     Some(index as usize)
 }
 
+/// The same while weights move, as they do when endpoints warm up: by lot, since turns are counted for weights that stay.
+pub(crate) fn pick_moving<C: Candidate>(
+    algorithm: Algorithm,
+    candidates: &[C],
+    weights: &[f64],
+    random: &Random,
+) -> Option<usize> {
+    let share = |(candidate, weight): (&C, &f64)| match algorithm {
+        Algorithm::LeastRequest => weight / (f64::from(candidate.active()) + 1.0),
+        Algorithm::RoundRobin | Algorithm::Random => *weight,
+    };
+    let shares: Vec<f64> = candidates.iter().zip(weights).map(share).collect();
+    let total: f64 = shares.iter().sum();
+    let mut rest = random.part() * total;
+    let is_it = |share: &f64| {
+        let falls = rest < *share;
+        rest -= share;
+        falls
+    };
+    // Rounding may leave a rest.
+    shares.iter().position(is_it).or_else(|| shares.len().checked_sub(1))
+}
+
 /// Whose turn it is where each comes so often as its weight says, at equal distances: the `number`th turn of one of weight
 /// `w` is due at `number / w`, and the earliest has it.
 fn in_turn<C: Candidate>(candidates: &[C], turn: u64) -> u64 {
@@ -163,6 +186,21 @@ mod tests {
         assert_eq!(counts(Algorithm::LeastRequest, &[Endpoint(1, 5), Endpoint(1, 0)], 50), [0, 50]);
         let weighted = counts(Algorithm::LeastRequest, &[Endpoint(1, 0), Endpoint(3, 0)], 400);
         assert!(weighted[1] > 250, "{weighted:?}");
+    }
+
+    #[test]
+    fn moving_weights_are_drawn() {
+        let random = Random::new(5, 0);
+        let share = |algorithm, endpoints: &[Endpoint]| {
+            let picks =
+                (0..1000).map(|_| pick_moving(algorithm, endpoints, &[1.0, 0.25], &random).expect("an endpoint"));
+            picks.sum::<usize>()
+        };
+        let fifth = share(Algorithm::RoundRobin, &[Endpoint(1, 0), Endpoint(1, 9)]);
+        assert!((160..240).contains(&fifth), "{fifth}");
+        let half = share(Algorithm::LeastRequest, &[Endpoint(1, 3), Endpoint(1, 0)]);
+        assert!((450..550).contains(&half), "{half}");
+        assert_eq!(pick_moving::<Endpoint>(Algorithm::RoundRobin, &[], &[], &random), None);
     }
 
     #[test]

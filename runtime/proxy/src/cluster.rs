@@ -4,13 +4,14 @@ use crate::{
     balance::{Algorithm, Candidate},
     breaker::Breaker,
     dial::Keepalive,
-    hashing::Places,
+    levels::{Level, Place},
     outlier::{self, Detection, Health, Outcome},
     parties::{self, Parties},
     pool::EndpointAddress,
     proxy_protocol,
     time::written_duration,
     tls::{Credentials, UpstreamTls},
+    warmup::WarmUp,
 };
 use http::Version;
 use malha_table::view::{Cluster, Discovery, LoadBalancer, UpstreamProtocol};
@@ -18,7 +19,7 @@ use serde_json::Value;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -32,7 +33,6 @@ pub(crate) struct ClusterState {
     pub(crate) destination: u32,
     pub(crate) discovery: Discovery,
     pub(crate) algorithm: Algorithm,
-    load_balancer: LoadBalancer,
     pub(crate) connect_timeout: Duration,
     pub(crate) terms: ConnectionTerms,
     /// None: its endpoints are spoken to without TLS.
@@ -43,10 +43,10 @@ pub(crate) struct ClusterState {
     /// From when the times of its endpoints' ejections count.
     epoch: Instant,
     pub(crate) endpoints: Vec<Arc<EndpointState>>,
-    /// Where hashes lead; none: endpoints are chosen otherwise.
-    pub(crate) places: Option<Arc<Places>>,
-    /// Round robin's place.
-    turn: Arc<AtomicU64>,
+    /// Those by priority and locality, the nearest first.
+    pub(crate) levels: Vec<Level>,
+    /// None: new endpoints get their full share at once.
+    pub(crate) warm_up: Option<WarmUp>,
 }
 
 /// What of its surroundings a cluster's state is made from.
@@ -98,7 +98,9 @@ impl ConnectionTerms {
 #[derive(Debug)]
 pub(crate) struct EndpointState {
     pub(crate) address: EndpointAddress,
-    weight: u32,
+    pub(crate) weight: u32,
+    /// When it came to the cluster, in milliseconds since its epoch.
+    pub(crate) joined: u64,
     /// Requests in flight.
     pub(crate) active: AtomicU32,
     /// Its number as a destination, for counting.
@@ -107,10 +109,11 @@ pub(crate) struct EndpointState {
 }
 
 impl EndpointState {
-    fn new(address: EndpointAddress, weight: u32) -> Self {
+    pub(crate) fn new(address: EndpointAddress, weight: u32, joined: u64) -> Self {
         EndpointState {
             address,
             weight,
+            joined,
             active: AtomicU32::new(0),
             destination: AtomicU32::new(0),
             health: Health::default(),
@@ -128,23 +131,41 @@ impl Candidate for Arc<EndpointState> {
     }
 }
 
+impl Candidate for &Arc<EndpointState> {
+    fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    fn active(&self) -> u32 {
+        self.active.load(Ordering::Relaxed)
+    }
+}
+
 impl ClusterState {
     /// As a table says; what is known of it from the table before goes on.
     pub(crate) fn new(cluster: &Cluster<'_>, before: Option<&Arc<ClusterState>>, around: &Around<'_>) -> Self {
+        let epoch = before.map_or_else(Instant::now, |before| before.epoch);
+        let now = outlier::since(epoch);
         let endpoints = cluster.endpoints().filter_map(|endpoint| {
             let address = EndpointAddress {
                 host: endpoint.address()?.into(),
                 port: u16::try_from(endpoint.port()).ok().filter(|&port| port != 0)?,
             };
             let weight = endpoint.weight();
-            let same = |known: &&Arc<EndpointState>| known.address == address && known.weight == weight;
-            let known = before.and_then(|before| before.endpoints.iter().find(same));
-            let state = known.cloned().unwrap_or_else(|| Arc::new(EndpointState::new(address, weight)));
+            let mut known = before.iter().flat_map(|before| &before.endpoints).filter(|known| known.address == address);
+            let same = known.clone().find(|known| known.weight == weight);
+            let state = same.cloned().unwrap_or_else(|| {
+                // One whose weight changed is no new one.
+                let joined = known.next().map_or(now, |known| known.joined);
+                Arc::new(EndpointState::new(address.clone(), weight, joined))
+            });
             state.destination.store(around.parties.endpoint(cluster, &endpoint), Ordering::Relaxed);
-            Some(state)
+            let (priority, locality) = (endpoint.priority(), endpoint.locality().unwrap_or_default());
+            Some((state, Place { priority, locality, weight: endpoint.locality_weight() }))
         });
-        let endpoints: Vec<Arc<EndpointState>> = endpoints.collect();
-        let policy = cluster.policy_json().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+        let (endpoints, placed): (Vec<Arc<EndpointState>>, Vec<Place<'_>>) = endpoints.unzip();
+        let levels_before = before.map(|before| before.levels.as_slice()).unwrap_or_default();
+        let policy: Value = cluster.policy_json().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
         ClusterState {
             name: cluster.name().into(),
             destination: around.parties.cluster(cluster),
@@ -154,16 +175,18 @@ impl ClusterState {
                 LoadBalancer::Random => Algorithm::Random,
                 _ => Algorithm::LeastRequest,
             },
-            load_balancer: cluster.load_balancer(),
             connect_timeout: cluster.connect_timeout().unwrap_or(Duration::from_secs(10)),
             tls: UpstreamTls::of(&policy, cluster.name(), around.namespace, around.credentials),
             terms: ConnectionTerms::of(cluster, &policy),
             breaker: Breaker::of(cluster, &policy, before.map(|before| &before.breaker)),
             detection: Detection::of(&policy),
-            epoch: before.map_or_else(Instant::now, |before| before.epoch),
-            places: places(cluster, &endpoints, before),
+            epoch,
+            levels: Level::all(&endpoints, &placed, cluster.load_balancer(), levels_before),
+            // Others do not go by weights that change (semantics D26).
+            warm_up: matches!(cluster.load_balancer(), LoadBalancer::RoundRobin | LoadBalancer::LeastRequest)
+                .then(|| WarmUp::of(&policy))
+                .flatten(),
             endpoints,
-            turn: before.map_or_else(Arc::default, |before| Arc::clone(&before.turn)),
         }
     }
 
@@ -179,16 +202,15 @@ impl ClusterState {
             destination: parties::PASSTHROUGH,
             discovery: Discovery::Eds,
             algorithm,
-            load_balancer: LoadBalancer::default(),
             connect_timeout,
             tls: None,
             terms: ConnectionTerms::default(),
             breaker: Breaker::unlimited(),
             detection: None,
-            places: None,
             epoch: Instant::now(),
-            endpoints: vec![Arc::new(EndpointState::new(address, 1))],
-            turn: Arc::default(),
+            endpoints: vec![Arc::new(EndpointState::new(address, 1, 0))],
+            levels: Level::only(1),
+            warm_up: None,
         }
     }
 
@@ -200,16 +222,15 @@ impl ClusterState {
             destination: self.destination,
             discovery: self.discovery,
             algorithm: self.algorithm,
-            load_balancer: self.load_balancer,
             connect_timeout: self.connect_timeout,
             tls: self.tls.clone(),
             terms: self.terms,
             breaker: self.breaker.clone(),
             detection: None,
             epoch: self.epoch,
-            endpoints: vec![Arc::new(EndpointState::new(address, 1))],
-            places: None,
-            turn: Arc::clone(&self.turn),
+            endpoints: vec![Arc::new(EndpointState::new(address, 1, 0))],
+            levels: Level::only(1),
+            warm_up: None,
         }
     }
 
@@ -222,21 +243,34 @@ impl ClusterState {
         }
     }
 
-    /// Which endpoints are left out now, by index; none: all are used.
-    pub(crate) fn left_out(&self) -> Option<Vec<bool>> {
-        let detection = self.detection.as_ref()?;
-        let now = outlier::since(self.epoch);
-        let ejected = || self.endpoints.iter().map(|endpoint| endpoint.health.is_ejected(now));
-        let healthy = ejected().filter(|is_ejected| !is_ejected).count();
-        let some_are_out = healthy < self.endpoints.len() && detection.is_in_force(healthy, self.endpoints.len());
-        some_are_out.then(|| ejected().collect())
+    /// Lets it be older than it is.
+    #[cfg(test)]
+    pub(crate) fn set_epoch(&mut self, epoch: Instant) {
+        self.epoch = epoch;
     }
 
-    /// The endpoints to choose from, where some are left out; none: all of them.
-    pub(crate) fn healthy(&self) -> Option<Vec<Arc<EndpointState>>> {
-        let left_out = self.left_out()?;
-        let healthy = self.endpoints.iter().zip(left_out).filter(|(_, is_out)| !is_out);
-        Some(healthy.map(|(endpoint, _)| Arc::clone(endpoint)).collect())
+    /// Milliseconds since its epoch.
+    pub(crate) fn now(&self) -> u64 {
+        outlier::since(self.epoch)
+    }
+
+    /// Which endpoints are ejected, by index; empty: none is.
+    pub(crate) fn ejected(&self, now: u64) -> Vec<bool> {
+        let is_ejected = |endpoint: &Arc<EndpointState>| endpoint.health.is_ejected(now);
+        if self.detection.is_none() || !self.endpoints.iter().any(is_ejected) {
+            return Vec::new();
+        }
+        self.endpoints.iter().map(is_ejected).collect()
+    }
+
+    /// Below so many percent of healthy endpoints a level of priority uses all (semantics D45).
+    pub(crate) fn panic_threshold(&self) -> u64 {
+        self.detection.as_ref().map_or(0, Detection::least_healthy_percent)
+    }
+
+    /// Whether endpoints are chosen by a hash of the request.
+    pub(crate) fn is_hashed(&self) -> bool {
+        self.levels.iter().any(|level| level.places().is_some())
     }
 
     /// Whether an endpoint is ejected now.
@@ -253,36 +287,6 @@ impl ClusterState {
             endpoint.health.eject(detection, now, ejected, self.endpoints.len());
         }
     }
-
-    /// Round robin's next turn.
-    pub(crate) fn next_turn(&self) -> u64 {
-        self.turn.fetch_add(1, Ordering::Relaxed)
-    }
-}
-
-/// Where the hashes of a cluster lead; as before, where nothing of it changed.
-fn places(
-    cluster: &Cluster<'_>,
-    endpoints: &[Arc<EndpointState>],
-    before: Option<&Arc<ClusterState>>,
-) -> Option<Arc<Places>> {
-    let load_balancer = cluster.load_balancer();
-    if !matches!(load_balancer, LoadBalancer::RingHash { .. } | LoadBalancer::Maglev { .. }) {
-        return None;
-    }
-    let same = |before: &&Arc<ClusterState>| {
-        before.load_balancer == load_balancer
-            && before.endpoints.len() == endpoints.len()
-            && before.endpoints.iter().zip(endpoints).all(|(one, other)| Arc::ptr_eq(one, other))
-    };
-    if let Some(before) = before.filter(same) {
-        return before.places.clone();
-    }
-    let named: Vec<(String, u32)> = endpoints
-        .iter()
-        .map(|endpoint| (format!("{}:{}", endpoint.address.host, endpoint.address.port), endpoint.weight))
-        .collect();
-    Places::of(load_balancer, &named).map(Arc::new)
 }
 
 /// `connectionPool.http.idleTimeout`, else `connectionPool.tcp.idleTimeout` (semantics D.6).

@@ -279,7 +279,7 @@ impl Exchange<'_> {
         };
         let cluster = &chosen;
         let mut tries = Tries::of(forward, &self.head.headers);
-        let hashed = if cluster.places.is_some() {
+        let hashed = if cluster.is_hashed() {
             Hashed::of(
                 forward.hash(),
                 &self.head,

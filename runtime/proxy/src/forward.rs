@@ -1,14 +1,13 @@
 //! Sending a request upstream: choice of a destination, rewriting, tries (semantics C.1, C.2, C.5 to C.7).
 
 use crate::{
-    balance,
     body::{Deadline, Received, Sent, limit_from_completion},
     breaker::{Held, Resource},
+    choice::{self, Wanted},
     cluster::{ClusterState, EndpointState},
     exchange::Exchange,
     flags::Flags,
     grpc_timeout,
-    hashing::Places,
     header_ops, hygiene,
     local_reply::{LocalReply, is_grpc, percent_encoded},
     outlier::Outcome,
@@ -150,6 +149,7 @@ fn read(retries: &Retries<'_>) -> Policy {
         status_codes: retries.status_codes().collect(),
         backoff: retries.backoff(),
         avoid_previous_hosts: retries.avoids_previous_hosts(),
+        remote_localities: retries.tries_remote_localities(),
     }
 }
 
@@ -320,57 +320,21 @@ async fn try_until_answered(
     }
 }
 
-/// The endpoint of a request's hash; of one that has nothing of what is hashed, any (D21). On a retry that avoids those
-/// that were tried, the next ones on the way.
-fn by_hash(
-    exchange: &Exchange<'_>,
-    cluster: &ClusterState,
-    places: &Places,
-    tries: &Tries,
-    previous: &[EndpointAddress],
-) -> Option<Arc<EndpointState>> {
-    let hash = tries.hash.unwrap_or_else(|| exchange.local.random.next());
-    let left_out = cluster.left_out().unwrap_or_default();
-    if !left_out.is_empty() && left_out.iter().all(|is_out| *is_out) {
-        return None;
-    }
-    let is_out = |at: usize| left_out.get(at) == Some(&true);
-    let mut chosen = places.find(hash, 0, is_out)?;
-    if tries.policy.avoid_previous_hosts {
-        for attempt in 1..=5 {
-            if cluster.endpoints.get(chosen).is_none_or(|endpoint| !previous.contains(&endpoint.address)) {
-                break;
-            }
-            chosen = places.find(hash, attempt, is_out)?;
-        }
-    }
-    cluster.endpoints.get(chosen).cloned()
-}
-
-/// An endpoint; on a retry one that was not tried yet, if five draws find one (semantics C57).
+/// An endpoint; on a retry one that was not tried yet, if five draws find one (semantics C57), and perhaps of another
+/// priority (C58).
 pub(crate) fn choose(
     exchange: &Exchange<'_>,
     cluster: &ClusterState,
     tries: &Tries,
     previous: &[EndpointAddress],
 ) -> Option<Arc<EndpointState>> {
-    if let Some(places) = &cluster.places {
-        return by_hash(exchange, cluster, places, tries, previous);
-    }
-    let random = &exchange.local.random;
-    let healthy = cluster.healthy();
-    let endpoints = healthy.as_deref().unwrap_or(&cluster.endpoints);
-    let draw = || balance::pick(cluster.algorithm, endpoints, || cluster.next_turn(), random);
-    let mut chosen = endpoints.get(draw()?)?;
-    if tries.policy.avoid_previous_hosts {
-        for _ in 0..5 {
-            if !previous.contains(&chosen.address) {
-                break;
-            }
-            chosen = endpoints.get(draw()?)?;
-        }
-    }
-    Some(Arc::clone(chosen))
+    let wanted = Wanted {
+        hash: tries.hash,
+        tried: previous,
+        avoids_tried: tries.policy.avoid_previous_hosts,
+        leaves_levels: tries.policy.remote_localities,
+    };
+    choice::choose(cluster, &exchange.local.random, &wanted)
 }
 
 type Tried = (Response<Incoming>, Connection, InFlight);

@@ -61,9 +61,9 @@ impl Detection {
         })
     }
 
-    /// Whether ejections count at all with so many of `total` endpoints healthy: else all are used (D45).
-    pub(crate) fn is_in_force(&self, healthy: usize, total: usize) -> bool {
-        healthy as u64 * 100 >= self.least_healthy_percent * total as u64
+    /// With fewer healthy endpoints than this, in percent, ejections do not count: all are used (D45).
+    pub(crate) fn least_healthy_percent(&self) -> u64 {
+        self.least_healthy_percent.min(100)
     }
 
     fn is_error(&self, code: u16) -> bool {
@@ -267,7 +267,6 @@ mod tests {
         health.eject(&few, 0, 0, 10);
         assert!(health.is_ejected(1));
         let guarded = detection(&json!({"minHealthPercent": 50}));
-        assert!(guarded.is_in_force(1, 2) && !guarded.is_in_force(0, 2), "D45");
-        assert!(few.is_in_force(0, 2), "D45: none is healthy, and none is used");
+        assert_eq!((few.least_healthy_percent(), guarded.least_healthy_percent()), (0, 50), "D45");
     }
 }

@@ -129,9 +129,7 @@ fn key(proxy: &Proxy<'_>, port: u16) -> ListenerKey {
 const NOT_EXECUTED: &[(&[&str], &str)] = &[
     (&["tls"], "asks for the mesh's own TLS and there is no `--mesh-certs`: its endpoints are spoken to without"),
     (&["tunnel"], "asks for a tunnel, which is not made"),
-    (&["loadBalancer", "warmup"], "warms endpoints up: new ones get their full share at once"),
-    (&["loadBalancer", "warmupDurationSecs"], "warms endpoints up: new ones get their full share at once"),
-    (&["loadBalancer", "localityLbSetting"], "has settings by locality: all endpoints are one pool"),
+    (&["loadBalancer", "zoneAwareLbSetting"], "prefers the own zone by its load: endpoints of one region are one pool"),
 ];
 
 /// What clusters ask for that requests go without, with how many ask and which is the first.
@@ -144,7 +142,10 @@ fn unsupported_clusters(table: &Table, has_identity: bool) -> Vec<String> {
         for (path, what) in NOT_EXECUTED {
             let asked = path.iter().try_fold(&policy, |block, key| block.get(key));
             let is_executed = |mode: &Value| has_identity || mode != "ISTIO_MUTUAL";
-            let is_off = |asked: &Value| *asked == false || asked.get("mode").is_some_and(is_executed);
+            let is_off = |asked: &Value| {
+                let says_off = asked.get("enabled").is_some_and(|enabled| *enabled == false);
+                *asked == false || says_off || asked.get("mode").is_some_and(is_executed)
+            };
             if asked.is_some_and(|asked| !is_off(asked)) {
                 found.entry(what).or_insert_with(|| (0, cluster.name().to_owned())).0 += 1;
             }

@@ -30,6 +30,11 @@ impl Random {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
+    /// A number from 0 to below 1.
+    pub(crate) fn part(&self) -> f64 {
+        f64::from((self.next() >> 32) as u32) / (f64::from(u32::MAX) + 1.0)
+    }
+
     /// Whether something happens that does so many times in a million.
     pub(crate) fn is_drawn(&self, per_million: u32) -> bool {
         self.below(1_000_000) < u64::from(per_million)
@@ -67,6 +72,15 @@ mod tests {
         };
         assert_eq!(draw(0), draw(0));
         assert_ne!(draw(0), draw(1));
+    }
+
+    #[test]
+    fn parts_are_between_0_and_1() {
+        let random = Random::new(3, 0);
+        let parts: Vec<f64> = (0..1000).map(|_| random.part()).collect();
+        assert!(parts.iter().all(|part| (0.0..1.0).contains(part)));
+        let mean = parts.iter().sum::<f64>() / 1000.0;
+        assert!((mean - 0.5).abs() < 0.05, "{mean}");
     }
 
     #[test]

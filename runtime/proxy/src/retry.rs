@@ -18,6 +18,8 @@ pub(crate) struct Policy {
     pub(crate) backoff: Option<Duration>,
     /// Hosts already tried are avoided (C57).
     pub(crate) avoid_previous_hosts: bool,
+    /// Priorities that were tried twice are left (C58).
+    pub(crate) remote_localities: bool,
 }
 
 /// A set of retry conditions (C51).

@@ -93,12 +93,17 @@ impl Shared {
         }
         let table = Arc::clone(&running.table);
         let namespaces = tls::namespaces(&table);
+        let mut met: HashMap<&str, usize> = HashMap::new();
         for cluster in table.clusters() {
+            // Proxies at other places have clusters of one name: each goes on from its own.
+            let met = met.entry(cluster.name()).or_default();
+            let before = before.by_name.get(cluster.name()).and_then(|same| same.get(*met));
+            *met += 1;
             let namespace = namespaces.get(&cluster.index()).copied().unwrap_or_default();
             let around = Around { parties: &self.metrics.parties, credentials: &credentials, namespace };
-            let state = Arc::new(ClusterState::new(&cluster, before.by_name.get(cluster.name()), &around));
+            let state = Arc::new(ClusterState::new(&cluster, before, &around));
             running.endpoints.extend(state.endpoints.iter().map(|endpoint| endpoint.address.clone()));
-            running.by_name.insert(cluster.name().to_owned(), Arc::clone(&state));
+            running.by_name.entry(cluster.name().to_owned()).or_default().push(Arc::clone(&state));
             running.clusters.push(state);
         }
         let running = Arc::new(running);
@@ -129,7 +134,8 @@ pub(crate) struct Running {
     rule_hits: Vec<Arc<AtomicU64>>,
     /// By cluster index.
     clusters: Vec<Arc<ClusterState>>,
-    by_name: HashMap<String, Arc<ClusterState>>,
+    /// In order of their indexes.
+    by_name: HashMap<String, Vec<Arc<ClusterState>>>,
     endpoints: HashSet<EndpointAddress>,
 }
 
@@ -212,7 +218,7 @@ impl Running {
 
     /// What a cluster says of its connections to an endpoint; none where there is none such (any more).
     pub(crate) fn connection_terms(&self, cluster: &str, address: &EndpointAddress) -> Option<ConnectionTerms> {
-        let cluster = self.by_name.get(cluster)?;
+        let cluster = self.by_name.get(cluster)?.last()?;
         let is_known = outside::is_clients_choice(cluster.discovery) || self.endpoints.contains(address);
         is_known.then_some(cluster.terms)
     }

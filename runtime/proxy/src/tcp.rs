@@ -1,8 +1,8 @@
 //! Bytes that are passed on as they come (semantics A57 to A61).
 
 use crate::{
-    balance,
     breaker::Resource,
+    choice::{self, Wanted},
     cluster::{ClusterState, EndpointState},
     outlier::Outcome,
     running::Running,
@@ -40,7 +40,7 @@ pub(crate) async fn pass(
         running.hit(rule.index());
     }
     let Some(_held) = cluster.breaker.hold(Resource::Connections) else { return };
-    let Some(endpoint) = choose(local, cluster) else { return };
+    let Some(endpoint) = choice::choose(cluster, &local.random, &Wanted::default()) else { return };
     let _in_flight = InFlight::new(&endpoint);
     let Some(upstream) = connect(cluster, &endpoint).await else { return };
     let mut upstream: Box<dyn Duplex> = match &cluster.tls {
@@ -64,13 +64,6 @@ pub(crate) async fn pass(
 trait Duplex: AsyncRead + AsyncWrite + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Duplex for S {}
-
-fn choose(local: &Local, cluster: &ClusterState) -> Option<Arc<EndpointState>> {
-    let healthy = cluster.healthy();
-    let endpoints = healthy.as_deref().unwrap_or(&cluster.endpoints);
-    let chosen = balance::pick(cluster.algorithm, endpoints, || cluster.next_turn(), &local.random)?;
-    endpoints.get(chosen).cloned()
-}
 
 async fn connect(cluster: &ClusterState, endpoint: &Arc<EndpointState>) -> Option<TcpStream> {
     let address = &endpoint.address;

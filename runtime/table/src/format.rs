@@ -11,7 +11,7 @@ pub use zerocopy::little_endian::{U32, U64};
 pub const MAGIC: [u8; 8] = *b"MALHATBL";
 
 /// The version of this layout; a reader takes no other.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Where an index is expected: there is none.
 pub const NONE: u32 = u32::MAX;
@@ -509,6 +509,10 @@ records! {
         weight: U32,
         /// `region/zone/subzone`.
         locality: Str,
+        /// Higher ones get requests as lower ones fail.
+        priority: U32,
+        /// Share of its locality among those of its priority; 0: localities have none.
+        locality_weight: U32,
         /// Namespace of the workload.
         workload_namespace: Str,
         /// Name of the workload.

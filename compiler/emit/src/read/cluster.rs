@@ -65,6 +65,8 @@ fn endpoint(endpoint: &view::Endpoint<'_>) -> Endpoint {
         port: endpoint.port(),
         weight: endpoint.weight(),
         locality: endpoint.locality().map(SmolStr::from),
+        priority: endpoint.priority(),
+        locality_weight: endpoint.locality_weight(),
         workload: endpoint.workload().map(|(namespace, name)| (namespace.into(), name.into())),
         labels: endpoint.labels().map(|(name, value)| (name.into(), value.into())).collect(),
     }

@@ -61,6 +61,8 @@ impl Writer<'_> {
             port: U32::new(endpoint.port),
             weight: U32::new(endpoint.weight),
             locality: self.strings.optional(endpoint.locality.as_deref())?,
+            priority: U32::new(endpoint.priority),
+            locality_weight: U32::new(endpoint.locality_weight.unwrap_or(0)),
             workload_namespace: self.strings.optional(workload.map(|(namespace, _)| namespace.as_str()))?,
             workload_name: self.strings.optional(workload.map(|(_, name)| name.as_str()))?,
             labels: self.pair_list(endpoint.labels.iter())?,

@@ -19,6 +19,7 @@ pub(crate) use routes::{RouteList, origin as http_origin};
 
 use crate::cache::Cache;
 use crate::labels::Labels;
+use crate::nearness::LabelsRead;
 use crate::program::{Program, Proxy, ProxyProgram, Role, Settings};
 use crate::{Mesh, ProxySpec};
 use context::Context;
@@ -87,12 +88,17 @@ struct RelevantLabels {
 impl RelevantLabels {
     fn of(mesh: &Mesh) -> Self {
         let mut relevant = RelevantLabels { of_gateways: BTreeSet::new(), of_all: BTreeSet::new() };
+        let mut of_localities = LabelsRead::of(mesh.config());
         for resource in mesh.resources() {
             match &resource.spec {
                 Spec::Gateway(gateway) => add(&mut relevant.of_gateways, &gateway.selector),
                 // A gateway's own Service translates its ports (semantics A2).
                 Spec::Service(service) => add(&mut relevant.of_gateways, &service.selector),
                 Spec::DestinationRule(rule) => {
+                    let of_subsets = rule.subsets.iter().filter_map(|subset| subset.traffic_policy.as_deref());
+                    for policy in rule.traffic_policy.as_deref().into_iter().chain(of_subsets) {
+                        of_localities.add(policy);
+                    }
                     if let Some(selector) = &rule.workload_selector {
                         add(&mut relevant.of_all, &selector.match_labels);
                     }
@@ -111,6 +117,7 @@ impl RelevantLabels {
                 _ => {}
             }
         }
+        relevant.of_all.extend(of_localities.names());
         relevant
     }
 

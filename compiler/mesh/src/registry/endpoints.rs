@@ -1,6 +1,8 @@
 //! The endpoints of a service's port (semantics E10, E12, E13, E27).
 
-use super::{Registry, Resolution, Service, ServicePort, TargetPort, Workload, WorkloadKind};
+use super::{
+    Registry, Resolution, Service, ServicePort, TargetPort, Workload, WorkloadKind, workload::written_locality,
+};
 use crate::{
     labels::{Labels, labels},
     names::ObjectName,
@@ -116,6 +118,7 @@ fn repeat(workload: &Workload, port: u32, endpoints: &mut Vec<Endpoint>) {
         locality: workload.locality.clone(),
         workload: Some((workload.name.namespace.clone(), workload.name.name.clone())),
         labels: workload.labels.clone(),
+        ..Endpoint::default()
     };
     endpoints.extend(std::iter::repeat_n(endpoint, workload.replicas as usize));
 }
@@ -173,9 +176,10 @@ fn listed(
         address: Some(address.clone()),
         port,
         weight: 1,
-        locality: None,
+        locality: workload.and_then(|workload| workload.locality.clone()),
         workload: name.map(|name| (name.namespace, name.name)),
         labels: workload.map(|workload| workload.labels.clone()).unwrap_or_default(),
+        ..Endpoint::default()
     }
 }
 
@@ -216,14 +220,15 @@ fn of_service_entry(
 
 fn written(endpoint: &istio::WorkloadEntry, port: &str, number: u32) -> Endpoint {
     let address = endpoint.address.as_ref().map(|address| address.value.clone());
+    let labels = labels(&endpoint.labels);
     let number = endpoint.ports.get(port).map_or(number, |number| number.value);
     Endpoint {
         port: if is_socket(address.as_deref()) { 0 } else { number },
         address,
         weight: endpoint.weight.as_ref().map_or(1, |weight| weight.value.max(1)),
-        locality: endpoint.locality.as_ref().map(|locality| locality.value.clone()),
-        workload: None,
-        labels: labels(&endpoint.labels),
+        locality: written_locality(endpoint, &labels),
+        labels,
+        ..Endpoint::default()
     }
 }
 

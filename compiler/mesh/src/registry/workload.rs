@@ -2,6 +2,7 @@
 
 use crate::{
     labels::{Labels, labels, satisfies},
+    locality,
     names::ObjectName,
 };
 use hashbrown::HashMap;
@@ -152,15 +153,16 @@ fn of_pod(resource: &Arc<Resource>, pod: &kubernetes::Pod) -> Option<Workload> {
         let first = status.pod_ips.first().and_then(|address| address.ip.as_ref());
         status.pod_ip.as_ref().or(first)
     });
+    let own = labels(&resource.metadata.labels);
     Some(Workload {
         name: ObjectName::new(resource.namespace.clone(), resource.name.clone()),
         kind: WorkloadKind::Pod,
-        labels: labels(&resource.metadata.labels),
+        locality: locality::of_labels(&own),
+        labels: own,
         address: address.map(|address| address.value.clone()),
         ports: container_ports(pod_spec(resource)),
         replicas: 1,
         weight: 1,
-        locality: None,
         resource: Arc::clone(resource),
     })
 }
@@ -179,15 +181,16 @@ fn of_template(resource: &Arc<Resource>, workload: &kubernetes::Workload) -> Opt
     if replicas == 0 {
         return None;
     }
+    let own = template.metadata.as_ref().map(|metadata| labels(&metadata.labels)).unwrap_or_default();
     Some(Workload {
         name: ObjectName::new(resource.namespace.clone(), resource.name.clone()),
         kind: WorkloadKind::Template,
-        labels: template.metadata.as_ref().map(|metadata| labels(&metadata.labels)).unwrap_or_default(),
+        locality: locality::of_labels(&own),
+        labels: own,
         address: None,
         ports: container_ports(pod_spec(resource)),
         replicas,
         weight: 1,
-        locality: None,
         resource: Arc::clone(resource),
     })
 }
@@ -205,18 +208,24 @@ fn container_ports(spec: Option<&kubernetes::PodSpec>) -> BTreeMap<SmolStr, u32>
     ports
 }
 
+/// The locality of a WorkloadEntry: as it says, else as its labels do (semantics E12).
+pub(super) fn written_locality(entry: &istio::WorkloadEntry, labels: &Labels) -> Option<SmolStr> {
+    let written = entry.locality.as_ref().map(|locality| locality.value.clone());
+    written.filter(|locality| !locality.is_empty()).or_else(|| locality::of_labels(labels))
+}
+
 fn of_entry(resource: &Arc<Resource>, entry: &istio::WorkloadEntry) -> Workload {
     let mut own = labels(&entry.labels);
     own.extend(labels(&resource.metadata.labels));
     Workload {
         name: ObjectName::new(resource.namespace.clone(), resource.name.clone()),
         kind: WorkloadKind::WorkloadEntry,
+        locality: written_locality(entry, &own),
         labels: own,
         address: entry.address.as_ref().map(|address| address.value.clone()),
         ports: entry.ports.iter().map(|(name, number)| (name.value.clone(), number.value)).collect(),
         replicas: 1,
         weight: entry.weight.as_ref().map_or(1, |weight| weight.value.max(1)),
-        locality: entry.locality.as_ref().map(|locality| locality.value.clone()),
         resource: Arc::clone(resource),
     }
 }

@@ -183,6 +183,16 @@ impl<'t> Endpoint<'t> {
         self.table.optional_str(self.record.locality)
     }
 
+    /// How near it is: higher ones get requests as lower ones fail (semantics D34).
+    pub fn priority(&self) -> u32 {
+        self.record.priority.get()
+    }
+
+    /// The share of its locality among those of its priority; none: localities do not count within a priority.
+    pub fn locality_weight(&self) -> Option<u32> {
+        Some(self.record.locality_weight.get()).filter(|&weight| weight > 0)
+    }
+
     /// The workload behind it, as (namespace, name), where the input says.
     pub fn workload(&self) -> Option<(&'t str, &'t str)> {
         let namespace = self.table.optional_str(self.record.workload_namespace)?;

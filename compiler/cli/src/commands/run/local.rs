@@ -79,7 +79,17 @@ impl Localizer<'_> {
                 subset.iter().all(|(name, value)| local.labels.get(name.as_str()).is_some_and(|it| *it == *value))
                     || cluster.endpoints.iter().any(|endpoint| stands_in_for(local, endpoint))
             };
-            let belonging = local.iter().filter(belongs).map(|local| endpoint(local.address, labels(local)));
+            let belonging = local.iter().filter(belongs).map(|local| {
+                // It is where those are that it stands in for.
+                let stood_for = cluster.endpoints.iter().filter(|endpoint| stands_in_for(local, endpoint));
+                let stood_for = stood_for.min_by_key(|endpoint| endpoint.priority);
+                Endpoint {
+                    locality: stood_for.and_then(|endpoint| endpoint.locality.clone()),
+                    priority: stood_for.map_or(0, |endpoint| endpoint.priority),
+                    locality_weight: stood_for.and_then(|endpoint| endpoint.locality_weight),
+                    ..endpoint(local.address, labels(local))
+                }
+            });
             let belonging: Vec<Endpoint> = belonging.collect();
             endpoints.retain(|endpoint| !local.iter().any(|local| stands_in_for(local, endpoint)));
             endpoints.extend(belonging);

@@ -145,6 +145,8 @@ pub(super) fn endpoints(proxies: &[&Proxy]) -> Vec<Row> {
                     ("targetPort", json!(endpoint.port)),
                     ("weight", json!(endpoint.weight)),
                     ("locality", json!(endpoint.locality)),
+                    ("priority", json!(endpoint.priority)),
+                    ("localityWeight", json!(endpoint.locality_weight)),
                     ("labels", json!(endpoint.labels)),
                 ]);
             }

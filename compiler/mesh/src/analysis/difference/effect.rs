@@ -217,6 +217,12 @@ fn endpoint(endpoint: &Endpoint) -> String {
     if let Some(locality) = &endpoint.locality {
         let _ = write!(text, " in {locality}");
     }
+    if endpoint.priority > 0 {
+        let _ = write!(text, " priority {}", endpoint.priority);
+    }
+    if let Some(weight) = endpoint.locality_weight {
+        let _ = write!(text, " locality weight {weight}");
+    }
     text
 }
 
