@@ -5,6 +5,7 @@ use crate::{
     body::Reply,
     exchange,
     first_bytes::{First, Rewound, look},
+    idle::{Activity, Overdue, Watched},
     listener::OpenListener,
     pool::MINIMUM_BUFFER,
     running::{Running, Shared},
@@ -217,14 +218,27 @@ async fn http(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     is_http2: bool,
 ) {
+    let activity = Activity::new();
     let service = service_fn(|request: Request<Incoming>| {
+        let busy = activity.begin();
         let work = exchange::exchange(Rc::clone(local), Arc::clone(listener), Rc::clone(&client), request);
-        guarded(Rc::clone(local), work)
+        let work = guarded(Rc::clone(local), work);
+        async move {
+            let mut response = work.await?;
+            response.body_mut().keep_busy(busy);
+            Ok::<_, exchange::ClientGone>(response)
+        }
     });
     let limits = &local.shared.options.limits;
     let mut closing = listener.closing.subscribe();
-    let closes = closing.wait_for(|&is_closing| is_closing);
-    let stream = TokioIo::new(stream);
+    // Whether the connection may still end in good order.
+    let ends = async {
+        tokio::select! {
+            _ = closing.wait_for(|&is_closing| is_closing) => true,
+            overdue = activity.overdue(limits) => overdue == Overdue::Idle,
+        }
+    };
+    let stream = TokioIo::new(Watched::new(stream, Rc::clone(&activity)));
     // What a client sends wrong has been answered; what it breaks off needs no answer.
     if is_http2 {
         let mut builder = http2::Builder::new(OnWorker);
@@ -240,23 +254,29 @@ async fn http(
         let mut connection = pin!(builder.serve_connection(stream, service));
         tokio::select! {
             _ = connection.as_mut() => return,
-            _ = closes => connection.as_mut().graceful_shutdown(),
+            is_orderly = ends => if is_orderly { connection.as_mut().graceful_shutdown() } else { return },
         }
-        let _ = connection.await;
+        tokio::select! {
+            _ = connection => {}
+            () = activity.stays(limits) => {}
+        }
     } else {
         let mut builder = http1::Builder::new();
         builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_read_timeout)
+            // All of it is watched here, without a timer for each request.
+            .header_read_timeout(None)
             .max_headers(limits.headers)
             .max_header_size(limits.header_bytes)
             .max_buf_size(limits.header_bytes.max(MINIMUM_BUFFER));
         let mut connection = pin!(builder.serve_connection(stream, service));
         tokio::select! {
             _ = connection.as_mut() => return,
-            _ = closes => connection.as_mut().graceful_shutdown(),
+            is_orderly = ends => if is_orderly { connection.as_mut().graceful_shutdown() } else { return },
         }
-        let _ = connection.await;
+        tokio::select! {
+            _ = connection => {}
+            () = activity.stays(limits) => {}
+        }
     }
 }
 

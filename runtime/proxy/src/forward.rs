@@ -234,6 +234,9 @@ pub(crate) async fn send(
     let answered = tokio::select! {
         answered = try_until_answered(exchange, cluster, outgoing, received, tries, first, attempted) => Some(answered),
         () = limit_from_completion(received, tries.timeout) => None,
+        () = received.lacking(exchange.local.shared.options.limits.stream_idle_timeout) => {
+            return Err(Unanswered::Reply(LocalReply::stream_timeout()));
+        }
     };
     let Some(answered) = answered else {
         if let Some(endpoint) = attempted.trying.take() {

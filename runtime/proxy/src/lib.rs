@@ -34,6 +34,7 @@ mod hashing;
 mod header_ops;
 mod histogram;
 mod hygiene;
+mod idle;
 mod listener;
 mod local_reply;
 mod location;
