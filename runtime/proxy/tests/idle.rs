@@ -8,7 +8,7 @@ use common::{
     client::{Client, connect, get},
     echo::Echo,
     held::Gated,
-    mesh, options, start, wait_for,
+    mesh, options, sample, start, wait_for,
 };
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
@@ -26,12 +26,6 @@ const SHORT: Duration = Duration::from_millis(100);
 
 fn limited(upstream: SocketAddr, limits: Limits) -> Running {
     start(mesh::gateway(ROUTE, &[upstream], &[]), Options { limits, ..options() })
-}
-
-/// A sample of `/metrics` without labels.
-fn sample(proxy: &Running, name: &str) -> Option<u64> {
-    let metrics = get(proxy.admin().expect("an admin server"), "localhost", "/metrics", "").text();
-    metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
 
 #[test]
@@ -113,11 +107,12 @@ fn a_client_that_does_not_read_is_cut_off_and_its_upstream_freed() {
         Some(answer)
     });
     let proxy = limited(echo.address, Limits { stream_idle_timeout: SHORT, ..Limits::default() });
+    let admin = proxy.admin().expect("an admin server");
     let mut client = connect(proxy.gateway(80));
     client.write_all(b"GET / HTTP/1.1\r\nHost: x.com\r\n\r\n").unwrap();
     wait_for("the request to arrive", || !echo.seen().is_empty());
-    wait_for("its connection to be closed", || sample(&proxy, "malha_connections") == Some(0));
-    wait_for("the upstream's, too", || sample(&proxy, "malha_upstream_connections") == Some(0));
+    wait_for("its connection to be closed", || sample(admin, "malha_connections") == 0.0);
+    wait_for("the upstream's, too", || sample(admin, "malha_upstream_connections") == 0.0);
     let mut rest = Vec::new();
     let _ = client.read_to_end(&mut rest);
     assert!(rest.len() < 32 * 1024 * 1024, "the answer was not whole");
