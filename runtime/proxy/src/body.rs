@@ -186,7 +186,7 @@ impl Received {
                 None => break,
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// One more piece to those that are kept.

@@ -91,7 +91,7 @@ fn no_request_fails_however_tables_change() {
     let outcomes = load.stop();
     assert!(outcomes.keys().eq(["200"]), "{outcomes:?} in {swaps} swaps");
     let admin = proxy.admin().expect("an admin server");
-    wait_for("clients to be gone", || sample(admin, "malha_connections") == 0.0);
+    wait_for("clients to be gone", || sample(admin, "malha_connections") == 0);
     wait_for("connections to be idle", || {
         sample(admin, "malha_upstream_connections") == sample(admin, "malha_upstream_connections_idle")
     });

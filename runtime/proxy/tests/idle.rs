@@ -111,8 +111,8 @@ fn a_client_that_does_not_read_is_cut_off_and_its_upstream_freed() {
     let mut client = connect(proxy.gateway(80));
     client.write_all(b"GET / HTTP/1.1\r\nHost: x.com\r\n\r\n").unwrap();
     wait_for("the request to arrive", || !echo.seen().is_empty());
-    wait_for("its connection to be closed", || sample(admin, "malha_connections") == 0.0);
-    wait_for("the upstream's, too", || sample(admin, "malha_upstream_connections") == 0.0);
+    wait_for("its connection to be closed", || sample(admin, "malha_connections") == 0);
+    wait_for("the upstream's, too", || sample(admin, "malha_upstream_connections") == 0);
     let mut rest = Vec::new();
     let _ = client.read_to_end(&mut rest);
     assert!(rest.len() < 32 * 1024 * 1024, "the answer was not whole");

@@ -64,7 +64,7 @@ impl Running {
 }
 
 /// A sample of `/metrics`, by what its line begins with.
-pub fn sample(admin: SocketAddr, name: &str) -> f64 {
+pub fn sample(admin: SocketAddr, name: &str) -> u64 {
     let metrics = client::get(admin, "localhost", "/metrics", "").text();
     let mut values = metrics.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
     values.next().unwrap_or_else(|| panic!("no {name}: {metrics}"))
