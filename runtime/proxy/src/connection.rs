@@ -221,7 +221,8 @@ async fn http(
     let activity = Activity::new();
     let service = service_fn(|request: Request<Incoming>| {
         let busy = activity.begin();
-        let work = exchange::exchange(Rc::clone(local), Arc::clone(listener), Rc::clone(&client), request);
+        // It is large: what passes it on from here is not to copy it each time.
+        let work = Box::pin(exchange::exchange(Rc::clone(local), Arc::clone(listener), Rc::clone(&client), request));
         let work = guarded(Rc::clone(local), work);
         async move {
             let mut response = work.await?;
@@ -296,7 +297,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Runs the work on one request; if it panics, that is this request's 500, and nobody else's.
 async fn guarded<E>(
     local: Rc<Local>,
-    work: impl Future<Output = Result<Response<Reply>, E>>,
+    work: impl Future<Output = Result<Response<Reply>, E>> + Unpin,
 ) -> Result<Response<Reply>, E> {
     if let Some(outcome) = caught(work).await {
         return outcome;
@@ -308,9 +309,8 @@ async fn guarded<E>(
 }
 
 /// What the work comes to; none if it panics.
-async fn caught<W: Future>(work: W) -> Option<W::Output> {
-    let mut work = Box::pin(work);
-    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| Pin::as_mut(&mut work).poll(context))) {
+async fn caught<W: Future + Unpin>(mut work: W) -> Option<W::Output> {
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut work).poll(context))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(outcome)) => Poll::Ready(Some(outcome)),
         Err(_) => Poll::Ready(None),
@@ -333,7 +333,7 @@ mod tests {
             tokio::task::yield_now().await;
             assert!(std::hint::black_box(false), "on purpose");
         };
-        assert_eq!(runtime.block_on(caught(calm)), Some(7));
-        assert_eq!(runtime.block_on(caught(panics)), None);
+        assert_eq!(runtime.block_on(caught(pin!(calm))), Some(7));
+        assert_eq!(runtime.block_on(caught(pin!(panics))), None);
     }
 }
