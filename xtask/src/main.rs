@@ -8,6 +8,10 @@ mod schemas;
 
 use std::process::ExitCode;
 
+/// That of `malha-proxy`: what the bench compares differs in nothing else.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const USAGE: &str = "\
 usage: cargo xtask TASK
 
@@ -15,7 +19,7 @@ tasks:
   schemas [--check]   write schemas/*.json from the model; with --check only say whether they are up to date
   rules [--check]     write docs/rules/*.md from the lints; likewise
   corpus COUNT        print a config repository of COUNT VirtualServices
-  bench [NAME]...     measure, as ratios within one run: compile, reload";
+  bench [NAME]...     measure, as ratios within one run: compile, proxy, reload";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -26,6 +30,7 @@ fn main() -> ExitCode {
         ["rules"] => generated::write(&rules::files()),
         ["rules", "--check"] => generated::check(&rules::files(), "rules"),
         ["corpus", count] => print_corpus(count),
+        [bench::parts::TASK, part @ ..] => bench::parts::run(part),
         ["bench", ..] => bench::run(arguments.get(1..).unwrap_or_default()),
         _ => {
             eprintln!("{USAGE}");

@@ -1,6 +1,9 @@
 //! Bodies on their way through: a request's, which may have to be sent again, and a response's.
 
-use crate::tap::{Incomplete, Tap};
+use crate::{
+    idle::Busy,
+    tap::{Incomplete, Tap},
+};
 use bytes::Bytes;
 use http::HeaderMap;
 use hyper::body::Incoming;
@@ -34,6 +37,8 @@ pub(crate) struct Received {
     failed: Cell<bool>,
     trailers: RefCell<Option<HeaderMap>>,
     complete: Notify,
+    /// Since when another piece is waited for.
+    lacking_since: Cell<Option<Instant>>,
     completed_at: Cell<Option<Instant>>,
     /// Copies, from its start.
     taps: RefCell<Vec<Rc<Tap>>>,
@@ -68,6 +73,7 @@ impl Received {
             failed: Cell::new(false),
             trailers: RefCell::default(),
             complete: Notify::new(),
+            lacking_since: Cell::default(),
             completed_at,
             taps: RefCell::default(),
         })
@@ -169,12 +175,30 @@ impl Received {
         }
     }
 
+    /// Waits until a piece of it has been waited for so long; for ever, where it all came.
+    pub(crate) async fn lacking(&self, limit: Duration) {
+        while self.incoming.borrow().is_some() {
+            let now = Instant::now();
+            let due = self.lacking_since.get().unwrap_or(now).checked_add(limit);
+            match due {
+                Some(due) if due <= now => return,
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => break,
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
     /// One more piece to those that are kept.
     fn poll_more(&self, context: &mut Context<'_>) -> Poll<Option<Result<(), hyper::Error>>> {
         let mut incoming = self.incoming.borrow_mut();
         loop {
             let Some(body) = incoming.as_mut() else { return Poll::Ready(None) };
-            let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(context));
+            let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) else {
+                self.lacking_since.set(self.lacking_since.get().or_else(|| Some(Instant::now())));
+                return Poll::Pending;
+            };
+            self.lacking_since.set(None);
             let is_last = body.is_end_stream() || !matches!(frame, Some(Ok(_)));
             if is_last {
                 *incoming = None;
@@ -411,6 +435,8 @@ pub(crate) struct Reply {
     has_trailers: bool,
     trailers: Option<HeaderMap>,
     end: Option<Box<Ended>>,
+    /// The client's connection is not idle as long as this is.
+    busy: Option<Busy>,
 }
 
 /// What is told of the end: how, after how many bytes, with which trailers.
@@ -434,6 +460,7 @@ impl Reply {
             has_trailers: false,
             trailers: None,
             end: Some(Box::new(end)),
+            busy: None,
         }
     }
 
@@ -446,7 +473,12 @@ impl Reply {
     ) -> Self {
         let ending = body.is_end_stream().then_some(Ending::Whole);
         let source = Source::Upstream(body);
-        Reply { source, expiry, sent: 0, ending, has_trailers, trailers: None, end: Some(Box::new(end)) }
+        Reply { source, expiry, sent: 0, ending, has_trailers, trailers: None, end: Some(Box::new(end)), busy: None }
+    }
+
+    /// Keeps the client's connection from being idle, until its end.
+    pub(crate) fn keep_busy(&mut self, busy: Busy) {
+        self.busy = Some(busy);
     }
 }
 

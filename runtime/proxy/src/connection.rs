@@ -5,6 +5,7 @@ use crate::{
     body::Reply,
     exchange,
     first_bytes::{First, Rewound, look},
+    idle::{Activity, Overdue, Watched},
     listener::OpenListener,
     pool::MINIMUM_BUFFER,
     running::{Running, Shared},
@@ -218,14 +219,28 @@ async fn http(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     is_http2: bool,
 ) {
+    let activity = Activity::new();
     let service = service_fn(|request: Request<Incoming>| {
-        let work = exchange::exchange(Rc::clone(local), Rc::clone(held), Rc::clone(&client), request);
-        guarded(Rc::clone(local), work)
+        let busy = activity.begin();
+        // It is large: what passes it on from here is not to copy it each time.
+        let work = Box::pin(exchange::exchange(Rc::clone(local), Rc::clone(held), Rc::clone(&client), request));
+        let work = guarded(Rc::clone(local), work);
+        async move {
+            let mut response = work.await?;
+            response.body_mut().keep_busy(busy);
+            Ok::<_, exchange::ClientGone>(response)
+        }
     });
     let limits = &local.shared.options.limits;
     let mut closing = held.listener.closing.subscribe();
-    let closes = closing.wait_for(|&is_closing| is_closing);
-    let stream = TokioIo::new(stream);
+    // Whether the connection may still end in good order.
+    let ends = async {
+        tokio::select! {
+            _ = closing.wait_for(|&is_closing| is_closing) => true,
+            overdue = activity.overdue(limits) => overdue == Overdue::Idle,
+        }
+    };
+    let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
     // What a client sends wrong has been answered; what it breaks off needs no answer.
     if is_http2 {
         let mut builder = http2::Builder::new(OnWorker);
@@ -241,23 +256,29 @@ async fn http(
         let mut connection = pin!(builder.serve_connection(stream, service));
         tokio::select! {
             _ = connection.as_mut() => return,
-            _ = closes => connection.as_mut().graceful_shutdown(),
+            is_orderly = ends => if is_orderly { connection.as_mut().graceful_shutdown() } else { return },
         }
-        let _ = connection.await;
+        tokio::select! {
+            _ = connection => {}
+            () = activity.stays(limits) => {}
+        }
     } else {
         let mut builder = http1::Builder::new();
         builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_read_timeout)
+            // All of it is watched here, without a timer for each request.
+            .header_read_timeout(None)
             .max_headers(limits.headers)
             .max_header_size(limits.header_bytes)
             .max_buf_size(limits.header_bytes.max(MINIMUM_BUFFER));
         let mut connection = pin!(builder.serve_connection(stream, service).with_upgrades());
         tokio::select! {
             _ = connection.as_mut() => return,
-            _ = closes => connection.as_mut().graceful_shutdown(),
+            is_orderly = ends => if is_orderly { connection.as_mut().graceful_shutdown() } else { return },
         }
-        let _ = connection.await;
+        tokio::select! {
+            _ = connection => {}
+            () = activity.stays(limits) => {}
+        }
     }
 }
 
@@ -277,7 +298,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Runs the work on one request; if it panics, that is this request's 500, and nobody else's.
 async fn guarded<E>(
     local: Rc<Local>,
-    work: impl Future<Output = Result<Response<Reply>, E>>,
+    work: impl Future<Output = Result<Response<Reply>, E>> + Unpin,
 ) -> Result<Response<Reply>, E> {
     if let Some(outcome) = caught(work).await {
         return outcome;
@@ -289,9 +310,8 @@ async fn guarded<E>(
 }
 
 /// What the work comes to; none if it panics.
-async fn caught<W: Future>(work: W) -> Option<W::Output> {
-    let mut work = Box::pin(work);
-    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| Pin::as_mut(&mut work).poll(context))) {
+async fn caught<W: Future + Unpin>(mut work: W) -> Option<W::Output> {
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut work).poll(context))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(outcome)) => Poll::Ready(Some(outcome)),
         Err(_) => Poll::Ready(None),
@@ -314,7 +334,7 @@ mod tests {
             tokio::task::yield_now().await;
             assert!(std::hint::black_box(false), "on purpose");
         };
-        assert_eq!(runtime.block_on(caught(calm)), Some(7));
-        assert_eq!(runtime.block_on(caught(panics)), None);
+        assert_eq!(runtime.block_on(caught(pin!(calm))), Some(7));
+        assert_eq!(runtime.block_on(caught(pin!(panics))), None);
     }
 }

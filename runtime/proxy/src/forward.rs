@@ -30,6 +30,7 @@ use malha_table::{
     view::{Action, Destination, Forward, PathRewrite, Retries, Route},
 };
 use std::{
+    borrow::Cow,
     cell::Cell,
     net::SocketAddr,
     rc::Rc,
@@ -238,6 +239,9 @@ pub(crate) async fn send(
     let answered = tokio::select! {
         answered = try_until_answered(exchange, cluster, outgoing, received, tries, first, attempted) => Some(answered),
         () = limit_from_completion(received, tries.timeout) => None,
+        () = received.lacking(exchange.local.shared.options.limits.stream_idle_timeout) => {
+            return Err(Unanswered::Reply(LocalReply::stream_timeout()));
+        }
     };
     let Some(answered) = answered else {
         if let Some(endpoint) = attempted.trying.take() {
@@ -406,8 +410,9 @@ pub(crate) fn message(exchange: &Exchange<'_>, outgoing: &Outgoing, length: Opti
     if let Ok(host) = HeaderValue::try_from(&outgoing.authority) {
         headers.insert(HOST, host);
     }
-    headers.extend(outgoing.headers.clone());
-    hygiene::drop_framing(&mut headers);
+    for (name, value) in outgoing.headers.iter().filter(|(name, _)| !hygiene::is_framing(name)) {
+        headers.append(name.clone(), value.clone());
+    }
     if length.is_none() {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
@@ -451,7 +456,7 @@ fn tell_again(headers: &mut HeaderMap, attempt: u32, expected: Option<u64>) {
 /// A rewritten path as a request target. What a path may not hold is percent-encoded; one without a leading slash gets
 /// one, since hyper writes no other (Envoy does, and upstreams refuse it: semantics C13).
 fn request_target(path: &str) -> Uri {
-    let slashed = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    let slashed = if path.starts_with('/') { Cow::Borrowed(path) } else { Cow::Owned(format!("/{path}")) };
     slashed.parse().unwrap_or_else(|_| {
         let mut encoded = String::with_capacity(slashed.len() + 16);
         for byte in slashed.bytes() {

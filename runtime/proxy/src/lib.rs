@@ -37,6 +37,7 @@ mod hashing;
 mod header_ops;
 mod histogram;
 mod hygiene;
+mod idle;
 mod levels;
 mod listener;
 mod local_reply;

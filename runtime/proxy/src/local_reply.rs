@@ -47,6 +47,12 @@ impl LocalReply {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream request timeout", flags, details)
     }
 
+    /// The client has sent nothing of its body for too long: the rest of it cannot be waited for.
+    pub(crate) fn stream_timeout() -> Self {
+        let reply = Self::new(StatusCode::REQUEST_TIMEOUT, "stream timeout", Flags::STREAM_IDLE, "stream_idle_timeout");
+        LocalReply { close: true, ..reply }
+    }
+
     /// A request that is not HTTP as Envoy reads it.
     pub(crate) fn bad_request(status: StatusCode, body: &'static str, details: &'static str) -> Self {
         LocalReply { close: true, ..Self::new(status, body, Flags::DOWNSTREAM_PROTOCOL_ERROR, details) }

@@ -84,6 +84,11 @@ pub enum Passthrough {
 pub struct Limits {
     /// From the first byte of a request, or from the connection's start, to the end of its headers.
     pub header_read_timeout: Duration,
+    /// How long a client's connection is kept on which there is no request (semantics A69).
+    pub client_idle_timeout: Duration,
+    /// How long a client may keep others waiting amid a request: before another piece of a body that is not answered yet,
+    /// and before it reads what it was sent. Envoy has no such bound as Istio sets it (semantics A69).
+    pub stream_idle_timeout: Duration,
     /// Bytes of a request's headers, its first line included; more is answered with 431.
     pub header_bytes: usize,
     /// Lines of a request's headers; more is answered with 431.
@@ -110,6 +115,8 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             header_read_timeout: Duration::from_secs(30),
+            client_idle_timeout: Duration::from_hours(1),
+            stream_idle_timeout: Duration::from_hours(1),
             header_bytes: 60 * 1024,
             headers: 100,
             streams: 1024,

@@ -3,7 +3,7 @@
 use crate::{connection::Client, hygiene, local_reply::LocalReply, random::Random};
 use http::{
     HeaderMap, Method, StatusCode, Version,
-    header::{HOST, UPGRADE},
+    header::{HOST, TRANSFER_ENCODING, UPGRADE},
     request::Parts,
     uri::Uri,
 };
@@ -58,6 +58,10 @@ impl RequestHead {
         if !method_is_known(method.as_str()) {
             return Err(malformed());
         }
+        if !coding_is_understood(&headers) {
+            let status = StatusCode::NOT_IMPLEMENTED;
+            return Err(LocalReply::bad_request(status, "Not Implemented", "http1.invalid_transfer_encoding"));
+        }
         let said = hosts(&headers).map_err(|Several| malformed())?.map(<[u8]>::to_vec);
         let tls = arrival.client.tls.as_ref();
         let own_scheme = if tls.is_some() { "https" } else { "http" };
@@ -110,6 +114,17 @@ fn hosts(headers: &HeaderMap) -> Result<Option<&[u8]>, Several> {
     let mut lines = headers.get_all(HOST).iter();
     let first = lines.next().map(|line| line.as_bytes().trim_ascii());
     if lines.next().is_some() { Err(Several) } else { Ok(first) }
+}
+
+/// Whether the body's coding is `chunked` and nothing else, if it has one: what was coded twice would be passed on with
+/// one coding taken off and nothing said of the other.
+fn coding_is_understood(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(TRANSFER_ENCODING).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => true,
+        (Some(line), None) => line.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
 }
 
 type Said = Option<Vec<u8>>;

@@ -8,78 +8,12 @@ use common::{
     client::{Client, get},
     echo::Echo,
     mesh,
+    process::{Process, command},
     tls::{Authority, Certified, Speaker},
     wait_for,
 };
 use malha_table::Role;
-use serde_json::Value;
-use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
-};
-
-/// A running process, its words, and where it listens.
-struct Process {
-    child: Child,
-    said: Arc<Mutex<String>>,
-    ready: Value,
-}
-
-impl Process {
-    fn start(table: &Path) -> Self {
-        Self::start_with(table, &[])
-    }
-
-    fn start_with(table: &Path, more: &[&Path]) -> Self {
-        let ready_file = table.with_extension("ready");
-        let mut child = command()
-            .arg(table)
-            .args(more)
-            .args(["--ephemeral", "--outbound", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--cores", "1"])
-            .arg("--ready-file")
-            .arg(&ready_file)
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let said = Arc::new(Mutex::new(String::new()));
-        let (lines, into) = (BufReader::new(child.stderr.take().expect("piped")).lines(), Arc::clone(&said));
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                into.lock().unwrap().push_str(&(line + "\n"));
-            }
-        });
-        wait_for("the ready file", || ready_file.exists());
-        let ready = serde_json::from_slice(&std::fs::read(ready_file).unwrap()).unwrap();
-        Process { child, said, ready }
-    }
-
-    fn gateway(&self) -> std::net::SocketAddr {
-        self.ready["listeners"][0]["address"].as_str().unwrap().parse().unwrap()
-    }
-
-    fn said(&self, words: &str) -> bool {
-        self.said.lock().unwrap().contains(words)
-    }
-
-    fn terminate(&mut self) -> i32 {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        self.child.wait().unwrap().code().expect("it ends by itself")
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn command() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_malha-proxy"))
-}
+use std::path::Path;
 
 fn replace(path: &Path, bytes: &[u8]) {
     let partial = path.with_extension("partial");
@@ -108,8 +42,7 @@ fn a_table_is_served_and_replaced_under_open_connections() {
     replace(&path, b"no table");
     wait_for("the refusal", || process.said("the table at hand stays"));
     assert_eq!(client.get("x.com", "/", "").json()["name"], "a");
-    let admin = process.ready["admin"].as_str().unwrap().parse().unwrap();
-    assert_eq!(get(admin, "localhost", "/status", "").json()["reloadFailures"], 1);
+    assert_eq!(get(process.admin(), "localhost", "/status", "").json()["reloadFailures"], 1);
     assert_eq!(process.terminate(), 0);
 }
 

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{
-    client::connect,
+    client::{connect, get},
     mesh, options, start,
     tls::{Authority, Speaker},
 };
@@ -97,6 +97,27 @@ fn who_cannot_be_connected_is_closed() {
         let _ = connect(proxy.gateway(5432)).read_to_end(&mut rest);
         assert!(rest.is_empty());
     }
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_connected_is_left_out() {
+    let rules = "  tcp: [{route: [{destination: {host: a, port: {number: 80}}}]}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: a, namespace: default}
+spec:
+  host: a
+  trafficPolicy:
+    loadBalancer: {simple: ROUND_ROBIN}
+    outlierDetection: {consecutive5xxErrors: 2, baseEjectionTime: 60s, maxEjectionPercent: 50}";
+    let proxy = start(table(PLAIN, rules, &[common::echo::dead(), upstream("a")], &[]), options());
+    let is_served = || matches!(connect(proxy.gateway(5432)).read(&mut [0]), Ok(1));
+    let failed = (0..40).filter(|_| !is_served()).count();
+    assert_eq!(failed, 2, "D49: two in a row, and no more");
+    let metrics = get(proxy.admin().expect("an admin server"), "localhost", "/metrics", "").text();
+    let ejected = |line: &&str| line.starts_with("malha_endpoint_ejected{") && line.ends_with(" 1");
+    assert_eq!(metrics.lines().filter(ejected).count(), 1);
 }
 
 #[test]

@@ -14,7 +14,8 @@ const VIRTUAL_SERVICES: u64 = 10_000;
 const ROUNDS: usize = 7;
 
 /// Prints the least wall time of each over some rounds taken in turn, its ratio to gzip's, and peak memory.
-pub(super) fn run(malha: &Path) -> Result<(), String> {
+pub(super) fn run(binaries: &Path) -> Result<(), String> {
+    let malha = &binaries.join("malha");
     let directory = scratch::directory("compile")?;
     let file = directory.join("corpus.yaml");
     let text = corpus(VIRTUAL_SERVICES);

@@ -1,40 +1,48 @@
 //! Benches: ratios within one run, so that a slow machine is as good a judge as a fast one.
 
 mod compile;
+pub(crate) mod parts;
+mod proxy;
 mod reload;
 mod scratch;
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// Runs the benches named, or all.
 pub(crate) fn run(names: &[String]) -> Result<(), String> {
-    let malha = build()?;
-    let all = [("compile", compile::run as fn(&Path) -> Result<(), String>), ("reload", reload::run)];
+    let binaries = build()?;
+    let all =
+        [("compile", compile::run as fn(&Path) -> Result<(), String>), ("proxy", proxy::run), ("reload", reload::run)];
     for name in names {
         if !all.iter().any(|(known, _)| known == name) {
-            return Err(format!("no bench is called {name}; there are compile and reload"));
+            return Err(format!("no bench is called {name}; there are compile, proxy and reload"));
         }
     }
     for (name, bench) in all {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {
             println!("## {name}\n");
-            bench(&malha)?;
+            bench(&binaries)?;
             println!();
         }
     }
     Ok(())
 }
 
-/// Builds the release binary and says where it is.
-fn build() -> Result<std::path::PathBuf, String> {
+/// Builds what is measured, and what measures, and says where it is.
+fn build() -> Result<PathBuf, String> {
     let root = scratch::root();
     let built = Command::new("cargo")
-        .args(["build", "--release", "--quiet", "--package", "malha"])
+        .args(["build", "--release", "--quiet"])
+        .args(["--package", "malha", "--package", "malha-proxy", "--package", "xtask"])
         .current_dir(&root)
         .status()
         .map_err(|error| format!("cargo does not start: {error}"))?;
     if !built.success() {
         return Err("malha does not build".to_owned());
     }
-    Ok(root.join("target/release/malha"))
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    Ok(target.join("release"))
 }

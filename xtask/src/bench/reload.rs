@@ -20,7 +20,8 @@ const SAVES: usize = 200;
 const LOAD: usize = 4;
 
 /// Prints percentiles of the time from a save to the first request that obeys it, and what the load saw.
-pub(super) fn run(malha: &Path) -> Result<(), String> {
+pub(super) fn run(binaries: &Path) -> Result<(), String> {
+    let malha = &binaries.join("malha");
     canary(malha)?;
     one_among_many(malha)
 }

@@ -4,8 +4,12 @@
 
 pub mod client;
 pub mod echo;
+pub mod faulty;
 pub mod held;
+pub mod load;
 pub mod mesh;
+#[cfg(unix)]
+pub mod process;
 pub mod tls;
 
 use malha_proxy::{Handle, Options, Proxy, Revision};
@@ -57,6 +61,19 @@ impl Running {
         let found = listeners.iter().find(|listener| listener.role == "mesh");
         found.unwrap_or_else(|| panic!("no outbound listener among {listeners:?}")).address
     }
+}
+
+/// A sample of `/metrics`, by what its line begins with.
+pub fn sample(admin: SocketAddr, name: &str) -> u64 {
+    let metrics = client::get(admin, "localhost", "/metrics", "").text();
+    let mut values = metrics.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+    values.next().unwrap_or_else(|| panic!("no {name}: {metrics}"))
+}
+
+/// How long a drill lasts: as a variable of the environment says, for longer runs, else so many seconds.
+pub fn lasting(variable: &str, seconds: u64) -> Duration {
+    let told = std::env::var(variable).ok();
+    Duration::from_secs(told.map_or(seconds, |told| told.parse().expect("a number of seconds")))
 }
 
 /// Waits until a condition holds; a test that waits for more than ten seconds has failed.

@@ -10,6 +10,10 @@ use malha_proxy::{Handle, Proxy};
 use std::{process::ExitCode, sync::Arc};
 use table_file::TableFile;
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(&arguments) {
