@@ -15,7 +15,7 @@ use crate::{
     location, mirror,
     outlier::Outcome,
     outside,
-    plan::{Place, rule_name},
+    plan::Place,
     record::Record,
     running::Running,
     select::{Selected, select},
@@ -173,8 +173,7 @@ impl Exchange<'_> {
     ) -> Treated {
         if let Some(rule) = route.rule() {
             self.running.hit(rule.index());
-            record.entry.rule = Some(rule_name(route));
-            record.entry.route_name = rule.source().and_then(|source| source.route_name()).map(str::to_owned);
+            record.taken(route);
         }
         match action.kind() {
             ActionKind::Forward(forward) => self.forward(route, action, &forward, received, record).await,
@@ -485,7 +484,7 @@ fn answer_upstream(passed: Passed, role: Role, mut record: Record) -> Response<R
             }
         })
     });
-    let has_trailers = record.entry.version == Version::HTTP_2;
+    let has_trailers = record.entry.version == Some(Version::HTTP_2);
     let end = move |ending, sent, trailers: Option<&HeaderMap>| {
         if let Some(timer) = timer {
             timer.abort();

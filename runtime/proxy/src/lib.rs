@@ -34,6 +34,7 @@ mod hashing;
 mod header_ops;
 mod histogram;
 mod hygiene;
+mod json_line;
 mod listener;
 mod local_reply;
 mod location;
@@ -62,7 +63,7 @@ mod variables;
 mod view;
 mod worker;
 
-pub use access_log::AccessLog;
+pub use access_log::{AccessLog, LogFormat};
 pub use listener::ListenerAddress;
 pub use options::{Limits, Options, Passthrough, Reload};
 pub use proxy::{Handle, Proxy, Revision, ShutdownReport, StartError, SwapReport};

@@ -1,7 +1,11 @@
 //! From the command line and `malha.toml` to the proxy's options.
 
-use crate::{args::RunArgs, config::RunSection};
-use malha_proxy::{AccessLog, Options, Reload};
+use crate::{
+    args::{AccessLogFormat, RunArgs},
+    config::RunSection,
+};
+use malha_mesh::MeshConfig;
+use malha_proxy::{AccessLog, LogFormat, Options, Reload};
 use std::{
     collections::BTreeMap,
     io,
@@ -9,7 +13,7 @@ use std::{
 };
 
 /// What the proxy is told; the command line has the last word.
-pub(super) fn options(args: &RunArgs, section: &RunSection, on_reload: Reload) -> Options {
+pub(super) fn options(args: &RunArgs, section: &RunSection, mesh: Option<&MeshConfig>, on_reload: Reload) -> Options {
     let defaults = Options::default();
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let free = args.ephemeral.then_some(any_port);
@@ -19,6 +23,11 @@ pub(super) fn options(args: &RunArgs, section: &RunSection, on_reload: Reload) -
         let listen = free.or(sidecar.listen).unwrap_or(any_port);
         (sidecar.name.clone(), listen)
     });
+    let format = match args.access_log_format {
+        Some(AccessLogFormat::Json) => LogFormat::Json,
+        None if mesh.is_some_and(|mesh| mesh.json_access_log) => LogFormat::Json,
+        Some(AccessLogFormat::Text) | None => LogFormat::Text,
+    };
     Options {
         ports,
         ephemeral: args.ephemeral,
@@ -27,7 +36,7 @@ pub(super) fn options(args: &RunArgs, section: &RunSection, on_reload: Reload) -
         admin: args.admin.or(free).or(section.admin).or(defaults.admin),
         explain: args.explain,
         seed: args.seed,
-        access_log: Some(AccessLog::to_writer(io::stdout())),
+        access_log: Some(AccessLog::to_writer(io::stdout()).in_format(format)),
         on_reload: Some(on_reload),
         ..defaults
     }

@@ -2,7 +2,7 @@
 
 use crate::table_file::TableFile;
 use clap::{Parser, ValueEnum};
-use malha_proxy::{AccessLog, Limits, Options, Passthrough, Reload};
+use malha_proxy::{AccessLog, Limits, LogFormat, Options, Passthrough, Reload};
 use std::{
     fs::OpenOptions,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -64,6 +64,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     access_log: Option<PathBuf>,
 
+    /// How lines of the access log are written, with Istio's fields.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
+    access_log_format: Format,
+
     /// How far requests to hosts that the mesh does not know may go.
     #[arg(long, value_enum, default_value_t = Reach::Loopback)]
     passthrough: Reach,
@@ -83,6 +87,14 @@ enum Reach {
     Loopback,
     /// Anywhere, as in a cluster.
     Anywhere,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// Istio's default text format.
+    Text,
+    /// An object of JSON on each line.
+    Json,
 }
 
 impl Arguments {
@@ -115,12 +127,16 @@ impl Arguments {
 
     fn open_access_log(&self) -> Result<Option<AccessLog>, String> {
         let Some(path) = &self.access_log else { return Ok(None) };
+        let format = match self.access_log_format {
+            Format::Text => LogFormat::Text,
+            Format::Json => LogFormat::Json,
+        };
         if path.as_os_str() == "-" {
-            return Ok(Some(AccessLog::to_writer(std::io::stdout())));
+            return Ok(Some(AccessLog::to_writer(std::io::stdout()).in_format(format)));
         }
         let file = OpenOptions::new().create(true).append(true).open(path);
         let file = file.map_err(|error| format!("cannot open the access log {}: {error}", path.display()))?;
-        Ok(Some(AccessLog::to_writer(std::io::BufWriter::new(file))))
+        Ok(Some(AccessLog::to_writer(std::io::BufWriter::new(file)).in_format(format)))
     }
 }
 
