@@ -3,6 +3,7 @@
 use crate::{
     balance::{Algorithm, Candidate},
     breaker::Breaker,
+    counters::ClusterCounters,
     hashing::Places,
     outlier::{self, Detection, Health, Outcome},
     parties::{self, Parties},
@@ -27,6 +28,9 @@ pub(crate) struct ClusterState {
     pub(crate) name: Arc<str>,
     /// Its number as a destination, for counting.
     pub(crate) destination: u32,
+    /// Its number as a cluster, for counting.
+    pub(crate) number: u32,
+    pub(crate) counters: Arc<ClusterCounters>,
     pub(crate) discovery: Discovery,
     pub(crate) algorithm: Algorithm,
     load_balancer: LoadBalancer,
@@ -133,6 +137,8 @@ impl ClusterState {
         ClusterState {
             name: cluster.name().into(),
             destination: around.parties.cluster(cluster),
+            number: around.parties.cluster_name(cluster.name()),
+            counters: before.map_or_else(Arc::default, |before| Arc::clone(&before.counters)),
             discovery: cluster.discovery(),
             algorithm: match cluster.load_balancer() {
                 LoadBalancer::RoundRobin => Algorithm::RoundRobin,
@@ -162,6 +168,8 @@ impl ClusterState {
         ClusterState {
             name: name.into(),
             destination: parties::PASSTHROUGH,
+            number: parties::PASSTHROUGH_CLUSTER,
+            counters: Arc::default(),
             discovery: Discovery::Eds,
             algorithm,
             load_balancer: LoadBalancer::default(),
@@ -183,6 +191,8 @@ impl ClusterState {
         ClusterState {
             name: Arc::clone(&self.name),
             destination: self.destination,
+            number: self.number,
+            counters: Arc::clone(&self.counters),
             discovery: self.discovery,
             algorithm: self.algorithm,
             load_balancer: self.load_balancer,

@@ -5,6 +5,7 @@ use crate::{
     body::{Deadline, Received, Sent, limit_from_completion},
     breaker::{Held, Resource},
     cluster::{ClusterState, EndpointState},
+    counters::count,
     exchange::Exchange,
     flags::Flags,
     hashing::Places,
@@ -236,6 +237,7 @@ pub(crate) async fn send(
         () = limit_from_completion(received, tries.timeout) => None,
     };
     let Some(answered) = answered else {
+        count(&cluster.counters.timeouts);
         if let Some(endpoint) = attempted.trying.take() {
             cluster.observe(&endpoint, Outcome::Failure);
         }
@@ -261,9 +263,13 @@ async fn try_until_answered(
     let mut endpoint = first;
     loop {
         attempted.attempts += 1;
+        count(&cluster.counters.tries);
         attempted.endpoint = Some(Arc::clone(&endpoint));
         let outcome = try_once(exchange, cluster, &endpoint, outgoing, received, tries, attempted).await;
         attempted.trying = None;
+        if let Err(failure) = &outcome {
+            cluster.counters.failed(*failure);
+        }
         match &outcome {
             Ok((response, ..)) => {
                 let is_grpc = is_grpc(&exchange.head.headers);
@@ -290,6 +296,7 @@ async fn try_until_answered(
             // With it goes the connection of the try, and its hold on the body.
             drop(outcome);
             exchange.local.metrics().retries.fetch_add(1, Ordering::Relaxed);
+            count(&cluster.counters.retries);
             previous.push(endpoint.address.clone());
             let pause = tokio::time::sleep(policy.backoff(retries + 1, &exchange.local.random));
             received.reading_ahead(ahead, pause).await.ok_or(Unanswered::ClientGone)?;
@@ -299,8 +306,14 @@ async fn try_until_answered(
         }
         let is_exhausted = is_retriable && policy.attempts > 0 && retries >= policy.attempts;
         let flags = match (wants_retry, is_exhausted) {
-            (true, _) => Flags::UPSTREAM_OVERFLOW,
-            (false, true) => Flags::RETRY_LIMIT,
+            (true, _) => {
+                count(&cluster.counters.retry_overflows);
+                Flags::UPSTREAM_OVERFLOW
+            }
+            (false, true) => {
+                count(&cluster.counters.retry_limits);
+                Flags::RETRY_LIMIT
+            }
             (false, false) => Flags::default(),
         };
         return match outcome {

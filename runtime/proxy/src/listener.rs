@@ -8,7 +8,7 @@ use std::{
     collections::BTreeSet,
     fmt, io,
     net::{IpAddr, SocketAddr, TcpListener},
-    sync::atomic::{AtomicU32, AtomicUsize},
+    sync::atomic::{AtomicU32, AtomicU64, AtomicUsize},
 };
 use tokio::sync::watch;
 
@@ -59,6 +59,10 @@ pub(crate) struct OpenListener {
     pub(crate) address: SocketAddr,
     /// Open connections over all workers.
     pub(crate) connections: AtomicUsize,
+    /// Connections that were ever accepted.
+    pub(crate) accepted: AtomicU64,
+    /// Requests that have begun.
+    pub(crate) requests: AtomicU64,
     /// The number of the proxy that it is of, for counting.
     pub(crate) source: AtomicU32,
     /// Becomes true when it stops: its connections end after the request at hand.
@@ -71,6 +75,8 @@ impl OpenListener {
             id,
             address,
             connections: AtomicUsize::new(0),
+            accepted: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
             source: AtomicU32::new(0),
             closing: watch::Sender::new(false),
         }

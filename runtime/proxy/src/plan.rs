@@ -167,6 +167,11 @@ pub(crate) fn rule_name(route: &Route<'_>) -> String {
     let Some(source) = route.rule().and_then(|rule| rule.source()) else {
         return "a route without a rule".to_owned();
     };
+    source_name(source)
+}
+
+/// The same, of where the rule is written.
+pub(crate) fn source_name(source: Source<'_>) -> String {
     let with_file = |source: Source<'_>| format!("{} {}:{}", rule_place(source), source.file(), source.line());
     match source.delegate() {
         Some(delegate) => format!("{} -> {}", with_file(source), with_file(delegate)),

@@ -3,6 +3,7 @@
 use crate::{
     breaker::{Held, Resource},
     cluster::{ClusterState, ConnectionTerms},
+    counters::count,
     options::Limits,
     sender::Sender,
     tls,
@@ -280,13 +281,18 @@ impl Host {
             };
             let (open, opening) = (Open::new(self, held), Opening::new(self));
             let (host, terms, limit) = (Rc::clone(self), cluster.terms, cluster.connect_timeout);
+            let counters = Arc::clone(&cluster.counters);
+            count(&counters.connects);
             let config = cluster.tls.as_ref().and_then(|tls| Some(Arc::clone(&tls.as_ref().ok()?.config)));
             tokio::task::spawn_local(async move {
                 let connected = host.connect(open, terms, config, limit).await;
                 drop(opening);
                 match connected {
                     Ok(connection) => host.give(connection),
-                    Err(reason) => host.fail(reason),
+                    Err(reason) => {
+                        counters.not_connected(reason);
+                        host.fail(reason);
+                    }
                 }
             });
         }

@@ -37,6 +37,8 @@ pub(crate) struct Record {
     listener: Arc<OpenListener>,
     /// The number of where it went.
     destination: u32,
+    /// The number of its cluster.
+    cluster: u32,
     protocol: Protocol,
     local: Rc<Local>,
     /// Whether somebody wants to know it in words.
@@ -47,6 +49,7 @@ pub(crate) struct Record {
 impl Record {
     /// From a head as it came, before anything is known to be right with it.
     pub(crate) fn new(local: &Rc<Local>, listener: &Arc<OpenListener>, client: &Client, parts: &Parts) -> Self {
+        listener.requests.fetch_add(1, Ordering::Relaxed);
         let is_told = local.shared.options.access_log.is_some();
         let mut entry = Entry { version: Some(parts.version), ..Entry::new(client.local, client.peer) };
         if is_told {
@@ -62,6 +65,7 @@ impl Record {
             received: None,
             listener: Arc::clone(listener),
             destination: parties::UNKNOWN,
+            cluster: parties::UNKNOWN,
             protocol: Protocol::Http,
             local: Rc::clone(local),
             is_told,
@@ -100,6 +104,7 @@ impl Record {
     pub(crate) fn chosen(&mut self, cluster: &ClusterState) {
         self.entry.cluster = Some(Arc::clone(&cluster.name));
         self.destination = cluster.destination;
+        self.cluster = cluster.number;
     }
 
     /// Refused, since the mesh does not know its host.
@@ -167,6 +172,7 @@ impl Record {
             listener: self.listener.id,
             source: self.listener.source.load(Ordering::Relaxed),
             destination: self.destination,
+            cluster: self.cluster,
             code: entry.code,
             flags: entry.flags,
             protocol: self.protocol,

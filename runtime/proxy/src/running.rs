@@ -166,6 +166,11 @@ impl Running {
         self.listeners.values().filter(of_proxy).map(|(listener, place)| (&**listener, place))
     }
 
+    /// All open listeners.
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = (&OpenListener, &Place)> {
+        self.listeners.values().map(|(listener, place)| (&**listener, place))
+    }
+
     /// Whether a connection to `address` would come back to one of the sidecars.
     pub(crate) fn is_own(&self, address: SocketAddr) -> bool {
         let is_sidecar = |place: &Place| place.role == Role::Sidecar;
