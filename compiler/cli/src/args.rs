@@ -215,6 +215,13 @@ pub struct RunArgs {
     /// How lines of the access log are written, with Istio's fields [default: as the `MeshConfig` says, else text]
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub access_log_format: Option<AccessLogFormat>,
+    /// A collector of OpenTelemetry that is sent traces, as `http://localhost:4318` [default: as
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` says, else none]
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
+    /// Of how many requests traces are sent, where their callers have not decided it
+    #[arg(long, value_name = "PERCENT", default_value_t = 100.0)]
+    pub trace_sampling: f64,
     /// Make every draw repeatable: weights, load balancing, jitter
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,

@@ -19,6 +19,7 @@ use crate::{
     record::Record,
     running::Running,
     select::{Selected, select},
+    trace::RequestTrace,
     upstream,
     variables::Facts,
     view::{Arrival, RequestHead},
@@ -47,6 +48,7 @@ pub(crate) struct Exchange<'r> {
     pub(crate) place: &'r Place,
     pub(crate) head: RequestHead,
     pub(crate) arrival: Arrival,
+    pub(crate) trace: Option<Rc<RequestTrace>>,
     start: SystemTime,
 }
 
@@ -114,7 +116,8 @@ pub(crate) async fn exchange(
     };
     record.admitted(&head);
     let start = record.entry.start;
-    let exchange = Exchange { local: &local, running: &running, place, head, arrival, start };
+    let trace = record.trace.clone();
+    let exchange = Exchange { local: &local, running: &running, place, head, arrival, trace, start };
     match exchange.treat(&received, &mut record).await {
         Treated::Own(own) => Ok(answer_own(own, place.role, record)),
         Treated::Upstream(passed) => Ok(answer_upstream(*passed, place.role, record)),

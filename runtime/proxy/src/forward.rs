@@ -264,9 +264,15 @@ async fn try_until_answered(
     loop {
         attempted.attempts += 1;
         count(&cluster.counters.tries);
+        if let Some(trace) = &exchange.trace {
+            trace.begin_try(&cluster.name);
+        }
         attempted.endpoint = Some(Arc::clone(&endpoint));
         let outcome = try_once(exchange, cluster, &endpoint, outgoing, received, tries, attempted).await;
         attempted.trying = None;
+        if let Some(trace) = &exchange.trace {
+            trace.end_try(attempted.upstream, outcome.as_ref().map_err(|failure| *failure).map(|(r, ..)| r.status()));
+        }
         if let Err(failure) = &outcome {
             cluster.counters.failed(*failure);
         }
@@ -408,6 +414,9 @@ async fn try_once(
         if attempted.attempts > 1 {
             let expected = tries.expected(tries.elapsed(received).unwrap_or_default());
             tell_again(request.headers_mut(), attempted.attempts, expected);
+        }
+        if let Some(trace) = &exchange.trace {
+            trace.write(request.headers_mut());
         }
         if connection.sender.is_http2() {
             as_http2(&mut request, exchange.head.scheme, &outgoing.authority).ok_or(Failure::Protocol)?;

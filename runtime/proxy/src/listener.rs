@@ -8,7 +8,10 @@ use std::{
     collections::BTreeSet,
     fmt, io,
     net::{IpAddr, SocketAddr, TcpListener},
-    sync::atomic::{AtomicU32, AtomicU64, AtomicUsize},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, AtomicU64, AtomicUsize},
+    },
 };
 use tokio::sync::watch;
 
@@ -65,6 +68,8 @@ pub(crate) struct OpenListener {
     pub(crate) requests: AtomicU64,
     /// The number of the proxy that it is of, for counting.
     pub(crate) source: AtomicU32,
+    /// What that proxy is called in traces.
+    pub(crate) service: Mutex<Arc<str>>,
     /// Becomes true when it stops: its connections end after the request at hand.
     pub(crate) closing: watch::Sender<bool>,
 }
@@ -78,6 +83,7 @@ impl OpenListener {
             accepted: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             source: AtomicU32::new(0),
+            service: Mutex::new("".into()),
             closing: watch::Sender::new(false),
         }
     }

@@ -131,6 +131,12 @@ impl Parties {
     }
 }
 
+/// What a proxy is called in traces: its canonical service, in its namespace.
+pub(crate) fn service_name(proxy: &Proxy<'_>) -> Arc<str> {
+    let workload = Workload::of(Some((proxy.namespace(), proxy.name())), &proxy.labels());
+    format!("{}.{}", workload.canonical_service, workload.namespace).into()
+}
+
 impl Workload {
     fn unknown() -> Self {
         let unknown: Arc<str> = NOT_KNOWN.into();

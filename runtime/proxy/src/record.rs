@@ -10,9 +10,10 @@ use crate::{
     hygiene::REQUEST_ID,
     listener::OpenListener,
     local_reply::{GRPC_STATUS, is_grpc},
-    metrics::{Measures, Protocol, RequestKey},
+    metrics::{Measures, Protocol, RequestKey, lock},
     parties,
     plan::rule_name,
+    trace::RequestTrace,
     view::RequestHead,
     worker::Local,
 };
@@ -43,6 +44,8 @@ pub(crate) struct Record {
     local: Rc<Local>,
     /// Whether somebody wants to know it in words.
     is_told: bool,
+    /// None where nothing is traced.
+    pub(crate) trace: Option<Rc<RequestTrace>>,
     is_ended: bool,
 }
 
@@ -50,7 +53,9 @@ impl Record {
     /// From a head as it came, before anything is known to be right with it.
     pub(crate) fn new(local: &Rc<Local>, listener: &Arc<OpenListener>, client: &Client, parts: &Parts) -> Self {
         listener.requests.fetch_add(1, Ordering::Relaxed);
-        let is_told = local.shared.options.access_log.is_some();
+        let options = &local.shared.options;
+        let trace = options.tracing.as_ref().map(|tracing| Rc::new(tracing.begin(client, &parts.headers)));
+        let is_told = options.access_log.is_some() || trace.as_ref().is_some_and(|trace| trace.is_sampled);
         let mut entry = Entry { version: Some(parts.version), ..Entry::new(client.local, client.peer) };
         if is_told {
             entry.method = Some(parts.method.clone());
@@ -69,6 +74,7 @@ impl Record {
             protocol: Protocol::Http,
             local: Rc::clone(local),
             is_told,
+            trace,
             is_ended: false,
         }
     }
@@ -181,6 +187,9 @@ impl Record {
         self.local.metrics().count(self.local.index, key, measures);
         if let Some(log) = &self.local.shared.options.access_log {
             log.write(entry);
+        }
+        if let Some((tracing, trace)) = self.local.shared.options.tracing.as_ref().zip(self.trace.as_ref()) {
+            tracing.end(trace, entry, Arc::clone(&lock(&self.listener.service)));
         }
     }
 }

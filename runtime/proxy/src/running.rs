@@ -3,7 +3,7 @@
 use crate::{
     cluster::{Around, ClusterState, ConnectionTerms},
     listener::{ListenerAddress, ListenerKey, OpenListener, is_reached_at},
-    metrics::Metrics,
+    metrics::{Metrics, lock},
     options::Options,
     outside, parties,
     plan::{Place, Plan, rule_place},
@@ -84,6 +84,9 @@ impl Shared {
                 let proxy = running.table.proxies().get(wanted.place.proxy);
                 let source = proxy.map_or(parties::UNKNOWN, |proxy| self.metrics.parties.source(&proxy));
                 listener.source.store(source, Ordering::Relaxed);
+                if let Some(proxy) = proxy {
+                    *lock(&listener.service) = parties::service_name(&proxy);
+                }
                 running.listeners.insert(listener.id, (Arc::clone(listener), wanted.place.clone()));
             }
         }

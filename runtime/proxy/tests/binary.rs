@@ -26,10 +26,16 @@ struct Process {
 
 impl Process {
     fn start(table: &Path) -> Self {
+        Process::start_with(table, &[])
+    }
+
+    fn start_with(table: &Path, arguments: &[&str]) -> Self {
         let ready_file = table.with_extension("ready");
         let mut child = command()
             .arg(table)
             .args(["--ephemeral", "--outbound", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--cores", "1"])
+            .args(arguments)
+            .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
             .arg("--ready-file")
             .arg(&ready_file)
             .stderr(Stdio::piped())
@@ -103,6 +109,38 @@ fn a_table_is_served_and_replaced_under_open_connections() {
     let admin = process.ready["admin"].as_str().unwrap().parse().unwrap();
     assert_eq!(get(admin, "localhost", "/status", "").json()["reloadFailures"], 1);
     assert_eq!(process.terminate(), 0);
+}
+
+#[test]
+fn the_access_log_goes_to_a_file_in_the_format_that_is_asked_for() {
+    let a = Echo::start("a");
+    let directory = tempfile::tempdir().unwrap();
+    let (path, log) = (directory.path().join("mesh.table"), directory.path().join("log"));
+    let rules = "  - route:\n    - destination: {host: a}\n";
+    replace(&path, mesh::gateway(rules, &[a.address], &[]).as_bytes());
+    let arguments = ["--access-log", log.to_str().unwrap(), "--access-log-format", "json"];
+    let process = Process::start_with(&path, &arguments);
+    assert_eq!(get(process.gateway(), "x.com", "/one", "").status, 200);
+    let line = || std::fs::read_to_string(&log).ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
+    wait_for("the line", || line().is_some());
+    assert_eq!(line().unwrap()["path"], "/one");
+}
+
+#[test]
+fn a_collector_that_cannot_be_told_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mesh.table");
+    replace(&path, mesh::gateway("  - route:\n    - destination: {host: a}\n", &[], &[]).as_bytes());
+    let variable = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    for (arguments, environment, words) in [
+        (vec!["--otlp", "https://x"], "", "plain HTTP"),
+        (vec!["--otlp", "http://x", "--trace-sampling", "101"], "", "no percentage"),
+        (vec![], "localhost", "OTEL_EXPORTER_OTLP_ENDPOINT: `localhost` is no collector's address"),
+    ] {
+        let output = command().arg(&path).args(arguments).env(variable, environment).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(words), "{said}");
+    }
 }
 
 #[test]

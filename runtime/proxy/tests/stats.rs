@@ -120,10 +120,12 @@ fn prometheus_gets_istios_labels() {
             format!("# TYPE envoy_cluster_upstream_rq_total counter\nenvoy_cluster_upstream_rq_total{{{cluster}}} 1\n"),
             format!("\nenvoy_cluster_upstream_rq{{response_code_class=\"2xx\",{cluster}}} 1\n"),
             "\nenvoy_http_downstream_rq_total{http_conn_manager_prefix=\"outbound_0.0.0.0_80\"} 1\n".to_owned(),
+            "\nistio_requests_total{reporter=\"source\",".to_owned(),
             "# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n".to_owned(),
         ] {
             assert!(text.contains(&line), "{line} is not in\n{text}");
         }
+        assert!(!ask(&proxy, "/stats/prometheus?filter=server").text().contains("istio_"));
         assert!(answer.header("content-type").is_some_and(|kind| kind.starts_with("text/plain; version=0.0.4")));
     }
 }

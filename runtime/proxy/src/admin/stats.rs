@@ -1,6 +1,6 @@
 //! `/stats`: what is counted, by the names that Envoy has for it. What is not counted is not there.
 
-use super::{prometheus::escape, route::decode};
+use super::{istio, prometheus::escape, route::decode};
 use crate::{proxy::Handle, running::Running};
 use malha_table::Role;
 use regex::Regex;
@@ -126,7 +126,15 @@ pub(super) fn stats(handle: &Handle, asked: &Asked) -> Stats {
     match asked.format {
         Form::Text => Stats::Text(text(&known, asked)),
         Form::Json => Stats::Json(document(&known, asked)),
-        Form::Prometheus => Stats::Prometheus(exposition(&known, asked)),
+        Form::Prometheus => {
+            let mut out = exposition(&known, asked);
+            // Where Istio's proxies tell them.
+            if asked.filter.is_none() {
+                let metrics = &handle.shared().metrics;
+                istio::render(&mut out, &metrics.counts(), &metrics.parties);
+            }
+            Stats::Prometheus(out)
+        }
     }
 }
 

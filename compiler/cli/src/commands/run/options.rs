@@ -3,9 +3,10 @@
 use crate::{
     args::{AccessLogFormat, RunArgs},
     config::RunSection,
+    failure::Failure,
 };
 use malha_mesh::MeshConfig;
-use malha_proxy::{AccessLog, LogFormat, Options, Reload};
+use malha_proxy::{AccessLog, LogFormat, Options, Reload, Tracing};
 use std::{
     collections::BTreeMap,
     io,
@@ -13,7 +14,15 @@ use std::{
 };
 
 /// What the proxy is told; the command line has the last word.
-pub(super) fn options(args: &RunArgs, section: &RunSection, mesh: Option<&MeshConfig>, on_reload: Reload) -> Options {
+///
+/// # Errors
+/// A collector is named that spans cannot be sent to.
+pub(super) fn options(
+    args: &RunArgs,
+    section: &RunSection,
+    mesh: Option<&MeshConfig>,
+    on_reload: Reload,
+) -> Result<Options, Failure> {
     let defaults = Options::default();
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let free = args.ephemeral.then_some(any_port);
@@ -28,7 +37,7 @@ pub(super) fn options(args: &RunArgs, section: &RunSection, mesh: Option<&MeshCo
         None if mesh.is_some_and(|mesh| mesh.json_access_log) => LogFormat::Json,
         Some(AccessLogFormat::Text) | None => LogFormat::Text,
     };
-    Options {
+    Ok(Options {
         ports,
         ephemeral: args.ephemeral,
         outbound: args.outbound.or(free).unwrap_or(defaults.outbound),
@@ -38,6 +47,7 @@ pub(super) fn options(args: &RunArgs, section: &RunSection, mesh: Option<&MeshCo
         seed: args.seed,
         access_log: Some(AccessLog::to_writer(io::stdout()).in_format(format)),
         on_reload: Some(on_reload),
+        tracing: Tracing::to_named_collector(args.otlp.as_deref(), args.trace_sampling).map_err(Failure::new)?,
         ..defaults
-    }
+    })
 }

@@ -2,7 +2,7 @@
 
 use crate::table_file::TableFile;
 use clap::{Parser, ValueEnum};
-use malha_proxy::{AccessLog, Limits, LogFormat, Options, Passthrough, Reload};
+use malha_proxy::{AccessLog, Limits, LogFormat, Options, Passthrough, Reload, Tracing};
 use std::{
     fs::OpenOptions,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -68,6 +68,15 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     access_log_format: Format,
 
+    /// A collector of OpenTelemetry that is sent traces, as `http://localhost:4318` [default: as
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` says, else none].
+    #[arg(long, value_name = "URL")]
+    otlp: Option<String>,
+
+    /// Of how many requests traces are sent, where their callers have not decided it.
+    #[arg(long, value_name = "PERCENT", default_value_t = 100.0)]
+    trace_sampling: f64,
+
     /// How far requests to hosts that the mesh does not know may go.
     #[arg(long, value_enum, default_value_t = Reach::Loopback)]
     passthrough: Reach,
@@ -115,6 +124,7 @@ impl Arguments {
             explain: self.explain,
             seed: self.seed,
             access_log: self.open_access_log()?,
+            tracing: Tracing::to_named_collector(self.otlp.as_deref(), self.trace_sampling)?,
             limits: Limits::default(),
             passthrough: match self.passthrough {
                 Reach::Loopback => Passthrough::Loopback,
