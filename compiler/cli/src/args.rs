@@ -212,6 +212,16 @@ pub struct RunArgs {
     /// Let every answer name the rule that took the request, in a header
     #[arg(long)]
     pub explain: bool,
+    /// How lines of the access log are written, with Istio's fields [default: as the `MeshConfig` says, else text]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub access_log_format: Option<AccessLogFormat>,
+    /// A collector of OpenTelemetry that is sent traces, as `http://localhost:4318` [default: as
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` says, else none]
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
+    /// Of how many requests traces are sent, where their callers have not decided it
+    #[arg(long, value_name = "PERCENT", default_value_t = 100.0)]
+    pub trace_sampling: f64,
     /// Make every draw repeatable: weights, load balancing, jitter
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,
@@ -225,6 +235,15 @@ pub struct RunArgs {
     /// A process of this machine that stands for a service's workload; its labels choose subsets
     #[arg(long = "endpoint", value_name = "SERVICE.NS:PORT=ADDRESS[,LABEL=VALUE]", value_parser = endpoint)]
     pub endpoints: Vec<config::LocalEndpoint>,
+}
+
+/// How `malha run` writes its access log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AccessLogFormat {
+    /// Istio's default text format
+    Text,
+    /// An object of JSON on each line
+    Json,
 }
 
 /// `malha route`.

@@ -204,6 +204,22 @@ spec:
 }
 
 #[test]
+fn the_access_log_is_written_as_the_mesh_or_the_command_line_says() {
+    let mesh = mesh();
+    write(&mesh, "malha.toml", "[mesh]\nconfig = \"mesh-config.txt\"\n");
+    write(&mesh, "mesh-config.txt", "accessLogEncoding: JSON\n");
+    for (arguments, line) in [
+        (vec!["--mock"], "\"path\":\"/cart/1\",\"protocol\":\"HTTP/1.1\""),
+        (vec!["--mock", "--access-log-format", "text"], "\"GET /cart/1 HTTP/1.1\" 404 - via_upstream"),
+    ] {
+        let running = Running::start(&arguments, mesh.path());
+        running.get("/cart/1");
+        wait_for(line, || running.log().contains(line));
+        running.stop();
+    }
+}
+
+#[test]
 fn ports_are_mapped() {
     let mesh = mesh();
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();

@@ -43,6 +43,8 @@ pub struct MeshConfig {
     pub connect_timeout: Option<time::Duration>,
     /// Whether HTTP/1.1 ports are upgraded to HTTP/2 (`h2UpgradePolicy: UPGRADE`).
     pub h2_upgrade: bool,
+    /// Whether access logs are written as JSON (`accessLogEncoding: JSON`).
+    pub json_access_log: bool,
 }
 
 /// A release of Istio. Only the two numbers that defaults depend on.
@@ -123,6 +125,7 @@ impl Default for MeshConfig {
             zone_aware_lb: None,
             connect_timeout: None,
             h2_upgrade: false,
+            json_access_log: false,
         }
     }
 }
@@ -154,6 +157,7 @@ impl MeshConfig {
             zone_aware_lb: config.get("zoneAwareLbSetting").filter(|setting| setting.is_object()).cloned(),
             connect_timeout: text(config.get("connectTimeout")).and_then(Duration::parse).map(Duration::to_std),
             h2_upgrade: text(config.get("h2UpgradePolicy")) == Some("UPGRADE"),
+            json_access_log: text(config.get("accessLogEncoding")) == Some("JSON"),
             ..MeshConfig::default()
         };
         if let Some(namespace) = text(config.get("rootNamespace")).filter(|namespace| !namespace.is_empty()) {
@@ -187,6 +191,7 @@ mod tests {
             "connectTimeout": "3s",
             "rootNamespace": "mesh-root",
             "h2UpgradePolicy": "UPGRADE",
+            "accessLogEncoding": "JSON",
             "somethingNew": {"a": 1},
         }));
         assert_eq!(config.outbound, OutboundMode::RegistryOnly, "E21");
@@ -195,7 +200,7 @@ mod tests {
         assert_eq!(config.default_http_retry_policy, Some(json!({"attempts": 5})));
         assert_eq!(config.connect_timeout, Some(time::Duration::from_secs(3)), "D.6");
         assert_eq!(config.root_namespace, "mesh-root");
-        assert!(config.h2_upgrade);
+        assert!(config.h2_upgrade && config.json_access_log);
     }
 
     #[test]

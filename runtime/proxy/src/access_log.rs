@@ -1,8 +1,10 @@
-//! One line for each request, in Istio's default text format (semantics C85) with the rule at its end.
+//! One line for each request and each connection of plain bytes, in Istio's default formats (semantics C85): text with
+//! the rule at its end, or JSON with the rule as a key of its own.
 
-use crate::{flags::Flags, time};
-use http::Version;
+use crate::{flags::Flags, json_line::JsonLine, time};
+use http::{HeaderValue, Method, Version};
 use std::{
+    borrow::Cow,
     fmt::{self, Write as _},
     io::Write,
     net::SocketAddr,
@@ -14,11 +16,22 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Where access log lines go.
+/// Where access log lines go, and how they are written.
 #[derive(Clone)]
 pub struct AccessLog {
     sink: Sink,
+    format: LogFormat,
     lost: Arc<AtomicU64>,
+}
+
+/// How access log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Istio's default text format, with the rule at its end.
+    #[default]
+    Text,
+    /// One object of JSON, with the keys of Istio's default JSON format, and `malha_rule`.
+    Json,
 }
 
 #[derive(Clone)]
@@ -45,12 +58,18 @@ impl AccessLog {
                 }
             }
         });
-        AccessLog { sink: Sink::Writer(sender), lost: Arc::default() }
+        AccessLog { sink: Sink::Writer(sender), format: LogFormat::default(), lost: Arc::default() }
     }
 
     /// Each line, without its line feed, is given to a function, on the worker's thread: it must not block.
     pub fn to_function(line: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        AccessLog { sink: Sink::Call(Arc::new(line)), lost: Arc::default() }
+        AccessLog { sink: Sink::Call(Arc::new(line)), format: LogFormat::default(), lost: Arc::default() }
+    }
+
+    /// The same, with its lines in another format.
+    #[must_use]
+    pub fn in_format(self, format: LogFormat) -> Self {
+        AccessLog { format, ..self }
     }
 
     /// Lines that a slow or broken writer did not take.
@@ -59,7 +78,10 @@ impl AccessLog {
     }
 
     pub(crate) fn write(&self, entry: &Entry) {
-        let line = entry.to_string();
+        let line = match self.format {
+            LogFormat::Text => entry.to_string(),
+            LogFormat::Json => JsonLine::of(entry).to_string(),
+        };
         match &self.sink {
             Sink::Call(call) => call(&line),
             Sink::Writer(sender) => {
@@ -77,53 +99,108 @@ impl fmt::Debug for AccessLog {
     }
 }
 
-/// What is known of a request when it ends.
+/// What is known of a request, or of a connection of plain bytes, when it ends. Where nobody asks for words, what would
+/// have to be copied is left out.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) start: SystemTime,
-    pub(crate) method: String,
+    /// Of a request.
+    pub(crate) method: Option<Method>,
     /// As asked for, before any rewrite.
-    pub(crate) path: String,
-    pub(crate) version: Version,
+    pub(crate) path: Option<String>,
+    /// Of a request.
+    pub(crate) version: Option<Version>,
     /// 0 where no answer was sent.
     pub(crate) code: u16,
     pub(crate) flags: Flags,
-    /// Why the answer is what it is, in Envoy's words.
+    /// Why the answer is what it is, in Envoy's words; `-` where there is nothing to say.
     pub(crate) details: &'static str,
     pub(crate) received: u64,
     pub(crate) sent: u64,
     pub(crate) duration: Duration,
     pub(crate) upstream_time: Option<Duration>,
-    pub(crate) forwarded_for: Option<String>,
-    pub(crate) user_agent: Option<String>,
-    pub(crate) request_id: Option<String>,
+    pub(crate) forwarded_for: Option<HeaderValue>,
+    pub(crate) user_agent: Option<HeaderValue>,
+    pub(crate) request_id: Option<HeaderValue>,
     pub(crate) authority: Option<String>,
     pub(crate) upstream: Option<SocketAddr>,
+    /// Why the last try had no connection (semantics D57).
+    pub(crate) transport_failure: Option<Arc<str>>,
     pub(crate) upstream_local: Option<SocketAddr>,
-    pub(crate) cluster: Option<String>,
+    pub(crate) cluster: Option<Arc<str>>,
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,
+    /// What a client of TLS asked for.
+    pub(crate) server_name: Option<String>,
     pub(crate) route_name: Option<String>,
     /// Where the rule is, as `default/shop http[1].match[0] path/file.yaml:12`.
     pub(crate) rule: Option<String>,
 }
 
+impl Entry {
+    /// Of what begins now.
+    pub(crate) fn new(local: SocketAddr, remote: SocketAddr) -> Self {
+        Entry {
+            start: SystemTime::now(),
+            method: None,
+            path: None,
+            version: None,
+            code: 0,
+            flags: Flags::default(),
+            details: NO_DETAILS,
+            received: 0,
+            sent: 0,
+            duration: Duration::ZERO,
+            upstream_time: None,
+            forwarded_for: None,
+            user_agent: None,
+            request_id: None,
+            authority: None,
+            upstream: None,
+            transport_failure: None,
+            upstream_local: None,
+            cluster: None,
+            local,
+            remote,
+            server_name: None,
+            route_name: None,
+            rule: None,
+        }
+    }
+}
+
+/// Stands for details that there are none of.
+pub(crate) const NO_DETAILS: &str = "-";
+
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}] \"{} {} ", time::iso(self.start), Plain(&self.method), Plain(&self.path))?;
-        write!(f, "{:?}\" {} {} {} - \"-\" ", self.version, self.code, self.flags, self.details)?;
+        write!(f, "[{}] \"{} ", time::iso(self.start), self.method.as_ref().map_or("-", Method::as_str))?;
+        write!(f, "{} ", Plain(self.path.as_deref().unwrap_or("-")))?;
+        match self.version {
+            Some(version) => write!(f, "{version:?}")?,
+            None => f.write_str("-")?,
+        }
+        write!(f, "\" {} {} {} - ", self.code, self.flags, self.details)?;
+        write!(f, "\"{}\" ", Plain(self.transport_failure.as_deref().unwrap_or("-")))?;
         write!(f, "{} {} {} ", self.received, self.sent, self.duration.as_millis())?;
         dash(f, self.upstream_time.map(|time| time.as_millis()).as_ref())?;
-        for value in [&self.forwarded_for, &self.user_agent, &self.request_id, &self.authority] {
-            write!(f, " \"{}\"", Plain(value.as_deref().unwrap_or("-")))?;
+        for value in [&self.forwarded_for, &self.user_agent, &self.request_id] {
+            write!(f, " \"{}\"", Plain(&value.as_ref().map_or(Cow::Borrowed("-"), text)))?;
         }
-        f.write_str(" \"")?;
+        write!(f, " \"{}\" \"", Plain(self.authority.as_deref().unwrap_or("-")))?;
         dash(f, self.upstream.as_ref())?;
         write!(f, "\" {} ", self.cluster.as_deref().unwrap_or("-"))?;
         dash(f, self.upstream_local.as_ref())?;
-        write!(f, " {} {} - {}", self.local, self.remote, Plain(self.route_name.as_deref().unwrap_or("-")))?;
+        write!(f, " {} {} ", self.local, self.remote)?;
+        write!(f, "{} ", Plain(self.server_name.as_deref().unwrap_or("-")))?;
+        write!(f, "{}", Plain(self.route_name.as_deref().unwrap_or("-")))?;
         write!(f, " \"{}\"", Plain(self.rule.as_deref().unwrap_or("-")))
     }
+}
+
+/// A header's value as text; bytes that are no UTF-8 are replaced.
+pub(crate) fn text(value: &HeaderValue) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.as_bytes())
 }
 
 fn dash(f: &mut fmt::Formatter<'_>, value: Option<&impl fmt::Display>) -> fmt::Result {
@@ -154,37 +231,46 @@ mod tests {
     use super::*;
     use std::{net::Ipv4Addr, time::UNIX_EPOCH};
 
+    fn here(port: u16) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+    }
+
     #[test]
     fn a_line_has_istios_fields_in_istios_order_and_the_rule() {
         let entry = Entry {
             start: UNIX_EPOCH,
-            method: "GET".into(),
-            path: "/a?b=\"\n".into(),
-            version: Version::HTTP_11,
+            method: Some(Method::GET),
+            path: Some("/a?b=\"\n".into()),
+            version: Some(Version::HTTP_11),
             code: 200,
-            flags: Flags::default(),
             details: "via_upstream",
-            received: 0,
             sent: 12,
             duration: Duration::from_millis(7),
             upstream_time: Some(Duration::from_millis(6)),
-            forwarded_for: Some("127.0.0.1".into()),
-            user_agent: None,
-            request_id: Some("id".into()),
+            forwarded_for: Some(HeaderValue::from_static("127.0.0.1")),
+            request_id: Some(HeaderValue::from_static("id")),
             authority: Some("x.com".into()),
             upstream: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9001))),
-            upstream_local: None,
             cluster: Some("outbound|80||a.default.svc.cluster.local".into()),
-            local: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
-            remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 5000)),
-            route_name: None,
+            server_name: Some("x.com".into()),
             rule: Some("default/v http[0] a.yaml:3".into()),
+            ..Entry::new(here(8080), here(5000))
         };
         assert_eq!(
             entry.to_string(),
             "[1970-01-01T00:00:00.000Z] \"GET /a?b=\\\"\\n HTTP/1.1\" 200 - via_upstream - \"-\" 0 12 7 6 \
              \"127.0.0.1\" \"-\" \"id\" \"x.com\" \"127.0.0.1:9001\" outbound|80||a.default.svc.cluster.local - \
-             127.0.0.1:8080 127.0.0.1:5000 - - \"default/v http[0] a.yaml:3\""
+             127.0.0.1:8080 127.0.0.1:5000 x.com - \"default/v http[0] a.yaml:3\""
+        );
+    }
+
+    #[test]
+    fn a_connection_of_bytes_has_dashes_where_a_request_has_words() {
+        let entry = Entry { start: UNIX_EPOCH, received: 3, sent: 5, ..Entry::new(here(5432), here(5000)) };
+        assert_eq!(
+            entry.to_string(),
+            "[1970-01-01T00:00:00.000Z] \"- - -\" 0 - - - \"-\" 3 5 0 - \"-\" \"-\" \"-\" \"-\" \"-\" - - \
+             127.0.0.1:5432 127.0.0.1:5000 - - \"-\""
         );
     }
 

@@ -33,6 +33,16 @@ impl Resource {
         }
     }
 
+    /// In Envoy's statistics: what is in use, and whether the limit is reached.
+    pub(crate) fn envoy_names(self) -> (Option<&'static str>, &'static str) {
+        match self {
+            Resource::Connections => (Some("upstream_cx_active"), "cx_open"),
+            Resource::Pending => (Some("upstream_rq_pending_active"), "rq_pending_open"),
+            Resource::Requests => (Some("upstream_rq_active"), "rq_open"),
+            Resource::Retries => (None, "rq_retry_open"),
+        }
+    }
+
     /// The limit's name in a table.
     fn limit(self) -> &'static str {
         match self {
@@ -141,8 +151,13 @@ impl Breaker {
 
     /// What of each resource that has a limit is used, and the limit.
     pub(crate) fn usage(&self) -> impl Iterator<Item = (Resource, u32, u32)> {
-        let limited = Resource::ALL.into_iter().zip(self.limits).filter(|(_, limit)| *limit != u32::MAX);
-        limited.map(|(resource, limit)| (resource, self.used[resource as usize].load(Ordering::Relaxed), limit))
+        self.all().filter(|(_, _, limit)| *limit != u32::MAX)
+    }
+
+    /// The same of all resources; those without a limit have the largest.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Resource, u32, u32)> {
+        let used = |resource| self.used[resource as usize].load(Ordering::Relaxed);
+        Resource::ALL.into_iter().zip(self.limits).map(move |(resource, limit)| (resource, used(resource), limit))
     }
 
     /// Uses one more, whatever the limit says.

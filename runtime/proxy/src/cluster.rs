@@ -3,6 +3,7 @@
 use crate::{
     balance::{Algorithm, Candidate},
     breaker::Breaker,
+    counters::ClusterCounters,
     dial::Keepalive,
     levels::{Level, Place},
     outlier::{self, Detection, Health, Outcome},
@@ -11,6 +12,7 @@ use crate::{
     proxy_protocol,
     time::written_duration,
     tls::{Credentials, UpstreamTls},
+    tunnel::Tunnel,
     warmup::WarmUp,
 };
 use http::Version;
@@ -31,10 +33,17 @@ pub(crate) struct ClusterState {
     pub(crate) name: Arc<str>,
     /// Its number as a destination, for counting.
     pub(crate) destination: u32,
+    /// Its number as a cluster, for counting.
+    pub(crate) number: u32,
+    pub(crate) counters: Arc<ClusterCounters>,
     pub(crate) discovery: Discovery,
     pub(crate) algorithm: Algorithm,
     pub(crate) connect_timeout: Duration,
     pub(crate) terms: ConnectionTerms,
+    /// What its endpoints are asked for, where they pass bytes on to others.
+    pub(crate) tunnel: Option<Tunnel>,
+    /// Whether connections of plain bytes are balanced by their clients' addresses (semantics D24).
+    pub(crate) hashes_source: bool,
     /// None: its endpoints are spoken to without TLS.
     pub(crate) tls: Option<Result<UpstreamTls, String>>,
     pub(crate) breaker: Breaker,
@@ -90,6 +99,16 @@ impl ConnectionTerms {
             keepalive: Keepalive::of(policy),
             proxy_protocol: proxy_protocol::Version::of(policy),
             written: if written.is_empty() { 0 } else { xxh64(format!("{written:?}").as_bytes(), 0) },
+        }
+    }
+}
+
+impl ConnectionTerms {
+    /// Waits until a connection that is opened now is as old as it gets.
+    pub(crate) async fn age(self) {
+        match self.longest {
+            Some(longest) => tokio::time::sleep(longest).await,
+            None => std::future::pending().await,
         }
     }
 }
@@ -169,6 +188,8 @@ impl ClusterState {
         ClusterState {
             name: cluster.name().into(),
             destination: around.parties.cluster(cluster),
+            number: around.parties.cluster_name(cluster.name()),
+            counters: before.map_or_else(Arc::default, |before| Arc::clone(&before.counters)),
             discovery: cluster.discovery(),
             algorithm: match cluster.load_balancer() {
                 LoadBalancer::RoundRobin => Algorithm::RoundRobin,
@@ -176,6 +197,8 @@ impl ClusterState {
                 _ => Algorithm::LeastRequest,
             },
             connect_timeout: cluster.connect_timeout().unwrap_or(Duration::from_secs(10)),
+            tunnel: Tunnel::of(&policy),
+            hashes_source: policy.pointer("/loadBalancer/consistentHash/useSourceIp") == Some(&Value::Bool(true)),
             tls: UpstreamTls::of(&policy, cluster.name(), around.namespace, around.credentials),
             terms: ConnectionTerms::of(cluster, &policy),
             breaker: Breaker::of(cluster, &policy, before.map(|before| &before.breaker)),
@@ -200,9 +223,13 @@ impl ClusterState {
         ClusterState {
             name: name.into(),
             destination: parties::PASSTHROUGH,
+            number: parties::PASSTHROUGH_CLUSTER,
+            counters: Arc::default(),
             discovery: Discovery::Eds,
             algorithm,
             connect_timeout,
+            tunnel: None,
+            hashes_source: false,
             tls: None,
             terms: ConnectionTerms::default(),
             breaker: Breaker::unlimited(),
@@ -220,9 +247,13 @@ impl ClusterState {
         ClusterState {
             name: Arc::clone(&self.name),
             destination: self.destination,
+            number: self.number,
+            counters: Arc::clone(&self.counters),
             discovery: self.discovery,
             algorithm: self.algorithm,
             connect_timeout: self.connect_timeout,
+            tunnel: self.tunnel.clone(),
+            hashes_source: self.hashes_source,
             tls: self.tls.clone(),
             terms: self.terms,
             breaker: self.breaker.clone(),

@@ -49,6 +49,7 @@ impl Held {
     pub(crate) fn new(shared: &Arc<Shared>, listener: &Arc<OpenListener>, limit: usize) -> Option<Self> {
         let held = Held { shared: Arc::clone(shared), listener: Arc::clone(listener) };
         shared.connections.fetch_add(1, Ordering::Relaxed);
+        listener.accepted.fetch_add(1, Ordering::Relaxed);
         let before = listener.connections.fetch_add(1, Ordering::Relaxed);
         (before < limit).then_some(held)
     }
@@ -102,7 +103,11 @@ pub(crate) async fn serve(local: Rc<Local>, stream: TcpStream, peer: SocketAddr,
             let client = Rc::new(Client { peer, local: address, tls: Some(tls) });
             http(&local, &held, client, *stream, is_http2).await;
         }
-        Entered::Bytes(running, route, stream) => bytes(&local, &running, &route, stream, closing).await,
+        Entered::Bytes(running, route, stream) => {
+            let tls = route.server_name.clone().map(|name| ClientTls { server_name: Some(name), certificate: None });
+            let client = Client { peer, local: address, tls };
+            bytes(&local, &running, &route, (&held.listener, &client), stream, closing).await;
+        }
     }
 }
 
@@ -121,6 +126,8 @@ struct ChainPlace {
     proxy: usize,
     listener: usize,
     chain: u32,
+    /// What its client asked for, where it spoke TLS.
+    server_name: Option<String>,
 }
 
 trait Bytes: AsyncRead + AsyncWrite + Unpin {}
@@ -139,14 +146,17 @@ async fn enter(running: &Arc<Running>, listener: &OpenListener, stream: TcpStrea
         return Ok(seen.map(|(first, stream)| Entered::Plain(stream, first == First::Http2)));
     };
     let speaks_tls = view.speaks_tls();
-    let place_of = |chain: &Chain<'_>| ChainPlace { proxy: place.proxy, listener: index, chain: chain.index() };
+    let place_of = |chain: &Chain<'_>, server_name: Option<String>| {
+        let chain = chain.index();
+        ChainPlace { proxy: place.proxy, listener: index, chain, server_name }
+    };
     if !speaks_tls
         && let Some(chain) = view.select_chain(&Connection::default())
         && let Some(Filter::Tcp(_)) = chain.filter()
     {
         // The server may be the one who speaks first.
         let stream = Box::new(Rewound::new(bytes::Bytes::new(), stream));
-        return Ok(Some(Entered::Bytes(Arc::clone(running), place_of(&chain), stream)));
+        return Ok(Some(Entered::Bytes(Arc::clone(running), place_of(&chain, None), stream)));
     }
     let Some((first, stream)) = look(stream, speaks_tls).await? else { return Ok(None) };
     let hello = match &first {
@@ -165,14 +175,15 @@ async fn enter(running: &Arc<Running>, listener: &OpenListener, stream: TcpStrea
         (None, None) => match filter {
             Filter::Http(_) => return Ok(Some(Entered::Plain(stream, first == First::Http2))),
             Filter::Tcp(_) => {
-                return Ok(Some(Entered::Bytes(Arc::clone(running), place_of(&chain), Box::new(stream))));
+                return Ok(Some(Entered::Bytes(Arc::clone(running), place_of(&chain, None), Box::new(stream))));
             }
         },
-        (None, Some(_)) => match filter {
+        (None, Some(hello)) => match filter {
             // A codec for plain HTTP makes nothing of TLS.
             Filter::Http(_) => return Ok(None),
             Filter::Tcp(_) => {
-                return Ok(Some(Entered::Bytes(Arc::clone(running), place_of(&chain), Box::new(stream))));
+                let place = place_of(&chain, hello.server_name);
+                return Ok(Some(Entered::Bytes(Arc::clone(running), place, Box::new(stream))));
             }
         },
         (Some(_), None) => return Ok(None),
@@ -184,7 +195,8 @@ async fn enter(running: &Arc<Running>, listener: &OpenListener, stream: TcpStrea
         }
     };
     if let Filter::Tcp(_) = filter {
-        return Ok(Some(Entered::Bytes(Arc::clone(running), place_of(&chain), Box::new(stream))));
+        let place = place_of(&chain, tls.server_name);
+        return Ok(Some(Entered::Bytes(Arc::clone(running), place, Box::new(stream))));
     }
     let (_, session) = stream.get_ref();
     let is_http2 = session.alpn_protocol() == Some(b"h2");
@@ -198,6 +210,7 @@ async fn bytes(
     local: &Rc<Local>,
     running: &Running,
     place: &ChainPlace,
+    client: (&Arc<OpenListener>, &Client),
     stream: Box<dyn Bytes>,
     mut closing: watch::Receiver<bool>,
 ) {
@@ -206,7 +219,7 @@ async fn bytes(
     let chain = listener.and_then(|listener| listener.chains().find(|chain| chain.index() == place.chain));
     let Some(Filter::Tcp(route)) = chain.and_then(|chain| chain.filter()) else { return };
     tokio::select! {
-        () = tcp::pass(local, running, &route, stream) => {}
+        () = tcp::pass(local, running, &route, client, stream) => {}
         _ = closing.wait_for(|&is_closing| is_closing) => {}
     }
 }

@@ -14,11 +14,12 @@ use crate::{
     location, mirror,
     outlier::Outcome,
     outside,
-    plan::{Place, rule_name},
+    plan::Place,
     pool::Asker,
     record::Record,
     running::Running,
     select::{Selected, select},
+    trace::RequestTrace,
     upgrade, upstream,
     variables::Facts,
     view::{Arrival, RequestHead},
@@ -47,6 +48,7 @@ pub(crate) struct Exchange<'r> {
     pub(crate) place: &'r Place,
     pub(crate) head: RequestHead,
     pub(crate) arrival: Arrival,
+    pub(crate) trace: Option<Rc<RequestTrace>>,
     start: SystemTime,
 }
 
@@ -115,7 +117,8 @@ pub(crate) async fn exchange(
     };
     record.admitted(&head);
     let start = record.entry.start;
-    let exchange = Exchange { local: &local, running: &running, place, head, arrival, start };
+    let trace = record.trace.clone();
+    let exchange = Exchange { local: &local, running: &running, place, head, arrival, trace, start };
     match exchange.treat(&received, &mut record).await {
         Treated::Own(own) => Ok(answer_own(own, place.role, record)),
         Treated::Upstream(passed) => match changes {
@@ -184,8 +187,7 @@ impl Exchange<'_> {
     ) -> Treated {
         if let Some(rule) = route.rule() {
             self.running.hit(rule.index());
-            record.entry.rule = Some(rule_name(route));
-            record.entry.route_name = rule.source().and_then(|source| source.route_name()).map(str::to_owned);
+            record.taken(route);
         }
         match action.kind() {
             ActionKind::Forward(forward) => self.forward(route, action, &forward, received, record).await,
@@ -515,7 +517,7 @@ fn answer_upstream(passed: Passed, role: Role, mut record: Record) -> Response<R
             }
         })
     });
-    let has_trailers = record.entry.version == Version::HTTP_2;
+    let has_trailers = record.entry.version == Some(Version::HTTP_2);
     let end = move |ending, sent, trailers: Option<&HeaderMap>| {
         if let Some(timer) = timer {
             timer.abort();

@@ -19,12 +19,14 @@ impl Flags {
     pub(crate) const NO_CLUSTER: Flags = Flags(1 << 9);
     pub(crate) const UPSTREAM_OVERFLOW: Flags = Flags(1 << 12);
     pub(crate) const UPSTREAM_REMOTE_RESET: Flags = Flags(1 << 13);
+    /// A connection of plain bytes was as old as it gets.
+    pub(crate) const DURATION_TIMEOUT: Flags = Flags(1 << 14);
     pub(crate) const STREAM_IDLE: Flags = Flags(1 << 15);
     pub(crate) const DELAY_INJECTED: Flags = Flags(1 << 10);
     pub(crate) const FAULT_INJECTED: Flags = Flags(1 << 11);
 
     /// In the order in which Envoy writes them: the retry limit before what the last try met.
-    const NAMES: [(Flags, &str); 15] = [
+    const NAMES: [(Flags, &str); 16] = [
         (Flags::NO_HEALTHY_UPSTREAM, "UH"),
         (Flags::UPSTREAM_TIMEOUT, "UT"),
         (Flags::RETRY_LIMIT, "URX"),
@@ -39,6 +41,7 @@ impl Flags {
         (Flags::DOWNSTREAM_PROTOCOL_ERROR, "DPE"),
         (Flags::UPSTREAM_PROTOCOL_ERROR, "UPE"),
         (Flags::STREAM_IDLE, "SI"),
+        (Flags::DURATION_TIMEOUT, "DT"),
         (Flags::NO_CLUSTER, "NC"),
     ];
 

@@ -5,10 +5,10 @@ use crate::{
     breaker::{Held, Resource},
     choice::{self, Wanted},
     cluster::{ClusterState, EndpointState},
+    counters::count,
     exchange::Exchange,
     flags::Flags,
-    grpc_timeout,
-    header_ops, hygiene,
+    grpc_timeout, header_ops, hygiene,
     local_reply::{LocalReply, is_grpc, percent_encoded},
     outlier::Outcome,
     outside,
@@ -244,6 +244,7 @@ pub(crate) async fn send(
         }
     };
     let Some(answered) = answered else {
+        count(&cluster.counters.timeouts);
         if let Some(endpoint) = attempted.trying.take() {
             cluster.observe(&endpoint, Outcome::Failure);
         }
@@ -269,9 +270,19 @@ async fn try_until_answered(
     let mut endpoint = first;
     loop {
         attempted.attempts += 1;
+        count(&cluster.counters.tries);
+        if let Some(trace) = &exchange.trace {
+            trace.begin_try(&cluster.name);
+        }
         attempted.endpoint = Some(Arc::clone(&endpoint));
         let outcome = try_once(exchange, cluster, &endpoint, outgoing, received, tries, attempted).await;
         attempted.trying = None;
+        if let Some(trace) = &exchange.trace {
+            trace.end_try(attempted.upstream, outcome.as_ref().map_err(|failure| *failure).map(|(r, ..)| r.status()));
+        }
+        if let Err(failure) = &outcome {
+            cluster.counters.failed(*failure);
+        }
         match &outcome {
             Ok((response, ..)) => {
                 let is_grpc = is_grpc(&exchange.head.headers);
@@ -298,6 +309,7 @@ async fn try_until_answered(
             // With it goes the connection of the try, and its hold on the body.
             drop(outcome);
             exchange.local.metrics().retries.fetch_add(1, Ordering::Relaxed);
+            count(&cluster.counters.retries);
             previous.push(endpoint.address.clone());
             let pause = tokio::time::sleep(policy.backoff(retries + 1, &exchange.local.random));
             received.reading_ahead(ahead, pause).await.ok_or(Unanswered::ClientGone)?;
@@ -307,8 +319,14 @@ async fn try_until_answered(
         }
         let is_exhausted = is_retriable && policy.attempts > 0 && retries >= policy.attempts;
         let flags = match (wants_retry, is_exhausted) {
-            (true, _) => Flags::UPSTREAM_OVERFLOW,
-            (false, true) => Flags::RETRY_LIMIT,
+            (true, _) => {
+                count(&cluster.counters.retry_overflows);
+                Flags::UPSTREAM_OVERFLOW
+            }
+            (false, true) => {
+                count(&cluster.counters.retry_limits);
+                Flags::RETRY_LIMIT
+            }
             (false, false) => Flags::default(),
         };
         return match outcome {
@@ -371,6 +389,9 @@ async fn try_once(
         if attempted.attempts > 1 {
             let expected = tries.expected(tries.elapsed(received).unwrap_or_default());
             tell_again(request.headers_mut(), attempted.attempts, expected);
+        }
+        if let Some(trace) = &exchange.trace {
+            trace.write(request.headers_mut());
         }
         if connection.sender.is_http2() {
             as_http2(&mut request, exchange.head.scheme, &outgoing.authority).ok_or(Failure::Protocol)?;

@@ -31,7 +31,7 @@ impl Hashed {
         for key in keys {
             let new = match key {
                 HashKey::Header(name) => of_header(headers, name),
-                HashKey::SourceIp => Some(xxh64(peer.ip().to_canonical().to_string().as_bytes(), 0)),
+                HashKey::SourceIp => Some(of_address(peer)),
                 HashKey::QueryParameter(name) => {
                     head.query().and_then(|query| parameter(query, name)).map(|value| xxh64(value.as_bytes(), 0))
                 }
@@ -55,6 +55,11 @@ impl Hashed {
         }
         hashed
     }
+}
+
+/// The hash of a client's address.
+pub(crate) fn of_address(peer: SocketAddr) -> u64 {
+    xxh64(peer.ip().to_canonical().to_string().as_bytes(), 0)
 }
 
 /// All lines count, in the order of their texts.

@@ -8,7 +8,10 @@ use std::{
     collections::BTreeSet,
     fmt, io,
     net::{IpAddr, SocketAddr, TcpListener},
-    sync::atomic::{AtomicU32, AtomicUsize},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, AtomicU64, AtomicUsize},
+    },
 };
 use tokio::sync::watch;
 
@@ -59,8 +62,14 @@ pub(crate) struct OpenListener {
     pub(crate) address: SocketAddr,
     /// Open connections over all workers.
     pub(crate) connections: AtomicUsize,
+    /// Connections that were ever accepted.
+    pub(crate) accepted: AtomicU64,
+    /// Requests that have begun.
+    pub(crate) requests: AtomicU64,
     /// The number of the proxy that it is of, for counting.
     pub(crate) source: AtomicU32,
+    /// What that proxy is called in traces.
+    pub(crate) service: Mutex<Arc<str>>,
     /// Becomes true when it stops: its connections end after the request at hand.
     pub(crate) closing: watch::Sender<bool>,
 }
@@ -71,7 +80,10 @@ impl OpenListener {
             id,
             address,
             connections: AtomicUsize::new(0),
+            accepted: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
             source: AtomicU32::new(0),
+            service: Mutex::new("".into()),
             closing: watch::Sender::new(false),
         }
     }

@@ -32,6 +32,29 @@ pub(crate) struct Counts {
     pub(crate) requests: HashMap<RequestKey, Tally>,
     /// By listener, in seconds.
     pub(crate) durations: BTreeMap<u32, Histogram<{ SECONDS.len() }>>,
+    /// Connections of plain bytes.
+    pub(crate) tcp: HashMap<TcpKey, TcpTally>,
+}
+
+/// Connections of plain bytes that are alike for counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TcpKey {
+    /// The number of the proxy that executes; see [`Parties`].
+    pub(crate) source: u32,
+    /// The number of where it went.
+    pub(crate) destination: u32,
+    pub(crate) flags: Flags,
+}
+
+/// Connections of one key.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TcpTally {
+    pub(crate) opened: u64,
+    pub(crate) closed: u64,
+    /// Bytes from clients.
+    pub(crate) received: u64,
+    /// Bytes to clients.
+    pub(crate) sent: u64,
 }
 
 /// Requests alike for counting. All of it is of few values: nothing that a client writes makes a key of its own.
@@ -43,6 +66,8 @@ pub(crate) struct RequestKey {
     pub(crate) source: u32,
     /// The number of where it went.
     pub(crate) destination: u32,
+    /// The number of its cluster.
+    pub(crate) cluster: u32,
     /// 0 where no answer was sent.
     pub(crate) code: u16,
     pub(crate) flags: Flags,
@@ -129,6 +154,12 @@ impl Metrics {
         counts.durations.entry(key.listener).or_default().add(&SECONDS, measures.duration.as_secs_f64());
     }
 
+    /// Something has happened to a connection of plain bytes.
+    pub(crate) fn count_tcp(&self, worker: usize, key: TcpKey, change: impl FnOnce(&mut TcpTally)) {
+        let Some(counts) = self.workers.get(worker) else { return };
+        change(lock(counts).tcp.entry(key).or_default());
+    }
+
     /// The sum over all workers.
     pub(crate) fn counts(&self) -> Counts {
         let mut sum = Counts::default();
@@ -139,6 +170,13 @@ impl Metrics {
             }
             for (&listener, durations) in &counts.durations {
                 sum.durations.entry(listener).or_default().merge(durations);
+            }
+            for (&key, tally) in &counts.tcp {
+                let sum = sum.tcp.entry(key).or_default();
+                sum.opened += tally.opened;
+                sum.closed += tally.closed;
+                sum.received += tally.received;
+                sum.sent += tally.sent;
             }
         }
         sum
@@ -177,7 +215,7 @@ mod tests {
     fn workers_add_up() {
         let metrics = Metrics::new(2);
         let (flags, protocol) = (Flags::default(), Protocol::default());
-        let key = RequestKey { listener: 1, source: 0, destination: 0, code: 200, flags, protocol };
+        let key = RequestKey { listener: 1, source: 0, destination: 0, cluster: 0, code: 200, flags, protocol };
         let of = |duration| Measures { duration, received: 0, sent: 12 };
         metrics.count(0, key, of(Duration::from_micros(700)));
         metrics.count(1, key, of(Duration::from_millis(30)));

@@ -53,6 +53,9 @@ pub(crate) fn send_copies(
         let body = Sent::copy(received, bound);
         let tap = body.tap();
         let mut request = forward::message(exchange, outgoing, received.length(), body);
+        if let Some(trace) = &exchange.trace {
+            trace.write_to_copy(request.headers_mut());
+        }
         if cluster.is_http2(exchange.head.version)
             && forward::as_http2(&mut request, exchange.head.scheme, &outgoing.authority).is_none()
         {

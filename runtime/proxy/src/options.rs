@@ -1,6 +1,6 @@
 //! What a caller decides about a proxy.
 
-use crate::AccessLog;
+use crate::{AccessLog, Tracing};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -36,6 +36,8 @@ pub struct Options {
     pub seed: Option<u64>,
     /// Where one line for each request goes; none: nowhere.
     pub access_log: Option<AccessLog>,
+    /// Where traces of requests go; none: nowhere, and headers of traces pass as they are.
+    pub tracing: Option<Tracing>,
     /// Bounds on what a client or an upstream can use.
     pub limits: Limits,
     /// How far requests to hosts that the mesh does not know may go.
@@ -58,6 +60,7 @@ impl Default for Options {
             explain: false,
             seed: None,
             access_log: None,
+            tracing: None,
             limits: Limits::default(),
             passthrough: Passthrough::default(),
             on_reload: None,

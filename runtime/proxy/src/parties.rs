@@ -15,6 +15,9 @@ pub(crate) const PASSTHROUGH: u32 = 1;
 /// The destination of what is refused since the mesh does not know its host.
 pub(crate) const BLACK_HOLE: u32 = 2;
 
+/// The number of the cluster of what is passed on to hosts that the mesh does not know; [`UNKNOWN`] is that of none.
+pub(crate) const PASSTHROUGH_CLUSTER: u32 = 1;
+
 /// What a label says where nothing is known.
 const NOT_KNOWN: &str = "unknown";
 
@@ -24,6 +27,7 @@ const NOT_KNOWN: &str = "unknown";
 pub(crate) struct Parties {
     sources: Mutex<Numbers<Workload>>,
     destinations: Mutex<Numbers<Destination>>,
+    clusters: Mutex<Numbers<Arc<str>>>,
 }
 
 /// What is known of a workload.
@@ -84,6 +88,7 @@ impl Default for Parties {
                 to("PassthroughCluster"),
                 to("BlackHoleCluster"),
             ])),
+            clusters: Mutex::new(Numbers::of(["".into(), "PassthroughCluster".into()])),
         }
     }
 }
@@ -105,6 +110,16 @@ impl Parties {
         lock(&self.destinations).number(Destination::of(cluster.host(), workload))
     }
 
+    /// The number of a cluster, by its name.
+    pub(crate) fn cluster_name(&self, name: &str) -> u32 {
+        lock(&self.clusters).number(name.into())
+    }
+
+    /// The names of all clusters, by their numbers.
+    pub(crate) fn cluster_names(&self) -> Vec<Arc<str>> {
+        lock(&self.clusters).by_number.clone()
+    }
+
     /// All sources, by their numbers.
     pub(crate) fn sources(&self) -> Vec<Workload> {
         lock(&self.sources).by_number.clone()
@@ -114,6 +129,12 @@ impl Parties {
     pub(crate) fn destinations(&self) -> Vec<Destination> {
         lock(&self.destinations).by_number.clone()
     }
+}
+
+/// What a proxy is called in traces: its canonical service, in its namespace.
+pub(crate) fn service_name(proxy: &Proxy<'_>) -> Arc<str> {
+    let workload = Workload::of(Some((proxy.namespace(), proxy.name())), &proxy.labels());
+    format!("{}.{}", workload.canonical_service, workload.namespace).into()
 }
 
 impl Workload {

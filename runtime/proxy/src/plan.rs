@@ -128,7 +128,7 @@ fn key(proxy: &Proxy<'_>, port: u16) -> ListenerKey {
 /// Settings of a cluster's policy, by their place in it, and what is done without them.
 const NOT_EXECUTED: &[(&[&str], &str)] = &[
     (&["tls"], "asks for the mesh's own TLS and there is no `--mesh-certs`: its endpoints are spoken to without"),
-    (&["tunnel"], "asks for a tunnel, which is not made"),
+    (&["tunnel"], "asks for a tunnel by POST, which is not made"),
     (&["loadBalancer", "zoneAwareLbSetting"], "prefers the own zone by its load: endpoints of one region are one pool"),
 ];
 
@@ -163,6 +163,11 @@ pub(crate) fn rule_name(route: &Route<'_>) -> String {
     let Some(source) = route.rule().and_then(|rule| rule.source()) else {
         return "a route without a rule".to_owned();
     };
+    source_name(source)
+}
+
+/// The same, of where the rule is written.
+pub(crate) fn source_name(source: Source<'_>) -> String {
     let with_file = |source: Source<'_>| format!("{} {}:{}", rule_place(source), source.file(), source.line());
     match source.delegate() {
         Some(delegate) => format!("{} -> {}", with_file(source), with_file(delegate)),

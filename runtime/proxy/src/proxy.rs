@@ -306,6 +306,9 @@ impl Handle {
         if let Some(admin) = admin {
             admin.stop();
         }
+        if let Some(tracing) = &self.shared.options.tracing {
+            tracing.flush(LAST_SPANS);
+        }
         ShutdownReport { cut }
     }
 
@@ -313,6 +316,9 @@ impl Handle {
         &self.shared
     }
 }
+
+/// How long a collector may take for the last spans when the proxy ends.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 
 type Opened = (Arc<OpenListener>, Vec<std::net::TcpListener>);
 

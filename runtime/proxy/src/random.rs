@@ -6,6 +6,7 @@ use std::{
 };
 
 /// A small generator (splitmix64): fast, repeatable, and nothing secret hangs on it.
+#[derive(Debug)]
 pub(crate) struct Random(Cell<u64>);
 
 impl Random {

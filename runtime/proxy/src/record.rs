@@ -1,7 +1,7 @@
 //! What is kept of a request until its end: for the access log and the counters.
 
 use crate::{
-    access_log::Entry,
+    access_log::{Entry, text},
     body::{Ending, Received},
     cluster::ClusterState,
     connection::Client,
@@ -10,16 +10,23 @@ use crate::{
     hygiene::REQUEST_ID,
     listener::OpenListener,
     local_reply::{GRPC_STATUS, is_grpc},
-    metrics::{Measures, Protocol, RequestKey},
+    metrics::{Measures, Protocol, RequestKey, lock},
     parties,
+    plan::rule_name,
+    trace::RequestTrace,
     view::RequestHead,
     worker::Local,
 };
-use http::{HeaderMap, StatusCode, header::HOST, request::Parts};
+use http::{
+    HeaderMap, StatusCode,
+    header::{HOST, USER_AGENT},
+    request::Parts,
+};
+use malha_table::view::Route;
 use std::{
     rc::Rc,
     sync::{Arc, atomic::Ordering},
-    time::{Instant, SystemTime},
+    time::Instant,
 };
 
 /// One request's record. One that is dropped before its [`Record::end`] is of a client that left before its answer
@@ -31,68 +38,79 @@ pub(crate) struct Record {
     listener: Arc<OpenListener>,
     /// The number of where it went.
     destination: u32,
+    /// The number of its cluster.
+    cluster: u32,
     protocol: Protocol,
     local: Rc<Local>,
+    /// Whether somebody wants to know it in words.
+    is_told: bool,
+    /// None where nothing is traced.
+    pub(crate) trace: Option<Rc<RequestTrace>>,
     is_ended: bool,
 }
 
 impl Record {
     /// From a head as it came, before anything is known to be right with it.
     pub(crate) fn new(local: &Rc<Local>, listener: &Arc<OpenListener>, client: &Client, parts: &Parts) -> Self {
-        let entry = Entry {
-            start: SystemTime::now(),
-            method: parts.method.as_str().to_owned(),
-            path: parts.uri.path_and_query().map_or_else(String::new, |path| path.as_str().to_owned()),
-            version: parts.version,
-            code: 0,
-            flags: Flags::default(),
-            details: "-",
-            received: 0,
-            sent: 0,
-            duration: std::time::Duration::ZERO,
-            upstream_time: None,
-            forwarded_for: None,
-            user_agent: text(&parts.headers, "user-agent"),
-            request_id: None,
-            authority: text(&parts.headers, HOST.as_str()),
-            upstream: None,
-            upstream_local: None,
-            cluster: None,
-            local: client.local,
-            remote: client.peer,
-            route_name: None,
-            rule: None,
-        };
+        listener.requests.fetch_add(1, Ordering::Relaxed);
+        let options = &local.shared.options;
+        let trace = options.tracing.as_ref().map(|tracing| Rc::new(tracing.begin(client, &parts.headers)));
+        let is_told = options.access_log.is_some() || trace.as_ref().is_some_and(|trace| trace.is_sampled);
+        let mut entry = Entry { version: Some(parts.version), ..Entry::new(client.local, client.peer) };
+        if is_told {
+            entry.method = Some(parts.method.clone());
+            entry.path = parts.uri.path_and_query().map(|path| path.as_str().to_owned());
+            entry.user_agent = parts.headers.get(USER_AGENT).cloned();
+            entry.authority = parts.headers.get(HOST).map(|host| text(host).into_owned());
+            entry.server_name = client.tls.as_ref().and_then(|tls| tls.server_name.clone());
+        }
         Record {
             entry,
             clock: Instant::now(),
             received: None,
             listener: Arc::clone(listener),
             destination: parties::UNKNOWN,
+            cluster: parties::UNKNOWN,
             protocol: Protocol::Http,
             local: Rc::clone(local),
+            is_told,
+            trace,
             is_ended: false,
         }
     }
 
     /// What admission made of the head.
     pub(crate) fn admitted(&mut self, head: &RequestHead) {
-        if head.is_routable() {
-            self.entry.path.clone_from(&head.path_and_query);
+        if self.is_told {
+            if head.is_routable() {
+                self.entry.path = Some(head.path_and_query.clone());
+            }
+            self.entry.authority = Some(head.sent_authority.clone());
+            self.entry.forwarded_for = head.headers.get("x-forwarded-for").cloned();
+            self.entry.request_id = head.headers.get(REQUEST_ID).cloned();
+            self.entry.user_agent = head.headers.get(USER_AGENT).cloned();
         }
-        self.entry.authority = Some(head.sent_authority.clone());
-        self.entry.forwarded_for = text(&head.headers, "x-forwarded-for");
-        self.entry.request_id = text(&head.headers, REQUEST_ID.as_str());
-        self.entry.user_agent = text(&head.headers, "user-agent");
         if is_grpc(&head.headers) {
             self.protocol = Protocol::Grpc(None);
         }
     }
 
+    /// The rule that took it.
+    pub(crate) fn taken(&mut self, route: &Route<'_>) {
+        if self.is_told || self.explains() {
+            self.entry.rule = Some(rule_name(route));
+        }
+        if self.is_told {
+            let source = route.rule().and_then(|rule| rule.source());
+            self.entry.route_name = source.and_then(|source| source.route_name()).map(str::to_owned);
+        }
+    }
+
     /// The cluster that was chosen.
     pub(crate) fn chosen(&mut self, cluster: &ClusterState) {
-        self.entry.cluster = Some(cluster.name.to_string());
+        self.entry.cluster = Some(Arc::clone(&cluster.name));
         self.destination = cluster.destination;
+        self.cluster = cluster.number;
     }
 
     /// Refused, since the mesh does not know its host.
@@ -102,6 +120,7 @@ impl Record {
 
     pub(crate) fn attempted(&mut self, attempted: &Attempted) {
         self.entry.upstream = attempted.upstream;
+        self.entry.transport_failure.clone_from(&attempted.transport_failure);
         self.entry.upstream_local = attempted.local;
         let endpoint = attempted.endpoint.as_ref().map(|endpoint| endpoint.destination.load(Ordering::Relaxed));
         if let Some(destination) = endpoint.filter(|&destination| destination != parties::UNKNOWN) {
@@ -168,6 +187,7 @@ impl Record {
             listener: self.listener.id,
             source: self.listener.source.load(Ordering::Relaxed),
             destination: self.destination,
+            cluster: self.cluster,
             code: entry.code,
             flags: entry.flags,
             protocol: self.protocol,
@@ -176,6 +196,9 @@ impl Record {
         self.local.metrics().count(self.local.index, key, measures);
         if let Some(log) = &self.local.shared.options.access_log {
             log.write(entry);
+        }
+        if let Some((tracing, trace)) = self.local.shared.options.tracing.as_ref().zip(self.trace.as_ref()) {
+            tracing.end(trace, entry, Arc::clone(&lock(&self.listener.service)));
         }
     }
 }
@@ -193,8 +216,4 @@ impl Drop for Record {
             self.finish(Ending::ClientGone, 0);
         }
     }
-}
-
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }

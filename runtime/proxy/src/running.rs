@@ -3,7 +3,7 @@
 use crate::{
     cluster::{Around, ClusterState, ConnectionTerms},
     listener::{ListenerAddress, ListenerKey, OpenListener, is_reached_at},
-    metrics::Metrics,
+    metrics::{Metrics, lock},
     options::Options,
     outside, parties,
     plan::{Place, Plan, rule_place},
@@ -84,6 +84,9 @@ impl Shared {
                 let proxy = running.table.proxies().get(wanted.place.proxy);
                 let source = proxy.map_or(parties::UNKNOWN, |proxy| self.metrics.parties.source(&proxy));
                 listener.source.store(source, Ordering::Relaxed);
+                if let Some(proxy) = proxy {
+                    *lock(&listener.service) = parties::service_name(&proxy);
+                }
                 running.listeners.insert(listener.id, (Arc::clone(listener), wanted.place.clone()));
             }
         }
@@ -170,6 +173,11 @@ impl Running {
     pub(crate) fn listeners_of(&self, proxy: usize) -> impl Iterator<Item = (&OpenListener, &Place)> {
         let of_proxy = move |(_, place): &&(Arc<OpenListener>, Place)| place.proxy == proxy;
         self.listeners.values().filter(of_proxy).map(|(listener, place)| (&**listener, place))
+    }
+
+    /// All open listeners.
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = (&OpenListener, &Place)> {
+        self.listeners.values().map(|(listener, place)| (&**listener, place))
     }
 
     /// Whether a connection to `address` would come back to one of the sidecars.

@@ -4,19 +4,29 @@ use crate::{
     breaker::Resource,
     choice::{self, Wanted},
     cluster::{ClusterState, EndpointState},
+    connection::Client,
+    counters::count,
+    dial::Dial,
+    flags::Flags,
+    hashing,
+    listener::OpenListener,
     outlier::Outcome,
+    pool::NoConnection,
+    proxy_protocol::Header,
     running::Running,
-    tls,
+    tcp_record::TcpRecord,
     upstream::InFlight,
     worker::Local,
 };
 use malha_table::{http::pick, view::TcpRoute};
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, rc::Rc, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    time::timeout,
 };
-use tokio_rustls::TlsConnector;
+
+/// How often the bytes of an open connection are counted.
+const COUNTING_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Connects a client to a destination drawn by weight, and passes bytes both ways until both sides have ended. A client
 /// whose destination cannot be reached is closed.
@@ -24,8 +34,10 @@ pub(crate) async fn pass(
     local: &Rc<Local>,
     running: &Running,
     route: &TcpRoute<'_>,
-    mut client: impl AsyncRead + AsyncWrite + Unpin,
+    (listener, client): (&Arc<OpenListener>, &Client),
+    stream: impl AsyncRead + AsyncWrite + Unpin,
 ) {
+    let mut record = TcpRecord::new(local, listener, client);
     let destinations = route.destinations();
     let index = if destinations.len() == 1 {
         Some(0)
@@ -34,30 +46,45 @@ pub(crate) async fn pass(
     };
     let destination = index.and_then(|index| destinations.get(index));
     let Some(cluster) = destination.and_then(|to| to.cluster()).and_then(|to| running.cluster(to.index())) else {
-        return;
+        return record.fails(Flags::NO_CLUSTER);
     };
+    record.chosen(cluster);
     if let Some(rule) = route.rule() {
         running.hit(rule.index());
+        record.taken(route);
     }
-    let Some(_held) = cluster.breaker.hold(Resource::Connections) else { return };
-    let Some(endpoint) = choice::choose(cluster, &local.random, &Wanted::default()) else { return };
+    let Some(_held) = cluster.breaker.hold(Resource::Connections) else {
+        return record.fails(Flags::UPSTREAM_OVERFLOW);
+    };
+    let wanted = Wanted { hash: cluster.hashes_source.then(|| hashing::of_address(client.peer)), ..Wanted::default() };
+    let Some(endpoint) = choice::choose(cluster, &local.random, &wanted) else {
+        return record.fails(Flags::NO_HEALTHY_UPSTREAM);
+    };
+    record.sent_to(&endpoint);
     let _in_flight = InFlight::new(&endpoint);
-    let Some(upstream) = connect(cluster, &endpoint).await else { return };
-    let mut upstream: Box<dyn Duplex> = match &cluster.tls {
-        None => Box::new(upstream),
-        Some(Err(_)) => return,
-        Some(Ok(tls)) => {
-            // Nobody has named a host.
-            let name = tls::server_name(&tls.name(""));
-            let shaking = TlsConnector::from(tls.config(false)).connect(name, upstream);
-            let Ok(Ok(stream)) = tokio::time::timeout(cluster.connect_timeout, shaking).await else {
-                return cluster.observe(&endpoint, Outcome::Failure);
-            };
-            Box::new(stream)
+    let upstream = match connect(cluster, &endpoint, client).await {
+        Ok(upstream) => upstream,
+        // As Envoy, which tries once, and calls that the limit of its tries.
+        Err(reason) => {
+            if let NoConnection::Failed(reason) = reason {
+                record.has_transport_failure(reason);
+            }
+            return record.fails(Flags::UPSTREAM_CONNECTION_FAILURE.with(Flags::RETRY_LIMIT));
         }
     };
-    // How it ends is the two sides' own matter; nobody is left to be told.
-    let _ = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
+    record.connected(upstream.peer, upstream.local);
+    let (mut client, mut upstream) = (record.counted(stream), upstream.bytes);
+    let mut passing = pin!(tokio::io::copy_bidirectional(&mut client, &mut upstream));
+    let mut counting = tokio::time::interval(COUNTING_INTERVAL);
+    let mut ageing = pin!(cluster.terms.age());
+    loop {
+        tokio::select! {
+            // How it ends is the two sides' own matter; nobody is left to be told.
+            _ = passing.as_mut() => return,
+            () = ageing.as_mut() => return record.fails(Flags::DURATION_TIMEOUT),
+            _ = counting.tick() => record.count_bytes(),
+        }
+    }
 }
 
 /// Bytes both ways.
@@ -65,16 +92,42 @@ trait Duplex: AsyncRead + AsyncWrite + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Duplex for S {}
 
-async fn connect(cluster: &ClusterState, endpoint: &Arc<EndpointState>) -> Option<TcpStream> {
-    let address = &endpoint.address;
-    let limit: Duration = cluster.connect_timeout;
-    let connected = tokio::time::timeout(limit, TcpStream::connect((&*address.host, address.port))).await;
-    let Ok(Ok(stream)) = connected else {
-        cluster.observe(endpoint, Outcome::Failure);
-        return None;
+/// An open connection to a destination.
+struct Upstream {
+    bytes: Box<dyn Duplex>,
+    peer: Option<SocketAddr>,
+    local: Option<SocketAddr>,
+}
+
+async fn connect(
+    cluster: &ClusterState,
+    endpoint: &Arc<EndpointState>,
+    client: &Client,
+) -> Result<Upstream, NoConnection> {
+    count(&cluster.counters.connects);
+    let opening = timeout(cluster.connect_timeout, open(cluster, endpoint, client)).await;
+    let opened = opening.unwrap_or(Err(NoConnection::TimedOut));
+    cluster.observe(endpoint, if opened.is_ok() { Outcome::Connected } else { Outcome::Failure });
+    if let Err(reason) = &opened {
+        cluster.counters.not_connected(reason);
+    }
+    opened
+}
+
+async fn open(cluster: &ClusterState, endpoint: &EndpointState, client: &Client) -> Result<Upstream, NoConnection> {
+    let tls = match &cluster.tls {
+        None => None,
+        // Nobody has named a host.
+        Some(Ok(tls)) => Some((tls.config(false), tls.name(""))),
+        Some(Err(problem)) => return Err(NoConnection::no_tls(problem)),
     };
-    cluster.observe(endpoint, Outcome::Connected);
-    // Only a hint to the kernel.
-    let _ = stream.set_nodelay(true);
-    Some(stream)
+    let (source, destination) = (client.peer, client.local);
+    let told = cluster.terms.proxy_protocol.map(|version| Header { version, source, destination });
+    let dial = Dial { keepalive: cluster.terms.keepalive, told, tls };
+    let dialled = dial.connect(&endpoint.address).await?;
+    let bytes: Box<dyn Duplex> = match &cluster.tunnel {
+        None => Box::new(dialled.stream),
+        Some(tunnel) => Box::new(tunnel.open(dialled.stream).await?),
+    };
+    Ok(Upstream { bytes, peer: Some(dialled.peer), local: dialled.local })
 }

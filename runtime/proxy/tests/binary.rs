@@ -13,6 +13,7 @@ use common::{
     wait_for,
 };
 use malha_table::Role;
+use serde_json::Value;
 use std::path::Path;
 
 fn replace(path: &Path, bytes: &[u8]) {
@@ -44,6 +45,38 @@ fn a_table_is_served_and_replaced_under_open_connections() {
     assert_eq!(client.get("x.com", "/", "").json()["name"], "a");
     assert_eq!(get(process.admin(), "localhost", "/status", "").json()["reloadFailures"], 1);
     assert_eq!(process.terminate(), 0);
+}
+
+#[test]
+fn the_access_log_goes_to_a_file_in_the_format_that_is_asked_for() {
+    let a = Echo::start("a");
+    let directory = tempfile::tempdir().unwrap();
+    let (path, log) = (directory.path().join("mesh.table"), directory.path().join("log"));
+    let rules = "  - route:\n    - destination: {host: a}\n";
+    replace(&path, mesh::gateway(rules, &[a.address], &[]).as_bytes());
+    let arguments = ["--access-log", log.to_str().unwrap(), "--access-log-format", "json"];
+    let process = Process::start_with(&path, &arguments);
+    assert_eq!(get(process.gateway(), "x.com", "/one", "").status, 200);
+    let line = || std::fs::read_to_string(&log).ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
+    wait_for("the line", || line().is_some());
+    assert_eq!(line().unwrap()["path"], "/one");
+}
+
+#[test]
+fn a_collector_that_cannot_be_told_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mesh.table");
+    replace(&path, mesh::gateway("  - route:\n    - destination: {host: a}\n", &[], &[]).as_bytes());
+    let variable = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    for (arguments, environment, words) in [
+        (vec!["--otlp", "https://x"], "", "plain HTTP"),
+        (vec!["--otlp", "http://x", "--trace-sampling", "101"], "", "no percentage"),
+        (vec![], "localhost", "OTEL_EXPORTER_OTLP_ENDPOINT: `localhost` is no collector's address"),
+    ] {
+        let output = command().arg(&path).args(arguments).env(variable, environment).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(words), "{said}");
+    }
 }
 
 #[test]
@@ -82,7 +115,7 @@ fn certificates_are_read_from_directories_and_followed() {
     };
     put(&before.issue(&["shop.com"]));
     let secrets = directory.path().join("secrets");
-    let mut process = Process::start_with(&path, &["--credentials".as_ref(), &secrets]);
+    let mut process = Process::start_with(&path, &["--credentials".as_ref(), secrets.as_os_str()]);
     let mut client = Speaker::new(&before).connect(process.gateway(), "shop.com");
     assert_eq!(client.get("shop.com", "/", "").status, 200);
     put(&after.issue(&["shop.com"]));

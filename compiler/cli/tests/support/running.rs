@@ -40,6 +40,7 @@ impl Running {
             .arg(path)
             .current_dir(repository())
             .env("XDG_DATA_HOME", scratch.path())
+            .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)

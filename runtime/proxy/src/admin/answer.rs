@@ -1,6 +1,6 @@
 //! Which question gets which answer.
 
-use super::{facts, prometheus, route};
+use super::{facts, prometheus, route, stats};
 use crate::{metrics::lock, proxy::Handle};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -31,11 +31,14 @@ pub(super) async fn answer(handle: &Handle, request: Request<Incoming>) -> Respo
                 text(StatusCode::OK, "ready\n")
             }
         }
-        (&Method::GET, "/metrics") => {
-            let mut response = text(StatusCode::OK, prometheus::render(handle));
-            let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-            response.headers_mut().insert(header::CONTENT_TYPE, kind);
-            response
+        (&Method::GET, "/metrics") => exposition(prometheus::render(handle)),
+        (&Method::GET, "/stats" | "/stats/prometheus") => {
+            match stats::Asked::of(query, path == "/stats/prometheus").map(|asked| stats::stats(handle, &asked)) {
+                Ok(stats::Stats::Text(stats)) => text(StatusCode::OK, stats),
+                Ok(stats::Stats::Json(stats)) => document(StatusCode::OK, &stats),
+                Ok(stats::Stats::Prometheus(stats)) => exposition(stats),
+                Err(message) => problem(StatusCode::BAD_REQUEST, &message),
+            }
         }
         (&Method::GET, "/table") => document(StatusCode::OK, &facts::table(handle)),
         (&Method::GET, "/status") => document(StatusCode::OK, &facts::status(handle)),
@@ -75,6 +78,7 @@ const INDEX: &str = "\
 GET  /healthz   the process answers
 GET  /readyz    it takes requests (503 while draining)
 GET  /metrics   counters, for Prometheus
+GET  /stats[?filter=REGEX][&usedonly][&format=json|prometheus]   the same by Envoy's names
 GET  /table     the running table: proxies, listeners, rules with their hits
 GET  /status    listeners, reloads, and what the last compile said
 GET  /findings  what the compiler found
@@ -128,6 +132,14 @@ async fn reload(handle: &Handle) -> Response<Full<Bytes>> {
         Ok(Err(message)) => problem(StatusCode::UNPROCESSABLE_ENTITY, &message),
         Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the reload panicked; the table at hand stays"),
     }
+}
+
+/// In Prometheus' text format.
+fn exposition(metrics: String) -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::OK, metrics);
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }
 
 fn problem(status: StatusCode, message: &str) -> Response<Full<Bytes>> {

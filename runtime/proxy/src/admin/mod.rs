@@ -5,6 +5,7 @@ mod facts;
 mod istio;
 mod prometheus;
 mod route;
+mod stats;
 
 use crate::{listener::listen, proxy::Handle};
 use answer::answer;

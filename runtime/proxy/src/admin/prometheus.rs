@@ -75,6 +75,18 @@ pub(super) fn render(handle: &Handle) -> String {
             "Lines that the access log's writer did not take.",
             shared.options.access_log.as_ref().map_or(0, crate::AccessLog::lost),
         ),
+        (
+            "malha_spans_sent_total",
+            "counter",
+            "Spans that the collector of traces took.",
+            shared.options.tracing.as_ref().map_or(0, crate::Tracing::sent),
+        ),
+        (
+            "malha_spans_lost_total",
+            "counter",
+            "Spans that it did not take.",
+            shared.options.tracing.as_ref().map_or(0, crate::Tracing::lost),
+        ),
     ] {
         head(&mut out, name, kind, help);
         line(&mut out, format_args!("{name} {value}"));

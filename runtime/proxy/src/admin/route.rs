@@ -65,7 +65,7 @@ fn add_line(request: &mut Request, name: &str, line: &str) {
 }
 
 /// Percent-decodes a query value; `+` is a space.
-fn decode(text: &str) -> Option<String> {
+pub(super) fn decode(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {

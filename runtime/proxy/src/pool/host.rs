@@ -7,6 +7,7 @@ use super::{
 use crate::{
     breaker::{Held, Resource},
     cluster::{ClusterState, ConnectionTerms},
+    counters::count,
     dial::{Dial, Dialled},
     options::Limits,
     proxy_protocol::Header,
@@ -267,12 +268,17 @@ impl Host {
                 told: self.kind.told,
                 tls: config.zip(self.kind.server_name.clone()),
             };
+            let counters = Arc::clone(&cluster.counters);
+            count(&counters.connects);
             tokio::task::spawn_local(async move {
                 let connected = host.connect(open, terms, dial, limit).await;
                 drop(opening);
                 match connected {
                     Ok(connection) => host.give(connection),
-                    Err(reason) => host.fail(&reason),
+                    Err(reason) => {
+                        counters.not_connected(&reason);
+                        host.fail(&reason);
+                    }
                 }
             });
         }

@@ -38,6 +38,13 @@ pub(crate) enum NoConnection {
     TimedOut,
 }
 
+impl NoConnection {
+    /// TLS cannot be spoken, whoever asks.
+    pub(crate) fn no_tls(problem: &str) -> Self {
+        NoConnection::Failed(format!("TLS_error: {problem}").into())
+    }
+}
+
 /// Who asks for a connection: what of a request decides on which ones it may go.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asker<'a> {
@@ -98,7 +105,7 @@ impl Pool {
         let server_name = match &cluster.tls {
             None => None,
             Some(Ok(tls)) => Some(tls.name(asker.authority)),
-            Some(Err(problem)) => return Err(NoConnection::Failed(format!("TLS_error: {problem}").into())),
+            Some(Err(problem)) => return Err(NoConnection::no_tls(problem)),
         };
         let (source, destination) = (asker.client.peer, asker.client.local);
         let kind = Kind {

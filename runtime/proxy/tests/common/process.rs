@@ -3,6 +3,7 @@
 use super::wait_for;
 use serde_json::Value;
 use std::{
+    ffi::OsStr,
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
@@ -18,15 +19,16 @@ pub struct Process {
 
 impl Process {
     pub fn start(table: &Path) -> Self {
-        Self::start_with(table, &[])
+        Self::start_with::<&str>(table, &[])
     }
 
-    pub fn start_with(table: &Path, more: &[&Path]) -> Self {
+    pub fn start_with<A: AsRef<OsStr>>(table: &Path, more: &[A]) -> Self {
         let ready_file = table.with_extension("ready");
         let mut child = command()
             .arg(table)
             .args(more)
             .args(["--ephemeral", "--outbound", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--cores", "1"])
+            .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
             .arg("--ready-file")
             .arg(&ready_file)
             .stderr(Stdio::piped())

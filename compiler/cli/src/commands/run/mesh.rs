@@ -75,6 +75,11 @@ impl MeshSource {
         self.workspace.input()
     }
 
+    /// The settings that the last table was made with.
+    pub(super) fn config(&self) -> Option<&MeshConfig> {
+        self.config.as_ref()
+    }
+
     pub(super) fn watched(&self) -> BTreeMap<PathBuf, bool> {
         let mut watched = self.inputs.watched(self.workspace.input());
         if let Some((table, _)) = &self.last {

@@ -18,6 +18,7 @@ use crate::{
     watch::Change,
     workspace::Work,
 };
+use malha_mesh::MeshConfig;
 use malha_proxy::{Credentials, ListenerAddress, Revision};
 use malha_table::Table;
 use mesh::MeshSource;
@@ -90,6 +91,14 @@ impl Source {
         match self {
             Source::Mesh(mesh) => mesh.input().config.run.clone(),
             Source::Table(_) => RunSection::default(),
+        }
+    }
+
+    /// The settings that the last table was made with.
+    fn mesh_config(&self) -> Option<&MeshConfig> {
+        match self {
+            Source::Mesh(mesh) => mesh.config(),
+            Source::Table(_) => None,
         }
     }
 

@@ -1,7 +1,12 @@
 //! From the command line and `malha.toml` to the proxy's options.
 
-use crate::{args::RunArgs, config::RunSection};
-use malha_proxy::{AccessLog, Options, Reload};
+use crate::{
+    args::{AccessLogFormat, RunArgs},
+    config::RunSection,
+    failure::Failure,
+};
+use malha_mesh::MeshConfig;
+use malha_proxy::{AccessLog, LogFormat, Options, Reload, Tracing};
 use std::{
     collections::BTreeMap,
     io,
@@ -9,7 +14,15 @@ use std::{
 };
 
 /// What the proxy is told; the command line has the last word.
-pub(super) fn options(args: &RunArgs, section: &RunSection, on_reload: Reload) -> Options {
+///
+/// # Errors
+/// A collector is named that spans cannot be sent to.
+pub(super) fn options(
+    args: &RunArgs,
+    section: &RunSection,
+    mesh: Option<&MeshConfig>,
+    on_reload: Reload,
+) -> Result<Options, Failure> {
     let defaults = Options::default();
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let free = args.ephemeral.then_some(any_port);
@@ -19,7 +32,12 @@ pub(super) fn options(args: &RunArgs, section: &RunSection, on_reload: Reload) -
         let listen = free.or(sidecar.listen).unwrap_or(any_port);
         (sidecar.name.clone(), listen)
     });
-    Options {
+    let format = match args.access_log_format {
+        Some(AccessLogFormat::Json) => LogFormat::Json,
+        None if mesh.is_some_and(|mesh| mesh.json_access_log) => LogFormat::Json,
+        Some(AccessLogFormat::Text) | None => LogFormat::Text,
+    };
+    Ok(Options {
         ports,
         ephemeral: args.ephemeral,
         outbound: args.outbound.or(free).unwrap_or(defaults.outbound),
@@ -27,8 +45,9 @@ pub(super) fn options(args: &RunArgs, section: &RunSection, on_reload: Reload) -
         admin: args.admin.or(free).or(section.admin).or(defaults.admin),
         explain: args.explain,
         seed: args.seed,
-        access_log: Some(AccessLog::to_writer(io::stdout())),
+        access_log: Some(AccessLog::to_writer(io::stdout()).in_format(format)),
         on_reload: Some(on_reload),
+        tracing: Tracing::to_named_collector(args.otlp.as_deref(), args.trace_sampling).map_err(Failure::new)?,
         ..defaults
-    }
+    })
 }

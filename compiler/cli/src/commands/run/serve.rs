@@ -57,7 +57,7 @@ pub(super) fn serve(args: &RunArgs, mut source: Source) -> Result<Status, Failur
     }
     let built = source.start()?;
     let section = source.section();
-    let options = options(args, &section, on_reload(events.clone()));
+    let options = options(args, &section, source.mesh_config(), on_reload(events.clone()))?;
     let handle = Proxy::start(built.revision(), options).map_err(|error| Failure::new(error.to_string()))?;
     let _ = proxy.set(handle.clone());
     let mut served = Served { source, handle, program_hash: built.table.program_hash(), stale: false };

@@ -2,7 +2,7 @@
 
 use crate::table_file::TableFile;
 use clap::{Parser, ValueEnum};
-use malha_proxy::{AccessLog, CredentialSource, Limits, Options, Passthrough, Reload};
+use malha_proxy::{AccessLog, CredentialSource, Limits, LogFormat, Options, Passthrough, Reload, Tracing};
 use std::{
     fs::OpenOptions,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -76,6 +76,19 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     mesh_certs: Option<PathBuf>,
 
+    /// How lines of the access log are written, with Istio's fields.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
+    access_log_format: Format,
+
+    /// A collector of OpenTelemetry that is sent traces, as `http://localhost:4318` [default: as
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` says, else none].
+    #[arg(long, value_name = "URL")]
+    otlp: Option<String>,
+
+    /// Of how many requests traces are sent, where their callers have not decided it.
+    #[arg(long, value_name = "PERCENT", default_value_t = 100.0)]
+    trace_sampling: f64,
+
     /// How far requests to hosts that the mesh does not know may go.
     #[arg(long, value_enum, default_value_t = Reach::Loopback)]
     passthrough: Reach,
@@ -97,6 +110,14 @@ enum Reach {
     Anywhere,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// Istio's default text format.
+    Text,
+    /// An object of JSON on each line.
+    Json,
+}
+
 impl Arguments {
     /// What the library is to do.
     pub(crate) fn options(&self, file: &Arc<TableFile>) -> Result<Options, String> {
@@ -115,6 +136,7 @@ impl Arguments {
             explain: self.explain,
             seed: self.seed,
             access_log: self.open_access_log()?,
+            tracing: Tracing::to_named_collector(self.otlp.as_deref(), self.trace_sampling)?,
             limits: Limits::default(),
             passthrough: match self.passthrough {
                 Reach::Loopback => Passthrough::Loopback,
@@ -132,12 +154,16 @@ impl Arguments {
 
     fn open_access_log(&self) -> Result<Option<AccessLog>, String> {
         let Some(path) = &self.access_log else { return Ok(None) };
+        let format = match self.access_log_format {
+            Format::Text => LogFormat::Text,
+            Format::Json => LogFormat::Json,
+        };
         if path.as_os_str() == "-" {
-            return Ok(Some(AccessLog::to_writer(std::io::stdout())));
+            return Ok(Some(AccessLog::to_writer(std::io::stdout()).in_format(format)));
         }
         let file = OpenOptions::new().create(true).append(true).open(path);
         let file = file.map_err(|error| format!("cannot open the access log {}: {error}", path.display()))?;
-        Ok(Some(AccessLog::to_writer(std::io::BufWriter::new(file))))
+        Ok(Some(AccessLog::to_writer(std::io::BufWriter::new(file)).in_format(format)))
     }
 }
 

@@ -1,0 +1,191 @@
+//! What is kept of a connection of plain bytes until its end: for the access log and the counters.
+
+use crate::{
+    access_log::Entry,
+    cluster::{ClusterState, EndpointState},
+    connection::Client,
+    flags::Flags,
+    listener::OpenListener,
+    metrics::{TcpKey, TcpTally},
+    parties,
+    plan::source_name,
+    worker::Local,
+};
+use malha_table::view::{Source, TcpRoute};
+use std::{
+    cell::Cell,
+    net::SocketAddr,
+    pin::Pin,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
+    time::Instant,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// One connection's record. It is closed when it is dropped.
+pub(crate) struct TcpRecord {
+    entry: Entry,
+    clock: Instant,
+    listener: Arc<OpenListener>,
+    /// The number of where it went.
+    destination: u32,
+    local: Rc<Local>,
+    traffic: Rc<Traffic>,
+    /// What of it has been counted.
+    counted: (u64, u64),
+    is_opened: bool,
+}
+
+/// Bytes that have passed so far.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    /// From the client.
+    received: Cell<u64>,
+    /// To the client.
+    sent: Cell<u64>,
+}
+
+impl TcpRecord {
+    pub(crate) fn new(local: &Rc<Local>, listener: &Arc<OpenListener>, client: &Client) -> Self {
+        let mut entry = Entry::new(client.local, client.peer);
+        if local.shared.options.access_log.is_some() {
+            entry.server_name = client.tls.as_ref().and_then(|tls| tls.server_name.clone());
+        }
+        TcpRecord {
+            entry,
+            clock: Instant::now(),
+            listener: Arc::clone(listener),
+            destination: parties::UNKNOWN,
+            local: Rc::clone(local),
+            traffic: Rc::default(),
+            counted: (0, 0),
+            is_opened: false,
+        }
+    }
+
+    /// The rule that took it.
+    pub(crate) fn taken(&mut self, route: &TcpRoute<'_>) {
+        if self.local.shared.options.access_log.is_some() {
+            let source: Option<Source<'_>> = route.rule().and_then(|rule| rule.source());
+            self.entry.rule = source.map(source_name);
+            self.entry.route_name = source.and_then(|source| source.route_name()).map(str::to_owned);
+        }
+    }
+
+    /// The cluster that was chosen.
+    pub(crate) fn chosen(&mut self, cluster: &ClusterState) {
+        self.entry.cluster = Some(Arc::clone(&cluster.name));
+        self.destination = cluster.destination;
+    }
+
+    /// The endpoint that was chosen.
+    pub(crate) fn sent_to(&mut self, endpoint: &EndpointState) {
+        let destination = endpoint.destination.load(Ordering::Relaxed);
+        if destination != parties::UNKNOWN {
+            self.destination = destination;
+        }
+    }
+
+    /// Where it is connected to.
+    pub(crate) fn connected(&mut self, upstream: Option<SocketAddr>, local: Option<SocketAddr>) {
+        self.entry.upstream = upstream;
+        self.entry.upstream_local = local;
+        self.open();
+    }
+
+    /// Why there is no connection to the endpoint (semantics D57).
+    pub(crate) fn has_transport_failure(&mut self, reason: Arc<str>) {
+        self.entry.transport_failure = Some(reason);
+    }
+
+    /// Why it comes to nothing.
+    pub(crate) fn fails(&mut self, flags: Flags) {
+        self.entry.flags = self.entry.flags.with(flags);
+    }
+
+    /// The client's side, which counts what passes.
+    pub(crate) fn counted<S>(&self, stream: S) -> Counted<S> {
+        Counted { stream, traffic: Rc::clone(&self.traffic) }
+    }
+
+    fn open(&mut self) {
+        self.is_opened = true;
+        self.tally(|tally| tally.opened += 1);
+    }
+
+    /// Counts what has passed since the last time.
+    pub(crate) fn count_bytes(&mut self) {
+        let now = (self.traffic.received.get(), self.traffic.sent.get());
+        let (received, sent) = (now.0 - self.counted.0, now.1 - self.counted.1);
+        self.counted = now;
+        if (received, sent) != (0, 0) {
+            self.tally(|tally| {
+                tally.received += received;
+                tally.sent += sent;
+            });
+        }
+    }
+
+    fn tally(&self, change: impl FnOnce(&mut TcpTally)) {
+        let key = TcpKey {
+            source: self.listener.source.load(Ordering::Relaxed),
+            destination: self.destination,
+            flags: self.entry.flags,
+        };
+        self.local.metrics().count_tcp(self.local.index, key, change);
+    }
+}
+
+impl Drop for TcpRecord {
+    fn drop(&mut self) {
+        if !self.is_opened {
+            self.open();
+        }
+        self.count_bytes();
+        self.tally(|tally| tally.closed += 1);
+        if let Some(log) = &self.local.shared.options.access_log {
+            (self.entry.received, self.entry.sent) = self.counted;
+            self.entry.duration = self.clock.elapsed();
+            log.write(&self.entry);
+        }
+    }
+}
+
+/// A stream whose bytes are counted: what is read of it has been received, what is written to it sent.
+pub(crate) struct Counted<S> {
+    stream: S,
+    traffic: Rc<Traffic>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let more = buffer.filled().len().saturating_sub(before);
+        self.traffic.received.set(self.traffic.received.get() + more as u64);
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if let Poll::Ready(Ok(written)) = &written {
+            self.traffic.sent.set(self.traffic.sent.get() + *written as u64);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,111 @@
+//! Traces of requests for a collector of OpenTelemetry: a span for each request and for each of its tries. Off, nothing
+//! of it is done, and headers of traces pass as they are.
+
+mod context;
+mod export;
+mod request;
+mod span;
+
+pub(crate) use request::RequestTrace;
+
+use crate::{access_log::Entry, connection::Client};
+use export::{Collector, Counts, Message};
+use http::HeaderMap;
+use span::Spans;
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering, mpsc::sync_channel},
+    time::{Duration, SystemTime},
+};
+use tokio::sync::mpsc::Sender;
+
+/// Where spans go, and how many requests have them.
+#[derive(Clone)]
+pub struct Tracing {
+    messages: Sender<Message>,
+    counts: Arc<Counts>,
+    /// Of requests whose callers leave it open.
+    per_million: u32,
+}
+
+/// Where the environment names a collector.
+const VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+impl Tracing {
+    /// Spans are sent to a collector by OTLP over HTTP, as JSON, from a thread of their own. Of requests whose callers
+    /// have not decided it, `percent` are traced.
+    ///
+    /// # Errors
+    /// Says what is wrong with the URL or the percentage.
+    pub fn to_collector(url: &str, percent: f64) -> Result<Self, String> {
+        if !(0.0..=100.0).contains(&percent) {
+            return Err(format!("{percent} is no percentage: 0 to 100 are"));
+        }
+        let counts: Arc<Counts> = Arc::default();
+        let messages = export::start(Collector::parse(url)?, Arc::clone(&counts));
+        let messages = messages.map_err(|error| format!("the thread that sends spans cannot be started: {error}"))?;
+        #[allow(clippy::cast_sign_loss, reason = "it is between 0 and 1,000,000")]
+        let per_million = (percent * 1e4).round() as u32;
+        Ok(Tracing { messages, counts, per_million })
+    }
+
+    /// The same, where a URL is given, or named by `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    ///
+    /// # Errors
+    /// As [`Tracing::to_collector`].
+    pub fn to_named_collector(url: Option<&str>, percent: f64) -> Result<Option<Self>, String> {
+        let named = std::env::var(VARIABLE).ok().filter(|url| !url.is_empty());
+        match (url, named) {
+            (Some(url), _) => Tracing::to_collector(url, percent).map(Some),
+            (None, Some(url)) => {
+                let traced = Tracing::to_collector(&url, percent).map_err(|error| format!("{VARIABLE}: {error}"));
+                traced.map(Some)
+            }
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Spans that the collector took.
+    pub fn sent(&self) -> u64 {
+        self.counts.sent.load(Ordering::Relaxed)
+    }
+
+    /// Spans that it did not take, or that would have had to wait for it.
+    pub fn lost(&self) -> u64 {
+        self.counts.lost.load(Ordering::Relaxed)
+    }
+
+    /// Waits until what has ended has been sent, but not longer than this.
+    pub(crate) fn flush(&self, patience: Duration) {
+        let (done, is_done) = sync_channel(1);
+        if self.messages.try_send(Message::Flush(done)).is_ok() {
+            // What is not sent by then is lost with the process.
+            let _ = is_done.recv_timeout(patience);
+        }
+    }
+
+    /// The trace of a request that begins.
+    pub(crate) fn begin(&self, client: &Client, headers: &HeaderMap) -> RequestTrace {
+        let scheme = if client.tls.is_some() { "https" } else { "http" };
+        RequestTrace::new(headers, self.per_million, scheme)
+    }
+
+    /// A request has ended.
+    pub(crate) fn end(&self, trace: &RequestTrace, entry: &Entry, service: Arc<str>) {
+        if !trace.is_sampled {
+            return;
+        }
+        let end = entry.start.checked_add(entry.duration).unwrap_or_else(SystemTime::now);
+        let spans = Spans { service, spans: trace.spans(entry, end) };
+        let count = spans.spans.len() as u64;
+        if self.messages.try_send(Message::Spans(spans)).is_err() {
+            self.counts.lost.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+}
+
+impl fmt::Debug for Tracing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Tracing")
+    }
+}
