@@ -154,7 +154,8 @@ fn what_could_not_be_connected_is_told_by_its_flags() {
     let proxy = start(table(echo::dead(), "{}"), lines.options());
     let _ = connect(proxy.gateway(5432)).read_to_end(&mut Vec::new());
     let line = lines.wait(1).remove(0);
-    assert!(line.contains("] \"- - -\" 0 URX,UF - - \"-\" 0 0 "), "{line}");
+    let failed = "] \"- - -\" 0 URX,UF - - \"delayed connect error: Connection refused\" 0 0 ";
+    assert!(line.contains(failed), "{line}");
     let metrics = metrics(&proxy);
     for name in [OPENED, CLOSED] {
         let labels = ["destination_workload=\"db-one\"", "response_flags=\"URX,UF\""];

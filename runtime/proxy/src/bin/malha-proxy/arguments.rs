@@ -72,7 +72,7 @@ pub(crate) struct Arguments {
 
     /// This proxy's certificate by the mesh's own authority: cert-chain.pem, key.pem, root-cert.pem.
     ///
-    /// With it, ISTIO_MUTUAL is spoken; without it, endpoints that ask for it are spoken to in plain.
+    /// With it the own TLS of the mesh is spoken; without it, endpoints that ask for that are spoken to in plain.
     #[arg(long, value_name = "DIR")]
     mesh_certs: Option<PathBuf>,
 
