@@ -36,24 +36,37 @@ pub enum LogFormat {
 
 #[derive(Clone)]
 enum Sink {
-    Writer(SyncSender<String>),
+    Writer(SyncSender<Handed>),
     Call(Arc<dyn Fn(&str) + Send + Sync>),
 }
 
-/// Lines waiting for a slow writer; further ones are lost and counted, since requests do not wait for their log.
-const WAITING_LINES: usize = 4096;
+/// What is handed to a writer.
+enum Handed {
+    /// Whole ones, each with its line feed.
+    Lines(String),
+    /// Whoever sent it wants to know that all before it is written.
+    Asks(SyncSender<()>),
+}
+
+/// So often workers may hand on lines before a slow writer takes them; further ones are lost and counted, since requests
+/// do not wait for their log.
+const WAITING: usize = 64;
 
 impl AccessLog {
     /// Lines are written by a thread of their own, each with its line feed. The thread ends with the last clone.
     pub fn to_writer(mut writer: impl Write + Send + 'static) -> Self {
-        let (sender, lines) = sync_channel::<String>(WAITING_LINES);
+        let (sender, handed) = sync_channel::<Handed>(WAITING);
         std::thread::spawn(move || {
-            while let Ok(line) = lines.recv() {
-                let mut result = writeln!(writer, "{line}");
-                for line in lines.try_iter() {
-                    result = result.and_then(|()| writeln!(writer, "{line}"));
-                }
-                if result.and_then(|()| writer.flush()).is_err() {
+            while let Ok(one) = handed.recv() {
+                let written = match one {
+                    Handed::Lines(lines) => writer.write_all(lines.as_bytes()).and_then(|()| writer.flush()),
+                    // Whoever asked may have stopped waiting.
+                    Handed::Asks(asker) => {
+                        let _ = asker.try_send(());
+                        Ok(())
+                    }
+                };
+                if written.is_err() {
                     return;
                 }
             }
@@ -77,18 +90,39 @@ impl AccessLog {
         self.lost.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn write(&self, entry: &Entry) {
-        let line = match self.format {
-            LogFormat::Text => entry.to_string(),
-            LogFormat::Json => JsonLine::of(entry).to_string(),
+    /// Appends an entry's line, without its line feed.
+    pub(crate) fn format(&self, entry: &Entry, lines: &mut String) {
+        // Text takes whatever comes.
+        let _ = match self.format {
+            LogFormat::Text => write!(lines, "{entry}"),
+            LogFormat::Json => write!(lines, "{}", JsonLine::of(entry)),
         };
+    }
+
+    /// The function that takes lines one by one, if they go to one.
+    pub(crate) fn function(&self) -> Option<&(dyn Fn(&str) + Send + Sync)> {
         match &self.sink {
-            Sink::Call(call) => call(&line),
-            Sink::Writer(sender) => {
-                if sender.try_send(line).is_err() {
-                    self.lost.fetch_add(1, Ordering::Relaxed);
-                }
-            }
+            Sink::Call(call) => Some(&**call),
+            Sink::Writer(_) => None,
+        }
+    }
+
+    /// Hands so many whole lines to the writer.
+    pub(crate) fn hand_on(&self, lines: String, count: u64) {
+        if let Sink::Writer(sender) = &self.sink
+            && sender.try_send(Handed::Lines(lines)).is_err()
+        {
+            self.lost.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until the writer has written what it was handed, or has had its time.
+    pub(crate) fn wait(&self, limit: Duration) {
+        let Sink::Writer(sender) = &self.sink else { return };
+        let (asker, answer) = sync_channel(1);
+        if sender.try_send(Handed::Asks(asker)).is_ok() {
+            // One that is too slow, or gone, is waited for no longer.
+            let _ = answer.recv_timeout(limit);
         }
     }
 }
@@ -134,7 +168,7 @@ pub(crate) struct Entry {
     pub(crate) server_name: Option<String>,
     pub(crate) route_name: Option<String>,
     /// Where the rule is, as `default/shop http[1].match[0] path/file.yaml:12`.
-    pub(crate) rule: Option<String>,
+    pub(crate) rule: Option<Arc<str>>,
 }
 
 impl Entry {
@@ -174,7 +208,7 @@ pub(crate) const NO_DETAILS: &str = "-";
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}] \"{} ", time::iso(self.start), self.method.as_ref().map_or("-", Method::as_str))?;
+        write!(f, "[{}] \"{} ", time::Iso(self.start), self.method.as_ref().map_or("-", Method::as_str))?;
         write!(f, "{} ", Plain(self.path.as_deref().unwrap_or("-")))?;
         match self.version {
             Some(version) => write!(f, "{version:?}")?,
@@ -215,14 +249,14 @@ struct Plain<'a>(&'a str);
 
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            if character == '"' || character == '\\' || character.is_control() {
-                write!(f, "{}", character.escape_default())?;
-            } else {
-                f.write_char(character)?;
-            }
+        let mut rest = self.0;
+        let is_special = |character: char| character == '"' || character == '\\' || character.is_control();
+        while let Some((at, special)) = rest.char_indices().find(|(_, character)| is_special(*character)) {
+            let (plain, after) = rest.split_at(at);
+            write!(f, "{plain}{}", special.escape_default())?;
+            rest = after.get(special.len_utf8()..).unwrap_or_default();
         }
-        Ok(())
+        f.write_str(rest)
     }
 }
 
@@ -279,8 +313,9 @@ mod tests {
         let (reader, writer) = std::io::pipe().unwrap();
         let log = AccessLog::to_writer(writer);
         let Sink::Writer(sender) = &log.sink else { panic!("a writer") };
-        sender.send("one".into()).unwrap();
-        sender.send("two".into()).unwrap();
+        assert!(sender.try_send(Handed::Lines("one\n".into())).is_ok());
+        log.hand_on("two\n".into(), 1);
+        log.wait(Duration::from_secs(10));
         drop(log);
         assert_eq!(std::io::read_to_string(reader).unwrap(), "one\ntwo\n");
     }

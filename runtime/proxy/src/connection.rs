@@ -7,13 +7,13 @@ use crate::{
     first_bytes::{First, Rewound, look},
     idle::{Activity, Overdue, Watched},
     listener::OpenListener,
-    pool::MINIMUM_BUFFER,
+    pool::{MINIMUM_BUFFER, USUAL_HEADERS},
     running::{Running, Shared},
     tcp,
     tls::forwarded_cert,
     worker::{Local, OnWorker},
 };
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -66,9 +66,19 @@ impl Drop for Held {
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) peer: SocketAddr,
+    /// Its IP address, as headers tell it.
+    pub(crate) address: HeaderValue,
     /// Where it connected to.
     pub(crate) local: SocketAddr,
     pub(crate) tls: Option<ClientTls>,
+}
+
+impl Client {
+    pub(crate) fn new(peer: SocketAddr, local: SocketAddr, tls: Option<ClientTls>) -> Self {
+        // An address is made of what headers may hold.
+        let address = HeaderValue::try_from(peer.ip().to_string()).unwrap_or(HeaderValue::from_static(""));
+        Client { peer, address, local, tls }
+    }
 }
 
 /// What is known of a client that speaks TLS, where it ends here.
@@ -96,16 +106,16 @@ pub(crate) async fn serve(local: Rc<Local>, stream: TcpStream, peer: SocketAddr,
     let held = Rc::new(held);
     match entered {
         Entered::Plain(stream, is_http2) => {
-            let client = Rc::new(Client { peer, local: address, tls: None });
+            let client = Rc::new(Client::new(peer, address, None));
             http(&local, &held, client, stream, is_http2).await;
         }
         Entered::Tls(stream, tls, is_http2) => {
-            let client = Rc::new(Client { peer, local: address, tls: Some(tls) });
+            let client = Rc::new(Client::new(peer, address, Some(tls)));
             http(&local, &held, client, *stream, is_http2).await;
         }
         Entered::Bytes(running, route, stream) => {
             let tls = route.server_name.clone().map(|name| ClientTls { server_name: Some(name), certificate: None });
-            let client = Client { peer, local: address, tls };
+            let client = Client::new(peer, address, tls);
             bytes(&local, &running, &route, (&held.listener, &client), stream, closing).await;
         }
     }
@@ -280,9 +290,11 @@ async fn http(
         builder
             // All of it is watched here, without a timer for each request.
             .header_read_timeout(None)
-            .max_headers(limits.headers)
             .max_header_size(limits.header_bytes)
             .max_buf_size(limits.header_bytes.max(MINIMUM_BUFFER));
+        if limits.headers != USUAL_HEADERS {
+            builder.max_headers(limits.headers);
+        }
         let mut connection = pin!(builder.serve_connection(stream, service).with_upgrades());
         tokio::select! {
             _ = connection.as_mut() => return,

@@ -187,7 +187,7 @@ impl Exchange<'_> {
     ) -> Treated {
         if let Some(rule) = route.rule() {
             self.running.hit(rule.index());
-            record.taken(route);
+            record.taken(self.running, route);
         }
         match action.kind() {
             ActionKind::Forward(forward) => self.forward(route, action, &forward, received, record).await,
@@ -445,7 +445,7 @@ fn finish(headers: &mut HeaderMap, role: Role, record: &Record) {
     );
     if record.explains()
         && let Some(rule) = &record.entry.rule
-        && let Ok(rule) = HeaderValue::try_from(rule)
+        && let Ok(rule) = HeaderValue::try_from(&**rule)
     {
         headers.insert(EXPLAIN, rule);
     }

@@ -95,16 +95,20 @@ pub(crate) fn mutate(headers: &mut HeaderMap, is_edge: bool, client: &Client, ra
         if let Some(certificate) = client.tls.as_ref().and_then(|tls| tls.certificate.as_deref()) {
             insert(headers, FORWARDED_CLIENT_CERT, certificate.as_bytes());
         }
-        let peer = client.peer.ip().to_string();
-        let chain = match headers.get(FORWARDED_FOR) {
-            Some(before) if !before.is_empty() => [before.as_bytes(), b",", peer.as_bytes()].concat(),
-            _ => peer.clone().into_bytes(),
-        };
-        insert(headers, FORWARDED_FOR, &chain);
-        insert(headers, EXTERNAL_ADDRESS, peer.as_bytes());
+        let address = &client.address;
+        match headers.get(FORWARDED_FOR).filter(|before| !before.is_empty()) {
+            Some(before) => {
+                let chain = [before.as_bytes(), b",", address.as_bytes()].concat();
+                insert(headers, FORWARDED_FOR, &chain);
+            }
+            None => {
+                headers.insert(FORWARDED_FOR, address.clone());
+            }
+        }
+        headers.insert(EXTERNAL_ADDRESS, address.clone());
     }
     if !headers.contains_key(REQUEST_ID) {
-        insert(headers, REQUEST_ID, random.uuid().as_bytes());
+        insert(headers, REQUEST_ID, &random.uuid());
     }
     match headers.get(FORWARDED_PROTO).map(HeaderValue::as_bytes) {
         Some(b"https") => "https",
@@ -158,7 +162,7 @@ mod tests {
     /// Recorded as C11-headers-stripped.
     fn plain_client() -> Client {
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
-        Client { peer: here, local: here, tls: None }
+        Client::new(here, here, None)
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl<'e> JsonLine<'e> {
             response_code_details: Some(entry.details).filter(|details| *details != NO_DETAILS),
             response_flags: entry.flags.to_string(),
             route_name: entry.route_name.as_deref(),
-            start_time: crate::time::iso(entry.start),
+            start_time: crate::time::Iso(entry.start).to_string(),
             upstream_cluster: entry.cluster.as_deref(),
             upstream_host: entry.upstream,
             upstream_local_address: entry.upstream_local,

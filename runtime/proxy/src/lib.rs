@@ -75,6 +75,7 @@ mod variables;
 mod view;
 mod warmup;
 mod worker;
+mod worker_log;
 
 pub use access_log::{AccessLog, LogFormat};
 pub use listener::ListenerAddress;

@@ -303,6 +303,9 @@ impl Handle {
         for worker in workers {
             worker.stop();
         }
+        if let Some(log) = &self.shared.options.access_log {
+            log.wait(LAST_LINES);
+        }
         if let Some(admin) = admin {
             admin.stop();
         }
@@ -319,6 +322,9 @@ impl Handle {
 
 /// How long a collector may take for the last spans when the proxy ends.
 const LAST_SPANS: Duration = Duration::from_secs(2);
+
+/// How long a proxy that stops waits for the last lines of its log to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 type Opened = (Arc<OpenListener>, Vec<std::net::TcpListener>);
 

@@ -12,7 +12,7 @@ use crate::{
     local_reply::{GRPC_STATUS, is_grpc},
     metrics::{Measures, Protocol, RequestKey, lock},
     parties,
-    plan::rule_name,
+    running::Running,
     trace::RequestTrace,
     view::RequestHead,
     worker::Local,
@@ -55,7 +55,7 @@ impl Record {
         listener.requests.fetch_add(1, Ordering::Relaxed);
         let options = &local.shared.options;
         let trace = options.tracing.as_ref().map(|tracing| Rc::new(tracing.begin(client, &parts.headers)));
-        let is_told = options.access_log.is_some() || trace.as_ref().is_some_and(|trace| trace.is_sampled);
+        let is_told = local.log.is_some() || trace.as_ref().is_some_and(|trace| trace.is_sampled);
         let mut entry = Entry { version: Some(parts.version), ..Entry::new(client.local, client.peer) };
         if is_told {
             entry.method = Some(parts.method.clone());
@@ -96,9 +96,9 @@ impl Record {
     }
 
     /// The rule that took it.
-    pub(crate) fn taken(&mut self, route: &Route<'_>) {
+    pub(crate) fn taken(&mut self, running: &Running, route: &Route<'_>) {
         if self.is_told || self.explains() {
-            self.entry.rule = Some(rule_name(route));
+            self.entry.rule = Some(running.rule_name(route));
         }
         if self.is_told {
             let source = route.rule().and_then(|rule| rule.source());
@@ -194,7 +194,7 @@ impl Record {
         };
         let measures = Measures { duration: entry.duration, received: entry.received, sent };
         self.local.metrics().count(self.local.index, key, measures);
-        if let Some(log) = &self.local.shared.options.access_log {
+        if let Some(log) = &self.local.log {
             log.write(entry);
         }
         if let Some((tracing, trace)) = self.local.shared.options.tracing.as_ref().zip(self.trace.as_ref()) {

@@ -6,14 +6,14 @@ use crate::{
     metrics::{Metrics, lock},
     options::Options,
     outside, parties,
-    plan::{Place, Plan, rule_place},
+    plan::{Place, Plan, rule_name, rule_place},
     pool::EndpointAddress,
     proxy::Revision,
     random,
     tls::{self, Terminations},
 };
 use arc_swap::ArcSwap;
-use malha_table::{Role, Table};
+use malha_table::{Role, Table, view::Route};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
@@ -78,7 +78,8 @@ impl Shared {
         let rules = self.metrics.rule_counters(table.rules().map(|rule| rule_key(&rule)));
         let rule_hits = table.rules().filter_map(|rule| rules.get(&rule_key(&rule)).cloned()).collect();
         let unsupported = plan.unsupported.clone();
-        let mut running = Running { unsupported, terminations, rule_hits, ..Running::empty(table) };
+        let rule_names = table.rules().map(|_| OnceLock::new()).collect();
+        let mut running = Running { unsupported, terminations, rule_hits, rule_names, ..Running::empty(table) };
         for wanted in &plan.listeners {
             if let Some(listener) = open.get(&wanted.key) {
                 let proxy = running.table.proxies().get(wanted.place.proxy);
@@ -135,6 +136,8 @@ pub(crate) struct Running {
     known_names: HashMap<u32, String>,
     /// By rule index.
     rule_hits: Vec<Arc<AtomicU64>>,
+    /// By rule index, each made when it is asked for first.
+    rule_names: Vec<OnceLock<Arc<str>>>,
     /// By cluster index.
     clusters: Vec<Arc<ClusterState>>,
     /// In order of their indexes.
@@ -153,6 +156,7 @@ impl Running {
             listeners: HashMap::new(),
             known_names: HashMap::new(),
             rule_hits: Vec::new(),
+            rule_names: Vec::new(),
             clusters: Vec::new(),
             by_name: HashMap::new(),
             endpoints: HashSet::new(),
@@ -212,6 +216,13 @@ impl Running {
         if let Some(hits) = self.rule_hits.get(rule as usize) {
             hits.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// A rule's name for people, as [`plan::rule_name`](crate::plan::rule_name).
+    pub(crate) fn rule_name(&self, route: &Route<'_>) -> Arc<str> {
+        let make = || Arc::from(rule_name(route));
+        let known = route.rule().and_then(|rule| self.rule_names.get(rule.index() as usize));
+        known.map_or_else(make, |name| Arc::clone(name.get_or_init(make)))
     }
 
     /// A cluster's state, by its index.

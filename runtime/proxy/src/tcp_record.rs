@@ -49,7 +49,7 @@ pub(crate) struct Traffic {
 impl TcpRecord {
     pub(crate) fn new(local: &Rc<Local>, listener: &Arc<OpenListener>, client: &Client) -> Self {
         let mut entry = Entry::new(client.local, client.peer);
-        if local.shared.options.access_log.is_some() {
+        if local.log.is_some() {
             entry.server_name = client.tls.as_ref().and_then(|tls| tls.server_name.clone());
         }
         TcpRecord {
@@ -66,9 +66,9 @@ impl TcpRecord {
 
     /// The rule that took it.
     pub(crate) fn taken(&mut self, route: &TcpRoute<'_>) {
-        if self.local.shared.options.access_log.is_some() {
+        if self.local.log.is_some() {
             let source: Option<Source<'_>> = route.rule().and_then(|rule| rule.source());
-            self.entry.rule = source.map(source_name);
+            self.entry.rule = source.map(|source| source_name(source).into());
             self.entry.route_name = source.and_then(|source| source.route_name()).map(str::to_owned);
         }
     }
@@ -144,7 +144,7 @@ impl Drop for TcpRecord {
         }
         self.count_bytes();
         self.tally(|tally| tally.closed += 1);
-        if let Some(log) = &self.local.shared.options.access_log {
+        if let Some(log) = &self.local.log {
             (self.entry.received, self.entry.sent) = self.counted;
             self.entry.duration = self.clock.elapsed();
             log.write(&self.entry);

@@ -1,14 +1,22 @@
 //! Times as text, without a calendar library, and durations from it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 /// A time as Envoy's `%START_TIME%` writes it: `2026-08-01T10:20:30.456Z`.
-pub(crate) fn iso(time: SystemTime) -> String {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let seconds = since.as_secs();
-    let (year, month, day) = civil(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since.subsec_millis())
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Iso(pub(crate) SystemTime);
+
+impl fmt::Display for Iso {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = self.0.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let seconds = since.as_secs();
+        let (year, month, day) = civil(seconds / 86_400);
+        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since.subsec_millis())
+    }
 }
 
 /// Year, month and day of a day counted from 1970-01-01 (Gregorian; an era is 400 years from 1 March of year 0).
@@ -55,7 +63,7 @@ mod tests {
 
     #[test]
     fn known_days() {
-        let at = |seconds| iso(UNIX_EPOCH + Duration::from_millis(seconds));
+        let at = |seconds| Iso(UNIX_EPOCH + Duration::from_millis(seconds)).to_string();
         assert_eq!(at(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(at(951_782_400_007), "2000-02-29T00:00:00.007Z");
         assert_eq!(at(1_735_689_599_999), "2024-12-31T23:59:59.999Z");

@@ -47,7 +47,7 @@ impl Variables for Facts<'_> {
             "PROTOCOL" => format!("{:?}", self.version),
             "RESPONSE_CODE" => self.response.map(|_| self.code.to_string())?,
             "RESPONSE_FLAGS" => self.flags.to_string(),
-            "START_TIME" => time::iso(self.start),
+            "START_TIME" => time::Iso(self.start).to_string(),
             "STREAM_ID" => return first_line(self.request, "x-request-id"),
             "DOWNSTREAM_REMOTE_ADDRESS" | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS" => self.remote.to_string(),
             "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => {

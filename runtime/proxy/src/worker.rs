@@ -8,6 +8,7 @@ use crate::{
     pool::Pool,
     random::Random,
     running::{Running, Shared},
+    worker_log::WorkerLog,
 };
 use arc_swap::{ArcSwap, Cache};
 use std::{
@@ -68,6 +69,8 @@ pub(crate) struct Local {
     pub(crate) random: Random,
     /// Copies of requests that are under way.
     pub(crate) copies: Cell<u64>,
+    /// Its lines of the access log, if there is one.
+    pub(crate) log: Option<Rc<WorkerLog>>,
     running: RefCell<Cache<Arc<ArcSwap<Running>>, Arc<Running>>>,
 }
 
@@ -111,8 +114,13 @@ pub(crate) fn start(index: usize, shared: &Arc<Shared>) -> io::Result<Worker> {
 
 async fn work(index: usize, shared: Arc<Shared>, mut commands: UnboundedReceiver<Command>) {
     let limits = Rc::new(shared.options.limits.clone());
+    let log = shared.options.access_log.clone().map(WorkerLog::new);
+    if let Some(log) = &log {
+        tokio::task::spawn_local(Rc::clone(log).run());
+    }
     let local = Rc::new(Local {
         index,
+        log,
         pool: Pool::new(limits, Arc::clone(&shared.metrics.pool)),
         random: Random::new(shared.seed, index as u64),
         copies: Cell::new(0),

@@ -13,7 +13,7 @@ pub(super) fn table(handle: &Handle) -> Value {
         shared.metrics.rule_hits().into_iter().map(|(rule, hits)| json!({ "rule": rule, "hits": hits })).collect();
     json!({
         "program": format!("{:016x}", running.table.program_hash()),
-        "loaded": time::iso(running.loaded),
+        "loaded": time::Iso(running.loaded).to_string(),
         "proxies": proxies(&running.table),
         "rules": hits,
         "unsupported": running.unsupported,
@@ -67,9 +67,9 @@ pub(super) fn status(handle: &Handle) -> Value {
     let metrics = &shared.metrics;
     json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "started": time::iso(shared.started),
+        "started": time::Iso(shared.started).to_string(),
         "draining": shared.draining.load(Ordering::Relaxed),
-        "table": { "program": format!("{:016x}", running.table.program_hash()), "loaded": time::iso(running.loaded) },
+        "table": { "program": format!("{:016x}", running.table.program_hash()), "loaded": time::Iso(running.loaded).to_string() },
         "reloads": metrics.reloads.load(Ordering::Relaxed),
         "reloadFailures": metrics.reload_failures.load(Ordering::Relaxed),
         "connections": shared.connections(),

@@ -1,7 +1,7 @@
 //! The connections of one cluster to one endpoint, and who waits for them.
 
 use super::{
-    EndpointAddress, MINIMUM_BUFFER, NoConnection, PoolGauges,
+    EndpointAddress, MINIMUM_BUFFER, NoConnection, PoolGauges, USUAL_HEADERS,
     connection::{Connection, Driver},
 };
 use crate::{
@@ -326,9 +326,11 @@ impl Host {
         } else {
             let mut builder = http1::Builder::new();
             builder
-                .max_headers(self.limits.response_headers)
                 .max_header_size(self.limits.response_header_bytes)
                 .max_buf_size(self.limits.response_header_bytes.max(MINIMUM_BUFFER));
+            if self.limits.response_headers != USUAL_HEADERS {
+                builder.max_headers(self.limits.response_headers);
+            }
             let (sender, driver) = builder.handshake(stream).await.map_err(failed)?;
             let driver = tokio::task::spawn_local(async move {
                 let _ = driver.with_upgrades().await;

@@ -137,6 +137,9 @@ impl Pool {
     }
 }
 
+/// So many lines hyper has room for on its stack: for any other number it asks for memory with each head.
+pub(crate) const USUAL_HEADERS: usize = 100;
+
 /// What hyper asks of a buffer at least.
 pub(crate) const MINIMUM_BUFFER: usize = 8192;
 
@@ -154,7 +157,7 @@ mod tests {
 
     fn client() -> Client {
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
-        Client { peer: here, local: here, tls: None }
+        Client::new(here, here, None)
     }
 
     fn asker(client: &Client) -> Asker<'_> {
