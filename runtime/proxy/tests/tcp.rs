@@ -6,13 +6,14 @@ use common::{
     client::{connect, get},
     mesh, options, start,
     tls::{Authority, Speaker},
+    wait_for,
 };
-use malha_proxy::{Credentials, Revision};
+use malha_proxy::{AccessLog, Credentials, Options, Revision};
 use malha_table::{Role, Table};
 use std::{
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 /// A server that speaks first, then sends back in capitals what it was sent, once that has ended.
@@ -178,4 +179,92 @@ fn the_server_name_leads_tls_to_where_it_ends() {
         assert_eq!(&first, greeting.as_bytes(), "A59: {name}");
     }
     assert!(Speaker::new(&authority).shake(front.gateway(443), "three.com").is_err(), "A53");
+}
+
+/// A rule to the service `a`, whose policy is this.
+fn to_a(policy: &str) -> String {
+    format!(
+        "  tcp: [{{route: [{{destination: {{host: a, port: {{number: 80}}}}}}]}}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: a, namespace: default}}
+spec: {{host: a, trafficPolicy: {{{policy}}}}}
+"
+    )
+}
+
+/// An endpoint that is asked for tunnels: it tells what it was asked, says so much, and then sends back in capitals what
+/// comes.
+fn asked(answer: &'static str) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let heads = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+            heads.lock().unwrap().push(head.join("\n").to_ascii_lowercase());
+            let _ = (&stream).write_all(answer.as_bytes());
+            for line in lines {
+                let _ = (&stream).write_all(format!("{}\n", line.to_uppercase()).as_bytes());
+            }
+        }
+    });
+    (address, asked)
+}
+
+#[test]
+fn bytes_go_through_a_tunnel_that_the_endpoint_is_asked_for() {
+    // What comes with the answer is the destination's already.
+    let (upstream, heads) = asked("HTTP/1.1 200 OK\r\n\r\nwelcome\n");
+    let policy = to_a("tunnel: {protocol: CONNECT, targetHost: db.example.com, targetPort: 5432}");
+    let proxy = start(table(PLAIN, &policy, &[upstream], &[]), options());
+    let mut stream = connect(proxy.gateway(5432));
+    stream.write_all(b"hello\n").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "welcome\nHELLO\n", "D60");
+    let heads = heads.lock().unwrap();
+    assert_eq!(*heads, ["connect db.example.com:5432 http/1.1\nhost: db.example.com:5432"], "D60");
+}
+
+#[test]
+fn a_client_whose_tunnel_is_refused_is_closed() {
+    let (upstream, _) = asked("HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n");
+    let proxy = start(
+        table(PLAIN, &to_a("tunnel: {targetHost: db.example.com, targetPort: 5432}"), &[upstream], &[]),
+        options(),
+    );
+    let mut stream = connect(proxy.gateway(5432));
+    assert_eq!(stream.read(&mut [0; 8]).unwrap_or(0), 0);
+}
+
+#[test]
+fn a_connection_ends_when_it_is_as_old_as_it_gets() {
+    let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+    let kept = Arc::clone(&lines);
+    let access_log = Some(AccessLog::to_function(move |line| kept.lock().unwrap().push(line.to_owned())));
+    let policy = to_a("connectionPool: {tcp: {maxConnectionDuration: 150ms}}");
+    let proxy = start(table(PLAIN, &policy, &[upstream("welcome ")], &[]), Options { access_log, ..options() });
+    let mut text = String::new();
+    let _ = connect(proxy.gateway(5432)).read_to_string(&mut text);
+    assert_eq!(text, "welcome ", "D.6: the client is closed though nobody else ended it");
+    wait_for("its line", || lines.lock().unwrap().iter().any(|line| line.contains("\" 0 DT - ")));
+}
+
+#[test]
+fn endpoints_of_bytes_are_told_of_the_client() {
+    let policy = to_a("proxyProtocol: {version: V1}");
+    let proxy = start(table(PLAIN, &policy, &[upstream("")], &[]), options());
+    let gateway = proxy.gateway(5432);
+    let mut stream = connect(gateway);
+    let from = stream.local_addr().unwrap().port();
+    stream.write_all(b"hello").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert_eq!(text, format!("PROXY TCP4 127.0.0.1 127.0.0.1 {from} {}\r\nHELLO", gateway.port()), "D61");
 }

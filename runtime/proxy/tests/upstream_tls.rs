@@ -8,10 +8,15 @@ use common::{
     echo::Echo,
     mesh, options, start,
     tls::{Authority, Certified},
+    wait_for,
 };
-use malha_proxy::{Credential, Credentials, Revision};
+use malha_mesh::{MeshConfig, ProxySpec};
+use malha_proxy::{AccessLog, Credential, Credentials, Options, Revision};
 use malha_table::Role;
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 
 /// A gateway that ends TLS for any name with this certificate; in `MUTUAL` its clients are known by `authority`.
 fn behind(own: &Certified, mode: &str, authority: &Authority, echo: &Echo) -> Running {
@@ -165,4 +170,59 @@ fn the_meshs_own_tls_is_spoken_by_who_has_its_certificate() {
     assert_eq!(member.status("x", "mode: ISTIO_MUTUAL, subjectAltNames: [other.local]"), 503, "D54");
     let plain = Asking { upstream: echo.address, is_called: None, ..member };
     assert_eq!(plain.status("x", "mode: ISTIO_MUTUAL"), 200, "without one, as its sidecar would pass it on");
+}
+
+/// A sidecar whose mesh is a ServiceEntry for shop.com, on port 80 for clients and on this one of its endpoint, and a rule
+/// for TLS to it.
+fn sidecar(endpoint: SocketAddr, authority: &Authority, options: Options) -> Running {
+    let text = format!(
+        "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: shop, namespace: default}}
+spec:
+  hosts: [shop.com]
+  resolution: STATIC
+  ports: [{{number: 80, name: http, protocol: HTTP, targetPort: {}}}]
+  endpoints: [{{address: 127.0.0.1}}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: shop, namespace: default}}
+spec:
+  host: shop.com
+  trafficPolicy:
+    portLevelSettings: [{{port: {{number: 80}}, tls: {{mode: SIMPLE, caCertificates: /ca.pem}}}}]
+",
+        endpoint.port()
+    );
+    let table = mesh::compile_with(&text, &[ProxySpec::default_sidecar()], MeshConfig::default(), |_| None);
+    let mut credentials = Credentials::default();
+    credentials.insert_file("/ca.pem", Arc::from(authority.pem().into_bytes()));
+    start(Revision { table, credentials }, options)
+}
+
+#[test]
+fn a_sidecar_speaks_tls_for_clients_that_do_not() {
+    let (echo, authority) = (Echo::start("a"), Authority::new());
+    let behind = behind(&authority.issue(&["shop.com"]), "SIMPLE", &authority, &echo);
+    let sidecar = sidecar(behind.gateway(443), &authority, options());
+    let answer = get(sidecar.outbound(), "shop.com", "/", "");
+    assert_eq!((answer.status, &answer.json()["name"]), (200, &"a".into()), "D59");
+}
+
+#[test]
+fn the_log_says_why_an_endpoint_was_not_trusted() {
+    let (echo, authority, other) = (Echo::start("a"), Authority::new(), Authority::new());
+    let behind = behind(&authority.issue(&["shop.com"]), "SIMPLE", &authority, &echo);
+    let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+    let kept = Arc::clone(&lines);
+    let access_log = Some(AccessLog::to_function(move |line| kept.lock().unwrap().push(line.to_owned())));
+    let sidecar = sidecar(behind.gateway(443), &other, Options { access_log, ..options() });
+    assert_eq!(get(sidecar.outbound(), "shop.com", "/", "").status, 503, "D57");
+    wait_for("its line", || !lines.lock().unwrap().is_empty());
+    let line = lines.lock().unwrap()[0].clone();
+    assert!(
+        line.contains("\" 503 URX,UF ") && line.contains(" \"TLS_error: CERTIFICATE_VERIFY_FAILED: "),
+        "D57: {line}"
+    );
 }
