@@ -45,6 +45,8 @@ pub struct MeshConfig {
     pub h2_upgrade: bool,
     /// Whether access logs are written as JSON (`accessLogEncoding: JSON`).
     pub json_access_log: bool,
+    /// Settings of proxies that it makes and that are not applied, each with what holds instead.
+    pub not_applied: Vec<&'static str>,
 }
 
 /// A release of Istio. Only the two numbers that defaults depend on.
@@ -125,6 +127,7 @@ impl Default for MeshConfig {
             zone_aware_lb: None,
             connect_timeout: None,
             h2_upgrade: false,
+            not_applied: Vec::new(),
             json_access_log: false,
         }
     }
@@ -157,6 +160,11 @@ impl MeshConfig {
             zone_aware_lb: config.get("zoneAwareLbSetting").filter(|setting| setting.is_object()).cloned(),
             connect_timeout: text(config.get("connectTimeout")).and_then(Duration::parse).map(Duration::to_std),
             h2_upgrade: text(config.get("h2UpgradePolicy")) == Some("UPGRADE"),
+            not_applied: NOT_APPLIED
+                .iter()
+                .filter(|(pointer, _)| config.pointer(pointer).is_some_and(is_asked))
+                .map(|(_, sentence)| *sentence)
+                .collect(),
             json_access_log: text(config.get("accessLogEncoding")) == Some("JSON"),
             ..MeshConfig::default()
         };
@@ -164,6 +172,35 @@ impl MeshConfig {
             read.root_namespace = namespace.into();
         }
         read
+    }
+}
+
+/// Settings by their place, and what is to be said of each.
+const NOT_APPLIED: [(&str, &str); 7] = [
+    (
+        "/defaultConfig/gatewayTopology/numTrustedProxies",
+        "numTrustedProxies is not applied: gateways trust nobody in front of them",
+    ),
+    (
+        "/defaultConfig/gatewayTopology/forwardClientCertDetails",
+        "forwardClientCertDetails is not applied: gateways write x-forwarded-client-cert anew",
+    ),
+    ("/defaultConfig/gatewayTopology/proxyProtocol", "proxyProtocol is not applied: gateways take no PROXY protocol"),
+    ("/zoneAwareLbSetting", "zoneAwareLbSetting is not applied: endpoints of one region are one pool"),
+    ("/tlsDefaults", "tlsDefaults is not applied: TLS 1.2 and 1.3 are spoken, with all ciphers of the library"),
+    ("/meshMTLS", "meshMTLS is not applied: TLS 1.2 and 1.3 are spoken, with all ciphers of the library"),
+    ("/accessLogFormat", "accessLogFormat is not applied: lines of the log are in Istio's default format"),
+];
+
+/// Whether a setting asks for anything; an empty block does.
+fn is_asked(setting: &Value) -> bool {
+    match setting {
+        Value::Null => false,
+        Value::Bool(is_on) => *is_on,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty() && text != "UNDEFINED",
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(block) => block.get("enabled") != Some(&Value::Bool(false)),
     }
 }
 
@@ -201,6 +238,17 @@ mod tests {
         assert_eq!(config.connect_timeout, Some(time::Duration::from_secs(3)), "D.6");
         assert_eq!(config.root_namespace, "mesh-root");
         assert!(config.h2_upgrade && config.json_access_log);
+    }
+
+    #[test]
+    fn what_is_not_applied_is_named() {
+        let named = |topology: Value| {
+            let config = json!({"defaultConfig": {"gatewayTopology": topology}, "accessLogFormat": ""});
+            MeshConfig::from_json(&config).not_applied
+        };
+        assert!(named(json!({"numTrustedProxies": 1}))[0].starts_with("numTrustedProxies "), "A63");
+        assert!(named(json!({"proxyProtocol": {}}))[0].starts_with("proxyProtocol "), "A71");
+        assert!(named(json!({"numTrustedProxies": 0, "forwardClientCertDetails": "UNDEFINED"})).is_empty());
     }
 
     #[test]

@@ -158,7 +158,9 @@ impl MeshSource {
             format!("{service}:{port} is no port of a service here, so {address} gets no requests")
         });
         let skipped = summary.skipped.iter().map(|skipped| format!("{} is left out: {}", skipped.file, skipped.reason));
-        let mut notes: Vec<String> = notes.chain(skipped).collect();
+        let not_applied = self.config.iter().flat_map(|config| &config.not_applied);
+        let not_applied = not_applied.map(|sentence| format!("of the MeshConfig, {sentence}"));
+        let mut notes: Vec<String> = notes.chain(skipped).chain(not_applied).collect();
         let program = localizer.localize(&program)?;
         let table = Table::load(self.workspace.table(&program)?).map_err(|error| Failure::new(error.to_string()))?;
         let table = Arc::new(table);
