@@ -11,9 +11,9 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::{SyncSender, sync_channel},
+        mpsc::{SyncSender, TrySendError, sync_channel},
     },
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// Where access log lines go, and how they are written.
@@ -42,8 +42,8 @@ enum Sink {
 
 /// What is handed to a writer.
 enum Handed {
-    /// Whole ones, each with its line feed.
-    Lines(String),
+    /// So many whole ones, each with its line feed.
+    Lines(String, u64),
     /// Whoever sent it wants to know that all before it is written.
     Asks(SyncSender<()>),
 }
@@ -56,22 +56,24 @@ impl AccessLog {
     /// Lines are written by a thread of their own, each with its line feed. The thread ends with the last clone.
     pub fn to_writer(mut writer: impl Write + Send + 'static) -> Self {
         let (sender, handed) = sync_channel::<Handed>(WAITING);
+        let log = AccessLog { sink: Sink::Writer(sender), format: LogFormat::default(), lost: Arc::default() };
+        let lost = Arc::clone(&log.lost);
         std::thread::spawn(move || {
+            let mut works = true;
             while let Ok(one) = handed.recv() {
-                let written = match one {
-                    Handed::Lines(lines) => writer.write_all(lines.as_bytes()).and_then(|()| writer.flush()),
-                    // Whoever asked may have stopped waiting.
-                    Handed::Asks(asker) => {
-                        let _ = asker.try_send(());
-                        Ok(())
+                match one {
+                    Handed::Lines(lines, count) => {
+                        works = works && writer.write_all(lines.as_bytes()).and_then(|()| writer.flush()).is_ok();
+                        if !works {
+                            lost.fetch_add(count, Ordering::Relaxed);
+                        }
                     }
-                };
-                if written.is_err() {
-                    return;
+                    // Whoever asked may have stopped waiting.
+                    Handed::Asks(asker) => _ = asker.try_send(()),
                 }
             }
         });
-        AccessLog { sink: Sink::Writer(sender), format: LogFormat::default(), lost: Arc::default() }
+        log
     }
 
     /// Each line, without its line feed, is given to a function, on the worker's thread: it must not block.
@@ -110,7 +112,7 @@ impl AccessLog {
     /// Hands so many whole lines to the writer.
     pub(crate) fn hand_on(&self, lines: String, count: u64) {
         if let Sink::Writer(sender) = &self.sink
-            && sender.try_send(Handed::Lines(lines)).is_err()
+            && sender.try_send(Handed::Lines(lines, count)).is_err()
         {
             self.lost.fetch_add(count, Ordering::Relaxed);
         }
@@ -120,10 +122,17 @@ impl AccessLog {
     pub(crate) fn wait(&self, limit: Duration) {
         let Sink::Writer(sender) = &self.sink else { return };
         let (asker, answer) = sync_channel(1);
-        if sender.try_send(Handed::Asks(asker)).is_ok() {
-            // One that is too slow, or gone, is waited for no longer.
-            let _ = answer.recv_timeout(limit);
+        let until = Instant::now() + limit;
+        let mut asks = Handed::Asks(asker);
+        while let Err(TrySendError::Full(again)) = sender.try_send(asks) {
+            if Instant::now() >= until {
+                return;
+            }
+            asks = again;
+            std::thread::sleep(Duration::from_millis(1));
         }
+        // One that is too slow, or gone, is waited for no longer.
+        let _ = answer.recv_timeout(until.saturating_duration_since(Instant::now()));
     }
 }
 
@@ -313,7 +322,7 @@ mod tests {
         let (reader, writer) = std::io::pipe().unwrap();
         let log = AccessLog::to_writer(writer);
         let Sink::Writer(sender) = &log.sink else { panic!("a writer") };
-        assert!(sender.try_send(Handed::Lines("one\n".into())).is_ok());
+        assert!(sender.try_send(Handed::Lines("one\n".into(), 1)).is_ok());
         log.hand_on("two\n".into(), 1);
         log.wait(Duration::from_secs(10));
         drop(log);

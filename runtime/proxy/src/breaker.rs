@@ -157,7 +157,7 @@ impl Breaker {
     /// The same of all resources; those without a limit have the largest.
     pub(crate) fn all(&self) -> impl Iterator<Item = (Resource, u32, u32)> {
         let used = |resource| self.used[resource as usize].load(Ordering::Relaxed);
-        Resource::ALL.into_iter().zip(self.limits).map(move |(resource, limit)| (resource, used(resource), limit))
+        Resource::ALL.into_iter().map(move |resource| (resource, used(resource), self.limit(resource)))
     }
 
     /// Uses one more, whatever the limit says.

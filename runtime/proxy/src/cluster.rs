@@ -42,6 +42,8 @@ pub(crate) struct ClusterState {
     pub(crate) terms: ConnectionTerms,
     /// What its endpoints are asked for, where they pass bytes on to others.
     pub(crate) tunnel: Option<Tunnel>,
+    /// How long connections of plain bytes may be silent (semantics D.6); none: for ever.
+    pub(crate) tcp_idle_limit: Option<Duration>,
     /// Whether connections of plain bytes are balanced by their clients' addresses (semantics D24).
     pub(crate) hashes_source: bool,
     /// None: its endpoints are spoken to without TLS.
@@ -69,8 +71,8 @@ pub(crate) struct Around<'a> {
 /// What a cluster says of its connections, as far as one that is open must agree with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ConnectionTerms {
-    /// None: the proxy's own limit.
-    pub(crate) idle_timeout: Option<Duration>,
+    /// None: the proxy's own limit; zero: never.
+    idle_timeout: Option<Duration>,
     /// Requests that one connection takes; none: any number.
     pub(crate) requests: Option<u32>,
     /// Which HTTP is spoken.
@@ -84,10 +86,12 @@ pub(crate) struct ConnectionTerms {
     pub(crate) proxy_protocol: Option<proxy_protocol::Version>,
     /// A hash of the settings as they are written; 0 for none.
     written: u64,
+    /// A hash of the certificates and authorities that TLS is spoken with; 0 for none.
+    trust: u64,
 }
 
 impl ConnectionTerms {
-    fn of(cluster: &Cluster<'_>, policy: &Value) -> Self {
+    fn of(cluster: &Cluster<'_>, policy: &Value, tls: Option<&UpstreamTls>) -> Self {
         let written: Vec<&Value> =
             ["connectionPool", "tls", "proxyProtocol"].iter().filter_map(|block| policy.get(block)).collect();
         ConnectionTerms {
@@ -99,11 +103,22 @@ impl ConnectionTerms {
             keepalive: Keepalive::of(policy),
             proxy_protocol: proxy_protocol::Version::of(policy),
             written: if written.is_empty() { 0 } else { xxh64(format!("{written:?}").as_bytes(), 0) },
+            trust: tls.map_or(0, |tls| tls.fingerprint),
         }
     }
 }
 
 impl ConnectionTerms {
+    /// How long a connection is kept that nobody uses, where the proxy's own limit is `usual`; none: for ever.
+    pub(crate) fn idle_limit(self, usual: Duration) -> Option<Duration> {
+        Some(self.idle_timeout.unwrap_or(usual)).filter(|limit| !limit.is_zero())
+    }
+
+    /// Of connections for clients that speak either HTTP, to whoever they name.
+    fn of_clients() -> Self {
+        ConnectionTerms { protocol: UpstreamProtocol::Clients, ..ConnectionTerms::default() }
+    }
+
     /// Waits until a connection that is opened now is as old as it gets.
     pub(crate) async fn age(self) {
         match self.longest {
@@ -121,10 +136,10 @@ pub(crate) struct EndpointState {
     /// When it came to the cluster, in milliseconds since its epoch.
     pub(crate) joined: u64,
     /// Requests in flight.
-    pub(crate) active: AtomicU32,
+    pub(crate) active: Arc<AtomicU32>,
     /// Its number as a destination, for counting.
     pub(crate) destination: AtomicU32,
-    pub(crate) health: Health,
+    pub(crate) health: Arc<Health>,
 }
 
 impl EndpointState {
@@ -133,9 +148,18 @@ impl EndpointState {
             address,
             weight,
             joined,
-            active: AtomicU32::new(0),
+            active: Arc::default(),
             destination: AtomicU32::new(0),
-            health: Health::default(),
+            health: Arc::default(),
+        }
+    }
+
+    /// The same endpoint with another weight: what is known of it goes on.
+    fn weighing(&self, weight: u32) -> Self {
+        EndpointState {
+            active: Arc::clone(&self.active),
+            health: Arc::clone(&self.health),
+            ..EndpointState::new(self.address.clone(), weight, self.joined)
         }
     }
 }
@@ -174,9 +198,8 @@ impl ClusterState {
             let mut known = before.iter().flat_map(|before| &before.endpoints).filter(|known| known.address == address);
             let same = known.clone().find(|known| known.weight == weight);
             let state = same.cloned().unwrap_or_else(|| {
-                // One whose weight changed is no new one.
-                let joined = known.next().map_or(now, |known| known.joined);
-                Arc::new(EndpointState::new(address.clone(), weight, joined))
+                let other = known.next().map(|known| known.weighing(weight));
+                Arc::new(other.unwrap_or_else(|| EndpointState::new(address.clone(), weight, now)))
             });
             state.destination.store(around.parties.endpoint(cluster, &endpoint), Ordering::Relaxed);
             let (priority, locality) = (endpoint.priority(), endpoint.locality().unwrap_or_default());
@@ -185,6 +208,7 @@ impl ClusterState {
         let (endpoints, placed): (Vec<Arc<EndpointState>>, Vec<Place<'_>>) = endpoints.unzip();
         let levels_before = before.map(|before| before.levels.as_slice()).unwrap_or_default();
         let policy: Value = cluster.policy_json().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+        let tls = UpstreamTls::of(&policy, cluster.name(), around.namespace, around.credentials);
         ClusterState {
             name: cluster.name().into(),
             destination: around.parties.cluster(cluster),
@@ -198,9 +222,10 @@ impl ClusterState {
             },
             connect_timeout: cluster.connect_timeout().unwrap_or(Duration::from_secs(10)),
             tunnel: Tunnel::of(&policy),
+            tcp_idle_limit: tcp_idle_limit(&policy),
             hashes_source: policy.pointer("/loadBalancer/consistentHash/useSourceIp") == Some(&Value::Bool(true)),
-            tls: UpstreamTls::of(&policy, cluster.name(), around.namespace, around.credentials),
-            terms: ConnectionTerms::of(cluster, &policy),
+            terms: ConnectionTerms::of(cluster, &policy, tls.as_ref().and_then(|tls| tls.as_ref().ok())),
+            tls,
             breaker: Breaker::of(cluster, &policy, before.map(|before| &before.breaker)),
             detection: Detection::of(&policy),
             epoch,
@@ -229,9 +254,10 @@ impl ClusterState {
             algorithm,
             connect_timeout,
             tunnel: None,
+            tcp_idle_limit: tcp_idle_limit(&Value::Null),
             hashes_source: false,
             tls: None,
-            terms: ConnectionTerms::default(),
+            terms: ConnectionTerms::of_clients(),
             breaker: Breaker::unlimited(),
             detection: None,
             epoch: Instant::now(),
@@ -253,6 +279,7 @@ impl ClusterState {
             algorithm: self.algorithm,
             connect_timeout: self.connect_timeout,
             tunnel: self.tunnel.clone(),
+            tcp_idle_limit: self.tcp_idle_limit,
             hashes_source: self.hashes_source,
             tls: self.tls.clone(),
             terms: self.terms,
@@ -323,7 +350,14 @@ impl ClusterState {
 /// `connectionPool.http.idleTimeout`, else `connectionPool.tcp.idleTimeout` (semantics D.6).
 fn idle_timeout(policy: &Value) -> Option<Duration> {
     let of = |kind: &str| written_duration(policy.get("connectionPool")?.get(kind)?.get("idleTimeout")?.as_str()?);
-    of("http").or_else(|| of("tcp")).filter(|timeout| !timeout.is_zero())
+    of("http").or_else(|| of("tcp"))
+}
+
+/// `connectionPool.tcp.idleTimeout`: an hour where none is given, and 0s for none (semantics D.6).
+fn tcp_idle_limit(policy: &Value) -> Option<Duration> {
+    let written = policy.pointer("/connectionPool/tcp/idleTimeout").and_then(Value::as_str);
+    let limit = written.and_then(written_duration).unwrap_or(Duration::from_hours(1));
+    (!limit.is_zero()).then_some(limit)
 }
 
 /// `connectionPool.tcp.maxConnectionDuration`.
@@ -344,5 +378,9 @@ mod tests {
         let policy = json!({"connectionPool": {"tcp": {"idleTimeout": "5s"}, "http": {}}});
         assert_eq!(idle_timeout(&policy), Some(Duration::from_secs(5)));
         assert_eq!(idle_timeout(&Value::Null), None);
+        let terms = |idle_timeout| ConnectionTerms { idle_timeout, ..ConnectionTerms::default() };
+        let hour = Duration::from_hours(1);
+        assert_eq!(terms(None).idle_limit(hour), Some(hour), "D.6");
+        assert_eq!(terms(Some(Duration::ZERO)).idle_limit(hour), None, "D.6: 0s disables it");
     }
 }

@@ -242,7 +242,7 @@ async fn http(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     is_http2: bool,
 ) {
-    let activity = Activity::new();
+    let activity = Activity::new(is_http2);
     let service = service_fn(|request: Request<Incoming>| {
         let busy = activity.begin();
         // It is large: what passes it on from here is not to copy it each time.

@@ -35,7 +35,11 @@ impl ClusterCounters {
             Failure::Connect | Failure::ConnectTimeout => count(&self.unconnected),
             Failure::RemoteReset | Failure::Refused => count(&self.remote_resets),
             Failure::PerTryTimeout => count(&self.try_timeouts),
-            Failure::ResetBeforeRequest | Failure::Reset | Failure::Protocol | Failure::OwnAddress => {}
+            Failure::ResetBeforeRequest
+            | Failure::Reset
+            | Failure::Protocol
+            | Failure::Unspeakable
+            | Failure::OwnAddress => {}
         }
     }
 

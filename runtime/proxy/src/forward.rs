@@ -290,7 +290,8 @@ async fn try_until_answered(
                     cluster.observe(&endpoint, outcome);
                 }
             }
-            Err(Failure::Overflow | Failure::OwnAddress) => {}
+            // Not the endpoint's fault.
+            Err(Failure::Overflow | Failure::OwnAddress | Failure::Unspeakable) => {}
             Err(_) if received.failed() => {}
             Err(_) => cluster.observe(&endpoint, Outcome::Failure),
         }
@@ -371,6 +372,9 @@ async fn try_once(
     attempted: &mut Attempted,
 ) -> Result<Tried, Failure> {
     let ahead = exchange.local.shared.options.limits.replay_bytes;
+    if cluster.is_http2(exchange.head.version) && !is_speakable(exchange, outgoing) {
+        return Err(Failure::Unspeakable);
+    }
     loop {
         let admitted = upstream::admit(exchange.local, cluster, endpoint, exchange.asker(&outgoing.authority));
         let admitted = received.reading_ahead(ahead, admitted).await.ok_or(Failure::ResetBeforeRequest)?;
@@ -394,7 +398,7 @@ async fn try_once(
             trace.write(request.headers_mut());
         }
         if connection.sender.is_http2() {
-            as_http2(&mut request, exchange.head.scheme, &outgoing.authority).ok_or(Failure::Protocol)?;
+            as_http2(&mut request, exchange.head.scheme, &outgoing.authority).ok_or(Failure::Unspeakable)?;
         }
         let sent = tokio::select! {
             sent = connection.sender.try_send_request(request) => sent,
@@ -439,6 +443,11 @@ pub(crate) fn message(exchange: &Exchange<'_>, outgoing: &Outgoing, length: Opti
     }
     *request.headers_mut() = headers;
     request
+}
+
+/// Whether HTTP/2 can say it: no wish for another protocol, and an authority as its codec knows them.
+fn is_speakable(exchange: &Exchange<'_>, outgoing: &Outgoing) -> bool {
+    !exchange.head.asks_for_upgrade() && Authority::try_from(outgoing.authority.as_str()).is_ok()
 }
 
 /// The same message in HTTP/2: the authority is part of its target, and frames say where its body ends. None: HTTP/2
@@ -529,7 +538,7 @@ fn failed(failure: Failure, authority: &str, is_retried: bool, flags: Flags) -> 
             Flags::UPSTREAM_REMOTE_RESET,
             "upstream_reset_before_response_started{remote_reset}",
         ),
-        Failure::Protocol => (
+        Failure::Protocol | Failure::Unspeakable => (
             StatusCode::BAD_GATEWAY,
             "protocol error",
             Flags::UPSTREAM_PROTOCOL_ERROR,

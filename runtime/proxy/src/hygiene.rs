@@ -68,7 +68,8 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
 fn drop_connection(headers: &mut HeaderMap, named: &[String], may_change: bool) {
     let asks = |upgrade: &&HeaderValue| may_change && asks_for_upgrade(named, upgrade.as_bytes());
     let upgrade = headers.get(UPGRADE).filter(asks).cloned();
-    let connection = headers.get(CONNECTION).cloned();
+    let connection: Vec<&[u8]> = headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes).collect();
+    let connection = HeaderValue::from_bytes(&connection.join(&b", "[..])).ok();
     for name in named {
         headers.remove(name.as_str());
     }
@@ -243,6 +244,10 @@ mod tests {
         let mut request = headers(&lines);
         drop_hop_by_hop(&mut request).unwrap();
         assert_eq!(request, headers(&lines[..2]));
+        let apart = [("connection", "keep-alive"), ("connection", "Upgrade"), ("upgrade", "websocket")];
+        let mut request = headers(&apart);
+        drop_hop_by_hop(&mut request).unwrap();
+        assert_eq!(request, headers(&[("upgrade", "websocket"), ("connection", "keep-alive, Upgrade")]));
         let mut answer = headers(&lines);
         drop_hop_by_hop_of_response(&mut answer, true);
         assert_eq!(answer, headers(&lines[..2]));

@@ -22,6 +22,8 @@ use tokio::{
 #[derive(Debug)]
 pub(crate) struct Activity {
     opened: Instant,
+    /// What comes of HTTP/2 between requests is no head: answers to pings, windows.
+    is_http2: bool,
     /// Requests whose answers are not whole yet.
     requests: AtomicUsize,
     /// When there was none any more.
@@ -65,9 +67,10 @@ pub(crate) enum Overdue {
 }
 
 impl Activity {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(is_http2: bool) -> Arc<Self> {
         let activity = Activity {
             opened: Instant::now(),
+            is_http2,
             requests: AtomicUsize::default(),
             quiet_since: Mark::default(),
             head_since: Mark::default(),
@@ -89,7 +92,7 @@ impl Activity {
     }
 
     fn come(&self) {
-        if self.requests() == 0 && !self.head_since.is_set() {
+        if !self.is_http2 && self.requests() == 0 && !self.head_since.is_set() {
             self.head_since.set(self.opened);
         }
     }
@@ -221,7 +224,10 @@ mod tests {
     #[test]
     fn what_is_waited_for_tells_how_long() {
         let limits = Limits::default();
-        let activity = Activity::new();
+        let http2 = Activity::new(true);
+        http2.come();
+        assert_eq!(http2.due(&limits).0, Overdue::Idle, "between requests much comes that begins none");
+        let activity = Activity::new(false);
         let of = |mark: &Mark, limit| Some(mark.get(activity.opened).expect("it is set") + limit);
         let hour = Duration::from_hours(1);
         assert_eq!(activity.due(&limits), (Overdue::Idle, of(&activity.quiet_since, hour)));

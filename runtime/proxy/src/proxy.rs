@@ -243,7 +243,7 @@ impl Handle {
         lock(&self.control).listeners.values().filter_map(|listener| running.describe(listener)).collect()
     }
 
-    /// What the ready file holds (design, "The proxy in dev").
+    /// What the ready file holds.
     pub fn ready(&self) -> serde_json::Value {
         serde_json::json!({ "version": 1, "listeners": self.listeners(), "admin": self.admin() })
     }

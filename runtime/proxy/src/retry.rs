@@ -95,6 +95,8 @@ pub(crate) enum Failure {
     Protocol,
     /// The try took longer than its limit.
     PerTryTimeout,
+    /// The endpoint speaks HTTP/2, which cannot say what the client asks for: nothing was sent.
+    Unspeakable,
     /// The cluster may use no more (semantics D.6).
     Overflow,
     /// The endpoint is this proxy itself: the request would go round for ever.
@@ -133,7 +135,7 @@ impl Policy {
             Failure::Connect | Failure::ConnectTimeout => {
                 Conditions::CONNECT_FAILURE.or(Conditions::RESET_BEFORE_REQUEST)
             }
-            Failure::Overflow | Failure::OwnAddress => return false,
+            Failure::Overflow | Failure::OwnAddress | Failure::Unspeakable => return false,
             Failure::ResetBeforeRequest => Conditions::RESET_BEFORE_REQUEST,
             Failure::Refused => Conditions::REFUSED_STREAM,
             Failure::Reset | Failure::RemoteReset | Failure::Protocol | Failure::PerTryTimeout => Conditions::default(),

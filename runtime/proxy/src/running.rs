@@ -97,17 +97,19 @@ impl Shared {
         }
         let table = Arc::clone(&running.table);
         let namespaces = tls::namespaces(&table);
-        let mut met: HashMap<&str, usize> = HashMap::new();
+        let owners = owners(&table);
         for cluster in table.clusters() {
-            // Proxies at other places have clusters of one name: each goes on from its own.
-            let met = met.entry(cluster.name()).or_default();
-            let before = before.by_name.get(cluster.name()).and_then(|same| same.get(*met));
-            *met += 1;
             let namespace = namespaces.get(&cluster.index()).copied().unwrap_or_default();
+            // Proxies that are not alike have clusters of one name: each goes on from its own.
+            let owner = owners.get(&cluster.index()).cloned().unwrap_or_default();
+            let same = before.by_name.get(cluster.name()).map(Vec::as_slice).unwrap_or_default();
+            let of_owner = same.iter().find(|known| known.owner == owner);
+            let before = of_owner.or(same.first().filter(|_| same.len() == 1)).map(|known| &known.state);
             let around = Around { parties: &self.metrics.parties, credentials: &credentials, namespace };
             let state = Arc::new(ClusterState::new(&cluster, before, &around));
             running.endpoints.extend(state.endpoints.iter().map(|endpoint| endpoint.address.clone()));
-            running.by_name.entry(cluster.name().to_owned()).or_default().push(Arc::clone(&state));
+            let one = Owned { owner, state: Arc::clone(&state) };
+            running.by_name.entry(cluster.name().to_owned()).or_default().push(one);
             running.clusters.push(state);
         }
         let running = Arc::new(running);
@@ -120,6 +122,25 @@ impl fmt::Debug for Shared {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Shared")
     }
+}
+
+/// A cluster, and the first proxy that has it.
+struct Owned {
+    owner: String,
+    state: Arc<ClusterState>,
+}
+
+/// The first proxy that has each cluster, by the cluster's index.
+fn owners(table: &Table) -> HashMap<u32, String> {
+    let mut owners = HashMap::new();
+    let mut programs = HashSet::new();
+    for proxy in table.proxies().filter(|proxy| programs.insert(proxy.program())) {
+        let owner = format!("{:?} {}/{}", proxy.role(), proxy.namespace(), proxy.name());
+        for cluster in proxy.clusters() {
+            owners.entry(cluster.index()).or_insert_with(|| owner.clone());
+        }
+    }
+    owners
 }
 
 /// A table in force.
@@ -141,7 +162,7 @@ pub(crate) struct Running {
     /// By cluster index.
     clusters: Vec<Arc<ClusterState>>,
     /// In order of their indexes.
-    by_name: HashMap<String, Vec<Arc<ClusterState>>>,
+    by_name: HashMap<String, Vec<Owned>>,
     endpoints: HashSet<EndpointAddress>,
 }
 
@@ -235,11 +256,13 @@ impl Running {
         self.clusters.iter().map(Arc::as_ref)
     }
 
-    /// What a cluster says of its connections to an endpoint; none where there is none such (any more).
-    pub(crate) fn connection_terms(&self, cluster: &str, address: &EndpointAddress) -> Option<ConnectionTerms> {
-        let cluster = self.by_name.get(cluster)?.last()?;
-        let is_known = outside::is_clients_choice(cluster.discovery) || self.endpoints.contains(address);
-        is_known.then_some(cluster.terms)
+    /// Whether a cluster of this name has connections on these terms to this endpoint.
+    pub(crate) fn wants_connection(&self, cluster: &str, address: &EndpointAddress, terms: ConnectionTerms) -> bool {
+        let has = |cluster: &Owned| {
+            cluster.state.terms == terms
+                && (outside::is_clients_choice(cluster.state.discovery) || self.endpoints.contains(address))
+        };
+        self.by_name.get(cluster).is_some_and(|same| same.iter().any(has))
     }
 }
 

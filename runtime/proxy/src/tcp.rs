@@ -77,11 +77,14 @@ pub(crate) async fn pass(
     let mut passing = pin!(tokio::io::copy_bidirectional(&mut client, &mut upstream));
     let mut counting = tokio::time::interval(COUNTING_INTERVAL);
     let mut ageing = pin!(cluster.terms.age());
+    let mut idling = pin!(record.quiet(cluster.tcp_idle_limit));
     loop {
         tokio::select! {
             // How it ends is the two sides' own matter; nobody is left to be told.
             _ = passing.as_mut() => return,
             () = ageing.as_mut() => return record.fails(Flags::DURATION_TIMEOUT),
+            // As Envoy, which says nothing more of it.
+            () = idling.as_mut() => return,
             _ = counting.tick() => record.count_bytes(),
         }
     }

@@ -19,7 +19,7 @@ use std::{
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -112,6 +112,22 @@ impl TcpRecord {
     fn open(&mut self) {
         self.is_opened = true;
         self.tally(|tally| tally.opened += 1);
+    }
+
+    /// Waits until nothing has passed for so long, or up to an eighth longer; none: for ever.
+    pub(crate) fn quiet(&self, limit: Option<Duration>) -> impl Future<Output = ()> + use<> {
+        let traffic = Rc::clone(&self.traffic);
+        async move {
+            let Some(limit) = limit else { return std::future::pending().await };
+            let total = || traffic.received.get().saturating_add(traffic.sent.get());
+            let (mut seen, mut since) = (total(), Instant::now());
+            while since.elapsed() < limit {
+                tokio::time::sleep((limit / 8).max(Duration::from_millis(1))).await;
+                if total() != seen {
+                    (seen, since) = (total(), Instant::now());
+                }
+            }
+        }
     }
 
     /// Counts what has passed since the last time.

@@ -148,7 +148,7 @@ async fn work(index: usize, shared: Arc<Shared>, mut commands: UnboundedReceiver
 
 fn sweep_pool(local: &Local) {
     let running = local.running();
-    local.pool.sweep(|cluster, address| running.connection_terms(cluster, address));
+    local.pool.sweep(|cluster, address, terms| running.wants_connection(cluster, address, terms));
 }
 
 /// Accepts connections until the listener closes.

@@ -7,9 +7,11 @@ use common::{
     echo::Echo,
     mesh, options, start, wait_for,
 };
+use malha_mesh::{MeshConfig, ProxySpec};
 use malha_proxy::Options;
 use malha_table::Table;
 use std::{
+    collections::BTreeSet,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
@@ -128,6 +130,52 @@ spec: {{host: a, trafficPolicy: {{retryBudget: {{{budget}}}, connectionPool: {{h
     proxy.swap(budget("percent: 0, minRetryConcurrency: 1"));
     assert_eq!(get(proxy.gateway(80), "shop.com", "/", "").status, 503);
     assert_eq!(echo.seen().len(), 3);
+}
+
+#[test]
+fn each_proxy_keeps_connections_of_its_own_terms() {
+    let echo = Echo::start("a");
+    let text = format!(
+        "{}---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: one, namespace: one}}
+spec: {{host: a.default.svc.cluster.local, exportTo: ['.'], trafficPolicy: {{connectionPool: {{http: {{idleTimeout: 50s}}}}}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: two, namespace: two}}
+spec: {{host: a.default.svc.cluster.local, exportTo: ['.'], trafficPolicy: {{connectionPool: {{http: {{idleTimeout: 60s}}}}}}}}
+",
+        mesh::SERVICES
+    );
+    let proxy_in = |namespace: &str| ProxySpec {
+        namespace: namespace.into(),
+        name: namespace.into(),
+        ..ProxySpec::default_sidecar()
+    };
+    let proxies = [proxy_in("one"), proxy_in("two")];
+    let table = mesh::compile_with(&text, &proxies, MeshConfig::default(), |_| Some(vec![echo.address]));
+    let proxy = start(table, one_worker());
+    let listeners: Vec<SocketAddr> =
+        proxy.listeners().iter().filter(|listener| listener.role == "mesh").map(|listener| listener.address).collect();
+    assert_eq!(listeners.len(), 2);
+    for _ in 0..5 {
+        for listener in &listeners {
+            assert_eq!(get(*listener, "a.default.svc.cluster.local", "/", "").status, 200);
+        }
+    }
+    assert_eq!(echo.connections(), 2);
+    // Metrics tell of what they share a name with, once.
+    let metrics = get(proxy.admin().unwrap(), "localhost", "/metrics", "").text();
+    let series: Vec<&str> = metrics
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.rsplit_once(' '))
+        .map(|(series, _)| series)
+        .collect();
+    let distinct: BTreeSet<&str> = series.iter().copied().collect();
+    assert_eq!(series.len(), distinct.len(), "{metrics}");
 }
 
 /// The system's own list says which connections it probes: those have a timer of the kind 2.

@@ -206,6 +206,61 @@ spec: {host: a, trafficPolicy: {connectionPool: {tcp: {maxConnections: 2}, http:
 }
 
 #[test]
+fn what_is_refused_for_its_number_leaves_the_connection_to_others() {
+    let (open, opened) = tokio::sync::watch::channel(false);
+    let slow = Upstream::start(move |_| {
+        let mut opened = opened.clone();
+        async move {
+            let _ = opened.wait_for(|&is_open| is_open).await;
+            Response::new(Full::from("slow").boxed())
+        }
+    });
+    let fast = Upstream::start(|_| async { Response::new(Full::from("fast").boxed()) });
+    let rule = "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: a, namespace: default}
+spec:
+  host: a
+  trafficPolicy:
+    loadBalancer: {simple: ROUND_ROBIN}
+    connectionPool: {tcp: {maxConnections: 1}, http: {maxConcurrentStreams: 1, http2MaxRequests: 1}}
+";
+    let proxy = start(table(&[slow.address, fast.address], rule), Options { cores: 1, ..options() });
+    let address = proxy.gateway(80);
+    let held = std::thread::spawn(move || get(address, "shop.com", "/", "").text());
+    wait_for("the slow one has it", || slow.connections.load(Ordering::SeqCst) == 1);
+    // It has the only share of a new connection, and is one request too many.
+    wait_for("a refusal", || get(address, "shop.com", "/", "").status == 503);
+    open.send(true).unwrap();
+    assert_eq!(held.join().unwrap(), "slow");
+    for _ in 0..6 {
+        assert_eq!(get(address, "shop.com", "/", "").status, 200);
+    }
+}
+
+#[test]
+fn what_http2_cannot_say_is_not_the_endpoints_fault() {
+    let upstream = Upstream::start(told);
+    let rule = "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: a, namespace: default}
+spec:
+  host: a
+  trafficPolicy:
+    outlierDetection: {consecutive5xxErrors: 1, interval: 1h, baseEjectionTime: 1h, maxEjectionPercent: 100}
+";
+    let proxy = start(table(&[upstream.address], rule), options());
+    let address = proxy.gateway(80);
+    let answer = get(address, "shop.com", "/", "Connection: Upgrade\r\nUpgrade: websocket\r\n");
+    assert_eq!(answer.status, 502);
+    assert_eq!(get(address, "a%b", "/", "").status, 502);
+    assert_eq!(upstream.connections.load(Ordering::SeqCst), 0, "nothing was sent");
+    assert_eq!(get(address, "shop.com", "/", "").status, 200);
+}
+
+#[test]
 fn a_grpc_client_says_how_long_it_waits() {
     let upstream = Upstream::start(|request: Request<Incoming>| async move {
         let said = request.headers().get("grpc-timeout").cloned();

@@ -117,3 +117,23 @@ fn a_client_that_does_not_read_is_cut_off_and_its_upstream_freed() {
     let _ = client.read_to_end(&mut rest);
     assert!(rest.len() < 32 * 1024 * 1024, "the answer was not whole");
 }
+
+#[test]
+fn a_client_of_http2_may_open_a_connection_ahead_of_its_first_request() {
+    let echo = Echo::start("a");
+    let proxy = limited(echo.address, Limits { header_read_timeout: SHORT, ..Limits::default() });
+    let address = proxy.gateway(80);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake::<_, _, Empty<Bytes>>(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .unwrap();
+        tokio::spawn(connection);
+        // Longer than a head may take: its settings are none.
+        tokio::time::sleep(SHORT * 4).await;
+        let request = Request::get(format!("http://{address}/")).body(Empty::new()).unwrap();
+        assert_eq!(sender.send_request(request).await.unwrap().status(), 200);
+    });
+}

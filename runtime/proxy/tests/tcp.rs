@@ -268,3 +268,21 @@ fn endpoints_of_bytes_are_told_of_the_client() {
     stream.read_to_string(&mut text).unwrap();
     assert_eq!(text, format!("PROXY TCP4 127.0.0.1 127.0.0.1 {from} {}\r\nHELLO", gateway.port()), "D61");
 }
+
+#[test]
+fn a_connection_that_is_silent_for_too_long_is_closed_and_one_that_is_not_goes_on() {
+    let policy = to_a("connectionPool: {tcp: {idleTimeout: 300ms}}");
+    let (upstream, _) = asked("");
+    let proxy = start(table(PLAIN, &policy, &[upstream], &[]), options());
+    let mut stream = connect(proxy.gateway(5432));
+    stream.write_all(b"\n").unwrap();
+    let mut answer = [0; 3];
+    // Longer than it may be silent, but never silent for so long.
+    for _ in 0..10 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        stream.write_all(b"hi\n").unwrap();
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HI\n");
+    }
+    assert_eq!(stream.read(&mut answer).unwrap_or(0), 0, "D.6");
+}

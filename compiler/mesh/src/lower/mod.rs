@@ -44,14 +44,14 @@ pub(crate) struct Refusal {
 pub fn lower(mesh: &Mesh, wanted: &[ProxySpec], cache: &mut Cache) -> Program {
     cache.begin();
     let relevant = RelevantLabels::of(mesh);
-    let mut programs: HashMap<(Role, SmolStr, Labels), Arc<ProxyProgram>> = HashMap::new();
+    let mut programs: HashMap<(Role, SmolStr, Labels, bool), Arc<ProxyProgram>> = HashMap::new();
     let mut wanted: Vec<&ProxySpec> = wanted.iter().collect();
     wanted.sort();
     wanted.dedup();
     let proxies = wanted.into_iter().map(|proxy| {
         let labels = relevant.among(proxy);
         let program = programs
-            .entry((proxy.role, proxy.namespace.clone(), labels.clone()))
+            .entry((proxy.role, proxy.namespace.clone(), labels.clone(), relevant.counts_as_bare(proxy)))
             .or_insert_with(|| Arc::new(lower_proxy(mesh, proxy, labels, cache)));
         let gateways =
             mesh.gateways_of(proxy).map(|gateway| (gateway.name.namespace.clone(), gateway.name.name.clone()));
@@ -83,11 +83,13 @@ fn lower_proxy(mesh: &Mesh, proxy: &ProxySpec, labels: Labels, cache: &Cache) ->
 struct RelevantLabels {
     of_gateways: BTreeSet<SmolStr>,
     of_all: BTreeSet<SmolStr>,
+    /// Whether a proxy without any labels is another than one with labels that nobody asks for (semantics D33).
+    bare_differ: bool,
 }
 
 impl RelevantLabels {
     fn of(mesh: &Mesh) -> Self {
-        let mut relevant = RelevantLabels { of_gateways: BTreeSet::new(), of_all: BTreeSet::new() };
+        let mut relevant = RelevantLabels { of_gateways: BTreeSet::new(), of_all: BTreeSet::new(), bare_differ: false };
         let mut of_localities = LabelsRead::of(mesh.config());
         for resource in mesh.resources() {
             match &resource.spec {
@@ -117,8 +119,14 @@ impl RelevantLabels {
                 _ => {}
             }
         }
-        relevant.of_all.extend(of_localities.names());
+        let read: Vec<SmolStr> = of_localities.names().collect();
+        relevant.bare_differ = !read.is_empty();
+        relevant.of_all.extend(read);
         relevant
+    }
+
+    fn counts_as_bare(&self, proxy: &ProxySpec) -> bool {
+        self.bare_differ && proxy.labels.is_empty()
     }
 
     /// Those of the proxy's labels that lowering may read.

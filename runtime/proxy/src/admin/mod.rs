@@ -1,4 +1,4 @@
-//! The admin server: what the proxy is doing, on an address of its own (design, "The proxy in dev").
+//! The admin server: what the proxy is doing, on an address of its own.
 
 mod answer;
 mod facts;

@@ -19,12 +19,13 @@ pub(super) fn render(handle: &Handle) -> String {
         "counter",
         "Requests answered, by listener, status code and response flags.",
     );
-    let mut requests: BTreeMap<(u32, u16, Flags), u64> = BTreeMap::new();
+    // By name: one that came back is another listener, and goes on counting where it was.
+    let mut requests: BTreeMap<(String, u16, Flags), u64> = BTreeMap::new();
     for (key, tally) in &counts.requests {
-        *requests.entry((key.listener, key.code, key.flags)).or_default() += tally.count;
+        *requests.entry((running.listener_name(key.listener), key.code, key.flags)).or_default() += tally.count;
     }
     for ((listener, code, flags), count) in requests {
-        let listener = escape(&running.listener_name(listener));
+        let listener = escape(&listener);
         line(
             &mut out,
             format_args!("malha_requests_total{{listener=\"{listener}\",code=\"{code}\",flags=\"{flags}\"}} {count}"),
@@ -32,9 +33,13 @@ pub(super) fn render(handle: &Handle) -> String {
     }
     let name = "malha_request_duration_seconds";
     head(&mut out, name, "histogram", "From a request's head to the end of its answer.");
+    let mut by_name: BTreeMap<String, Histogram<{ SECONDS.len() }>> = BTreeMap::new();
     for (&listener, durations) in &counts.durations {
-        let labels = format!("listener=\"{}\"", escape(&running.listener_name(listener)));
-        histogram(&mut out, name, &labels, &SECONDS, durations);
+        by_name.entry(running.listener_name(listener)).or_default().merge(durations);
+    }
+    for (listener, durations) in by_name {
+        let labels = format!("listener=\"{}\"", escape(&listener));
+        histogram(&mut out, name, &labels, &SECONDS, &durations);
     }
     istio::render(&mut out, &counts, &metrics.parties);
     head(&mut out, "malha_rule_hits_total", "counter", "Requests that each rule of the running table took.");
@@ -107,12 +112,18 @@ fn breakers(out: &mut String, running: &Running) {
         ("malha_cluster_limit", "The limit."),
     ] {
         head(out, name, "gauge", help);
+        // Several proxies may have a cluster of one name, each with a use of its own: the most of any is told.
+        let mut known: BTreeMap<(&str, &str), u32> = BTreeMap::new();
         for cluster in running.clusters() {
             for (resource, used, limit) in cluster.breaker.usage() {
                 let value = if name == "malha_cluster_used" { used } else { limit };
-                let (cluster, resource) = (escape(&cluster.name), resource.name());
-                line(out, format_args!("{name}{{cluster=\"{cluster}\",resource=\"{resource}\"}} {value}"));
+                let most = known.entry((&cluster.name, resource.name())).or_default();
+                *most = value.max(*most);
             }
+        }
+        for ((cluster, resource), value) in known {
+            let cluster = escape(cluster);
+            line(out, format_args!("{name}{{cluster=\"{cluster}\",resource=\"{resource}\"}} {value}"));
         }
     }
 }
@@ -124,17 +135,22 @@ fn ejections(out: &mut String, running: &Running) {
         ("malha_endpoint_ejections_total", "counter", "How often it was left out."),
     ] {
         head(out, name, kind, help);
+        // Of clusters of one name: left out by any proxy, and how often by all.
+        let mut known: BTreeMap<(&str, String), u64> = BTreeMap::new();
         for cluster in running.clusters().filter(|cluster| cluster.detection.is_some()) {
             for endpoint in &cluster.endpoints {
-                let value = if kind == "gauge" {
-                    u64::from(cluster.is_ejected(endpoint))
+                let address = format!("{}:{}", endpoint.address.host, endpoint.address.port);
+                let value = known.entry((&cluster.name, address)).or_default();
+                if kind == "gauge" {
+                    *value = u64::from(cluster.is_ejected(endpoint)).max(*value);
                 } else {
-                    endpoint.health.total.load(Ordering::Relaxed)
-                };
-                let (cluster, host, port) =
-                    (escape(&cluster.name), escape(&endpoint.address.host), endpoint.address.port);
-                line(out, format_args!("{name}{{cluster=\"{cluster}\",endpoint=\"{host}:{port}\"}} {value}"));
+                    *value += endpoint.health.total.load(Ordering::Relaxed);
+                }
             }
+        }
+        for ((cluster, endpoint), value) in known {
+            let (cluster, endpoint) = (escape(cluster), escape(&endpoint));
+            line(out, format_args!("{name}{{cluster=\"{cluster}\",endpoint=\"{endpoint}\"}} {value}"));
         }
     }
 }

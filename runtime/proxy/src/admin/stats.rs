@@ -113,7 +113,13 @@ impl Known {
         self.0.entry((owner.clone(), name.into())).or_insert((kind, 0)).1 += value;
     }
 
-    /// Answers by status code, by class and code.
+    /// What proxies of this process that have a cluster of one name each have for themselves: the most of any.
+    fn add_most(&mut self, owner: &Owner, name: impl Into<String>, value: u64) {
+        let known = &mut self.0.entry((owner.clone(), name.into())).or_insert((Kind::Gauge, 0)).1;
+        *known = value.max(*known);
+    }
+
+    /// Answers by status code, by class.
     fn add_answers(&mut self, owner: &Owner, prefix: &str, code: u16, count: u64) {
         self.add(owner, format!("{prefix}_completed"), Kind::Counter, count);
         self.add(owner, format!("{prefix}_{}xx", code / 100), Kind::Counter, count);
@@ -278,15 +284,15 @@ fn add_clusters(known: &mut Known, running: &Running) {
             if let Some(active) = active {
                 known.add(&owner, active, Kind::Gauge, u64::from(used));
             }
-            known.add(&owner, format!("circuit_breakers.default.{open}"), Kind::Gauge, u64::from(used >= limit));
+            known.add_most(&owner, format!("circuit_breakers.default.{open}"), u64::from(used >= limit));
         }
         let ejected = cluster.endpoints.iter().filter(|endpoint| cluster.is_ejected(endpoint)).count() as u64;
         let total = cluster.endpoints.len() as u64;
-        known.add(&owner, "membership_total", Kind::Gauge, total);
-        known.add(&owner, "membership_healthy", Kind::Gauge, total - ejected);
+        known.add_most(&owner, "membership_total", total);
+        known.add_most(&owner, "membership_healthy", total - ejected);
         if cluster.detection.is_some() {
             let all = cluster.endpoints.iter().map(|endpoint| endpoint.health.total.load(Ordering::Relaxed)).sum();
-            known.add(&owner, "outlier_detection.ejections_active", Kind::Gauge, ejected);
+            known.add_most(&owner, "outlier_detection.ejections_active", ejected);
             known.add(&owner, "outlier_detection.ejections_enforced_total", Kind::Counter, all);
         }
     }

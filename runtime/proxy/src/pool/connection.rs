@@ -20,7 +20,7 @@ pub(crate) struct Connection {
     /// What it was opened by, and is kept by.
     pub(super) terms: ConnectionTerms,
     lease: Rc<Lease>,
-    _ticket: Option<Ticket>,
+    ticket: Option<Ticket>,
 }
 
 /// What all shares of a connection hold: the connection ends with the last of them.
@@ -67,7 +67,7 @@ impl Connection {
     ) -> Self {
         let now = Instant::now();
         let lease = Lease { requests: Cell::new(0), opened: now, used: Cell::new(now), _driver: driver, open };
-        Connection { sender, peer, local, reused: false, terms, lease: Rc::new(lease), _ticket: None }
+        Connection { sender, peer, local, reused: false, terms, lease: Rc::new(lease), ticket: None }
     }
 
     /// Another request's share of it; none where it takes no more at once.
@@ -87,8 +87,13 @@ impl Connection {
             reused: true,
             terms: self.terms,
             lease,
-            _ticket: Some(ticket),
+            ticket: Some(ticket),
         })
+    }
+
+    /// Whether it is a request's share of a connection that takes several.
+    pub(super) fn is_share(&self) -> bool {
+        self.ticket.is_some()
     }
 
     /// Whether the upstream may have closed it since its last request is for its pool to say.

@@ -36,6 +36,7 @@ impl Open {
     fn new(host: &Rc<Host>, held: Held) -> Self {
         host.gauges.open.fetch_add(1, Ordering::Relaxed);
         host.open.set(host.open.get() + 1);
+        host.group.open.set(host.group.open.get() + 1);
         Open { host: Rc::downgrade(host), gauges: Arc::clone(&host.gauges), _held: held }
     }
 }
@@ -45,7 +46,8 @@ impl Drop for Open {
         self.gauges.open.fetch_sub(1, Ordering::Relaxed);
         if let Some(host) = self.host.upgrade() {
             host.open.set(host.open.get().saturating_sub(1));
-            host.wake_first();
+            host.group.open.set(host.group.open.get().saturating_sub(1));
+            host.group.wake();
         }
     }
 }
@@ -70,18 +72,50 @@ impl Drop for Opening {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Kind {
     pub(super) is_http2: bool,
+    pub(super) terms: ConnectionTerms,
     /// What their hellos say, where TLS is spoken.
     pub(super) server_name: Option<Arc<str>>,
     /// The one client that they are for, where they tell of it.
     pub(super) told: Option<Header>,
 }
 
-/// The connections of one cluster to one endpoint.
+/// All connections of one cluster to one endpoint, of whatever kind: they share what the cluster may open.
+#[derive(Default)]
+pub(super) struct Group {
+    /// Those that are being opened included.
+    open: Cell<usize>,
+    hosts: RefCell<Vec<Weak<Host>>>,
+}
+
+impl Group {
+    fn hosts(&self) -> Vec<Rc<Host>> {
+        let mut hosts = self.hosts.borrow_mut();
+        hosts.retain(|host| host.strong_count() > 0);
+        hosts.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Whoever waits longest for each kind may see whether there is room for a connection now.
+    fn wake(&self) {
+        self.hosts().iter().for_each(|host| host.wake_first());
+    }
+
+    fn has_queue(&self) -> bool {
+        self.hosts().iter().any(|host| host.has_queue())
+    }
+
+    /// Closes one that nobody uses, since another kind is wanted. Whether there was one.
+    fn give_way(&self) -> bool {
+        self.hosts().iter().any(|host| host.close_an_idle_one())
+    }
+}
+
+/// The connections of one cluster to one endpoint that are of one kind.
 ///
 /// One of HTTP/2 is shared by all requests, or by as many as it may have. Of HTTP/1, requests that find none idle queue. A
 /// connection belongs to none of them: whichever is free first, a new one or one that was busy, goes to the request that
 /// waits longest, and one that nobody waits for any more is kept.
 pub(super) struct Host {
+    group: Rc<Group>,
     address: EndpointAddress,
     kind: Kind,
     idle: RefCell<VecDeque<Idle>>,
@@ -92,8 +126,6 @@ pub(super) struct Host {
     opening: Cell<usize>,
     /// Who waits for one, the longest first. While somebody does, none is idle.
     queue: RefCell<VecDeque<Rc<Turn>>>,
-    /// Those that were opened by others are not kept.
-    terms: Cell<ConnectionTerms>,
     limits: Rc<Limits>,
     gauges: Arc<PoolGauges>,
 }
@@ -129,14 +161,16 @@ impl Turn {
 }
 
 impl Host {
+    /// One of a group, to which it is added.
     pub(super) fn new(
+        group: Rc<Group>,
         address: EndpointAddress,
         kind: Kind,
-        terms: ConnectionTerms,
         limits: Rc<Limits>,
         gauges: Arc<PoolGauges>,
-    ) -> Self {
-        Host {
+    ) -> Rc<Self> {
+        let host = Rc::new(Host {
+            group,
             address,
             kind,
             idle: RefCell::default(),
@@ -144,30 +178,39 @@ impl Host {
             open: Cell::default(),
             opening: Cell::default(),
             queue: RefCell::default(),
-            terms: Cell::new(terms),
             limits,
             gauges,
-        }
+        });
+        host.group.hosts.borrow_mut().push(Rc::downgrade(&host));
+        host
+    }
+
+    pub(super) fn group(&self) -> Rc<Group> {
+        Rc::clone(&self.group)
     }
 
     pub(super) fn is_of(&self, kind: &Kind) -> bool {
         self.kind == *kind
     }
 
+    pub(super) fn terms(&self) -> ConnectionTerms {
+        self.kind.terms
+    }
+
     pub(super) fn has_queue(&self) -> bool {
         !self.queue.borrow().is_empty()
     }
 
-    /// An idle connection, the most recently used first. One that is still busy or of other terms is given up.
-    pub(super) fn take(&self, terms: ConnectionTerms) -> Option<Connection> {
+    /// An idle connection, the most recently used first. One that is still busy is given up.
+    pub(super) fn take(&self) -> Option<Connection> {
         if self.kind.is_http2 {
-            return self.share(terms);
+            return self.share();
         }
         loop {
             let idle = self.idle.borrow_mut().pop_back()?;
             self.gauges.idle.fetch_sub(1, Ordering::Relaxed);
             let connection = &idle.connection;
-            if !idle.is_over(Instant::now()) && connection.can_take_a_request() && connection.terms == terms {
+            if !idle.is_over(Instant::now()) && connection.can_take_a_request() {
                 return Some(idle.connection.taken(true));
             }
         }
@@ -175,9 +218,9 @@ impl Host {
 
     /// A share of a connection that takes several requests. One that is gone or takes no more is given up; its other
     /// shares go on.
-    fn share(&self, terms: ConnectionTerms) -> Option<Connection> {
+    fn share(&self) -> Option<Connection> {
         let now = Instant::now();
-        let is_good = |one: &mut Connection| !one.sender.is_closed() && one.terms == terms && !one.is_spent(now);
+        let is_good = |one: &mut Connection| !one.sender.is_closed() && !one.is_spent(now);
         let mut shared = self.shared.borrow_mut();
         let given_up: Vec<Connection> = shared.extract_if(.., |one| !is_good(one)).collect();
         let share = shared.iter().find_map(Connection::share);
@@ -190,26 +233,22 @@ impl Host {
 
     /// A connection that can take a request: for whoever waits longest, else to keep.
     pub(super) fn give(&self, connection: Connection) {
-        if connection.sender.is_closed() || connection.reused && connection.terms != self.terms.get() {
+        // A share that comes back is nothing new.
+        if connection.sender.is_closed() || connection.is_share() {
             return;
         }
         if connection.sender.is_http2() {
-            // A share that comes back is nothing new.
-            if connection.reused {
-                return;
-            }
-            let terms = connection.terms;
             self.shared.borrow_mut().push(connection);
-            self.give_shares(terms);
+            self.give_shares();
             self.wake_first();
             return;
         }
         let first = self.queue.borrow_mut().pop_front();
         if let Some(turn) = first {
             turn.come(Ok(connection));
-        } else if connection.terms == self.terms.get() {
-            let idle_timeout = connection.terms.idle_timeout.unwrap_or(self.limits.idle_timeout);
-            let until = Instant::now().checked_add(idle_timeout);
+        } else if !self.group.has_queue() {
+            // It would be in the way of others otherwise.
+            let until = self.idle_limit().and_then(|limit| Instant::now().checked_add(limit));
             let mut idle = self.idle.borrow_mut();
             if idle.len() < self.limits.idle_connections {
                 idle.push_back(Idle { connection, until });
@@ -218,10 +257,24 @@ impl Host {
         }
     }
 
+    /// Closes a connection that nobody uses, if there is one.
+    fn close_an_idle_one(&self) -> bool {
+        let idle = self.idle.borrow_mut().pop_front();
+        if let Some(idle) = idle {
+            self.gauges.idle.fetch_sub(1, Ordering::Relaxed);
+            drop(idle);
+            return true;
+        }
+        let mut shared = self.shared.borrow_mut();
+        let unused = shared.iter().position(|one| one.shares() == 0).map(|at| shared.swap_remove(at));
+        drop(shared);
+        unused.is_some()
+    }
+
     /// Shares for those who wait, as far as there are any.
-    fn give_shares(&self, terms: ConnectionTerms) {
+    fn give_shares(&self) {
         while self.has_queue()
-            && let Some(share) = self.share(terms)
+            && let Some(share) = self.share()
         {
             let first = self.queue.borrow_mut().pop_front();
             if let Some(turn) = first {
@@ -249,16 +302,21 @@ impl Host {
     fn open_for_queue(self: &Rc<Self>, cluster: &ClusterState) {
         let mut each = 1;
         if self.kind.is_http2 {
-            self.give_shares(cluster.terms);
+            self.give_shares();
             each = cluster.terms.streams.map_or(usize::MAX, |streams| streams as usize);
         }
         while self.opening.get() < self.queue.borrow().len().div_ceil(each) {
             // A worker that has none of its own opens one beyond the limit: else it would wait for those of others.
-            let held = if self.open.get() == 0 {
-                cluster.breaker.hold_anyway(Resource::Connections)
-            } else {
-                let Some(held) = cluster.breaker.hold(Resource::Connections) else { return };
-                held
+            let held = loop {
+                if self.group.open.get() == 0 {
+                    break cluster.breaker.hold_anyway(Resource::Connections);
+                }
+                if let Some(held) = cluster.breaker.hold(Resource::Connections) {
+                    break held;
+                }
+                if !self.group.give_way() {
+                    return;
+                }
             };
             let (open, opening) = (Open::new(self, held), Opening::new(self));
             let (host, terms, limit) = (Rc::clone(self), cluster.terms, cluster.connect_timeout);
@@ -340,27 +398,36 @@ impl Host {
         Ok(Connection::new(sender, (peer, local), terms, Driver(driver.abort_handle()), open))
     }
 
-    /// Gives up what is idle for too long, too old, closed, or of other terms than `terms`; none: all. Whether anything is
-    /// left. What is given up is for the caller to drop, when nothing is borrowed any more.
-    pub(super) fn sweep(&self, terms: Option<ConnectionTerms>, given_up: &mut Vec<Connection>) -> bool {
+    /// How long a connection is kept that nobody uses; none: for ever. One that tells of its client is of use to nobody
+    /// else, and the client may be gone.
+    fn idle_limit(&self) -> Option<Duration> {
+        let limit = self.kind.terms.idle_limit(self.limits.idle_timeout);
+        if self.kind.told.is_some() { limit.into_iter().chain([LONGEST_TOLD]).min() } else { limit }
+    }
+
+    /// Gives up what is idle for too long, too old or closed; all of it where nobody wants such connections any more.
+    /// Whether anything is left. What is given up is for the caller to drop, when nothing is borrowed any more.
+    pub(super) fn sweep(&self, is_wanted: bool, given_up: &mut Vec<Connection>) -> bool {
         let now = Instant::now();
-        self.terms.set(terms.unwrap_or(self.terms.get()));
+        let limit = self.idle_limit();
         let is_over = |one: &mut Connection| {
-            let long = one.terms.idle_timeout.unwrap_or(self.limits.idle_timeout);
-            Some(one.terms) != terms || one.sender.is_closed() || one.is_spent(now) || one.is_unused_since(long, now)
+            let is_unused = limit.is_some_and(|limit| one.is_unused_since(limit, now));
+            !is_wanted || one.sender.is_closed() || one.is_spent(now) || is_unused
         };
         given_up.extend(self.shared.borrow_mut().extract_if(.., is_over));
         let mut idle = self.idle.borrow_mut();
-        let (kept, over): (VecDeque<Idle>, VecDeque<Idle>) = std::mem::take(&mut *idle).into_iter().partition(|idle| {
-            let connection = &idle.connection;
-            Some(connection.terms) == terms && !idle.is_over(now) && !connection.sender.is_closed()
-        });
+        let (kept, over): (VecDeque<Idle>, VecDeque<Idle>) = std::mem::take(&mut *idle)
+            .into_iter()
+            .partition(|idle| is_wanted && !idle.is_over(now) && !idle.connection.sender.is_closed());
         *idle = kept;
         self.gauges.idle.fetch_sub(over.len() as u64, Ordering::Relaxed);
         given_up.extend(over.into_iter().map(|idle| idle.connection));
         !idle.is_empty() || self.open.get() > 0
     }
 }
+
+/// How long a connection that tells of its client waits for another request of that client.
+const LONGEST_TOLD: Duration = Duration::from_secs(15);
 
 /// What an upstream may send of one body before its client has read it.
 const STREAM_WINDOW: u32 = 256 * 1024;

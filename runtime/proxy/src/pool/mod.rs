@@ -87,8 +87,15 @@ impl Pool {
         if let Some((_, host)) = hosts.iter().find(|(name, host)| *name == cluster.name && host.is_of(&kind)) {
             return Rc::clone(host);
         }
+        if hosts.len() >= MOST_KINDS {
+            // What clients choose, as a name in a hello, must not make them without end.
+            let mut given_up = Vec::new();
+            hosts.retain(|(_, host)| host.sweep(false, &mut given_up) || Rc::strong_count(host) > 1);
+            drop(given_up);
+        }
         let (limits, gauges) = (Rc::clone(&self.limits), Arc::clone(&self.gauges));
-        let host = Rc::new(Host::new(address.clone(), kind, cluster.terms, limits, gauges));
+        let group = hosts.iter().find(|(name, _)| *name == cluster.name).map(|(_, host)| host.group());
+        let host = Host::new(group.unwrap_or_default(), address.clone(), kind, limits, gauges);
         hosts.push((Arc::clone(&cluster.name), Rc::clone(&host)));
         host
     }
@@ -110,12 +117,13 @@ impl Pool {
         let (source, destination) = (asker.client.peer, asker.client.local);
         let kind = Kind {
             is_http2: cluster.is_http2(asker.version),
+            terms: cluster.terms,
             server_name,
             told: cluster.terms.proxy_protocol.map(|version| Header { version, source, destination }),
         };
         let host = self.host(cluster, address, kind);
         if !host.has_queue()
-            && let Some(connection) = host.take(cluster.terms)
+            && let Some(connection) = host.take()
         {
             return Ok(connection);
         }
@@ -123,19 +131,23 @@ impl Pool {
         Waiting::new(host, held).outcome(cluster).await
     }
 
-    /// Closes idle connections whose time is over, and those of other terms than a cluster has now: `terms` says which
-    /// these are, and has none where it has no such endpoint any more.
-    pub(crate) fn sweep(&self, terms: impl Fn(&str, &EndpointAddress) -> Option<ConnectionTerms>) {
+    /// Closes idle connections whose time is over, and those that no cluster of their name wants any more to have to their
+    /// endpoint, on their terms.
+    pub(crate) fn sweep(&self, is_wanted: impl Fn(&str, &EndpointAddress, ConnectionTerms) -> bool) {
         // They are dropped when nothing is borrowed any more: each tells its host.
         let mut given_up: Vec<Connection> = Vec::new();
         self.hosts.borrow_mut().retain(|address, hosts| {
             hosts.retain(|(cluster, host)| {
-                host.sweep(terms(cluster, address), &mut given_up) || Rc::strong_count(host) > 1
+                let is_wanted = is_wanted(cluster, address, host.terms());
+                host.sweep(is_wanted, &mut given_up) || Rc::strong_count(host) > 1
             });
             !hosts.is_empty()
         });
     }
 }
+
+/// Connections to one endpoint may differ in so many ways; past it, those that are idle are closed.
+const MOST_KINDS: usize = 64;
 
 /// So many lines hyper has room for on its stack: for any other number it asks for memory with each head.
 pub(crate) const USUAL_HEADERS: usize = 100;
@@ -200,7 +212,7 @@ mod tests {
             assert_eq!(cluster.breaker.used(Resource::Pending), 0);
             assert_eq!(cluster.breaker.used(Resource::Connections), 1);
             assert_eq!((gauges.open.load(Ordering::Relaxed), gauges.idle.load(Ordering::Relaxed)), (1, 1));
-            pool.sweep(|_, _| None);
+            pool.sweep(|_, _, _| false);
             assert_eq!(cluster.breaker.used(Resource::Connections), 0);
             assert_eq!((gauges.open.load(Ordering::Relaxed), gauges.idle.load(Ordering::Relaxed)), (0, 0));
         };

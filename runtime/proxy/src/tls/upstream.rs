@@ -21,6 +21,7 @@ use std::{
     net::IpAddr,
     sync::{Arc, LazyLock},
 };
+use xxhash_rust::xxh64::xxh64;
 
 /// What a policy says, as it is written.
 #[derive(Debug, Default, Deserialize)]
@@ -44,6 +45,8 @@ pub(crate) struct UpstreamTls {
     http2: Arc<ClientConfig>,
     /// None: the name is the request's host (D53).
     sni: Option<Arc<str>>,
+    /// A hash of the certificates and authorities that it is spoken with.
+    pub(crate) fingerprint: u64,
 }
 
 impl UpstreamTls {
@@ -110,7 +113,8 @@ impl UpstreamTls {
             config.alpn_protocols = vec![b"istio".to_vec()];
             http2.alpn_protocols.insert(0, b"istio".to_vec());
         }
-        Ok(UpstreamTls { plain: Arc::new(config), http2: Arc::new(http2), sni: sni.map(Arc::from) })
+        let fingerprint = fingerprint(written, &own, credentials);
+        Ok(UpstreamTls { plain: Arc::new(config), http2: Arc::new(http2), sni: sni.map(Arc::from), fingerprint })
     }
 
     /// How a connection is opened that speaks HTTP/2, or anything else.
@@ -176,6 +180,14 @@ fn own(written: &Written, namespace: &str, credentials: &Credentials) -> Result<
         private_key: file(&written.private_key)?,
         ..Credential::default()
     })
+}
+
+/// Tells one set of certificates and authorities from another, whatever names them.
+fn fingerprint(written: &Written, own: &Credential, credentials: &Credentials) -> u64 {
+    let file = written.ca_certificates.as_deref().and_then(|path| credentials.file(path).ok());
+    let parts = [&own.certificate, &own.private_key, &own.authorities, &file];
+    let parts = parts.into_iter().map(|part| part.as_deref().unwrap_or_default());
+    parts.chain(credentials.trusted()).fold(1, |hash, part| xxh64(part, hash))
 }
 
 /// Who may sign the certificates of endpoints: those that the policy names, else the system's, and in either case those

@@ -17,26 +17,15 @@ pub(super) fn source(args: &RunArgs) -> CredentialSource {
     CredentialSource { secrets: args.credentials.clone(), identity: args.mesh_certs.clone() }
 }
 
-/// What the Secrets of a mesh hold, the files that its table names, those with relative paths below `root`, and what the
-/// command line names.
-///
-/// # Errors
-/// What the command line names cannot be read.
-pub(super) fn gather(
-    mesh: &Mesh,
-    table: &Table,
-    root: &Path,
-    source: &CredentialSource,
-) -> Result<Credentials, Failure> {
+/// What the Secrets of a mesh hold.
+pub(super) fn secrets(mesh: &Mesh) -> Credentials {
     let mut credentials = Credentials::default();
     for resource in mesh.resources() {
         if let Spec::Secret(secret) = &resource.spec {
             credentials.insert(&resource.namespace, &resource.name, credential(secret));
         }
     }
-    credentials.read_files(table, root);
-    source.read_into(&mut credentials).map_err(|error| unreadable(&error))?;
-    Ok(credentials)
+    credentials
 }
 
 /// Certificates and keys that the command line names cannot be read.

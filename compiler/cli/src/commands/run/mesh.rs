@@ -37,8 +37,8 @@ pub(super) struct MeshSource {
     stand_ins: Option<StandIns>,
     /// Signs the certificates that are missing, once one is.
     authority: Option<Arc<LocalAuthority>>,
-    /// The last table, and what its Secrets and files hold.
-    last: Option<(Arc<Table>, Credentials)>,
+    /// The last table, its Secrets, and what these, files and the command line's directories hold together.
+    last: Option<(Arc<Table>, Credentials, Credentials)>,
     callers: Vec<Caller>,
 }
 
@@ -82,7 +82,7 @@ impl MeshSource {
 
     pub(super) fn watched(&self) -> BTreeMap<PathBuf, bool> {
         let mut watched = self.inputs.watched(self.workspace.input());
-        if let Some((table, _)) = &self.last {
+        if let Some((table, ..)) = &self.last {
             // A file is replaced in its directory.
             for file in Credentials::files(table, &self.workspace.input().root) {
                 if let Some(directory) = file.parent().filter(|directory| directory.is_dir()) {
@@ -120,10 +120,10 @@ impl MeshSource {
 
     /// Whether a certificate's file is not what it was.
     fn has_other_files(&self) -> bool {
-        self.last.as_ref().is_some_and(|(table, before)| {
-            let mut now = before.clone();
+        self.last.as_ref().is_some_and(|(table, secrets, before)| {
+            let mut now = secrets.clone();
             now.read_files(table, &self.workspace.input().root);
-            // Secrets that cannot be read now are told when the table is made.
+            // What cannot be read now is told when the table is made.
             self.source.read_into(&mut now).is_err() || now != *before
         })
     }
@@ -164,8 +164,11 @@ impl MeshSource {
         let program = localizer.localize(&program)?;
         let table = Table::load(self.workspace.table(&program)?).map_err(|error| Failure::new(error.to_string()))?;
         let table = Arc::new(table);
-        let mut credentials = credentials::gather(&mesh, &table, &self.workspace.input().root, &self.source)?;
-        self.last = Some((Arc::clone(&table), credentials.clone()));
+        let secrets = credentials::secrets(&mesh);
+        let mut credentials = secrets.clone();
+        credentials.read_files(&table, &self.workspace.input().root);
+        self.source.read_into(&mut credentials).map_err(|error| credentials::unreadable(&error))?;
+        self.last = Some((Arc::clone(&table), secrets, credentials.clone()));
         let lacking = certificate_problems(&table, &credentials);
         let needs = upstream_needs(&table, &credentials);
         if let Some(stand_ins) = &self.stand_ins {
