@@ -177,6 +177,22 @@ fn a_request_is_a_span_and_each_of_its_tries_another() {
 }
 
 #[test]
+fn a_client_does_not_say_how_large_a_span_is() {
+    let (collector, a) = (Collector::start(), Echo::start("a"));
+    let proxy = start(mesh::gateway(RULES, &[a.address], &[]), collector.options(100.0));
+    let [path, host, agent, id] = ["/a", "x.com", "curl", "1"].map(|begin| begin.to_owned() + &"x".repeat(4000));
+    let headers = format!("User-Agent: {agent}\r\nX-Request-Id: {id}\r\n");
+    assert_eq!(get(proxy.gateway(80), &host, &path, &headers).status, 200);
+    assert_eq!(a.seen()[0]["path"].as_str(), Some(path.as_str()), "the upstream gets it whole");
+    let spans = collector.spans(proxy);
+    let server = &spans[0].attributes;
+    assert_eq!(server["http.url"], format!("http://{}{}", &host[..256], &path[..256]));
+    assert_eq!(server["user_agent"], agent[..256]);
+    let longest = spans.iter().flat_map(|span| span.attributes.values()).map(String::len).max();
+    assert!(longest.is_some_and(|length| length <= "http://".len() + 512), "{spans:?}");
+}
+
+#[test]
 fn a_trace_goes_on_in_every_form() {
     let w3c = format!("traceparent: 00-{TRACE}-b7ad6b7169203331-01\r\ntracestate: a=b\r\n");
     let single = format!("b3: {TRACE}-b7ad6b7169203331-1\r\n");
