@@ -193,6 +193,25 @@ fn a_client_does_not_say_how_large_a_span_is() {
 }
 
 #[test]
+fn the_same_seed_names_and_samples_the_same_traces() {
+    let draw = |seed| {
+        let (collector, a) = (Collector::start(), Echo::start("a"));
+        let options = Options { seed: Some(seed), ..collector.options(50.0) };
+        let proxy = start(mesh::gateway(RULES, &[a.address], &[]), options);
+        for _ in 0..20 {
+            assert_eq!(get(proxy.gateway(80), "x.com", "/a", "").status, 200);
+        }
+        let told: Vec<_> = a.seen().iter().map(|seen| told(seen, "traceparent").expect("it is told")).collect();
+        (told, collector.spans(proxy).into_iter().map(|span| (span.trace, span.id)).collect::<Vec<_>>())
+    };
+    let (told, spans) = draw(7);
+    assert!(spans.len() > 2 && spans.len() < 40, "some are sampled: {spans:?}");
+    assert!(spans.iter().all(|(trace, _)| told.iter().any(|told| told.contains(trace))));
+    assert_eq!(draw(7), (told.clone(), spans));
+    assert_ne!(draw(8).0, told);
+}
+
+#[test]
 fn a_trace_goes_on_in_every_form() {
     let w3c = format!("traceparent: 00-{TRACE}-b7ad6b7169203331-01\r\ntracestate: a=b\r\n");
     let single = format!("b3: {TRACE}-b7ad6b7169203331-1\r\n");

@@ -1,6 +1,6 @@
 //! Which trace a request belongs to, as its headers say it: W3C's `traceparent`, and B3 in many headers or in one.
 
-use crate::random;
+use crate::random::Random;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -38,7 +38,7 @@ struct Said {
 
 impl Context {
     /// As the headers say, W3C's form before the others; a trace that begins here, where they do not.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap, random: &Random) -> Self {
         let w3c = only(headers, &TRACEPARENT).and_then(traceparent);
         let single = only(headers, &B3).and_then(b3);
         let lines = b3_lines(headers);
@@ -46,7 +46,7 @@ impl Context {
         let found = said.clone().find(|said| said.ids.is_some());
         let (trace, parent) = match found.and_then(|said| said.ids) {
             Some((trace, parent)) => (trace, Some(parent)),
-            None => (new_trace(), None),
+            None => (new_trace(random), None),
         };
         Context {
             trace,
@@ -93,8 +93,8 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-fn new_trace() -> u128 {
-    (u128::from(random::system_seed()) << 64 | u128::from(random::system_seed())).max(1)
+fn new_trace(random: &Random) -> u128 {
+    (u128::from(random.next()) << 64 | u128::from(random.next())).max(1)
 }
 
 /// The text of a header that has one line.
@@ -193,12 +193,17 @@ mod tests {
             ([&id[..], &[("x-b3-sampled", "0")]].concat(), Some(false)),
             ([&id[..], &[("x-b3-sampled", "0"), ("x-b3-flags", "1")]].concat(), Some(true)),
         ] {
-            assert_eq!(known(&Context::of(&headers(&lines))), Some((TRACE, SPAN, sampled)), "{lines:?}");
+            assert_eq!(
+                known(&Context::of(&headers(&lines), &Random::new(1, 0))),
+                Some((TRACE, SPAN, sampled)),
+                "{lines:?}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_trace_begins_one() {
+        let random = Random::new(1, 0);
         for (lines, sampled) in [
             (vec![], None),
             (vec![("traceparent", "00-00000000000000000000000000000000-b7ad6b7169203331-01")], None),
@@ -209,7 +214,7 @@ mod tests {
             (vec![("b3", "d")], Some(true)),
             (vec![("x-b3-sampled", "0")], Some(false)),
         ] {
-            let (one, other) = (Context::of(&headers(&lines)), Context::of(&headers(&lines)));
+            let [one, other] = [(); 2].map(|()| Context::of(&headers(&lines), &random));
             assert_eq!((one.parent, one.sampled), (None, sampled), "{lines:?}");
             assert_ne!(one.trace, other.trace);
         }
@@ -224,7 +229,7 @@ mod tests {
             ("tracestate", "of=another"),
         ]);
         let mut sent = came.clone();
-        Context::of(&came).write(&mut sent, 7, 5, true);
+        Context::of(&came, &Random::new(1, 0)).write(&mut sent, 7, 5, true);
         assert_eq!(sent["traceparent"], "00-00000000000000008448eb211c80319c-0000000000000007-01");
         assert_eq!(
             (&sent["x-b3-traceid"], &sent["x-b3-spanid"]),
@@ -238,7 +243,7 @@ mod tests {
             ("tracestate", "a=b"),
         ]);
         let mut sent = came.clone();
-        Context::of(&came).write(&mut sent, 7, 5, false);
+        Context::of(&came, &Random::new(1, 0)).write(&mut sent, 7, 5, false);
         assert_eq!(sent["b3"], "0af7651916cd43dd8448eb211c80319c-0000000000000007-0-0000000000000005");
         assert_eq!(sent["tracestate"], "a=b");
     }

@@ -8,7 +8,7 @@ mod span;
 
 pub(crate) use request::RequestTrace;
 
-use crate::{access_log::Entry, connection::Client};
+use crate::{access_log::Entry, connection::Client, random::Random};
 use export::{Collector, Counts, Message};
 use http::HeaderMap;
 use span::Spans;
@@ -84,10 +84,10 @@ impl Tracing {
         }
     }
 
-    /// The trace of a request that begins.
-    pub(crate) fn begin(&self, client: &Client, headers: &HeaderMap) -> RequestTrace {
+    /// The trace of a request that begins; its identifiers are drawn.
+    pub(crate) fn begin(&self, client: &Client, headers: &HeaderMap, random: &Random) -> RequestTrace {
         let scheme = if client.tls.is_some() { "https" } else { "http" };
-        RequestTrace::new(headers, self.per_million, scheme)
+        RequestTrace::new(headers, self.per_million, scheme, random)
     }
 
     /// A request has ended.

@@ -40,11 +40,12 @@ struct Try {
 
 impl RequestTrace {
     /// As the request's headers say; so many in a million are sampled where they leave it open.
-    pub(super) fn new(headers: &HeaderMap, per_million: u32, scheme: &'static str) -> Self {
-        let context = Context::of(headers);
+    pub(super) fn new(headers: &HeaderMap, per_million: u32, scheme: &'static str, random: &Random) -> Self {
+        let context = Context::of(headers, random);
         // By the trace, so that whoever else goes by it decides alike.
         let drawn = (context.trace % 1_000_000) < u128::from(per_million);
-        let random = Random::new(crate::random::system_seed(), 0);
+        // Of its own, so that its tries are named alike whatever other requests draw meanwhile.
+        let random = Random::new(random.next(), 0);
         RequestTrace {
             is_sampled: context.sampled.unwrap_or(drawn),
             id: random.next().max(1),
