@@ -313,5 +313,7 @@ fn a_collector_that_is_away_or_silent_costs_spans_and_no_request() {
         let metrics = get(proxy.admin().expect("an admin server"), "localhost", "/metrics", "").text();
         assert!(metrics.contains("\nmalha_spans_sent_total 0\n"), "{metrics}");
         assert!(!metrics.contains("\nmalha_spans_lost_total 0\n"), "{metrics}");
+        drop(proxy);
+        assert_eq!((tracing.sent(), tracing.lost()), (0, 40), "what waits at the end is lost, and counted");
     }
 }

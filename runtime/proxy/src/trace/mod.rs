@@ -9,7 +9,7 @@ mod span;
 pub(crate) use request::RequestTrace;
 
 use crate::{access_log::Entry, connection::Client, random::Random};
-use export::{Collector, Counts, Message};
+use export::{Collector, Counts, Flush, Told};
 use http::HeaderMap;
 use span::Spans;
 use std::{
@@ -17,12 +17,12 @@ use std::{
     sync::{Arc, atomic::Ordering, mpsc::sync_channel},
     time::{Duration, SystemTime},
 };
-use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
 
 /// Where spans go, and how many requests have them.
 #[derive(Clone)]
 pub struct Tracing {
-    messages: Sender<Message>,
+    told: Told,
     counts: Arc<Counts>,
     /// Of requests whose callers leave it open.
     per_million: u32,
@@ -30,6 +30,9 @@ pub struct Tracing {
 
 /// Where the environment names a collector.
 const VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+/// How late the exporter may say that it has given up.
+const GRACE: Duration = Duration::from_secs(1);
 
 impl Tracing {
     /// Spans are sent to a collector by OTLP over HTTP, as JSON, from a thread of their own. Of requests whose callers
@@ -42,11 +45,11 @@ impl Tracing {
             return Err(format!("{percent} is no percentage: 0 to 100 are"));
         }
         let counts: Arc<Counts> = Arc::default();
-        let messages = export::start(Collector::parse(url)?, Arc::clone(&counts));
-        let messages = messages.map_err(|error| format!("the thread that sends spans cannot be started: {error}"))?;
+        let told = export::start(Collector::parse(url)?, Arc::clone(&counts));
+        let told = told.map_err(|error| format!("the thread that sends spans cannot be started: {error}"))?;
         #[allow(clippy::cast_sign_loss, reason = "it is between 0 and 1,000,000")]
         let per_million = (percent * 1e4).round() as u32;
-        Ok(Tracing { messages, counts, per_million })
+        Ok(Tracing { told, counts, per_million })
     }
 
     /// The same, where a URL is given, or named by `OTEL_EXPORTER_OTLP_ENDPOINT`.
@@ -75,12 +78,12 @@ impl Tracing {
         self.counts.lost.load(Ordering::Relaxed)
     }
 
-    /// Waits until what has ended has been sent, but not longer than this.
+    /// Waits until what has ended has been sent, but not longer than this; what has not been by then is lost.
     pub(crate) fn flush(&self, patience: Duration) {
         let (done, is_done) = sync_channel(1);
-        if self.messages.try_send(Message::Flush(done)).is_ok() {
-            // What is not sent by then is lost with the process.
-            let _ = is_done.recv_timeout(patience);
+        if self.told.flushes.send(Flush { until: Instant::now() + patience, done }).is_ok() {
+            // The exporter keeps to the limit itself, and counts.
+            let _ = is_done.recv_timeout(patience + GRACE);
         }
     }
 
@@ -98,7 +101,7 @@ impl Tracing {
         let end = entry.start.checked_add(entry.duration).unwrap_or_else(SystemTime::now);
         let spans = Spans { service, spans: trace.spans(entry, end) };
         let count = spans.spans.len() as u64;
-        if self.messages.try_send(Message::Spans(spans)).is_err() {
+        if self.told.spans.try_send(spans).is_err() {
             self.counts.lost.fetch_add(count, Ordering::Relaxed);
         }
     }
