@@ -41,31 +41,39 @@ impl Tracing {
     /// # Errors
     /// Says what is wrong with the URL or the percentage.
     pub fn to_collector(url: &str, percent: f64) -> Result<Self, String> {
-        if !(0.0..=100.0).contains(&percent) {
-            return Err(format!("{percent} is no percentage: 0 to 100 are"));
-        }
-        let counts: Arc<Counts> = Arc::default();
-        let told = export::start(Collector::parse(url)?, Arc::clone(&counts));
-        let told = told.map_err(|error| format!("the thread that sends spans cannot be started: {error}"))?;
-        #[allow(clippy::cast_sign_loss, reason = "it is between 0 and 1,000,000")]
-        let per_million = (percent * 1e4).round() as u32;
-        Ok(Tracing { told, counts, per_million })
+        let per_million = per_million(percent)?;
+        Tracing::start(Collector::parse(url)?, per_million)
     }
 
-    /// The same, where a URL is given, or named by `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    /// The same, where a URL is given that is not empty, or, without one, where `OTEL_EXPORTER_OTLP_ENDPOINT` has one.
+    /// The latter may be meant for other programs: if it cannot be used, `note` is told so, and nothing is traced.
     ///
     /// # Errors
-    /// As [`Tracing::to_collector`].
-    pub fn to_named_collector(url: Option<&str>, percent: f64) -> Result<Option<Self>, String> {
-        let named = std::env::var(VARIABLE).ok().filter(|url| !url.is_empty());
-        match (url, named) {
-            (Some(url), _) => Tracing::to_collector(url, percent).map(Some),
-            (None, Some(url)) => {
-                let traced = Tracing::to_collector(&url, percent).map_err(|error| format!("{VARIABLE}: {error}"));
-                traced.map(Some)
-            }
-            (None, None) => Ok(None),
+    /// As [`Tracing::to_collector`], of the URL that is given.
+    pub fn to_named_collector(
+        url: Option<&str>,
+        percent: f64,
+        note: impl FnOnce(&str),
+    ) -> Result<Option<Self>, String> {
+        if let Some(url) = url {
+            return (!url.is_empty()).then(|| Tracing::to_collector(url, percent)).transpose();
         }
+        let Some(named) = std::env::var_os(VARIABLE).filter(|url| !url.is_empty()) else { return Ok(None) };
+        let per_million = per_million(percent)?;
+        match Collector::parse(&named.to_string_lossy()) {
+            Ok(collector) => Tracing::start(collector, per_million).map(Some),
+            Err(why) => {
+                note(&format!("nothing is traced: {VARIABLE}: {why}"));
+                Ok(None)
+            }
+        }
+    }
+
+    fn start(collector: Collector, per_million: u32) -> Result<Self, String> {
+        let counts: Arc<Counts> = Arc::default();
+        let told = export::start(collector, Arc::clone(&counts));
+        let told = told.map_err(|error| format!("the thread that sends spans cannot be started: {error}"))?;
+        Ok(Tracing { told, counts, per_million })
     }
 
     /// Spans that the collector took.
@@ -105,6 +113,14 @@ impl Tracing {
             self.counts.lost.fetch_add(count, Ordering::Relaxed);
         }
     }
+}
+
+fn per_million(percent: f64) -> Result<u32, String> {
+    if !(0.0..=100.0).contains(&percent) {
+        return Err(format!("{percent} is no percentage: 0 to 100 are"));
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between 0 and 1,000,000")]
+    Ok((percent * 1e4).round() as u32)
 }
 
 impl fmt::Debug for Tracing {
