@@ -26,7 +26,6 @@ pub(crate) struct Context {
     /// Whether it came in these forms, sound or not: they are written anew, lest they tell of another trace.
     has_b3: bool,
     has_b3_lines: bool,
-    is_debug: bool,
     /// Of its identifier: B3 knows some of 64 bits.
     digits: usize,
 }
@@ -59,7 +58,6 @@ impl Context {
             is_w3c: w3c.is_some(),
             has_b3: headers.contains_key(B3),
             has_b3_lines: B3_LINES.iter().any(|name| headers.contains_key(name)),
-            is_debug: is_debug(headers),
             digits: found.map_or(LONG, |said| said.digits),
         }
     }
@@ -85,7 +83,7 @@ impl Context {
             insert(headers, B3_PARENT, &format!("{parent:016x}"));
             insert(headers, B3_SAMPLED, if is_sampled { "1" } else { "0" });
             // It says that the trace is sampled, too.
-            if !(is_sampled && self.is_debug) {
+            if !(is_sampled && is_debug(headers)) {
                 headers.remove(B3_FLAGS);
             }
         }
