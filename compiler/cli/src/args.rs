@@ -215,7 +215,7 @@ pub struct RunArgs {
     /// How lines of the access log are written, with Istio's fields [default: as the `MeshConfig` says, else text]
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub access_log_format: Option<AccessLogFormat>,
-    /// A collector of OpenTelemetry that is sent traces, as `http://localhost:4318` [default: as
+    /// A collector of OpenTelemetry that is sent traces, as `http://localhost:4318`; '' is none [default: as
     /// `OTEL_EXPORTER_OTLP_ENDPOINT` says, else none]
     #[arg(long, value_name = "URL")]
     pub otlp: Option<String>,

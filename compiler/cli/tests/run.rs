@@ -220,6 +220,15 @@ fn the_access_log_is_written_as_the_mesh_or_the_command_line_says() {
 }
 
 #[test]
+fn the_environment_may_name_a_collector_that_is_not_to_be_told() {
+    let (mesh, note) = (mesh(), "note: nothing is traced: OTEL_EXPORTER_OTLP_ENDPOINT: `https://x`");
+    let running = Running::start_in(&["--mock"], mesh.path(), "https://x");
+    assert!(running.log().contains(note), "{}", running.log());
+    let running = Running::start_in(&["--mock", "--otlp", ""], mesh.path(), "https://x");
+    assert!(!running.log().contains("note: nothing is traced"), "{}", running.log());
+}
+
+#[test]
 fn ports_are_mapped() {
     let mesh = mesh();
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();

@@ -13,7 +13,7 @@ use crate::{
     metrics::{Measures, Protocol, RequestKey, lock},
     parties,
     running::Running,
-    trace::RequestTrace,
+    trace::{RequestTrace, Tracing},
     view::RequestHead,
     worker::Local,
 };
@@ -54,7 +54,8 @@ impl Record {
     pub(crate) fn new(local: &Rc<Local>, listener: &Arc<OpenListener>, client: &Client, parts: &Parts) -> Self {
         listener.requests.fetch_add(1, Ordering::Relaxed);
         let options = &local.shared.options;
-        let trace = options.tracing.as_ref().map(|tracing| Rc::new(tracing.begin(client, &parts.headers)));
+        let begin = |tracing: &Tracing| Rc::new(tracing.begin(client, &parts.headers, &local.random));
+        let trace = options.tracing.as_ref().map(begin);
         let is_told = local.log.is_some() || trace.as_ref().is_some_and(|trace| trace.is_sampled);
         let mut entry = Entry { version: Some(parts.version), ..Entry::new(client.local, client.peer) };
         if is_told {

@@ -45,8 +45,11 @@ impl Trickle {
         let thread = std::thread::spawn(move || {
             while !own.load(Ordering::Relaxed) && !open.is_empty() {
                 open.retain_mut(|stream| {
-                    let is_open =
-                        matches!(stream.read(&mut [0; 64]), Err(error) if error.kind() == ErrorKind::WouldBlock);
+                    let is_open = match stream.read(&mut [0; 4096]) {
+                        // A part of an answer.
+                        Ok(read) => read > 0,
+                        Err(error) => error.kind() == ErrorKind::WouldBlock,
+                    };
                     is_open && stream.write_all(&[byte]).is_ok()
                 });
                 std::thread::sleep(Duration::from_millis(20));
@@ -62,35 +65,46 @@ impl Trickle {
     }
 }
 
-/// How many requests go through while something lasts, each of them soon.
-fn served_while(address: SocketAddr, mut lasts: impl FnMut() -> bool) -> usize {
-    let mut served = 0;
+/// Some requests go through, each of them soon.
+fn serve(address: SocketAddr) {
     let mut client = Client::connect(address);
-    while lasts() {
+    for _ in 0..20 {
         let since = Instant::now();
         assert_eq!(client.get("x.com", "/", "").status, 200);
         assert_eq!(get(address, "x.com", "/", "").status, 200, "new connections, too");
         assert!(since.elapsed() < Duration::from_secs(5), "it is soon");
-        served += 1;
     }
-    served
 }
+
+/// Limits with so much time for heads and handshakes.
+fn head_within(limit: Duration) -> Limits {
+    Limits { header_read_timeout: limit, ..Limits::default() }
+}
+
+/// Longer than any test lasts.
+const LONG: Duration = Duration::from_hours(1);
 
 #[test]
 fn slow_heads_end_and_others_are_served_meanwhile() {
     const CLIENTS: usize = 200;
     let echo = Echo::start("a");
-    let limits = Limits { header_read_timeout: Duration::from_millis(500), ..Limits::default() };
-    let proxy = start(mesh::gateway(ROUTE, &[echo.address], &[]), Options { limits, ..options() });
-    let address = proxy.gateway(80);
-    for begin in ["GET / HTTP/1.1\r\nHost: x.com\r\nX-Slow: ", "", "GET / HTTP/1.1\r\nHost: x.com\r\n\r\nG"] {
+    let begin = |limit, begin, byte| {
+        let limits = head_within(limit);
+        let proxy = start(mesh::gateway(ROUTE, &[echo.address], &[]), Options { limits, ..options() });
+        let slow = Trickle::start(CLIENTS, proxy.gateway(80), begin, byte);
+        (proxy, slow)
+    };
+    for head in ["GET / HTTP/1.1\r\nHost: x.com\r\nX-Slow: ", "", "GET / HTTP/1.1\r\nHost: x.com\r\n\r\nG"] {
         // The second never gets to a first line, and the third has had an answer.
-        let byte = if begin.is_empty() { b'\n' } else { b'a' };
-        let slow = Trickle::start(CLIENTS, address, begin, byte);
-        let since = Instant::now();
-        let served = served_while(address, || !slow.thread.is_finished() && since.elapsed() < Duration::from_secs(10));
-        assert!(served > 5, "{served} while {begin:?} lasted");
-        assert_eq!(slow.stop(), CLIENTS, "{begin:?}: each of them was closed in the end");
+        let byte = if head.is_empty() { b'\n' } else { b'a' };
+        let (proxy, slow) = begin(LONG, head, byte);
+        let admin = proxy.admin().expect("an admin server");
+        wait_for("them to be there", || sample(admin, "malha_connections") >= CLIENTS as u64);
+        serve(proxy.gateway(80));
+        assert_eq!(slow.stop(), 0, "{head:?}: all were open meanwhile");
+        let (_proxy, slow) = begin(Duration::from_millis(500), head, byte);
+        wait_for("the end of each", || slow.thread.is_finished());
+        assert_eq!(slow.stop(), CLIENTS, "{head:?}");
     }
 }
 
@@ -101,11 +115,7 @@ fn slow_bodies_hold_up_nobody_else() {
     let (address, admin) = (proxy.gateway(80), proxy.admin().expect("an admin server"));
     let slow = Trickle::start(100, address, "POST / HTTP/1.1\r\nHost: x.com\r\nContent-Length: 100000\r\n\r\n", b'x');
     wait_for("them to be at work", || sample(admin, "malha_upstream_connections") >= 100);
-    let mut left = 50;
-    served_while(address, || {
-        left -= 1;
-        left > 0
-    });
+    serve(address);
     assert_eq!(slow.stop(), 0, "a body that goes on is waited for");
     wait_for("nothing to be left of them", || {
         sample(admin, "malha_upstream_connections") == sample(admin, "malha_upstream_connections_idle")
@@ -188,18 +198,19 @@ fn what_is_no_tls_ends_and_others_shake_hands() {
 fn slow_handshakes_end_and_others_shake_hands_meanwhile() {
     const CLIENTS: usize = 100;
     let echo = Echo::start("a");
-    let limits = Limits { header_read_timeout: Duration::from_millis(500), ..Limits::default() };
-    let (proxy, authority) = secure(&echo, limits);
-    let address = proxy.gateway(443);
     // A record of 16 KiB that comes byte by byte.
-    let slow = Trickle::start(CLIENTS, address, "\x16\x03\x01\x3f\x7f\x01\0\x3f\x7b\x03\x03", 7);
-    let since = Instant::now();
-    let mut served = 0;
-    while !slow.thread.is_finished() && since.elapsed() < Duration::from_secs(10) {
+    let begin = |address| Trickle::start(CLIENTS, address, "\x16\x03\x01\x3f\x7f\x01\0\x3f\x7b\x03\x03", 7);
+    let (proxy, authority) = secure(&echo, head_within(LONG));
+    let (address, admin) = (proxy.gateway(443), proxy.admin().expect("an admin server"));
+    let slow = begin(address);
+    wait_for("them to be there", || sample(admin, "malha_connections") >= CLIENTS as u64);
+    for _ in 0..10 {
         let mut client = Speaker::new(&authority).connect(address, "x.com");
         assert_eq!(client.get("x.com", "/", "").status, 200);
-        served += 1;
     }
-    assert!(served > 3, "{served}");
-    assert_eq!(slow.stop(), CLIENTS, "each of them was closed in the end");
+    assert_eq!(slow.stop(), 0, "all were open meanwhile");
+    let (proxy, _) = secure(&echo, head_within(Duration::from_millis(500)));
+    let slow = begin(proxy.gateway(443));
+    wait_for("the end of each", || slow.thread.is_finished());
+    assert_eq!(slow.stop(), CLIENTS);
 }

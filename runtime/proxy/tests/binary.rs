@@ -6,7 +6,7 @@ mod common;
 
 use common::{
     client::{Client, get},
-    echo::Echo,
+    echo::{self, Echo},
     mesh,
     process::{Process, command},
     tls::{Authority, Certified, Speaker},
@@ -71,11 +71,36 @@ fn a_collector_that_cannot_be_told_is_named() {
     for (arguments, environment, words) in [
         (vec!["--otlp", "https://x"], "", "plain HTTP"),
         (vec!["--otlp", "http://x", "--trace-sampling", "101"], "", "no percentage"),
-        (vec![], "localhost", "OTEL_EXPORTER_OTLP_ENDPOINT: `localhost` is no collector's address"),
+        (vec!["--trace-sampling", "101"], "http://x", "no percentage"),
     ] {
         let output = command().arg(&path).args(arguments).env(variable, environment).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(2) && said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn the_environment_may_name_a_collector_that_is_not_to_be_told() {
+    let a = Echo::start("a");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mesh.table");
+    replace(&path, mesh::gateway("  - route:\n    - destination: {host: a}\n", &[a.address], &[]).as_bytes());
+    let sound = format!("http://{}", echo::dead());
+    let note = "note: nothing is traced: OTEL_EXPORTER_OTLP_ENDPOINT: `https://x` is no collector's address";
+    for (arguments, environment, is_traced, is_noted) in [
+        (vec![], sound.as_str(), true, false),
+        (vec!["--otlp", ""], &sound, false, false),
+        (vec!["--otlp", ""], "https://x", false, false),
+        (vec![], "https://x", false, true),
+    ] {
+        let mut process = Process::start_in(&path, &arguments, environment);
+        let answer = get(process.gateway(), "x.com", "/", "").json();
+        let headers = answer["headers"].as_object().unwrap();
+        assert_eq!(headers.contains_key("traceparent"), is_traced, "{arguments:?} in {environment}");
+        assert_eq!(process.terminate(), 0);
+        wait_for("its last words", || process.said("stopping"));
+        assert_eq!(process.said(note), is_noted, "{arguments:?} in {environment}");
+        std::fs::remove_file(path.with_extension("ready")).unwrap();
     }
 }
 

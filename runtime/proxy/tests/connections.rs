@@ -178,11 +178,12 @@ spec: {{host: a.default.svc.cluster.local, exportTo: ['.'], trafficPolicy: {{con
     assert_eq!(series.len(), distinct.len(), "{metrics}");
 }
 
-/// The system's own list says which connections it probes: those have a timer of the kind 2.
+/// The system's own list says which connections it probes: those have a timer of the kind 2, once all that was sent has
+/// been acknowledged; others have none then.
 #[cfg(target_os = "linux")]
 #[test]
 fn silent_connections_are_probed_where_the_policy_asks_for_it() {
-    let is_probed = |policy: &str| {
+    let wait_for_timer = |policy: &str, timer: &str| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let proxy = start(table(policy, listener.local_addr().unwrap()), one_worker());
         let gateway = proxy.gateway(80);
@@ -190,14 +191,15 @@ fn silent_connections_are_probed_where_the_policy_asks_for_it() {
         let (mut stream, from) = listener.accept().unwrap();
         let mut head = [0; 16];
         stream.read_exact(&mut head).unwrap();
-        let list = std::fs::read_to_string("/proc/net/tcp").unwrap();
         let own = format!("0100007F:{:04X}", from.port());
-        let line = list.lines().find(|line| line.split_whitespace().nth(1) == Some(&own)).expect("it is listed");
-        let timer = line.split_whitespace().nth(5).unwrap().split(':').next().unwrap() == "02";
+        wait_for(&format!("timer {timer} with {policy}"), || {
+            let list = std::fs::read_to_string("/proc/net/tcp").unwrap();
+            let line = list.lines().find(|line| line.split_whitespace().nth(1) == Some(&own)).expect("it is listed");
+            line.split_whitespace().nth(5).unwrap().split(':').next() == Some(timer)
+        });
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
         assert_eq!(asking.join().unwrap(), 200);
-        timer
     };
-    assert!(!is_probed("connectionPool: {tcp: {maxConnections: 5}}"));
-    assert!(is_probed("connectionPool: {tcp: {tcpKeepalive: {probes: 3, time: 75s, interval: 10s}}}"));
+    wait_for_timer("connectionPool: {tcp: {maxConnections: 5}}", "00");
+    wait_for_timer("connectionPool: {tcp: {tcpKeepalive: {probes: 3, time: 75s, interval: 10s}}}", "02");
 }

@@ -243,3 +243,17 @@ fn flapping() {
     assert!(outcomes.keys().eq(["200"]), "{outcomes:?}");
     drill.end();
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_port_of_an_upstream_that_is_down_is_nobody_elses() {
+    let mut upstream = Faulty::start();
+    upstream.kill();
+    let other = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let taken = other.bind(&upstream.address.into()).expect_err("it is reserved");
+    assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
+    let refused = std::net::TcpStream::connect(upstream.address).expect_err("nobody listens");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    upstream.revive();
+    std::net::TcpStream::connect(upstream.address).expect("it listens again");
+}

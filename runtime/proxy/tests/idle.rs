@@ -92,7 +92,9 @@ fn a_body_that_does_not_go_on_is_answered_with_408() {
         assert_eq!((answer.status, answer.text().as_str()), (408, "stream timeout"));
         assert!(client.is_closed());
     }
-    wait_for("the log", || lines.lock().unwrap().iter().all(|line| line.contains(" 408 SI stream_idle_timeout ")));
+    wait_for("the log", || lines.lock().unwrap().len() >= 2);
+    let told = lines.lock().unwrap().clone();
+    assert!(told.iter().all(|line| line.contains(" 408 SI stream_idle_timeout ")), "{told:?}");
     // An upstream that takes its time is not the client's fault.
     let answer = get(proxy.gateway(80), "x.com", "/", "x-echo-delay: 300\r\n");
     assert_eq!(answer.status, 200);

@@ -177,6 +177,41 @@ fn a_request_is_a_span_and_each_of_its_tries_another() {
 }
 
 #[test]
+fn a_client_does_not_say_how_large_a_span_is() {
+    let (collector, a) = (Collector::start(), Echo::start("a"));
+    let proxy = start(mesh::gateway(RULES, &[a.address], &[]), collector.options(100.0));
+    let [path, host, agent, id] = ["/a", "x.com", "curl", "1"].map(|begin| begin.to_owned() + &"x".repeat(4000));
+    let headers = format!("User-Agent: {agent}\r\nX-Request-Id: {id}\r\n");
+    assert_eq!(get(proxy.gateway(80), &host, &path, &headers).status, 200);
+    assert_eq!(a.seen()[0]["path"].as_str(), Some(path.as_str()), "the upstream gets it whole");
+    let spans = collector.spans(proxy);
+    let server = &spans[0].attributes;
+    assert_eq!(server["http.url"], format!("http://{}{}", &host[..256], &path[..256]));
+    assert_eq!(server["user_agent"], agent[..256]);
+    let longest = spans.iter().flat_map(|span| span.attributes.values()).map(String::len).max();
+    assert!(longest.is_some_and(|length| length <= "http://".len() + 512), "{spans:?}");
+}
+
+#[test]
+fn the_same_seed_names_and_samples_the_same_traces() {
+    let draw = |seed| {
+        let (collector, a) = (Collector::start(), Echo::start("a"));
+        let options = Options { seed: Some(seed), ..collector.options(50.0) };
+        let proxy = start(mesh::gateway(RULES, &[a.address], &[]), options);
+        for _ in 0..20 {
+            assert_eq!(get(proxy.gateway(80), "x.com", "/a", "").status, 200);
+        }
+        let told: Vec<_> = a.seen().iter().map(|seen| told(seen, "traceparent").expect("it is told")).collect();
+        (told, collector.spans(proxy).into_iter().map(|span| (span.trace, span.id)).collect::<Vec<_>>())
+    };
+    let (told, spans) = draw(7);
+    assert!(spans.len() > 2 && spans.len() < 40, "some are sampled: {spans:?}");
+    assert!(spans.iter().all(|(trace, _)| told.iter().any(|told| told.contains(trace))));
+    assert_eq!(draw(7), (told.clone(), spans));
+    assert_ne!(draw(8).0, told);
+}
+
+#[test]
 fn a_trace_goes_on_in_every_form() {
     let w3c = format!("traceparent: 00-{TRACE}-b7ad6b7169203331-01\r\ntracestate: a=b\r\n");
     let single = format!("b3: {TRACE}-b7ad6b7169203331-1\r\n");
@@ -278,5 +313,7 @@ fn a_collector_that_is_away_or_silent_costs_spans_and_no_request() {
         let metrics = get(proxy.admin().expect("an admin server"), "localhost", "/metrics", "").text();
         assert!(metrics.contains("\nmalha_spans_sent_total 0\n"), "{metrics}");
         assert!(!metrics.contains("\nmalha_spans_lost_total 0\n"), "{metrics}");
+        drop(proxy);
+        assert_eq!((tracing.sent(), tracing.lost()), (0, 40), "what waits at the end is lost, and counted");
     }
 }

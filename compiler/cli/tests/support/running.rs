@@ -29,6 +29,11 @@ pub struct Running {
 impl Running {
     /// Starts `malha run --ephemeral` with `arguments` over `path`, and waits until its listeners accept.
     pub fn start(arguments: &[&str], path: &Path) -> Running {
+        Running::start_in(arguments, path, "")
+    }
+
+    /// The same, where the environment names a collector of traces.
+    pub fn start_in(arguments: &[&str], path: &Path, collector: &str) -> Running {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let ready_file = scratch.path().join("ready.json");
         let log = fs::File::create(scratch.path().join("log")).expect("a log file");
@@ -40,7 +45,7 @@ impl Running {
             .arg(path)
             .current_dir(repository())
             .env("XDG_DATA_HOME", scratch.path())
-            .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)

@@ -1,6 +1,6 @@
 //! Which trace a request belongs to, as its headers say it: W3C's `traceparent`, and B3 in many headers or in one.
 
-use crate::random;
+use crate::random::Random;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -11,6 +11,7 @@ const B3_SPAN: HeaderName = HeaderName::from_static("x-b3-spanid");
 const B3_PARENT: HeaderName = HeaderName::from_static("x-b3-parentspanid");
 const B3_SAMPLED: HeaderName = HeaderName::from_static("x-b3-sampled");
 const B3_FLAGS: HeaderName = HeaderName::from_static("x-b3-flags");
+const B3_LINES: [HeaderName; 5] = [B3_TRACE, B3_SPAN, B3_PARENT, B3_SAMPLED, B3_FLAGS];
 
 /// The trace of a request, and its caller's span.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,7 @@ pub(crate) struct Context {
     pub(crate) sampled: Option<bool>,
     /// Whether the caller spoke W3C's form: only then its `tracestate` belongs to the trace.
     is_w3c: bool,
+    /// Whether it came in these forms, sound or not: they are written anew, lest they tell of another trace.
     has_b3: bool,
     has_b3_lines: bool,
     /// Of its identifier: B3 knows some of 64 bits.
@@ -38,7 +40,7 @@ struct Said {
 
 impl Context {
     /// As the headers say, W3C's form before the others; a trace that begins here, where they do not.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap, random: &Random) -> Self {
         let w3c = only(headers, &TRACEPARENT).and_then(traceparent);
         let single = only(headers, &B3).and_then(b3);
         let lines = b3_lines(headers);
@@ -46,7 +48,7 @@ impl Context {
         let found = said.clone().find(|said| said.ids.is_some());
         let (trace, parent) = match found.and_then(|said| said.ids) {
             Some((trace, parent)) => (trace, Some(parent)),
-            None => (new_trace(), None),
+            None => (new_trace(random), None),
         };
         Context {
             trace,
@@ -54,14 +56,14 @@ impl Context {
             // A decision may come without a trace.
             sampled: found.or_else(|| said.clone().next()).and_then(|said| said.sampled),
             is_w3c: w3c.is_some(),
-            has_b3: single.is_some(),
-            has_b3_lines: lines.is_some(),
+            has_b3: headers.contains_key(B3),
+            has_b3_lines: B3_LINES.iter().any(|name| headers.contains_key(name)),
             digits: found.map_or(LONG, |said| said.digits),
         }
     }
 
-    /// Writes the trace to a request that goes upstream, in W3C's form and in those in which it came. `span` is the
-    /// caller's there, `parent` that one's.
+    /// Writes the trace to a request that goes upstream, in W3C's form and in those that came, so that all of them tell
+    /// of it alone. `span` is the caller's there, `parent` that one's.
     pub(crate) fn write(&self, headers: &mut HeaderMap, span: u64, parent: u64, is_sampled: bool) {
         let flag = u8::from(is_sampled);
         insert(headers, TRACEPARENT, &format!("00-{:032x}-{span:016x}-{flag:02x}", self.trace));
@@ -80,6 +82,10 @@ impl Context {
             insert(headers, B3_SPAN, &format!("{span:016x}"));
             insert(headers, B3_PARENT, &format!("{parent:016x}"));
             insert(headers, B3_SAMPLED, if is_sampled { "1" } else { "0" });
+            // It says that the trace is sampled, too.
+            if !(is_sampled && is_debug(headers)) {
+                headers.remove(B3_FLAGS);
+            }
         }
     }
 }
@@ -93,8 +99,8 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-fn new_trace() -> u128 {
-    (u128::from(random::system_seed()) << 64 | u128::from(random::system_seed())).max(1)
+fn new_trace(random: &Random) -> u128 {
+    (u128::from(random.next()) << 64 | u128::from(random.next())).max(1)
 }
 
 /// The text of a header that has one line.
@@ -106,8 +112,13 @@ fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
 
 /// A number of so many hexadecimal digits, which is not 0.
 fn id(text: &str, digits: usize) -> Option<u128> {
+    hex(text, digits).filter(|&id| id != 0)
+}
+
+/// A number of so many hexadecimal digits: `from_str_radix` alone takes signs.
+fn hex(text: &str, digits: usize) -> Option<u128> {
     let is_hex = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    u128::from_str_radix(text, 16).ok().filter(|&id| is_hex && id != 0)
+    is_hex.then(|| u128::from_str_radix(text, 16).ok())?
 }
 
 fn span_id(text: &str) -> Option<u64> {
@@ -117,12 +128,10 @@ fn span_id(text: &str) -> Option<u64> {
 /// `00-TRACE-SPAN-FLAGS`; later versions may say more.
 fn traceparent(text: &str) -> Option<Said> {
     let mut parts = text.trim().split('-');
-    let version = parts.next().filter(|version| version.len() == 2 && *version != "ff")?;
-    u8::from_str_radix(version, 16).ok()?;
+    let version = hex(parts.next()?, 2).filter(|&version| version != 0xff)?;
     let ids = (id(parts.next()?, LONG)?, span_id(parts.next()?)?);
-    let flags = parts.next().filter(|flags| flags.len() == 2)?;
-    let flags = u8::from_str_radix(flags, 16).ok()?;
-    if version == "00" && parts.next().is_some() {
+    let flags = hex(parts.next()?, 2)?;
+    if version == 0 && parts.next().is_some() {
         return None;
     }
     Some(Said { ids: Some(ids), sampled: Some(flags & 1 == 1), digits: LONG })
@@ -150,12 +159,19 @@ fn b3(text: &str) -> Option<Said> {
     let mut rest = rest.split('-');
     let span = span_id(rest.next()?)?;
     let sampled = rest.next().map(|decision| b3_decision(decision).ok_or(())).transpose().ok()?;
+    let is_parent = rest.next().is_none_or(|parent| span_id(parent).is_some());
+    if !is_parent || rest.next().is_some() {
+        return None;
+    }
     Some(Said { ids: Some((trace, span)), sampled, digits })
 }
 
+fn is_debug(headers: &HeaderMap) -> bool {
+    only(headers, &B3_FLAGS) == Some("1")
+}
+
 fn b3_lines(headers: &HeaderMap) -> Option<Said> {
-    let is_debug = only(headers, &B3_FLAGS) == Some("1");
-    let sampled = if is_debug { Some(true) } else { only(headers, &B3_SAMPLED).and_then(b3_decision) };
+    let sampled = if is_debug(headers) { Some(true) } else { only(headers, &B3_SAMPLED).and_then(b3_decision) };
     let trace = only(headers, &B3_TRACE).and_then(b3_trace);
     let ids = trace.zip(only(headers, &B3_SPAN).and_then(span_id));
     let digits = trace.map_or(LONG, |(_, digits)| digits);
@@ -193,23 +209,33 @@ mod tests {
             ([&id[..], &[("x-b3-sampled", "0")]].concat(), Some(false)),
             ([&id[..], &[("x-b3-sampled", "0"), ("x-b3-flags", "1")]].concat(), Some(true)),
         ] {
-            assert_eq!(known(&Context::of(&headers(&lines))), Some((TRACE, SPAN, sampled)), "{lines:?}");
+            assert_eq!(
+                known(&Context::of(&headers(&lines), &Random::new(1, 0))),
+                Some((TRACE, SPAN, sampled)),
+                "{lines:?}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_trace_begins_one() {
+        let random = Random::new(1, 0);
         for (lines, sampled) in [
             (vec![], None),
             (vec![("traceparent", "00-00000000000000000000000000000000-b7ad6b7169203331-01")], None),
             (vec![("traceparent", "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")], None),
             (vec![("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more")], None),
             (vec![("traceparent", "00-+af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")], None),
+            (vec![("traceparent", "+0-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")], None),
+            (vec![("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-+1")], None),
             (vec![("b3", "0af7651916cd43dd-")], None),
+            (vec![("b3", "0af7651916cd43dd-b7ad6b7169203331-1-+7ad6b7169203331")], None),
+            (vec![("b3", "0af7651916cd43dd-b7ad6b7169203331-1-b7ad6b7169203331-more")], None),
+            (vec![("x-b3-traceid", "+af7651916cd43dd"), ("x-b3-spanid", "b7ad6b7169203331")], None),
             (vec![("b3", "d")], Some(true)),
             (vec![("x-b3-sampled", "0")], Some(false)),
         ] {
-            let (one, other) = (Context::of(&headers(&lines)), Context::of(&headers(&lines)));
+            let [one, other] = [(); 2].map(|()| Context::of(&headers(&lines), &random));
             assert_eq!((one.parent, one.sampled), (None, sampled), "{lines:?}");
             assert_ne!(one.trace, other.trace);
         }
@@ -224,7 +250,7 @@ mod tests {
             ("tracestate", "of=another"),
         ]);
         let mut sent = came.clone();
-        Context::of(&came).write(&mut sent, 7, 5, true);
+        Context::of(&came, &Random::new(1, 0)).write(&mut sent, 7, 5, true);
         assert_eq!(sent["traceparent"], "00-00000000000000008448eb211c80319c-0000000000000007-01");
         assert_eq!(
             (&sent["x-b3-traceid"], &sent["x-b3-spanid"]),
@@ -238,8 +264,43 @@ mod tests {
             ("tracestate", "a=b"),
         ]);
         let mut sent = came.clone();
-        Context::of(&came).write(&mut sent, 7, 5, false);
+        Context::of(&came, &Random::new(1, 0)).write(&mut sent, 7, 5, false);
         assert_eq!(sent["b3"], "0af7651916cd43dd8448eb211c80319c-0000000000000007-0-0000000000000005");
         assert_eq!(sent["tracestate"], "a=b");
+    }
+
+    #[test]
+    fn all_that_goes_on_tells_of_one_trace() {
+        let not = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00");
+        let another = "463ac35c9f6413ad48485a3953bb6124";
+        for lines in [
+            vec![("x-b3-traceid", another)],
+            vec![("x-b3-traceid", "broken"), ("x-b3-spanid", "a2fb4a1d1a96d312")],
+            vec![("x-b3-spanid", "a2fb4a1d1a96d312"), ("x-b3-parentspanid", "a2fb4a1d1a96d311")],
+            vec![("b3", "463ac35c9f6413ad48485a3953bb6124-broken")],
+            vec![("b3", "463ac35c9f6413ad48485a3953bb6124-a2fb4a1d1a96d312-1"), ("x-b3-flags", "1")],
+            vec![not, ("x-b3-flags", "1")],
+            vec![not, ("x-b3-flags", "1"), ("x-b3-sampled", "1"), ("x-b3-traceid", another)],
+        ] {
+            let came = headers(&lines);
+            let mut sent = came.clone();
+            let context = Context::of(&came, &Random::new(1, 0));
+            let is_sampled = context.sampled.unwrap_or(true);
+            context.write(&mut sent, 7, 5, is_sampled);
+            let (trace, flag) = (format!("{:032x}", context.trace), u8::from(is_sampled));
+            let (span, parent) = (format!("{:016x}", 7), format!("{:016x}", 5));
+            assert_eq!(sent["traceparent"], format!("00-{trace}-{span}-{flag:02}"), "{lines:?}");
+            assert_eq!(sent.contains_key("b3"), came.contains_key("b3"), "{lines:?}");
+            for (name, value) in [
+                ("b3", format!("{trace}-{span}-{flag}-{parent}")),
+                ("x-b3-traceid", trace),
+                ("x-b3-spanid", span),
+                ("x-b3-parentspanid", parent),
+                ("x-b3-sampled", flag.to_string()),
+                ("x-b3-flags", flag.to_string()),
+            ] {
+                assert!(sent.get(name).is_none_or(|sent| sent == value.as_str()), "{name} of {lines:?}: {sent:?}");
+            }
+        }
     }
 }

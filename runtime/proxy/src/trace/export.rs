@@ -19,8 +19,8 @@ use std::{
 };
 use tokio::{
     net::TcpStream,
-    sync::mpsc::{Receiver, Sender, channel},
-    time::{Instant, timeout, timeout_at},
+    sync::mpsc::{Receiver, Sender, UnboundedReceiver, UnboundedSender, channel, unbounded_channel},
+    time::{Instant, sleep_until},
 };
 
 /// Requests whose spans wait; those of further ones are lost.
@@ -38,11 +38,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The largest answer of a collector that is read.
 const ANSWER_BYTES: usize = 64 * 1024;
 
-/// What the exporter is told.
-pub(super) enum Message {
-    Spans(Spans),
-    /// Send what there is, and say so.
-    Flush(SyncSender<()>),
+/// What tells the exporter.
+#[derive(Clone)]
+pub(super) struct Told {
+    pub(super) spans: Sender<Spans>,
+    /// Beside the spans, since those may fill their queue.
+    pub(super) flushes: UnboundedSender<Flush>,
+}
+
+/// Send what there is, and say so.
+pub(super) struct Flush {
+    /// What has not been sent by then is lost.
+    pub(super) until: Instant,
+    pub(super) done: SyncSender<()>,
 }
 
 /// Spans that went to the collector, and those that did not.
@@ -85,51 +93,98 @@ impl Collector {
 const PATH: &str = "/v1/traces";
 
 /// Starts a thread that sends what it is told, until nobody is left to tell it anything.
-pub(super) fn start(collector: Collector, counts: Arc<Counts>) -> std::io::Result<Sender<Message>> {
+pub(super) fn start(collector: Collector, counts: Arc<Counts>) -> std::io::Result<Told> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (sender, messages) = channel(WAITING);
-    std::thread::Builder::new()
-        .name("malha-traces".to_owned())
-        .spawn(move || runtime.block_on(export(&collector, messages, &counts)))?;
-    Ok(sender)
+    let (spans, waiting) = channel(WAITING);
+    let (sender, flushes) = unbounded_channel();
+    let exporter = Exporter { collector, waiting, flushes, flush: None, counts };
+    std::thread::Builder::new().name("malha-traces".to_owned()).spawn(move || runtime.block_on(exporter.export()))?;
+    Ok(Told { spans, flushes: sender })
 }
 
-async fn export(collector: &Collector, mut messages: Receiver<Message>, counts: &Counts) {
-    let mut flushed = None;
-    loop {
+struct Exporter {
+    collector: Collector,
+    waiting: Receiver<Spans>,
+    flushes: UnboundedReceiver<Flush>,
+    /// The one at hand.
+    flush: Option<Flush>,
+    counts: Arc<Counts>,
+}
+
+impl Exporter {
+    async fn export(mut self) {
+        while let Some(batch) = self.gather().await {
+            if !batch.is_empty() {
+                let counts = Arc::clone(&self.counts);
+                let counter = if self.send(&batch).await { &counts.sent } else { &counts.lost };
+                counter.fetch_add(spans_of(&batch), Ordering::Relaxed);
+            }
+            self.end_flush();
+        }
+    }
+
+    /// Spans until a message is full, or the first of them has waited long enough, or there are no more while somebody
+    /// asks for them; none once nobody is left.
+    async fn gather(&mut self) -> Option<Vec<Spans>> {
         let mut batch = Vec::new();
         let mut size = 0;
         let mut until = None;
-        // Until it is full, or its first span has waited long enough, or somebody asks for it.
-        while size < BATCH && flushed.is_none() {
-            let message = match until {
-                None => messages.recv().await,
-                Some(until) => match timeout_at(until, messages.recv()).await {
-                    Ok(message) => message,
-                    Err(_) => break,
-                },
+        while size < BATCH {
+            let spans = if self.flush.is_some() {
+                self.waiting.try_recv().ok()
+            } else {
+                tokio::select! {
+                    spans = self.waiting.recv() => spans,
+                    Some(flush) = self.flushes.recv() => {
+                        self.flush = Some(flush);
+                        continue;
+                    }
+                    () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => break,
+                }
             };
-            match message {
-                Some(Message::Spans(spans)) => {
+            match spans {
+                Some(spans) => {
                     until.get_or_insert_with(|| Instant::now() + DELAY);
                     size += spans.spans.len();
                     batch.push(spans);
                 }
-                Some(Message::Flush(done)) => flushed = Some(done),
-                None if batch.is_empty() => return,
+                None if batch.is_empty() && self.flush.is_none() => return None,
                 None => break,
             }
         }
-        if !batch.is_empty() {
-            let sent = matches!(timeout(PATIENCE, send(collector, &batch)).await, Ok(Ok(true)));
-            let counter = if sent { &counts.sent } else { &counts.lost };
-            counter.fetch_add(size as u64, Ordering::Relaxed);
-        }
-        if let Some(done) = flushed.take() {
-            // Who asked may have lost patience.
-            let _ = done.try_send(());
+        Some(batch)
+    }
+
+    /// Tells whether the collector took it in time.
+    async fn send(&mut self, batch: &[Spans]) -> bool {
+        let patience = Instant::now() + PATIENCE;
+        let sending = send(&self.collector, batch);
+        tokio::pin!(sending);
+        loop {
+            let until = self.flush.as_ref().map_or(patience, |flush| flush.until.min(patience));
+            tokio::select! {
+                sent = &mut sending => return matches!(sent, Ok(true)),
+                () = sleep_until(until) => return false,
+                Some(flush) = self.flushes.recv(), if self.flush.is_none() => self.flush = Some(flush),
+            }
         }
     }
+
+    /// Says so, once nothing waits; at its limit, what waits is given up.
+    fn end_flush(&mut self) {
+        let Some(flush) = self.flush.take_if(|flush| self.waiting.is_empty() || flush.until <= Instant::now()) else {
+            return;
+        };
+        while let Ok(spans) = self.waiting.try_recv() {
+            self.counts.lost.fetch_add(spans_of(&[spans]), Ordering::Relaxed);
+        }
+        // Who asked may have lost patience.
+        let _ = flush.done.try_send(());
+    }
+}
+
+fn spans_of(batch: &[Spans]) -> u64 {
+    batch.iter().map(|spans| spans.spans.len() as u64).sum()
 }
 
 /// Sends a message on a connection of its own; tells whether it was taken.
@@ -161,7 +216,17 @@ async fn send(collector: &Collector, batch: &[Spans]) -> Result<bool, Box<dyn st
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{
+            Tracing,
+            span::{Attributes, Kind, Span},
+        },
+        *,
+    };
+    use std::{
+        io::{BufRead, BufReader, Read, Write},
+        net::{TcpListener, TcpStream},
+    };
 
     #[test]
     fn collectors_are_named_by_url() {
@@ -174,5 +239,70 @@ mod tests {
         {
             assert!(at(url).is_err_and(|error| error.contains(word)), "{url}");
         }
+    }
+
+    fn spans() -> Spans {
+        let (start, name) = (std::time::SystemTime::now(), "egress".to_owned());
+        let span = Span {
+            trace: 1,
+            id: 1,
+            parent: None,
+            name,
+            kind: Kind::Server,
+            start,
+            end: start,
+            attributes: Attributes::default(),
+            is_error: false,
+        };
+        Spans { service: "a".into(), spans: vec![span] }
+    }
+
+    /// An exporter whose collector has its first message and has not answered it, with a full queue, and how many spans
+    /// that are in all.
+    fn full(listener: &TcpListener) -> (Tracing, TcpStream, u64) {
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let tracing = Tracing::to_collector(&url, 100.0).unwrap();
+        tracing.told.spans.try_send(spans()).unwrap();
+        let (first, _) = listener.accept().unwrap();
+        let mut told = 1;
+        while tracing.told.spans.try_send(spans()).is_ok() {
+            told += 1;
+        }
+        assert!(told > WAITING as u64);
+        (tracing, first, told)
+    }
+
+    fn answer(stream: &TcpStream) {
+        let mut reader = BufReader::new(stream);
+        let mut length = 0;
+        let mut line = String::new();
+        while reader.read_line(&mut line).unwrap() > 2 {
+            if let Some(value) = line.strip_prefix("content-length: ") {
+                length = value.trim().parse().unwrap();
+            }
+            line.clear();
+        }
+        reader.read_exact(&mut vec![0; length]).unwrap();
+        (&*stream).write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+    }
+
+    #[test]
+    fn a_full_queue_is_sent_in_the_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (tracing, first, told) = full(&listener);
+        std::thread::spawn(move || {
+            answer(&first);
+            listener.incoming().flatten().for_each(|stream| answer(&stream));
+        });
+        tracing.flush(Duration::from_mins(1));
+        assert_eq!((tracing.sent(), tracing.lost()), (told, 0));
+    }
+
+    #[test]
+    fn what_is_not_sent_by_the_end_is_counted() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (tracing, _first, told) = full(&listener);
+        tracing.flush(Duration::from_millis(50));
+        assert_eq!((tracing.sent(), tracing.lost()), (0, told));
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     random::Random,
     retry::Failure,
 };
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use std::{cell::RefCell, net::SocketAddr, sync::Arc, time::SystemTime};
 
 /// One request's trace.
@@ -40,11 +40,12 @@ struct Try {
 
 impl RequestTrace {
     /// As the request's headers say; so many in a million are sampled where they leave it open.
-    pub(super) fn new(headers: &HeaderMap, per_million: u32, scheme: &'static str) -> Self {
-        let context = Context::of(headers);
+    pub(super) fn new(headers: &HeaderMap, per_million: u32, scheme: &'static str, random: &Random) -> Self {
+        let context = Context::of(headers, random);
         // By the trace, so that whoever else goes by it decides alike.
         let drawn = (context.trace % 1_000_000) < u128::from(per_million);
-        let random = Random::new(crate::random::system_seed(), 0);
+        // Of its own, so that its tries are named alike whatever other requests draw meanwhile.
+        let random = Random::new(random.next(), 0);
         RequestTrace {
             is_sampled: context.sampled.unwrap_or(drawn),
             id: random.next().max(1),
@@ -100,7 +101,7 @@ impl RequestTrace {
             attributes.add("upstream_cluster.name", &*one.cluster);
             attributes.add_some("upstream_address", one.upstream);
             attributes.add_some("peer.address", one.upstream);
-            attributes.add_some("http.method", entry.method.as_ref().map(Method::as_str));
+            attributes.add_some("http.method", entry.method.as_ref().map(|method| cut(method.as_str())));
             if one.code != 0 {
                 attributes.add("http.status_code", one.code);
             }
@@ -132,15 +133,16 @@ impl RequestTrace {
 
     fn server_span(&self, entry: &Entry, end: SystemTime) -> Span {
         let mut attributes = Attributes::default();
-        let authority = entry.authority.as_deref().unwrap_or_default();
-        let path = entry.path.as_deref().unwrap_or_default();
+        let authority = cut(entry.authority.as_deref().unwrap_or_default());
+        let path = cut(entry.path.as_deref().unwrap_or_default());
+        let header = |value: &Option<HeaderValue>| value.as_ref().map(|value| cut(&text(value)).to_owned());
         attributes.add("component", "proxy");
-        attributes.add_some("http.method", entry.method.as_ref().map(Method::as_str));
+        attributes.add_some("http.method", entry.method.as_ref().map(|method| cut(method.as_str())));
         attributes.add("http.url", format_args!("{}://{authority}{path}", self.scheme));
         attributes.add_some("http.protocol", entry.version.map(|version| format!("{version:?}")));
         attributes.add("http.status_code", entry.code);
-        attributes.add_some("guid:x-request-id", entry.request_id.as_ref().map(text));
-        attributes.add_some("user_agent", entry.user_agent.as_ref().map(text));
+        attributes.add_some("guid:x-request-id", header(&entry.request_id));
+        attributes.add_some("user_agent", header(&entry.user_agent));
         attributes.add("peer.address", entry.remote.ip());
         attributes.add("request_size", entry.received);
         attributes.add("response_size", entry.sent);
@@ -166,11 +168,31 @@ impl RequestTrace {
     }
 }
 
+/// Bytes that a span keeps of each text of a client's, as Envoy does of paths (`max_path_tag_length`): spans wait while
+/// their collector is away, and a client must not say how much memory that takes.
+const KEPT: usize = 256;
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(KEPT)]
+}
+
 /// What Istio calls a request to a cluster: `host:port/*`.
 fn operation(cluster: &str) -> String {
     let parts: Vec<&str> = cluster.split('|').collect();
     match parts[..] {
         [_, port, _, host] => format!("{host}:{port}/*"),
         _ => cluster.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        let (short, long) = ("é".repeat(128), "x".to_owned() + &"é".repeat(200));
+        assert_eq!(cut(&short), short);
+        assert_eq!(cut(&long), "x".to_owned() + &"é".repeat(127));
     }
 }

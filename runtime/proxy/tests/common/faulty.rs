@@ -1,6 +1,6 @@
 //! An upstream that breaks in every way there is, when it is told to, and mends.
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 use std::{
     io::{BufRead, BufReader, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
@@ -34,6 +34,8 @@ pub struct Faulty {
     pub address: SocketAddr,
     state: Arc<State>,
     accepting: Option<JoinHandle<()>>,
+    /// Bound, and never listened on: the system gives nobody else its port, but whoever asks for it may listen there.
+    _reserved: Option<Socket>,
 }
 
 #[derive(Default)]
@@ -58,11 +60,12 @@ impl State {
 impl Faulty {
     /// A sound one, on a free port.
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let (reserved, address) = reserve();
+        let listener = TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().unwrap();
         let state = Arc::default();
         let accepting = Some(accept(listener, &state));
-        Faulty { address, state, accepting }
+        Faulty { address, state, accepting, _reserved: reserved }
     }
 
     /// From now on this is wrong with it, or nothing.
@@ -107,6 +110,20 @@ impl Drop for Faulty {
         self.set(None);
         self.kill();
     }
+}
+
+/// A port that stays its own while nobody listens on it; elsewhere than on Linux, two sockets cannot share one so.
+fn reserve() -> (Option<Socket>, SocketAddr) {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    if !cfg!(target_os = "linux") {
+        return (None, any);
+    }
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    // As what listens there later has it, too.
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&any.into()).expect("a free port");
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (Some(socket), address)
 }
 
 fn accept(listener: TcpListener, state: &Arc<State>) -> JoinHandle<()> {

@@ -23,12 +23,17 @@ impl Process {
     }
 
     pub fn start_with<A: AsRef<OsStr>>(table: &Path, more: &[A]) -> Self {
+        Self::start_in(table, more, "")
+    }
+
+    /// Where the environment names a collector of traces.
+    pub fn start_in<A: AsRef<OsStr>>(table: &Path, more: &[A], collector: &str) -> Self {
         let ready_file = table.with_extension("ready");
         let mut child = command()
             .arg(table)
             .args(more)
             .args(["--ephemeral", "--outbound", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--cores", "1"])
-            .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
             .arg("--ready-file")
             .arg(&ready_file)
             .stderr(Stdio::piped())

@@ -4,6 +4,7 @@ use crate::{
     args::{AccessLogFormat, RunArgs},
     config::RunSection,
     failure::Failure,
+    terminal::say,
 };
 use malha_mesh::MeshConfig;
 use malha_proxy::{AccessLog, LogFormat, Options, Reload, Tracing};
@@ -37,6 +38,8 @@ pub(super) fn options(
         None if mesh.is_some_and(|mesh| mesh.json_access_log) => LogFormat::Json,
         Some(AccessLogFormat::Text) | None => LogFormat::Text,
     };
+    let note = |note: &str| say(&format!("note: {note}"));
+    let tracing = Tracing::to_named_collector(args.otlp.as_deref(), args.trace_sampling, note).map_err(Failure::new)?;
     Ok(Options {
         ports,
         ephemeral: args.ephemeral,
@@ -47,7 +50,7 @@ pub(super) fn options(
         seed: args.seed,
         access_log: Some(AccessLog::to_writer(io::stdout()).in_format(format)),
         on_reload: Some(on_reload),
-        tracing: Tracing::to_named_collector(args.otlp.as_deref(), args.trace_sampling).map_err(Failure::new)?,
+        tracing,
         ..defaults
     })
 }

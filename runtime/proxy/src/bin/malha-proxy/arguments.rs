@@ -80,7 +80,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     access_log_format: Format,
 
-    /// A collector of OpenTelemetry that is sent traces, as `http://localhost:4318` [default: as
+    /// A collector of OpenTelemetry that is sent traces, as `http://localhost:4318`; '' is none [default: as
     /// `OTEL_EXPORTER_OTLP_ENDPOINT` says, else none].
     #[arg(long, value_name = "URL")]
     otlp: Option<String>,
@@ -136,7 +136,9 @@ impl Arguments {
             explain: self.explain,
             seed: self.seed,
             access_log: self.open_access_log()?,
-            tracing: Tracing::to_named_collector(self.otlp.as_deref(), self.trace_sampling)?,
+            tracing: Tracing::to_named_collector(self.otlp.as_deref(), self.trace_sampling, |note| {
+                eprintln!("note: {note}");
+            })?,
             limits: Limits::default(),
             passthrough: match self.passthrough {
                 Reach::Loopback => Passthrough::Loopback,
