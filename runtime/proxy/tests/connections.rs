@@ -66,7 +66,9 @@ fn endpoints_are_told_of_each_client_ahead_of_its_requests() {
         reader.read_until(b'\n', &mut line).unwrap();
         line
     });
-    let proxy = start(table("proxyProtocol: {version: V1}", upstream), one_worker());
+    // What is of no use to the next client gives way to it.
+    let policy = "proxyProtocol: {version: V1}, connectionPool: {tcp: {maxConnections: 1}}";
+    let proxy = start(table(policy, upstream), one_worker());
     let gateway = proxy.gateway(80);
     let stream = common::client::connect(gateway);
     let from = stream.local_addr().unwrap();

@@ -99,8 +99,9 @@ impl Group {
         self.hosts().iter().for_each(|host| host.wake_first());
     }
 
-    fn has_queue(&self) -> bool {
-        self.hosts().iter().any(|host| host.has_queue())
+    /// Whether requests wait for a connection of some kind that may not be opened.
+    fn is_starved(&self) -> bool {
+        self.hosts().iter().any(|host| host.is_starved.get() && host.has_queue())
     }
 
     /// Closes one that nobody uses, since another kind is wanted. Whether there was one.
@@ -124,6 +125,8 @@ pub(super) struct Host {
     /// All of them, those that are being opened included.
     open: Cell<usize>,
     opening: Cell<usize>,
+    /// Whether the cluster may have no more than there are, when one was wanted last.
+    is_starved: Cell<bool>,
     /// Who waits for one, the longest first. While somebody does, none is idle.
     queue: RefCell<VecDeque<Rc<Turn>>>,
     limits: Rc<Limits>,
@@ -177,6 +180,7 @@ impl Host {
             shared: RefCell::default(),
             open: Cell::default(),
             opening: Cell::default(),
+            is_starved: Cell::default(),
             queue: RefCell::default(),
             limits,
             gauges,
@@ -246,7 +250,7 @@ impl Host {
         let first = self.queue.borrow_mut().pop_front();
         if let Some(turn) = first {
             turn.come(Ok(connection));
-        } else if !self.group.has_queue() {
+        } else if !self.group.is_starved() {
             // It would be in the way of others otherwise.
             let until = self.idle_limit().and_then(|limit| Instant::now().checked_add(limit));
             let mut idle = self.idle.borrow_mut();
@@ -300,6 +304,7 @@ impl Host {
 
     /// Opens as many connections as requests wait, if the cluster may have so many.
     fn open_for_queue(self: &Rc<Self>, cluster: &ClusterState) {
+        self.is_starved.set(false);
         let mut each = 1;
         if self.kind.is_http2 {
             self.give_shares();
@@ -315,7 +320,7 @@ impl Host {
                     break held;
                 }
                 if !self.group.give_way() {
-                    return;
+                    return self.is_starved.set(true);
                 }
             };
             let (open, opening) = (Open::new(self, held), Opening::new(self));
