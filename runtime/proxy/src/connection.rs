@@ -2,12 +2,12 @@
 //! the others; or its bytes.
 
 use crate::{
-    body::Reply,
     exchange,
     first_bytes::{First, Rewound, look},
     idle::{Activity, Overdue, Watched},
     listener::OpenListener,
     pool::{MINIMUM_BUFFER, USUAL_HEADERS},
+    reply::Reply,
     running::{Running, Shared},
     tcp,
     tls::forwarded_cert,

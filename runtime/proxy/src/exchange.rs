@@ -1,8 +1,8 @@
 //! One request and its answer (semantics F).
 
 use crate::{
-    body::{Ending, Expiry, Received, Reply},
-    cluster::ClusterState,
+    answer::{Own, Passed, answer_own, answer_upgrade, answer_upstream},
+    body::Received,
     connection::{Client, Held},
     cors::CrossOrigin,
     fault,
@@ -10,36 +10,30 @@ use crate::{
     forward::{self, Answered, Attempted, Outgoing, Tries, Unanswered},
     hashing::Hashed,
     header_ops, hygiene,
-    local_reply::{GRPC_STATUS, LocalReply},
-    location, mirror,
-    outlier::Outcome,
-    outside,
+    local_reply::LocalReply,
+    location, mirror, outside,
     plan::Place,
     pool::Asker,
     record::Record,
+    reply::{Ending, Reply},
     running::Running,
     select::{Selected, select},
     trace::RequestTrace,
-    upgrade, upstream,
     variables::Facts,
     view::{Arrival, RequestHead},
     worker::Local,
 };
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version,
-    header::{CONNECTION, CONTENT_TYPE, LOCATION, SERVER, SET_COOKIE},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header::SET_COOKIE};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use malha_table::{
     RequestView, Role,
     http::{RedirectTo, Template, https_location, redirect_location, replace_matched},
     view::{Action, ActionKind, Destination, Forward, Redirect, Respond, Route},
 };
-use std::{cell::RefCell, fmt, rc::Rc, sync::Arc, time::SystemTime};
+use std::{fmt, rc::Rc, sync::Arc, time::SystemTime};
 
 const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
-const EXPLAIN: HeaderName = HeaderName::from_static("x-malha-rule");
 
 /// A request at work: its head, and the one table that it sees.
 pub(crate) struct Exchange<'r> {
@@ -69,20 +63,6 @@ enum Treated {
     Own(Own),
     Upstream(Box<Passed>),
     ClientGone,
-}
-
-/// An answer of the proxy's own, operations applied.
-struct Own {
-    response: Response<Bytes>,
-    flags: Flags,
-    details: &'static str,
-    close: bool,
-}
-
-/// An upstream's answer, operations applied.
-struct Passed {
-    answered: Answered,
-    cluster: Arc<ClusterState>,
 }
 
 /// Serves one request.
@@ -407,135 +387,4 @@ impl Changes<'_> {
             origin.allow(headers);
         }
     }
-}
-
-impl Own {
-    /// What a route answers itself: a redirect or a direct response, still empty, with a Location if there is one.
-    fn direct(status: StatusCode, location: &str) -> Own {
-        let mut response = Response::new(Bytes::new());
-        *response.status_mut() = status;
-        if !location.is_empty()
-            && let Ok(location) = HeaderValue::try_from(location)
-        {
-            response.headers_mut().insert(LOCATION, location);
-        }
-        Own { response, flags: Flags::default(), details: "direct_response", close: false }
-    }
-
-    /// The answer to a preflight.
-    fn preflight(headers: HeaderMap) -> Own {
-        let mut response = Response::new(Bytes::new());
-        *response.headers_mut() = headers;
-        Own { response, flags: Flags::default(), details: "cors_response", close: false }
-    }
-
-    fn plain(reply: &LocalReply, request: &HeaderMap) -> Own {
-        Own { response: reply.response(request), flags: reply.flags, details: reply.details, close: reply.close }
-    }
-}
-
-/// What every answer carries.
-fn finish(headers: &mut HeaderMap, role: Role, record: &Record) {
-    headers.insert(
-        SERVER,
-        HeaderValue::from_static(match role {
-            Role::Gateway => "istio-envoy",
-            Role::Sidecar => "envoy",
-        }),
-    );
-    if record.explains()
-        && let Some(rule) = &record.entry.rule
-        && let Ok(rule) = HeaderValue::try_from(&**rule)
-    {
-        headers.insert(EXPLAIN, rule);
-    }
-}
-
-/// Text, if nobody said otherwise, and nothing at all without a body: whatever operations say.
-fn settle_content_type(headers: &mut HeaderMap, is_empty: bool) {
-    if is_empty {
-        if !headers.contains_key(GRPC_STATUS) {
-            headers.remove(CONTENT_TYPE);
-        }
-    } else if !headers.contains_key(CONTENT_TYPE) {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    }
-}
-
-fn answer_own(own: Own, role: Role, mut record: Record) -> Response<Reply> {
-    let Own { response, flags, details, close } = own;
-    let (mut parts, body) = response.into_parts();
-    record.answered(parts.status, &parts.headers);
-    record.entry.flags = record.entry.flags.with(flags);
-    record.entry.details = details;
-    settle_content_type(&mut parts.headers, body.is_empty());
-    finish(&mut parts.headers, role, &record);
-    if close {
-        parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    Response::from_parts(parts, Reply::own(body, move |ending, sent| record.end(ending, sent)))
-}
-
-/// The upstream agreed to another protocol: its 101 goes to the client, and then bytes go both ways.
-fn answer_upgrade(
-    passed: Passed,
-    client: OnUpgrade,
-    share: Rc<Held>,
-    role: Role,
-    mut record: Record,
-) -> Response<Reply> {
-    let Answered { mut response, connection, in_flight, flags, .. } = passed.answered;
-    let upstream = hyper::upgrade::on(&mut response);
-    let (mut parts, _) = response.into_parts();
-    record.answered(parts.status, &parts.headers);
-    record.entry.flags = record.entry.flags.with(flags);
-    record.entry.details = "via_upstream";
-    finish(&mut parts.headers, role, &record);
-    upgrade::tunnel(client, upstream, (share, connection, in_flight), record);
-    Response::from_parts(parts, Reply::own(Bytes::new(), |_, _| {}))
-}
-
-fn answer_upstream(passed: Passed, role: Role, mut record: Record) -> Response<Reply> {
-    let Passed { answered, cluster } = passed;
-    let Answered { response, connection, in_flight, flags, deadline, .. } = answered;
-    let (mut parts, body) = response.into_parts();
-    record.answered(parts.status, &parts.headers);
-    record.entry.flags = record.entry.flags.with(flags);
-    record.entry.details = "via_upstream";
-    finish(&mut parts.headers, role, &record);
-    let expiry: Rc<Expiry> = Rc::default();
-    let taken = Rc::new(RefCell::new(Some((connection, in_flight))));
-    // Apart from the answer's way to the client: one who does not read it must not hold the upstream longer.
-    let timer = deadline.map(|deadline| {
-        let (expiry, taken, cluster) = (Rc::clone(&expiry), Rc::clone(&taken), Arc::clone(&cluster));
-        tokio::task::spawn_local(async move {
-            deadline.passed().await;
-            expiry.pass();
-            let taken = taken.borrow_mut().take();
-            if let Some((_, in_flight)) = taken {
-                cluster.observe(in_flight.endpoint(), Outcome::Failure);
-            }
-        })
-    });
-    let has_trailers = record.entry.version == Some(Version::HTTP_2);
-    let end = move |ending, sent, trailers: Option<&HeaderMap>| {
-        if let Some(timer) = timer {
-            timer.abort();
-        }
-        let taken = taken.borrow_mut().take();
-        if let Some((connection, in_flight)) = taken {
-            // A client that is still sending keeps the upstream's connection busy, which then is of no use to others.
-            let is_sent = record.received.as_ref().is_some_and(|received| received.is_complete());
-            if let Some(outcome) = trailers.filter(|_| ending == Ending::Whole).and_then(upstream::grpc_outcome) {
-                cluster.observe(in_flight.endpoint(), outcome);
-            }
-            match ending {
-                Ending::Whole if is_sent => connection.put_back(),
-                Ending::UpstreamBroke => cluster.observe(in_flight.endpoint(), Outcome::Failure),
-                _ => {}
-            }
-        }
-        record.end(ending, sent);
-    };
-    Response::from_parts(parts, Reply::upstream(body, has_trailers, expiry, end))
 }

@@ -8,8 +8,9 @@ use crate::{
     counters::count,
     exchange::Exchange,
     flags::Flags,
-    grpc_timeout, header_ops, hygiene,
-    local_reply::{LocalReply, is_grpc, percent_encoded},
+    grpc_timeout, header_ops,
+    local_reply::{LocalReply, is_grpc},
+    message::{self, ATTEMPT_COUNT, EXPECTED_TIMEOUT},
     outlier::Outcome,
     outside,
     pool::{Connection, EndpointAddress},
@@ -18,11 +19,7 @@ use crate::{
     variables::Facts,
 };
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version,
-    header::{HOST, TRANSFER_ENCODING, UPGRADE},
-    uri::{Authority, Scheme},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use hyper::body::Incoming;
 use malha_table::{
     RequestView,
@@ -30,7 +27,6 @@ use malha_table::{
     view::{Action, Destination, Forward, PathRewrite, Retries, Route},
 };
 use std::{
-    borrow::Cow,
     cell::Cell,
     net::SocketAddr,
     rc::Rc,
@@ -39,8 +35,6 @@ use std::{
 };
 use tokio::time::Instant;
 
-const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
-const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
 const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 
@@ -372,7 +366,7 @@ async fn try_once(
     attempted: &mut Attempted,
 ) -> Result<Tried, Failure> {
     let ahead = exchange.local.shared.options.limits.replay_bytes;
-    if cluster.is_http2(exchange.head.version) && !is_speakable(exchange, outgoing) {
+    if cluster.is_http2(exchange.head.version) && !message::is_speakable(exchange, outgoing) {
         return Err(Failure::Unspeakable);
     }
     loop {
@@ -389,16 +383,16 @@ async fn try_once(
         attempted.local = connection.local;
         let touched = Rc::new(Cell::new(false));
         let body = Sent::new(Rc::clone(received), Rc::clone(&touched));
-        let mut request = message(exchange, outgoing, received.length(), body);
+        let mut request = message::message(exchange, outgoing, received.length(), body);
         if attempted.attempts > 1 {
             let expected = tries.expected(tries.elapsed(received).unwrap_or_default());
-            tell_again(request.headers_mut(), attempted.attempts, expected);
+            message::tell_again(request.headers_mut(), attempted.attempts, expected);
         }
         if let Some(trace) = &exchange.trace {
             trace.write(request.headers_mut());
         }
         if connection.sender.is_http2() {
-            as_http2(&mut request, exchange.head.scheme, &outgoing.authority).ok_or(Failure::Unspeakable)?;
+            message::as_http2(&mut request, exchange.head.scheme, &outgoing.authority).ok_or(Failure::Unspeakable)?;
         }
         let sent = tokio::select! {
             sent = connection.sender.try_send_request(request) => sent,
@@ -425,79 +419,9 @@ fn is_change<B>(response: &Response<B>) -> bool {
     response.status() == StatusCode::SWITCHING_PROTOCOLS
 }
 
-/// One try's message: exactly one Host, and exactly one way of telling where its body ends. `length` is the body's, where
-/// it is known.
-pub(crate) fn message(exchange: &Exchange<'_>, outgoing: &Outgoing, length: Option<u64>, body: Sent) -> Request<Sent> {
-    let mut request = Request::new(body);
-    *request.method_mut() = exchange.head.method.clone();
-    *request.uri_mut() = request_target(&outgoing.path);
-    let mut headers = HeaderMap::with_capacity(outgoing.headers.len() + 2);
-    if let Ok(host) = HeaderValue::try_from(&outgoing.authority) {
-        headers.insert(HOST, host);
-    }
-    for (name, value) in outgoing.headers.iter().filter(|(name, _)| !hygiene::is_framing(name)) {
-        headers.append(name.clone(), value.clone());
-    }
-    if length.is_none() {
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
-    *request.headers_mut() = headers;
-    request
-}
-
-/// Whether HTTP/2 can say it: no wish for another protocol, and an authority as its codec knows them.
-fn is_speakable(exchange: &Exchange<'_>, outgoing: &Outgoing) -> bool {
-    !exchange.head.asks_for_upgrade() && Authority::try_from(outgoing.authority.as_str()).is_ok()
-}
-
-/// The same message in HTTP/2: the authority is part of its target, and frames say where its body ends. None: HTTP/2
-/// cannot say it, as a wish for another protocol.
-pub(crate) fn as_http2(request: &mut Request<Sent>, scheme: &str, authority: &str) -> Option<()> {
-    if request.headers().contains_key(UPGRADE) {
-        return None;
-    }
-    let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    parts.scheme = Some(Scheme::try_from(scheme).ok()?);
-    parts.authority = Some(Authority::try_from(authority).ok()?);
-    *request.uri_mut() = Uri::from_parts(parts).ok()?;
-    *request.version_mut() = Version::HTTP_2;
-    request.body_mut().with_trailers();
-    request.headers_mut().remove(HOST);
-    request.headers_mut().remove(TRANSFER_ENCODING);
-    Some(())
-}
-
 /// Whether an upstream refused a stream before it did anything with it. What hyper passes on of that is its text.
 fn is_refused(error: &hyper::Error) -> bool {
     std::error::Error::source(error).is_some_and(|source| source.to_string().contains("refused stream"))
-}
-
-/// What a try after the first says anew; `expected` is in milliseconds.
-fn tell_again(headers: &mut HeaderMap, attempt: u32, expected: Option<u64>) {
-    if headers.contains_key(ATTEMPT_COUNT) {
-        headers.insert(ATTEMPT_COUNT, HeaderValue::from(attempt));
-    }
-    if let Some(expected) = expected {
-        headers.insert(EXPECTED_TIMEOUT, HeaderValue::from(expected));
-        grpc_timeout::tell(headers, expected);
-    }
-}
-
-/// A rewritten path as a request target. What a path may not hold is percent-encoded; one without a leading slash gets
-/// one, since hyper writes no other (Envoy does, and upstreams refuse it: semantics C13).
-fn request_target(path: &str) -> Uri {
-    let slashed = if path.starts_with('/') { Cow::Borrowed(path) } else { Cow::Owned(format!("/{path}")) };
-    slashed.parse().unwrap_or_else(|_| {
-        let mut encoded = String::with_capacity(slashed.len() + 16);
-        for byte in slashed.bytes() {
-            if byte.is_ascii_alphanumeric() || b"/?&=-._~!$'()*+,;:@%".contains(&byte) {
-                encoded.push(char::from(byte));
-            } else {
-                encoded.extend(percent_encoded(byte));
-            }
-        }
-        encoded.parse().unwrap_or_else(|_| Uri::from_static("/"))
-    })
 }
 
 /// The answer where the last try failed (semantics C.12, corrected by the recordings).

@@ -19,6 +19,7 @@
 
 mod access_log;
 mod admin;
+mod answer;
 mod balance;
 mod body;
 mod breaker;
@@ -44,6 +45,7 @@ mod levels;
 mod listener;
 mod local_reply;
 mod location;
+mod message;
 mod metrics;
 mod mirror;
 mod options;
@@ -57,6 +59,7 @@ mod proxy;
 mod proxy_protocol;
 mod random;
 mod record;
+mod reply;
 mod retry;
 mod running;
 mod select;

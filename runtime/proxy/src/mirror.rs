@@ -7,6 +7,7 @@ use crate::{
     exchange::Exchange,
     forward::{self, Outgoing, Tries},
     local_reply::is_grpc,
+    message,
     outlier::Outcome,
     outside,
     pool::Asker,
@@ -52,12 +53,12 @@ pub(crate) fn send_copies(
         let bound = exchange.local.shared.options.limits.replay_bytes;
         let body = Sent::copy(received, bound);
         let tap = body.tap();
-        let mut request = forward::message(exchange, outgoing, received.length(), body);
+        let mut request = message::message(exchange, outgoing, received.length(), body);
         if let Some(trace) = &exchange.trace {
             trace.write_to_copy(request.headers_mut());
         }
         if cluster.is_http2(exchange.head.version)
-            && forward::as_http2(&mut request, exchange.head.scheme, &outgoing.authority).is_none()
+            && message::as_http2(&mut request, exchange.head.scheme, &outgoing.authority).is_none()
         {
             continue;
         }

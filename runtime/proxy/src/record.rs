@@ -2,7 +2,7 @@
 
 use crate::{
     access_log::{Entry, text},
-    body::{Ending, Received},
+    body::Received,
     cluster::ClusterState,
     connection::Client,
     flags::Flags,
@@ -12,6 +12,7 @@ use crate::{
     local_reply::{GRPC_STATUS, is_grpc},
     metrics::{Measures, Protocol, RequestKey, lock},
     parties,
+    reply::Ending,
     running::Running,
     trace::{RequestTrace, Tracing},
     view::RequestHead,

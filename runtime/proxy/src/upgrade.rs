@@ -1,7 +1,7 @@
 //! Connections that change their protocol at a client's wish (semantics A65, C46): from the upstream's 101 on, bytes go
 //! both ways, whatever the route's timeout says.
 
-use crate::{body::Ending, connection::Held, pool::Connection, record::Record, upstream::InFlight};
+use crate::{connection::Held, pool::Connection, record::Record, reply::Ending, upstream::InFlight};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use std::{cell::Cell, pin::pin, rc::Rc, time::Duration};
