@@ -187,16 +187,19 @@ spec: {{host: a.default.svc.cluster.local, exportTo: ['.'], trafficPolicy: {{con
 fn silent_connections_are_probed_where_the_policy_asks_for_it() {
     let wait_for_timer = |policy: &str, timer: &str| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let proxy = start(table(policy, listener.local_addr().unwrap()), one_worker());
+        let upstream = listener.local_addr().unwrap();
+        let proxy = start(table(policy, upstream), one_worker());
         let gateway = proxy.gateway(80);
         let asking = std::thread::spawn(move || get(gateway, "shop.com", "/", "").status);
         let (mut stream, from) = listener.accept().unwrap();
         let mut head = [0; 16];
         stream.read_exact(&mut head).unwrap();
-        let own = format!("0100007F:{:04X}", from.port());
+        // Another connection may have the same port, to another end.
+        let ends = [from, upstream].map(|end| format!("0100007F:{:04X}", end.port()));
         wait_for(&format!("timer {timer} with {policy}"), || {
             let list = std::fs::read_to_string("/proc/net/tcp").unwrap();
-            let line = list.lines().find(|line| line.split_whitespace().nth(1) == Some(&own)).expect("it is listed");
+            let is_ours = |line: &&str| line.split_whitespace().skip(1).take(2).eq(&ends);
+            let line = list.lines().find(is_ours).expect("it is listed");
             line.split_whitespace().nth(5).unwrap().split(':').next() == Some(timer)
         });
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
