@@ -3,6 +3,7 @@
 use crate::{
     balance::{Algorithm, Candidate},
     breaker::Breaker,
+    connection::Client,
     counters::ClusterCounters,
     dial::Keepalive,
     levels::{Level, Place},
@@ -83,7 +84,7 @@ pub(crate) struct ConnectionTerms {
     pub(crate) longest: Option<Duration>,
     pub(crate) keepalive: Option<Keepalive>,
     /// How an endpoint is told of the client (semantics D61).
-    pub(crate) proxy_protocol: Option<proxy_protocol::Version>,
+    proxy_protocol: Option<proxy_protocol::Version>,
     /// A hash of the settings as they are written; 0 for none.
     written: u64,
     /// A hash of the certificates and authorities that TLS is spoken with; 0 for none.
@@ -112,6 +113,12 @@ impl ConnectionTerms {
     /// How long a connection is kept that nobody uses, where the proxy's own limit is `usual`; none: for ever.
     pub(crate) fn idle_limit(self, usual: Duration) -> Option<Duration> {
         Some(self.idle_timeout.unwrap_or(usual)).filter(|limit| !limit.is_zero())
+    }
+
+    /// What an endpoint is told of a client ahead of its bytes, if anything.
+    pub(crate) fn told(self, client: &Client) -> Option<proxy_protocol::Header> {
+        let version = self.proxy_protocol?;
+        Some(proxy_protocol::Header { version, source: client.peer, destination: client.local })
     }
 
     /// Of connections for clients that speak either HTTP, to whoever they name.

@@ -13,7 +13,10 @@ use crate::{
     tls::{self, Terminations},
 };
 use arc_swap::ArcSwap;
-use malha_table::{Role, Table, view::Route};
+use malha_table::{
+    Role, Table,
+    view::{Proxy, Route},
+};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
@@ -96,12 +99,12 @@ impl Shared {
             running.known_names.insert(*id, format!("{} {}", place.proxy_name, place.name));
         }
         let table = Arc::clone(&running.table);
-        let namespaces = tls::namespaces(&table);
-        let owners = owners(&table);
+        let owners = tls::owners(&table);
         for cluster in table.clusters() {
-            let namespace = namespaces.get(&cluster.index()).copied().unwrap_or_default();
+            let proxy = owners.get(&cluster.index());
+            let namespace = proxy.map_or("", |proxy| proxy.namespace());
             // Proxies that are not alike have clusters of one name: each goes on from its own.
-            let owner = owners.get(&cluster.index()).cloned().unwrap_or_default();
+            let owner = proxy.map(owner_name).unwrap_or_default();
             let same = before.by_name.get(cluster.name()).map(Vec::as_slice).unwrap_or_default();
             let of_owner = same.iter().find(|known| known.owner == owner);
             let before = of_owner.or(same.first().filter(|_| same.len() == 1)).map(|known| &known.state);
@@ -130,17 +133,9 @@ struct Owned {
     state: Arc<ClusterState>,
 }
 
-/// The first proxy that has each cluster, by the cluster's index.
-fn owners(table: &Table) -> HashMap<u32, String> {
-    let mut owners = HashMap::new();
-    let mut programs = HashSet::new();
-    for proxy in table.proxies().filter(|proxy| programs.insert(proxy.program())) {
-        let owner = format!("{:?} {}/{}", proxy.role(), proxy.namespace(), proxy.name());
-        for cluster in proxy.clusters() {
-            owners.entry(cluster.index()).or_insert_with(|| owner.clone());
-        }
-    }
-    owners
+/// A proxy's name in all tables.
+fn owner_name(proxy: &Proxy<'_>) -> String {
+    format!("{:?} {}/{}", proxy.role(), proxy.namespace(), proxy.name())
 }
 
 /// A table in force.

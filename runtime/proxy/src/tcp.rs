@@ -12,7 +12,6 @@ use crate::{
     listener::OpenListener,
     outlier::Outcome,
     pool::NoConnection,
-    proxy_protocol::Header,
     running::Running,
     tcp_record::TcpRecord,
     upstream::InFlight,
@@ -124,9 +123,7 @@ async fn open(cluster: &ClusterState, endpoint: &EndpointState, client: &Client)
         Some(Ok(tls)) => Some((tls.config(false), tls.name(""))),
         Some(Err(problem)) => return Err(NoConnection::no_tls(problem)),
     };
-    let (source, destination) = (client.peer, client.local);
-    let told = cluster.terms.proxy_protocol.map(|version| Header { version, source, destination });
-    let dial = Dial { keepalive: cluster.terms.keepalive, told, tls };
+    let dial = Dial { keepalive: cluster.terms.keepalive, told: cluster.terms.told(client), tls };
     let dialled = dial.connect(&endpoint.address).await?;
     let bytes: Box<dyn Duplex> = match &cluster.tunnel {
         None => Box::new(dialled.stream),

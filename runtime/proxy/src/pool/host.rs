@@ -308,7 +308,7 @@ impl Host {
         let mut each = 1;
         if self.kind.is_http2 {
             self.give_shares();
-            each = cluster.terms.streams.map_or(usize::MAX, |streams| streams as usize);
+            each = self.kind.terms.streams.map_or(usize::MAX, |streams| streams as usize);
         }
         while self.opening.get() < self.queue.borrow().len().div_ceil(each) {
             // A worker that has none of its own opens one beyond the limit: else it would wait for those of others.
@@ -324,17 +324,17 @@ impl Host {
                 }
             };
             let (open, opening) = (Open::new(self, held), Opening::new(self));
-            let (host, terms, limit) = (Rc::clone(self), cluster.terms, cluster.connect_timeout);
+            let (host, limit) = (Rc::clone(self), cluster.connect_timeout);
             let config = cluster.tls.as_ref().and_then(|tls| Some(tls.as_ref().ok()?.config(self.kind.is_http2)));
             let dial = Dial {
-                keepalive: terms.keepalive,
+                keepalive: self.kind.terms.keepalive,
                 told: self.kind.told,
                 tls: config.zip(self.kind.server_name.clone()),
             };
             let counters = Arc::clone(&cluster.counters);
             count(&counters.connects);
             tokio::task::spawn_local(async move {
-                let connected = host.connect(open, terms, dial, limit).await;
+                let connected = host.connect(open, dial, limit).await;
                 drop(opening);
                 match connected {
                     Ok(connection) => host.give(connection),
@@ -348,15 +348,9 @@ impl Host {
     }
 
     /// A new connection.
-    async fn connect(
-        &self,
-        open: Open,
-        terms: ConnectionTerms,
-        dial: Dial,
-        limit: Duration,
-    ) -> Result<Connection, NoConnection> {
+    async fn connect(&self, open: Open, dial: Dial, limit: Duration) -> Result<Connection, NoConnection> {
         self.gauges.connects.fetch_add(1, Ordering::Relaxed);
-        let connecting = async { self.handshake(dial.connect(&self.address).await?, open, terms).await };
+        let connecting = async { self.handshake(dial.connect(&self.address).await?, open).await };
         let connected = tokio::time::timeout(limit, connecting).await.unwrap_or(Err(NoConnection::TimedOut));
         if connected.is_err() {
             self.gauges.connect_failures.fetch_add(1, Ordering::Relaxed);
@@ -364,12 +358,7 @@ impl Host {
         connected
     }
 
-    async fn handshake(
-        &self,
-        dialled: Dialled,
-        open: Open,
-        terms: ConnectionTerms,
-    ) -> Result<Connection, NoConnection> {
+    async fn handshake(&self, dialled: Dialled, open: Open) -> Result<Connection, NoConnection> {
         let Dialled { stream, peer, local } = dialled;
         let failed = |error: hyper::Error| NoConnection::Failed(error.to_string().into());
         let stream = TokioIo::new(stream);
@@ -400,7 +389,7 @@ impl Host {
             });
             (Sender::Http1(sender), driver)
         };
-        Ok(Connection::new(sender, (peer, local), terms, Driver(driver.abort_handle()), open))
+        Ok(Connection::new(sender, (peer, local), self.kind.terms, Driver(driver.abort_handle()), open))
     }
 
     /// How long a connection is kept that nobody uses; none: for ever. One that tells of its client is of use to nobody

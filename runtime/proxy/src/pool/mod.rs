@@ -8,7 +8,6 @@ use crate::{
     cluster::{ClusterState, ConnectionTerms},
     connection::Client,
     options::Limits,
-    proxy_protocol::Header,
 };
 pub(crate) use connection::Connection;
 use host::{Host, Kind, Waiting};
@@ -114,12 +113,11 @@ impl Pool {
             Some(Ok(tls)) => Some(tls.name(asker.authority)),
             Some(Err(problem)) => return Err(NoConnection::no_tls(problem)),
         };
-        let (source, destination) = (asker.client.peer, asker.client.local);
         let kind = Kind {
             is_http2: cluster.is_http2(asker.version),
             terms: cluster.terms,
             server_name,
-            told: cluster.terms.proxy_protocol.map(|version| Header { version, source, destination }),
+            told: cluster.terms.told(asker.client),
         };
         let host = self.host(cluster, address, kind);
         if !host.has_queue()

@@ -4,7 +4,10 @@ use super::{
     Credential, Credentials, PROVIDER,
     certificate::{names, parse},
 };
-use malha_table::{Table, view::Cluster};
+use malha_table::{
+    Table,
+    view::{Cluster, Proxy},
+};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
@@ -298,12 +301,12 @@ pub struct UpstreamNeed {
 
 /// The clusters of a table whose endpoints are spoken to in TLS.
 pub fn upstream_needs(table: &Table, credentials: &Credentials) -> Vec<UpstreamNeed> {
-    let namespaces = namespaces(table);
+    let owners = owners(table);
     let need = |cluster: Cluster<'_>| {
         // Most say nothing of TLS.
         let policy = cluster.policy_json().filter(|policy| policy.contains("\"tls\""))?;
         let policy: Value = serde_json::from_str(policy).ok()?;
-        let namespace = namespaces.get(&cluster.index()).copied().unwrap_or_default();
+        let namespace = owners.get(&cluster.index()).map_or("", |proxy| proxy.namespace());
         let made = UpstreamTls::of(&policy, cluster.name(), namespace, credentials)?;
         let written = policy.get("tls").and_then(|tls| Written::deserialize(tls).ok()).unwrap_or_default();
         Some(UpstreamNeed {
@@ -318,14 +321,14 @@ pub fn upstream_needs(table: &Table, credentials: &Credentials) -> Vec<UpstreamN
     table.clusters().filter_map(need).collect()
 }
 
-/// The namespace of each cluster's proxy, by the cluster's index; of several the first.
-pub(crate) fn namespaces(table: &Table) -> HashMap<u32, &str> {
-    let mut namespaces: HashMap<u32, &str> = HashMap::new();
+/// The proxy that has each cluster, by the cluster's index; of several the first.
+pub(crate) fn owners(table: &Table) -> HashMap<u32, Proxy<'_>> {
+    let mut owners = HashMap::new();
     let mut programs = HashSet::new();
     for proxy in table.proxies().filter(|proxy| programs.insert(proxy.program())) {
         for cluster in proxy.clusters() {
-            namespaces.entry(cluster.index()).or_insert(proxy.namespace());
+            owners.entry(cluster.index()).or_insert(proxy);
         }
     }
-    namespaces
+    owners
 }
