@@ -5,31 +5,17 @@ mod common;
 use common::{
     client::{Client, get},
     echo::Echo,
+    lines::Lines,
     mesh, options, start,
     tls::{Authority, Speaker},
-    wait_for,
 };
-use malha_proxy::{AccessLog, Credentials, LogFormat, Options, Revision};
+use malha_proxy::{Credentials, LogFormat, Options, Revision};
 use malha_table::Role;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
 
-/// Lines that were logged.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
-
-impl Lines {
-    fn options(&self, format: LogFormat) -> Options {
-        let lines = Arc::clone(&self.0);
-        let log = AccessLog::to_function(move |line| lines.lock().unwrap().push(line.to_owned()));
-        Options { access_log: Some(log.in_format(format)), ..options() }
-    }
-
-    /// The first line, once there is one.
-    fn first(&self) -> String {
-        wait_for("a line", || !self.0.lock().unwrap().is_empty());
-        self.0.lock().unwrap()[0].clone()
-    }
+/// Options of a proxy whose log is in this format.
+fn options_in(format: LogFormat, lines: &Lines) -> Options {
+    Options { access_log: Some(lines.log().in_format(format)), ..options() }
 }
 
 const RULES: &str = "  - name: main
@@ -42,12 +28,12 @@ const RULES: &str = "  - name: main
 #[test]
 fn a_line_of_json_has_istios_keys_and_values_of_their_kinds() {
     let (echo, lines) = (Echo::start("a"), Lines::default());
-    let proxy = start(mesh::gateway(RULES, &[echo.address], &[]), lines.options(LogFormat::Json));
+    let proxy = start(mesh::gateway(RULES, &[echo.address], &[]), options_in(LogFormat::Json, &lines));
     let mut client = Client::connect(proxy.gateway(80));
     let answer =
         client.send("POST /shop/1?q=x HTTP/1.1\r\nHost: x.com\r\nUser-Agent: curl\"\r\nContent-Length: 3\r\n\r\nabc");
     assert_eq!(answer.status, 200);
-    let line: Value = serde_json::from_str(&lines.first()).expect("JSON");
+    let line: Value = serde_json::from_str(&lines.wait(1).remove(0)).expect("JSON");
     let keys: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         keys,
@@ -109,9 +95,9 @@ fn a_line_of_json_has_istios_keys_and_values_of_their_kinds() {
 #[test]
 fn what_there_is_nothing_to_say_of_is_null() {
     let lines = Lines::default();
-    let proxy = start(mesh::gateway(RULES, &[], &[]), lines.options(LogFormat::Json));
+    let proxy = start(mesh::gateway(RULES, &[], &[]), options_in(LogFormat::Json, &lines));
     assert_eq!(get(proxy.gateway(80), "x.com", "/other", "").status, 404);
-    let line: Value = serde_json::from_str(&lines.first()).expect("JSON");
+    let line: Value = serde_json::from_str(&lines.wait(1).remove(0)).expect("JSON");
     for key in ["malha_rule", "route_name", "upstream_cluster", "upstream_host", "upstream_service_time", "user_agent"]
     {
         assert_eq!(line[key], Value::Null, "{key} of {line}");
@@ -132,10 +118,10 @@ fn the_server_name_of_tls_is_told() {
         let namespace = table.proxies().find(|proxy| proxy.role() == Role::Gateway).unwrap().namespace().to_owned();
         let mut credentials = Credentials::default();
         credentials.insert(&namespace, "shop", authority.issue(&["x.com"]).credential());
-        let proxy = start(Revision { table, credentials }, lines.options(format));
+        let proxy = start(Revision { table, credentials }, options_in(format, &lines));
         let answer = Speaker::new(&authority).connect(proxy.gateway(443), "x.com").get("x.com", "/shop", "");
         assert_eq!(answer.status, 200);
-        let line = lines.first();
+        let line = lines.wait(1).remove(0);
         match format {
             LogFormat::Json => assert!(line.contains("\"requested_server_name\":\"x.com\""), "{line}"),
             LogFormat::Text => assert!(line.contains(" x.com main \"default/shop"), "{line}"),

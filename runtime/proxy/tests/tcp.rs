@@ -4,11 +4,12 @@ mod common;
 
 use common::{
     client::{connect, get},
+    lines::Lines,
     mesh, options, start,
     tls::{Authority, Speaker},
     wait_for,
 };
-use malha_proxy::{AccessLog, Credentials, Options, Revision};
+use malha_proxy::{Credentials, Revision};
 use malha_table::{Role, Table};
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -244,15 +245,13 @@ fn a_client_whose_tunnel_is_refused_is_closed() {
 
 #[test]
 fn a_connection_ends_when_it_is_as_old_as_it_gets() {
-    let lines: Arc<Mutex<Vec<String>>> = Arc::default();
-    let kept = Arc::clone(&lines);
-    let access_log = Some(AccessLog::to_function(move |line| kept.lock().unwrap().push(line.to_owned())));
+    let lines = Lines::default();
     let policy = to_a("connectionPool: {tcp: {maxConnectionDuration: 150ms}}");
-    let proxy = start(table(PLAIN, &policy, &[upstream("welcome ")], &[]), Options { access_log, ..options() });
+    let proxy = start(table(PLAIN, &policy, &[upstream("welcome ")], &[]), lines.options());
     let mut text = String::new();
     let _ = connect(proxy.gateway(5432)).read_to_string(&mut text);
     assert_eq!(text, "welcome ", "D.6: the client is closed though nobody else ended it");
-    wait_for("its line", || lines.lock().unwrap().iter().any(|line| line.contains("\" 0 DT - ")));
+    wait_for("its line", || lines.now().iter().any(|line| line.contains("\" 0 DT - ")));
 }
 
 #[test]

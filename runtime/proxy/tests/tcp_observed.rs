@@ -5,15 +5,16 @@ mod common;
 use common::{
     Running,
     client::{connect, get},
-    echo, mesh, options, start, wait_for,
+    echo,
+    lines::Lines,
+    mesh, start,
 };
 use malha_mesh::MeshConfig;
-use malha_proxy::{AccessLog, Options};
 use malha_table::Table;
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpListener},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 /// A server that greets, then waits for the end of what it is sent.
@@ -79,23 +80,6 @@ spec:
         upstream.port()
     );
     mesh::compile_with(&text, &[], MeshConfig::default(), |_| None)
-}
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
-
-impl Lines {
-    fn options(&self) -> Options {
-        let lines = Arc::clone(&self.0);
-        let log = AccessLog::to_function(move |line| lines.lock().unwrap().push(line.to_owned()));
-        Options { access_log: Some(log), ..options() }
-    }
-
-    /// All lines, once there are so many.
-    fn wait(&self, count: usize) -> Vec<String> {
-        wait_for("lines of the access log", || self.0.lock().unwrap().len() >= count);
-        self.0.lock().unwrap().clone()
-    }
 }
 
 fn metrics(proxy: &Running) -> String {

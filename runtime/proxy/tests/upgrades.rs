@@ -2,8 +2,7 @@
 
 mod common;
 
-use common::{client::Client, echo::Echo, mesh, options, start, wait_for};
-use malha_proxy::{AccessLog, Options};
+use common::{client::Client, echo::Echo, lines::Lines, mesh, options, start, wait_for};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
@@ -71,17 +70,11 @@ fn line(reader: &mut BufReader<TcpStream>) -> String {
     line.trim_end().to_ascii_lowercase()
 }
 
-fn lines() -> (Arc<Mutex<Vec<String>>>, AccessLog) {
-    let lines = Arc::new(Mutex::new(Vec::new()));
-    let kept = Arc::clone(&lines);
-    (lines, AccessLog::to_function(move |line| kept.lock().unwrap().push(line.to_owned())))
-}
-
 #[test]
 fn bytes_go_both_ways_after_the_answer_whatever_the_timeout_says() {
     let (upstream, heads) = talker();
-    let (log, access_log) = lines();
-    let proxy = start(mesh::gateway(ROUTE, &[upstream], &[]), Options { access_log: Some(access_log), ..options() });
+    let lines = Lines::default();
+    let proxy = start(mesh::gateway(ROUTE, &[upstream], &[]), lines.options());
     // The first line comes with the request, before the 101.
     let (mut reader, head) = changed(proxy.gateway(80), "early\n");
     assert_eq!(head[0], "http/1.1 101 switching protocols");
@@ -94,12 +87,11 @@ fn bytes_go_both_ways_after_the_answer_whatever_the_timeout_says() {
     std::thread::sleep(Duration::from_millis(300));
     reader.get_mut().write_all(b"late\n").unwrap();
     assert_eq!(line(&mut reader), "late", "C46: past the route's timeout");
-    assert!(log.lock().unwrap().is_empty(), "it is not over");
+    assert!(lines.now().is_empty(), "it is not over");
     reader.get_mut().write_all(b"bye\n").unwrap();
     let mut rest = Vec::new();
     reader.read_to_end(&mut rest).expect("an end");
-    wait_for("the access log", || !log.lock().unwrap().is_empty());
-    let entry = log.lock().unwrap()[0].clone();
+    let entry = lines.wait(1).remove(0);
     assert!(entry.contains("\"GET /chat HTTP/1.1\" 101 - via_upstream - \"-\" 15 17 "), "{entry}");
     let head = heads.lock().unwrap()[0].clone().to_ascii_lowercase();
     for wanted in ["connection: keep-alive, upgrade", "upgrade: websocket", "sec-websocket-version: 13"] {
@@ -111,8 +103,8 @@ fn bytes_go_both_ways_after_the_answer_whatever_the_timeout_says() {
 #[test]
 fn a_client_that_leaves_ends_the_upstream_and_nothing_is_left() {
     let (upstream, _) = talker();
-    let (log, access_log) = lines();
-    let proxy = start(mesh::gateway(ROUTE, &[upstream], &[]), Options { access_log: Some(access_log), ..options() });
+    let lines = Lines::default();
+    let proxy = start(mesh::gateway(ROUTE, &[upstream], &[]), lines.options());
     let admin = proxy.admin().expect("an admin server");
     let gauges = || {
         let metrics = Client::connect(admin).get("localhost", "/metrics", "").text();
@@ -122,8 +114,7 @@ fn a_client_that_leaves_ends_the_upstream_and_nothing_is_left() {
     let (reader, _) = changed(proxy.gateway(80), "");
     assert_eq!(gauges(), (Some(1), Some(1)), "both sides count");
     drop(reader);
-    wait_for("the access log", || !log.lock().unwrap().is_empty());
-    let entry = log.lock().unwrap()[0].clone();
+    let entry = lines.wait(1).remove(0);
     assert!(entry.contains("\" 101 DC downstream_remote_disconnect "), "{entry}");
     wait_for("both sides' ends", || gauges() == (Some(0), Some(0)));
 }

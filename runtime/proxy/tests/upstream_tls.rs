@@ -6,17 +6,14 @@ use common::{
     Running,
     client::{Answer, get},
     echo::Echo,
+    lines::Lines,
     mesh, options, start,
     tls::{Authority, Certified},
-    wait_for,
 };
 use malha_mesh::{MeshConfig, ProxySpec};
-use malha_proxy::{AccessLog, Credential, Credentials, Options, Revision};
+use malha_proxy::{Credential, Credentials, Options, Revision};
 use malha_table::Role;
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
+use std::{net::SocketAddr, sync::Arc};
 
 /// A gateway that ends TLS for any name with this certificate; in `MUTUAL` its clients are known by `authority`.
 fn behind(own: &Certified, mode: &str, authority: &Authority, echo: &Echo) -> Running {
@@ -214,13 +211,10 @@ fn a_sidecar_speaks_tls_for_clients_that_do_not() {
 fn the_log_says_why_an_endpoint_was_not_trusted() {
     let (echo, authority, other) = (Echo::start("a"), Authority::new(), Authority::new());
     let behind = behind(&authority.issue(&["shop.com"]), "SIMPLE", &authority, &echo);
-    let lines: Arc<Mutex<Vec<String>>> = Arc::default();
-    let kept = Arc::clone(&lines);
-    let access_log = Some(AccessLog::to_function(move |line| kept.lock().unwrap().push(line.to_owned())));
-    let sidecar = sidecar(behind.gateway(443), &other, Options { access_log, ..options() });
+    let lines = Lines::default();
+    let sidecar = sidecar(behind.gateway(443), &other, lines.options());
     assert_eq!(get(sidecar.outbound(), "shop.com", "/", "").status, 503, "D57");
-    wait_for("its line", || !lines.lock().unwrap().is_empty());
-    let line = lines.lock().unwrap()[0].clone();
+    let line = lines.wait(1).remove(0);
     assert!(
         line.contains("\" 503 URX,UF ") && line.contains(" \"TLS_error: CERTIFICATE_VERIFY_FAILED: "),
         "D57: {line}"

@@ -6,6 +6,7 @@ pub mod client;
 pub mod echo;
 pub mod faulty;
 pub mod held;
+pub mod lines;
 pub mod load;
 pub mod mesh;
 #[cfg(unix)]
