@@ -21,15 +21,7 @@ const ROUTE: &str = "  - route: [{destination: {host: a}}]\n";
 
 /// A gateway whose only cluster has this policy.
 fn table(policy: &str, upstream: SocketAddr) -> Arc<Table> {
-    let rule = format!(
-        "---
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {{name: a, namespace: default}}
-spec: {{host: a, trafficPolicy: {{{policy}}}}}
-"
-    );
-    mesh::compile(&(mesh::gateway_text(ROUTE) + &rule), &[upstream], &[])
+    mesh::compile(&(mesh::gateway_text(ROUTE) + &mesh::policy_of_a(policy)), &[upstream], &[])
 }
 
 fn one_worker() -> Options {
@@ -116,14 +108,8 @@ fn no_more_requests_at_once_than_a_retry_budget_has() {
     let echo = Echo::start_with("a", |_, _| Some(b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n".to_vec()));
     let budget = |budget: &str| {
         let rules = "  - route: [{destination: {host: a}}]\n    retries: {attempts: 1, retryOn: 5xx, backoff: 1ms}\n";
-        let rule = format!(
-            "---
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {{name: a, namespace: default}}
-spec: {{host: a, trafficPolicy: {{retryBudget: {{{budget}}}, connectionPool: {{http: {{maxRetries: 1}}}}}}}}
-"
-        );
+        let rule =
+            mesh::policy_of_a(&format!("retryBudget: {{{budget}}}, connectionPool: {{http: {{maxRetries: 1}}}}"));
         mesh::compile(&(mesh::gateway_text(rules) + &rule), &[echo.address], &[])
     };
     let proxy = start(budget("percent: 0, minRetryConcurrency: 0"), one_worker());

@@ -157,12 +157,7 @@ fn clients_of_both_protocols_share_a_connection_upstream() {
 fn an_endpoint_hears_what_its_client_speaks_where_the_policy_says_so() {
     let upstream = Upstream::start(told);
     let echo = common::echo::Echo::start("a");
-    let rule = "---
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: a, namespace: default}
-spec: {host: a, trafficPolicy: {connectionPool: {http: {useClientProtocol: true}}}}
-";
+    let rule = &mesh::policy_of_a("connectionPool: {http: {useClientProtocol: true}}");
     let proxy = start(table(&[echo.address], rule), options());
     let address = proxy.gateway(80);
     assert_eq!(get(address, "shop.com", "/", "").json()["name"], "a", "D.6: HTTP/1.1 to HTTP/1.1");
@@ -184,12 +179,7 @@ fn a_connection_has_no_more_streams_at_once_than_the_policy_says() {
             Response::new(Full::from("ok").boxed())
         }
     });
-    let rule = "---
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: a, namespace: default}
-spec: {host: a, trafficPolicy: {connectionPool: {tcp: {maxConnections: 2}, http: {maxConcurrentStreams: 2}}}}
-";
+    let rule = &mesh::policy_of_a("connectionPool: {tcp: {maxConnections: 2}, http: {maxConcurrentStreams: 2}}");
     let proxy = start(table(&[upstream.address], rule), Options { cores: 1, ..options() });
     let (address, admin) = (proxy.gateway(80), proxy.admin().unwrap());
     let asking: Vec<_> = (0..5).map(|_| std::thread::spawn(move || get(address, "shop.com", "/", "").status)).collect();
@@ -216,16 +206,9 @@ fn what_is_refused_for_its_number_leaves_the_connection_to_others() {
         }
     });
     let fast = Upstream::start(|_| async { Response::new(Full::from("fast").boxed()) });
-    let rule = "---
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: a, namespace: default}
-spec:
-  host: a
-  trafficPolicy:
-    loadBalancer: {simple: ROUND_ROBIN}
-    connectionPool: {tcp: {maxConnections: 1}, http: {maxConcurrentStreams: 1, http2MaxRequests: 1}}
-";
+    let rule = &mesh::policy_of_a(
+        "loadBalancer: {simple: ROUND_ROBIN}, connectionPool: {tcp: {maxConnections: 1}, http: {maxConcurrentStreams: 1, http2MaxRequests: 1}}",
+    );
     let proxy = start(table(&[slow.address, fast.address], rule), Options { cores: 1, ..options() });
     let address = proxy.gateway(80);
     let held = std::thread::spawn(move || get(address, "shop.com", "/", "").text());
@@ -242,15 +225,9 @@ spec:
 #[test]
 fn what_http2_cannot_say_is_not_the_endpoints_fault() {
     let upstream = Upstream::start(told);
-    let rule = "---
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: a, namespace: default}
-spec:
-  host: a
-  trafficPolicy:
-    outlierDetection: {consecutive5xxErrors: 1, interval: 1h, baseEjectionTime: 1h, maxEjectionPercent: 100}
-";
+    let rule = &mesh::policy_of_a(
+        "outlierDetection: {consecutive5xxErrors: 1, interval: 1h, baseEjectionTime: 1h, maxEjectionPercent: 100}",
+    );
     let proxy = start(table(&[upstream.address], rule), options());
     let address = proxy.gateway(80);
     let answer = get(address, "shop.com", "/", "Connection: Upgrade\r\nUpgrade: websocket\r\n");
@@ -304,15 +281,9 @@ fn trailers_of_answers_reach_clients_of_http2() {
 #[test]
 fn a_grpc_status_in_trailers_counts_for_outlier_detection() {
     let upstream = Upstream::start(|_| async { grpc("14") });
-    let rule = "---
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: a, namespace: default}
-spec:
-  host: a
-  trafficPolicy:
-    outlierDetection: {consecutive5xxErrors: 2, interval: 1h, baseEjectionTime: 1h, maxEjectionPercent: 100}
-";
+    let rule = &mesh::policy_of_a(
+        "outlierDetection: {consecutive5xxErrors: 2, interval: 1h, baseEjectionTime: 1h, maxEjectionPercent: 100}",
+    );
     let proxy = start(table(&[upstream.address], rule), options());
     let address = proxy.gateway(80);
     runtime().block_on(async {

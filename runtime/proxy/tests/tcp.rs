@@ -184,15 +184,8 @@ fn the_server_name_leads_tls_to_where_it_ends() {
 
 /// A rule to the service `a`, whose policy is this.
 fn to_a(policy: &str) -> String {
-    format!(
-        "  tcp: [{{route: [{{destination: {{host: a, port: {{number: 80}}}}}}]}}]
----
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {{name: a, namespace: default}}
-spec: {{host: a, trafficPolicy: {{{policy}}}}}
-"
-    )
+    let rules = "  tcp: [{route: [{destination: {host: a, port: {number: 80}}}]}]\n";
+    rules.to_owned() + &mesh::policy_of_a(policy)
 }
 
 /// An endpoint that is asked for tunnels: it tells what it was asked, says so much, and then sends back in capitals what

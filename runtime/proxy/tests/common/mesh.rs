@@ -77,6 +77,18 @@ spec:
     )
 }
 
+/// The text of a rule that gives the service `a` this traffic policy, in flow style, behind that of a mesh.
+pub fn policy_of_a(policy: &str) -> String {
+    format!(
+        "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: a, namespace: default}}
+spec: {{host: a, trafficPolicy: {{{policy}}}}}
+"
+    )
+}
+
 /// Compiles a mesh whose services `a` and `b` have these endpoints.
 pub fn compile(text: &str, a: &[SocketAddr], b: &[SocketAddr]) -> Arc<Table> {
     compile_with(text, &[], MeshConfig::default(), |cluster| {
