@@ -1,7 +1,7 @@
 //! One line for each request and each connection of plain bytes, in Istio's default formats (semantics C85): text with
 //! the rule at its end, or JSON with the rule as a key of its own.
 
-use crate::{flags::Flags, json_line::JsonLine, time};
+use crate::{flags::Flags, json_line::JsonLine, text_line};
 use http::{HeaderValue, Method, Version};
 use std::{
     borrow::Cow,
@@ -94,11 +94,11 @@ impl AccessLog {
 
     /// Appends an entry's line, without its line feed.
     pub(crate) fn format(&self, entry: &Entry, lines: &mut String) {
-        // Text takes whatever comes.
-        let _ = match self.format {
-            LogFormat::Text => write!(lines, "{entry}"),
-            LogFormat::Json => write!(lines, "{}", JsonLine::of(entry)),
-        };
+        match self.format {
+            LogFormat::Text => text_line::write(entry, lines),
+            // Text takes whatever comes.
+            LogFormat::Json => _ = write!(lines, "{}", JsonLine::of(entry)),
+        }
     }
 
     /// The function that takes lines one by one, if they go to one.
@@ -215,107 +215,14 @@ impl Entry {
 /// Stands for details that there are none of.
 pub(crate) const NO_DETAILS: &str = "-";
 
-impl fmt::Display for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}] \"{} ", time::Iso(self.start), self.method.as_ref().map_or("-", Method::as_str))?;
-        write!(f, "{} ", Plain(self.path.as_deref().unwrap_or("-")))?;
-        match self.version {
-            Some(version) => write!(f, "{version:?}")?,
-            None => f.write_str("-")?,
-        }
-        write!(f, "\" {} {} {} - ", self.code, self.flags, self.details)?;
-        write!(f, "\"{}\" ", Plain(self.transport_failure.as_deref().unwrap_or("-")))?;
-        write!(f, "{} {} {} ", self.received, self.sent, self.duration.as_millis())?;
-        dash(f, self.upstream_time.map(|time| time.as_millis()).as_ref())?;
-        for value in [&self.forwarded_for, &self.user_agent, &self.request_id] {
-            write!(f, " \"{}\"", Plain(&value.as_ref().map_or(Cow::Borrowed("-"), text)))?;
-        }
-        write!(f, " \"{}\" \"", Plain(self.authority.as_deref().unwrap_or("-")))?;
-        dash(f, self.upstream.as_ref())?;
-        write!(f, "\" {} ", self.cluster.as_deref().unwrap_or("-"))?;
-        dash(f, self.upstream_local.as_ref())?;
-        write!(f, " {} {} ", self.local, self.remote)?;
-        write!(f, "{} ", Plain(self.server_name.as_deref().unwrap_or("-")))?;
-        write!(f, "{}", Plain(self.route_name.as_deref().unwrap_or("-")))?;
-        write!(f, " \"{}\"", Plain(self.rule.as_deref().unwrap_or("-")))
-    }
-}
-
 /// A header's value as text; bytes that are no UTF-8 are replaced.
 pub(crate) fn text(value: &HeaderValue) -> Cow<'_, str> {
     String::from_utf8_lossy(value.as_bytes())
 }
 
-fn dash(f: &mut fmt::Formatter<'_>, value: Option<&impl fmt::Display>) -> fmt::Result {
-    match value {
-        Some(value) => value.fmt(f),
-        None => f.write_str("-"),
-    }
-}
-
-/// Bytes that a client chose, so that no line can be forged: quotes, backslashes and control characters are escaped.
-struct Plain<'a>(&'a str);
-
-impl fmt::Display for Plain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = self.0;
-        let is_special = |character: char| character == '"' || character == '\\' || character.is_control();
-        while let Some((at, special)) = rest.char_indices().find(|(_, character)| is_special(*character)) {
-            let (plain, after) = rest.split_at(at);
-            write!(f, "{plain}{}", special.escape_default())?;
-            rest = after.get(special.len_utf8()..).unwrap_or_default();
-        }
-        f.write_str(rest)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{net::Ipv4Addr, time::UNIX_EPOCH};
-
-    fn here(port: u16) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, port))
-    }
-
-    #[test]
-    fn a_line_has_istios_fields_in_istios_order_and_the_rule() {
-        let entry = Entry {
-            start: UNIX_EPOCH,
-            method: Some(Method::GET),
-            path: Some("/a?b=\"\n".into()),
-            version: Some(Version::HTTP_11),
-            code: 200,
-            details: "via_upstream",
-            sent: 12,
-            duration: Duration::from_millis(7),
-            upstream_time: Some(Duration::from_millis(6)),
-            forwarded_for: Some(HeaderValue::from_static("127.0.0.1")),
-            request_id: Some(HeaderValue::from_static("id")),
-            authority: Some("x.com".into()),
-            upstream: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9001))),
-            cluster: Some("outbound|80||a.default.svc.cluster.local".into()),
-            server_name: Some("x.com".into()),
-            rule: Some("default/v http[0] a.yaml:3".into()),
-            ..Entry::new(here(8080), here(5000))
-        };
-        assert_eq!(
-            entry.to_string(),
-            "[1970-01-01T00:00:00.000Z] \"GET /a?b=\\\"\\n HTTP/1.1\" 200 - via_upstream - \"-\" 0 12 7 6 \
-             \"127.0.0.1\" \"-\" \"id\" \"x.com\" \"127.0.0.1:9001\" outbound|80||a.default.svc.cluster.local - \
-             127.0.0.1:8080 127.0.0.1:5000 x.com - \"default/v http[0] a.yaml:3\""
-        );
-    }
-
-    #[test]
-    fn a_connection_of_bytes_has_dashes_where_a_request_has_words() {
-        let entry = Entry { start: UNIX_EPOCH, received: 3, sent: 5, ..Entry::new(here(5432), here(5000)) };
-        assert_eq!(
-            entry.to_string(),
-            "[1970-01-01T00:00:00.000Z] \"- - -\" 0 - - - \"-\" 3 5 0 - \"-\" \"-\" \"-\" \"-\" \"-\" - - \
-             127.0.0.1:5432 127.0.0.1:5000 - - \"-\""
-        );
-    }
 
     #[test]
     fn a_writer_gets_whole_lines() {

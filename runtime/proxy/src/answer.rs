@@ -57,8 +57,8 @@ impl Own {
     }
 
     /// An error of the proxy's own.
-    pub(crate) fn plain(reply: &LocalReply, request: &HeaderMap) -> Own {
-        Own { response: reply.response(request), flags: reply.flags, details: reply.details, close: reply.close }
+    pub(crate) fn plain(reply: &LocalReply, is_grpc: bool) -> Own {
+        Own { response: reply.response(is_grpc), flags: reply.flags, details: reply.details, close: reply.close }
     }
 }
 

@@ -11,25 +11,24 @@ use http::{
 use malha_table::view::Cors;
 
 /// A request from another origin, to a route that has a policy.
-pub(crate) struct CrossOrigin<'r> {
-    policy: Cors<'r>,
-    request: &'r HeaderMap,
-    origin: &'r HeaderValue,
+pub(crate) struct CrossOrigin<'t> {
+    policy: Cors<'t>,
+    origin: HeaderValue,
     is_allowed: bool,
 }
 
-impl<'r> CrossOrigin<'r> {
+impl<'t> CrossOrigin<'t> {
     /// None for a request that names no origin.
-    pub(crate) fn of(policy: Option<Cors<'r>>, request: &'r HeaderMap) -> Option<Self> {
+    pub(crate) fn of(policy: Option<Cors<'t>>, request: &HeaderMap) -> Option<Self> {
         let (policy, origin) = (policy?, request.get(ORIGIN).filter(|origin| !origin.is_empty())?);
         // What allows a star allows all of them, however it is written: Envoy asks for it first (C77).
         let is_allowed = policy.allow_origins().any(|allowed| allowed.holds(b"*") || allowed.holds(origin.as_bytes()));
-        Some(CrossOrigin { policy, request, origin, is_allowed })
+        Some(CrossOrigin { policy, origin: origin.clone(), is_allowed })
     }
 
     /// The headers of the answer to a preflight; none for a request that goes upstream (C78 to C80).
-    pub(crate) fn preflight(&self, method: &Method) -> Option<HeaderMap> {
-        let wanted = self.request.get(ACCESS_CONTROL_REQUEST_METHOD).filter(|wanted| !wanted.is_empty())?;
+    pub(crate) fn preflight(&self, method: &Method, request: &HeaderMap) -> Option<HeaderMap> {
+        let wanted = request.get(ACCESS_CONTROL_REQUEST_METHOD).filter(|wanted| !wanted.is_empty())?;
         if *method != Method::OPTIONS {
             return None;
         }
@@ -46,7 +45,7 @@ impl<'r> CrossOrigin<'r> {
             }
         };
         list(ACCESS_CONTROL_ALLOW_METHODS, joined(self.policy.allow_methods()), Some(wanted));
-        let asked = self.request.get(ACCESS_CONTROL_REQUEST_HEADERS);
+        let asked = request.get(ACCESS_CONTROL_REQUEST_HEADERS);
         list(ACCESS_CONTROL_ALLOW_HEADERS, joined(self.policy.allow_headers()), asked);
         if let Some(age) = self.policy.max_age() {
             headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from(age.as_secs()));

@@ -10,7 +10,7 @@ use crate::{
     forward::{self, Answered, Attempted, Outgoing, Tries, Unanswered},
     hashing::Hashed,
     header_ops, hygiene,
-    local_reply::LocalReply,
+    local_reply::{LocalReply, is_grpc},
     location, mirror, outside,
     plan::Place,
     pool::Asker,
@@ -80,25 +80,31 @@ pub(crate) async fn exchange(
     record.received = Some(Rc::clone(&received));
     let Some(place) = running.place(share.listener.id) else {
         // The listener went with its table; this request came just before its connection closes.
+        record.refused(&parts, &client);
         let reply = LocalReply { close: true, ..LocalReply::not_found() };
-        return Ok(answer_own(Own::plain(&reply, &parts.headers), Role::Gateway, record));
+        return Ok(answer_own(Own::plain(&reply, is_grpc(&parts.headers)), Role::Gateway, record));
     };
-    let arrival = Arrival { original_port: place.listener.map_or(client.local.port(), |_| place.known_port), client };
+    let original_port = place.listener.map_or(client.local.port(), |_| place.known_port);
+    let arrival = Arrival { original_port, client };
     let settings = running.table.http_settings(place.role);
     // Of HTTP/1 the codec has counted them.
     if parts.version == Version::HTTP_2 && parts.headers.len() > local.shared.options.limits.headers {
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         let reply = LocalReply::bad_request(status, "", "http2.too_many_headers");
-        return Ok(answer_own(Own::plain(&reply, &HeaderMap::new()), place.role, record));
+        record.refused(&parts, &arrival.client);
+        return Ok(answer_own(Own::plain(&reply, false), place.role, record));
     }
-    let head = match RequestHead::admit(parts, settings, &arrival, &local.random) {
+    let head = match RequestHead::admit(&mut parts, settings, &arrival, &local.random) {
         Ok(head) => head,
-        Err(reply) => return Ok(answer_own(Own::plain(&reply, &HeaderMap::new()), place.role, record)),
+        Err(reply) => {
+            record.refused(&parts, &arrival.client);
+            return Ok(answer_own(Own::plain(&reply, false), place.role, record));
+        }
     };
-    record.admitted(&head);
+    record.admitted(&head, &parts, &arrival.client);
     let start = record.entry.start;
     let trace = record.trace.clone();
-    let exchange = Exchange { local: &local, running: &running, place, head, arrival, trace, start };
+    let mut exchange = Exchange { local: &local, running: &running, place, head, arrival, trace, start };
     match exchange.treat(&received, &mut record).await {
         Treated::Own(own) => Ok(answer_own(own, place.role, record)),
         Treated::Upstream(passed) => match changes {
@@ -141,7 +147,7 @@ impl Exchange<'_> {
         Asker { authority, version: self.head.version, client: &self.arrival.client }
     }
 
-    async fn treat(&self, received: &Rc<Received>, record: &mut Record) -> Treated {
+    async fn treat(&mut self, received: &Rc<Received>, record: &mut Record) -> Treated {
         match select(self) {
             Selected::NotFound => self.plain(&LocalReply::not_found()),
             Selected::Refused(reply) => self.plain(&reply),
@@ -159,7 +165,7 @@ impl Exchange<'_> {
     }
 
     async fn take(
-        &self,
+        &mut self,
         route: &Route<'_>,
         action: &Action<'_>,
         received: &Rc<Received>,
@@ -179,7 +185,7 @@ impl Exchange<'_> {
     }
 
     fn plain(&self, reply: &LocalReply) -> Treated {
-        Treated::Own(Own::plain(reply, &self.head.headers))
+        Treated::Own(Own::plain(reply, self.head.is_grpc))
     }
 
     fn redirect(&self, route: &Route<'_>, action: &Action<'_>, redirect: &Redirect<'_>) -> Treated {
@@ -220,7 +226,7 @@ impl Exchange<'_> {
     }
 
     async fn forward(
-        &self,
+        &mut self,
         route: &Route<'_>,
         action: &Action<'_>,
         forward: &Forward<'_>,
@@ -241,7 +247,9 @@ impl Exchange<'_> {
                 return self.local_reply(&abort, &changes, None, &Attempted::default());
             }
         }
-        if let Some(headers) = cross_origin.as_ref().and_then(|origin| origin.preflight(&self.head.method)) {
+        if let Some(headers) =
+            cross_origin.as_ref().and_then(|origin| origin.preflight(&self.head.method, &self.head.headers))
+        {
             return Treated::Own(Own::preflight(headers));
         }
         changes.cross_origin = cross_origin.as_ref();
@@ -260,7 +268,7 @@ impl Exchange<'_> {
             Arc::clone(cluster)
         };
         let cluster = &chosen;
-        let mut tries = Tries::of(forward, &self.head.headers);
+        let mut tries = Tries::of(self.running, forward, &self.head);
         let hashed = if cluster.is_hashed() {
             Hashed::of(
                 forward.hash(),
@@ -274,7 +282,9 @@ impl Exchange<'_> {
         };
         tries.hash = hashed.hash;
         received.keep(tries.keep(self.local.shared.options.limits.replay_bytes));
-        let outgoing = forward::prepare(self, route, action, forward, &destination, &tries);
+        let headers = std::mem::take(&mut self.head.headers);
+        let this = &*self;
+        let outgoing = forward::prepare(this, headers, route, action, forward, &destination, &tries);
         let Some(first) = forward::choose(self, cluster, &tries, &[]) else {
             let reply = LocalReply::no_healthy_upstream();
             return self.local_reply(&reply, &changes, Some(&outgoing), &Attempted::default());
@@ -285,7 +295,7 @@ impl Exchange<'_> {
         record.attempted(&attempted);
         match sent {
             Ok(mut answered) => {
-                take_answer(&mut answered, self.head.asks_for_upgrade(), record);
+                take_answer(&mut answered, self.head.asks_for_upgrade, record);
                 for cookie in hashed.cookies {
                     answered.response.headers_mut().append(SET_COOKIE, cookie);
                 }
@@ -309,10 +319,10 @@ impl Exchange<'_> {
         &self,
         reply: &LocalReply,
         changes: &Changes<'_>,
-        outgoing: Option<&Outgoing>,
+        outgoing: Option<&Outgoing<'_>>,
         attempted: &Attempted,
     ) -> Treated {
-        let mut own = Own::plain(reply, &self.head.headers);
+        let mut own = Own::plain(reply, self.head.is_grpc);
         let facts = match outgoing {
             Some(outgoing) => forward::facts_upstream(self.facts(), outgoing),
             None => self.facts(),
@@ -329,7 +339,7 @@ impl Exchange<'_> {
     }
 
     /// Under `ALLOW_ANY`, to where the client meant it to go (semantics B39).
-    async fn pass_outside(&self, received: &Rc<Received>, record: &mut Record) -> Treated {
+    async fn pass_outside(&mut self, received: &Rc<Received>, record: &mut Record) -> Treated {
         if !self.head.is_routable() {
             // Only bytes could be passed on as they came; `*` and CONNECT have no path to ask for.
             return self.plain(&LocalReply::not_found());
@@ -338,7 +348,9 @@ impl Exchange<'_> {
             Ok(address) => Arc::new(outside::passthrough(address)),
             Err(reply) => return self.plain(&reply),
         };
-        let outgoing = outside::as_it_came(self);
+        let headers = std::mem::take(&mut self.head.headers);
+        let this = &*self;
+        let outgoing = outside::as_it_came(this, headers);
         record.chosen(&cluster);
         let tries = Tries::once();
         let Some(first) = forward::choose(self, &cluster, &tries, &[]) else {
@@ -349,7 +361,7 @@ impl Exchange<'_> {
         record.attempted(&attempted);
         match sent {
             Ok(mut answered) => {
-                take_answer(&mut answered, self.head.asks_for_upgrade(), record);
+                take_answer(&mut answered, self.head.asks_for_upgrade, record);
                 Treated::Upstream(Box::new(Passed { answered, cluster }))
             }
             Err(Unanswered::Reply(reply)) => self.plain(&reply),

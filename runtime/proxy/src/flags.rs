@@ -1,6 +1,6 @@
 //! Response flags: Envoy's letters for how a request ended (semantics C86).
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// A set of response flags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +45,15 @@ impl Flags {
         (Flags::NO_CLUSTER, "NC"),
     ];
 
+    /// Their letters, joined by commas; a dash for none.
+    pub(crate) fn names(self) -> Cow<'static, str> {
+        if self == Flags::default() {
+            return "-".into();
+        }
+        let set = Flags::NAMES.iter().filter(|(flag, _)| self.0 & flag.0 != 0);
+        set.map(|(_, name)| *name).collect::<Vec<_>>().join(",").into()
+    }
+
     /// Both sets together.
     pub(crate) fn with(self, other: Flags) -> Flags {
         Flags(self.0 | other.0)
@@ -53,17 +62,7 @@ impl Flags {
 
 impl fmt::Display for Flags {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut separator = "";
-        for (flag, name) in Flags::NAMES {
-            if self.0 & flag.0 != 0 {
-                write!(formatter, "{separator}{name}")?;
-                separator = ",";
-            }
-        }
-        if separator.is_empty() {
-            formatter.write_str("-")?;
-        }
-        Ok(())
+        formatter.write_str(&self.names())
     }
 }
 

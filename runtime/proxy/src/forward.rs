@@ -9,24 +9,27 @@ use crate::{
     exchange::Exchange,
     flags::Flags,
     grpc_timeout, header_ops,
-    local_reply::{LocalReply, is_grpc},
+    local_reply::LocalReply,
     message::{self, ATTEMPT_COUNT, EXPECTED_TIMEOUT},
     outlier::Outcome,
     outside,
     pool::{Connection, EndpointAddress},
-    retry::{Conditions, Failure, Policy},
+    retry::{Failure, Policy},
+    running::Running,
     upstream::{self, InFlight},
     variables::Facts,
+    view::RequestHead,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header::HOST};
 use hyper::body::Incoming;
 use malha_table::{
     RequestView,
     http::{Template, pick, replace_matched, rewrite_matches},
-    view::{Action, Destination, Forward, PathRewrite, Retries, Route},
+    view::{Action, Destination, Forward, PathRewrite, Route},
 };
 use std::{
+    borrow::Cow,
     cell::Cell,
     net::SocketAddr,
     rc::Rc,
@@ -40,11 +43,22 @@ const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path
 
 /// A request as it goes upstream: what response operations can refer to.
 #[derive(Clone, Debug)]
-pub(crate) struct Outgoing {
-    pub(crate) authority: String,
+pub(crate) struct Outgoing<'e> {
+    pub(crate) authority: Cow<'e, str>,
     /// With its query.
-    pub(crate) path: String,
+    pub(crate) path: Cow<'e, str>,
+    /// With the Host.
     pub(crate) headers: HeaderMap,
+}
+
+impl<'e> Outgoing<'e> {
+    /// With the one Host that the upstream sees.
+    pub(crate) fn new(authority: Cow<'e, str>, path: Cow<'e, str>, mut headers: HeaderMap) -> Self {
+        if let Ok(host) = HeaderValue::try_from(&*authority) {
+            headers.insert(HOST, host);
+        }
+        Outgoing { authority, path, headers }
+    }
 }
 
 /// An upstream's answer.
@@ -93,28 +107,31 @@ pub(crate) fn draw<'t>(forward: &Forward<'t>, random: u64) -> Option<Destination
 }
 
 /// What applies to all tries of a request.
-pub(crate) struct Tries {
+pub(crate) struct Tries<'r> {
     /// When the request was ready to be sent.
     begun: Instant,
     timeout: Option<Duration>,
-    policy: Policy,
+    policy: &'r Policy,
+    /// The limit of each try.
+    limit: Option<Duration>,
     /// What endpoints are chosen by, where the cluster hashes.
     pub(crate) hash: Option<u64>,
 }
 
-impl Tries {
+impl<'r> Tries<'r> {
     /// As the route says, and of gRPC the client.
-    pub(crate) fn of(forward: &Forward<'_>, headers: &HeaderMap) -> Self {
-        let timeout = grpc_timeout::limit(headers, forward.timeout().filter(|timeout| !timeout.is_zero()));
-        let mut policy = forward.retries().map_or_else(Policy::default, |retries| read(&retries));
+    pub(crate) fn of(running: &'r Running, forward: &Forward<'_>, head: &RequestHead) -> Self {
+        let of_route = forward.timeout().filter(|timeout| !timeout.is_zero());
+        let timeout = if head.is_grpc { grpc_timeout::limit(&head.headers, of_route) } else { of_route };
+        let policy = running.retries(forward);
         // A try's limit that the route's timeout cuts off anyway is passed over (semantics C55).
-        policy.per_try_timeout = policy.per_try_timeout.filter(|limit| timeout.is_none_or(|timeout| *limit < timeout));
-        Tries { begun: Instant::now(), timeout, policy, hash: None }
+        let limit = policy.per_try_timeout.filter(|limit| timeout.is_none_or(|timeout| *limit < timeout));
+        Tries { begun: Instant::now(), timeout, policy, limit, hash: None }
     }
 
     /// One try, without a limit.
     pub(crate) fn once() -> Self {
-        Tries { begun: Instant::now(), timeout: None, policy: Policy::default(), hash: None }
+        Tries { begun: Instant::now(), timeout: None, policy: Policy::NONE, limit: None, hash: None }
     }
 
     /// How long after the end of the request it is now.
@@ -126,7 +143,7 @@ impl Tries {
     /// are none left, since 0 means no limit.
     fn expected(&self, elapsed: Duration) -> Option<u64> {
         let left = self.timeout.map(|timeout| timeout.saturating_sub(elapsed));
-        let limit = self.policy.per_try_timeout.into_iter().chain(left).min()?;
+        let limit = self.limit.into_iter().chain(left).min()?;
         Some(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1))
     }
 
@@ -136,34 +153,24 @@ impl Tries {
     }
 }
 
-fn read(retries: &Retries<'_>) -> Policy {
-    Policy {
-        attempts: retries.attempts(),
-        per_try_timeout: retries.per_try_timeout().filter(|limit| !limit.is_zero()),
-        conditions: Conditions::from_names(retries.conditions()),
-        status_codes: retries.status_codes().collect(),
-        backoff: retries.backoff(),
-        avoid_previous_hosts: retries.avoids_previous_hosts(),
-        remote_localities: retries.tries_remote_localities(),
-    }
-}
-
-/// The request as it goes upstream: attempt count, header operations, Host, path, in this order, so that operations
-/// see the original Host and path (semantics C36).
-pub(crate) fn prepare(
-    exchange: &Exchange<'_>,
+/// The request as it goes upstream, from the headers as they came: attempt count, header operations, Host, path, in this
+/// order, so that operations see the original Host and path (semantics C36).
+pub(crate) fn prepare<'e>(
+    exchange: &'e Exchange<'_>,
+    mut headers: HeaderMap,
     route: &Route<'_>,
     action: &Action<'_>,
-    forward: &Forward<'_>,
-    destination: &Destination<'_>,
-    tries: &Tries,
-) -> Outgoing {
+    forward: &Forward<'e>,
+    destination: &Destination<'e>,
+    tries: &Tries<'_>,
+) -> Outgoing<'e> {
     let head = &exchange.head;
-    let mut headers = head.headers.clone();
     headers.insert(ATTEMPT_COUNT, HeaderValue::from_static("1"));
     if let Some(milliseconds) = tries.expected(Duration::ZERO) {
         headers.insert(EXPECTED_TIMEOUT, HeaderValue::from(milliseconds));
-        grpc_timeout::tell(&mut headers, milliseconds);
+        if head.is_grpc {
+            grpc_timeout::tell(&mut headers, milliseconds);
+        }
     }
     let is_only = forward.destinations().len() == 1;
     let facts = exchange.facts();
@@ -172,36 +179,36 @@ pub(crate) fn prepare(
     header_ops::change(&mut headers, &of_route, Some(&of_destination), is_only, expand);
     let authority = rewrite_authority(&head.sent_authority, forward, destination, is_only, &mut headers);
     let path = match forward.path_rewrite() {
-        None => head.path_and_query.clone(),
+        None => Cow::Borrowed(&*head.path_and_query),
         Some(rewrite) => {
             if let Ok(original) = HeaderValue::try_from(&head.path_and_query) {
                 headers.insert(ORIGINAL_PATH, original);
             }
-            rewrite_path(head, route, &rewrite)
+            Cow::Owned(rewrite_path(head, route, &rewrite))
         }
     };
-    Outgoing { authority, path, headers }
+    Outgoing::new(authority, path, headers)
 }
 
 /// The Host that the upstream sees (semantics C16). A single destination's is a rewrite like the route's, which beats
 /// it; of several, the destination's is set first, and a route's rewrite finds it as the original.
-fn rewrite_authority(
-    sent: &str,
-    forward: &Forward<'_>,
-    destination: &Destination<'_>,
+fn rewrite_authority<'e>(
+    sent: &'e str,
+    forward: &Forward<'e>,
+    destination: &Destination<'e>,
     is_only: bool,
     headers: &mut HeaderMap,
-) -> String {
+) -> Cow<'e, str> {
     let (before, rewrite) = if is_only {
         (sent, forward.authority().or(destination.authority()))
     } else {
         (destination.authority().unwrap_or(sent), forward.authority())
     };
-    let Some(rewrite) = rewrite else { return before.to_owned() };
+    let Some(rewrite) = rewrite else { return before.into() };
     if let Ok(original) = HeaderValue::try_from(before) {
         headers.insert(ORIGINAL_HOST, original);
     }
-    rewrite.to_owned()
+    rewrite.into()
 }
 
 /// The rewritten path with the query as it was (semantics C.2).
@@ -224,9 +231,9 @@ fn rewrite_path(head: &impl RequestView, route: &Route<'_>, rewrite: &PathRewrit
 pub(crate) async fn send(
     exchange: &Exchange<'_>,
     cluster: &ClusterState,
-    outgoing: &Outgoing,
+    outgoing: &Outgoing<'_>,
     received: &Rc<Received>,
-    tries: &Tries,
+    tries: &Tries<'_>,
     first: Arc<EndpointState>,
     attempted: &mut Attempted,
 ) -> Result<Answered, Unanswered> {
@@ -250,13 +257,13 @@ pub(crate) async fn send(
 async fn try_until_answered(
     exchange: &Exchange<'_>,
     cluster: &ClusterState,
-    outgoing: &Outgoing,
+    outgoing: &Outgoing<'_>,
     received: &Rc<Received>,
-    tries: &Tries,
+    tries: &Tries<'_>,
     first: Arc<EndpointState>,
     attempted: &mut Attempted,
 ) -> Result<Answered, Unanswered> {
-    let policy = &tries.policy;
+    let policy = tries.policy;
     let mut previous = Vec::new();
     // Held from one retry to the next, and to the end of the last.
     let mut retrying: Option<Held> = None;
@@ -279,8 +286,7 @@ async fn try_until_answered(
         }
         match &outcome {
             Ok((response, ..)) => {
-                let is_grpc = is_grpc(&exchange.head.headers);
-                if let Some(outcome) = upstream::outcome(is_grpc, response) {
+                if let Some(outcome) = upstream::outcome(exchange.head.is_grpc, response) {
                     cluster.observe(&endpoint, outcome);
                 }
             }
@@ -342,7 +348,7 @@ async fn try_until_answered(
 pub(crate) fn choose(
     exchange: &Exchange<'_>,
     cluster: &ClusterState,
-    tries: &Tries,
+    tries: &Tries<'_>,
     previous: &[EndpointAddress],
 ) -> Option<Arc<EndpointState>> {
     let wanted = Wanted {
@@ -360,9 +366,9 @@ async fn try_once(
     exchange: &Exchange<'_>,
     cluster: &ClusterState,
     endpoint: &Arc<EndpointState>,
-    outgoing: &Outgoing,
+    outgoing: &Outgoing<'_>,
     received: &Rc<Received>,
-    tries: &Tries,
+    tries: &Tries<'_>,
     attempted: &mut Attempted,
 ) -> Result<Tried, Failure> {
     let ahead = exchange.local.shared.options.limits.replay_bytes;
@@ -396,11 +402,11 @@ async fn try_once(
         }
         let sent = tokio::select! {
             sent = connection.sender.try_send_request(request) => sent,
-            () = limit_from_completion(received, tries.policy.per_try_timeout) => return Err(Failure::PerTryTimeout),
+            () = limit_from_completion(received, tries.limit) => return Err(Failure::PerTryTimeout),
         };
         match sent {
             // Nobody asked for another protocol.
-            Ok(response) if is_change(&response) && !exchange.head.asks_for_upgrade() => return Err(Failure::Protocol),
+            Ok(response) if is_change(&response) && !exchange.head.asks_for_upgrade => return Err(Failure::Protocol),
             Ok(response) => return Ok((response, connection, in_flight)),
             // A kept connection that the upstream closed meanwhile, before it took anything: this was no try.
             Err(error) if error.message().is_some() && connection.reused && !touched.get() => attempted.trying = None,
@@ -476,6 +482,6 @@ fn failed(failure: Failure, authority: &str, is_retried: bool, flags: Flags) -> 
 }
 
 /// The facts of a request as it went upstream.
-pub(crate) fn facts_upstream<'a>(facts: Facts<'a>, outgoing: &'a Outgoing) -> Facts<'a> {
+pub(crate) fn facts_upstream<'a>(facts: Facts<'a>, outgoing: &'a Outgoing<'_>) -> Facts<'a> {
     Facts { authority: &outgoing.authority, path: &outgoing.path, request: &outgoing.headers, ..facts }
 }

@@ -18,6 +18,9 @@ pub(crate) fn change(
     is_only: bool,
     expand: impl Fn(&Template, &HeaderMap) -> String,
 ) {
+    if route.is_empty() && destination.is_none_or(HeaderOps::is_empty) {
+        return;
+    }
     match destination {
         Some(destination) if is_only => run(headers, &[route, destination], expand),
         Some(destination) => {

@@ -12,7 +12,7 @@ use malha_table::http::{
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 const EXTERNAL_ADDRESS: HeaderName = HeaderName::from_static("x-envoy-external-address");
@@ -25,6 +25,10 @@ pub(crate) struct NotNominable;
 /// Removes what belongs to the client's connection, but what asks for another protocol. The length of the body and
 /// `expect` stay: matches see them.
 pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) -> Result<(), NotNominable> {
+    if !headers.keys().any(is_of_connection) {
+        headers.remove(HOST);
+        return Ok(());
+    }
     let named = named_by_connection(headers);
     if !named.iter().all(|name| is_nominable(name)) {
         return Err(NotNominable);
@@ -51,6 +55,10 @@ pub(crate) fn drop_framing(headers: &mut HeaderMap) {
 ///
 /// Where the request asked for another protocol (`asked`), so may the answer.
 pub(crate) fn drop_hop_by_hop_of_response(headers: &mut HeaderMap, asked: bool) {
+    let has_one_length = headers.keys_len() == headers.len() || headers.get_all(CONTENT_LENGTH).iter().count() < 2;
+    if has_one_length && !headers.keys().any(is_of_connection) {
+        return;
+    }
     let length = headers.remove(CONTENT_LENGTH).filter(|_| !headers.contains_key(TRANSFER_ENCODING));
     let named = named_by_connection(headers);
     drop_connection(headers, &named, asked);
@@ -58,6 +66,12 @@ pub(crate) fn drop_hop_by_hop_of_response(headers: &mut HeaderMap, asked: bool) 
     if let Some(length) = length {
         headers.insert(CONTENT_LENGTH, length);
     }
+}
+
+/// Whether a header is about the connection that it comes on. Most messages have none, and are spared the rest.
+fn is_of_connection(name: &HeaderName) -> bool {
+    let of_connection = ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
+    of_connection.contains(&name.as_str())
 }
 
 fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
@@ -86,14 +100,14 @@ fn drop_connection(headers: &mut HeaderMap, named: &[String], may_change: bool) 
 /// Removes what only the mesh may say and adds what the proxy says; gives the scheme that x-forwarded-proto tells,
 /// which httpsRedirect goes by. A gateway (`is_edge`) trusts none of its clients' forwarding headers.
 pub(crate) fn mutate(headers: &mut HeaderMap, is_edge: bool, client: &Client, random: &Random) -> &'static str {
-    let internal: Vec<HeaderName> = headers.keys().filter(|name| is_internal(name.as_str())).cloned().collect();
-    for name in internal {
-        headers.remove(name);
+    if headers.keys().any(|name| is_internal(name.as_str())) {
+        let internal: Vec<HeaderName> = headers.keys().filter(|name| is_internal(name.as_str())).cloned().collect();
+        for name in internal {
+            headers.remove(name);
+        }
     }
     join_inline_lines(headers);
     if is_edge {
-        headers.remove(FORWARDED_PROTO);
-        headers.remove(REQUEST_ID);
         if let Some(certificate) = client.tls.as_ref().and_then(|tls| tls.certificate.as_deref()) {
             insert(headers, FORWARDED_CLIENT_CERT, certificate.as_bytes());
         }
@@ -108,6 +122,10 @@ pub(crate) fn mutate(headers: &mut HeaderMap, is_edge: bool, client: &Client, ra
             }
         }
         headers.insert(EXTERNAL_ADDRESS, address.clone());
+        insert(headers, REQUEST_ID, &random.uuid());
+        let own = own_scheme(client);
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(own));
+        return own;
     }
     if !headers.contains_key(REQUEST_ID) {
         insert(headers, REQUEST_ID, &random.uuid());
@@ -116,11 +134,15 @@ pub(crate) fn mutate(headers: &mut HeaderMap, is_edge: bool, client: &Client, ra
         Some(b"https") => "https",
         Some(b"http") => "http",
         _ => {
-            let own = if client.tls.is_some() { "https" } else { "http" };
+            let own = own_scheme(client);
             headers.insert(FORWARDED_PROTO, HeaderValue::from_static(own));
             own
         }
     }
+}
+
+fn own_scheme(client: &Client) -> &'static str {
+    if client.tls.is_some() { "https" } else { "http" }
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &[u8]) {

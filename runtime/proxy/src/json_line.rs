@@ -1,6 +1,9 @@
 //! An access log line as JSON: the keys and values of Istio's default format, and the rule.
 
-use crate::access_log::{Entry, NO_DETAILS, text};
+use crate::{
+    access_log::{Entry, NO_DETAILS, text},
+    text_line::version,
+};
 use http::Method;
 use serde::Serialize;
 use std::{borrow::Cow, fmt, net::SocketAddr};
@@ -20,7 +23,7 @@ pub(crate) struct JsonLine<'e> {
     malha_rule: Option<&'e str>,
     method: Option<&'e str>,
     path: Option<&'e str>,
-    protocol: Option<String>,
+    protocol: Option<&'static str>,
     request_id: Option<Cow<'e, str>>,
     requested_server_name: Option<&'e str>,
     response_code: u16,
@@ -52,7 +55,7 @@ impl<'e> JsonLine<'e> {
             malha_rule: entry.rule.as_deref(),
             method: entry.method.as_ref().map(Method::as_str),
             path: entry.path.as_deref(),
-            protocol: entry.version.map(|version| format!("{version:?}")),
+            protocol: entry.version.map(version),
             request_id: entry.request_id.as_ref().map(text),
             requested_server_name: entry.server_name.as_deref(),
             response_code: entry.code,

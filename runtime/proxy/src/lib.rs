@@ -68,6 +68,7 @@ mod signals;
 mod tap;
 mod tcp;
 mod tcp_record;
+mod text_line;
 mod time;
 mod tls;
 mod trace;

@@ -64,13 +64,13 @@ impl LocalReply {
     }
 
     /// The answer, in gRPC's form where the request is gRPC's; without the type of its text.
-    pub(crate) fn response(&self, request_headers: &HeaderMap) -> Response<Bytes> {
+    pub(crate) fn response(&self, is_grpc: bool) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
         let headers = response.headers_mut();
         if self.is_overload {
             headers.insert(OVERLOADED, HeaderValue::from_static("true"));
         }
-        if is_grpc(request_headers) {
+        if is_grpc {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
             headers
                 .insert(GRPC_STATUS, HeaderValue::from(self.grpc_status.unwrap_or_else(|| grpc_status(self.status))));
@@ -135,19 +135,20 @@ mod tests {
 
     #[test]
     fn plain_requests_get_status_and_text() {
-        let response = LocalReply::no_healthy_upstream().response(&HeaderMap::new());
+        let response = LocalReply::no_healthy_upstream().response(false);
         assert_eq!(response.status(), 503);
         assert_eq!(response.body(), "no healthy upstream");
     }
 
     #[test]
     fn grpc_requests_get_200_and_a_grpc_status() {
-        let response = LocalReply::timeout("response_timeout").response(&request("application/grpc+proto"));
+        assert!(is_grpc(&request("application/grpc+proto")) && is_grpc(&request("application/grpc")));
+        let response = LocalReply::timeout("response_timeout").response(true);
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()[GRPC_STATUS], "14");
         assert_eq!(response.headers()[GRPC_MESSAGE], "upstream request timeout");
         assert!(response.body().is_empty());
-        let response = LocalReply::not_found().response(&request("application/grpc"));
+        let response = LocalReply::not_found().response(true);
         assert_eq!(response.headers()[GRPC_STATUS], "12");
         assert!(!response.headers().contains_key(GRPC_MESSAGE));
         assert!(!is_grpc(&request("application/grpc-web")));

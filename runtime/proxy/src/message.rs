@@ -13,15 +13,12 @@ pub(crate) const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy
 
 /// One try's message: exactly one Host, and exactly one way of telling where its body ends. `length` is the body's, where
 /// it is known.
-pub(crate) fn message(exchange: &Exchange<'_>, outgoing: &Outgoing, length: Option<u64>, body: Sent) -> Request<Sent> {
+pub(crate) fn message(exchange: &Exchange<'_>, outgoing: &Outgoing<'_>, length: Option<u64>, body: Sent) -> Request<Sent> {
     let mut request = Request::new(body);
     *request.method_mut() = exchange.head.method.clone();
     *request.uri_mut() = request_target(&outgoing.path);
     let mut headers = outgoing.headers.clone();
     hygiene::drop_framing(&mut headers);
-    if let Ok(host) = HeaderValue::try_from(&outgoing.authority) {
-        headers.insert(HOST, host);
-    }
     if length.is_none() {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
@@ -30,8 +27,8 @@ pub(crate) fn message(exchange: &Exchange<'_>, outgoing: &Outgoing, length: Opti
 }
 
 /// Whether HTTP/2 can say it: no wish for another protocol, and an authority as its codec knows them.
-pub(crate) fn is_speakable(exchange: &Exchange<'_>, outgoing: &Outgoing) -> bool {
-    !exchange.head.asks_for_upgrade() && Authority::try_from(outgoing.authority.as_str()).is_ok()
+pub(crate) fn is_speakable(exchange: &Exchange<'_>, outgoing: &Outgoing<'_>) -> bool {
+    !exchange.head.asks_for_upgrade && Authority::try_from(&*outgoing.authority).is_ok()
 }
 
 /// The same message in HTTP/2: the authority is part of its target, and frames say where its body ends. None: HTTP/2

@@ -36,7 +36,7 @@ const LONGEST: Duration = Duration::from_mins(5);
 pub(crate) fn send_copies(
     exchange: &Exchange<'_>,
     forward: &Forward<'_>,
-    outgoing: &Outgoing,
+    outgoing: &Outgoing<'_>,
     received: &Rc<crate::body::Received>,
 ) {
     for mirror in forward.mirrors().filter(|mirror| exchange.local.random.is_drawn(mirror.per_million())) {
@@ -67,7 +67,7 @@ pub(crate) fn send_copies(
             local: Rc::clone(exchange.local),
             cluster: Arc::clone(cluster),
             endpoint,
-            authority: outgoing.authority.clone(),
+            authority: outgoing.authority.clone().into_owned(),
             version: exchange.head.version,
             client: Rc::clone(&exchange.arrival.client),
             _under_way: under_way,

@@ -5,9 +5,10 @@ use crate::{
     listener::is_reached_at, local_reply::LocalReply, options::Passthrough, pool::EndpointAddress, select::port_of,
     worker::Local,
 };
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use malha_table::{http::host_key, view::Discovery};
 use std::{
+    borrow::Cow,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
@@ -24,13 +25,9 @@ pub(crate) fn blackhole() -> LocalReply {
 }
 
 /// The request as it goes to a host outside the mesh: as it came.
-pub(crate) fn as_it_came(exchange: &Exchange<'_>) -> Outgoing {
+pub(crate) fn as_it_came<'e>(exchange: &'e Exchange<'_>, headers: HeaderMap) -> Outgoing<'e> {
     let head = &exchange.head;
-    Outgoing {
-        authority: head.sent_authority.clone(),
-        path: head.path_and_query.clone(),
-        headers: head.headers.clone(),
-    }
+    Outgoing::new(Cow::Borrowed(&head.sent_authority), Cow::Borrowed(&head.path_and_query), headers)
 }
 
 /// The host that the client named as an endpoint, if a request may go there.

@@ -7,9 +7,9 @@ use crate::{
     connection::Client,
     flags::Flags,
     forward::Attempted,
-    hygiene::REQUEST_ID,
+    hygiene::{FORWARDED_FOR, REQUEST_ID},
     listener::OpenListener,
-    local_reply::{GRPC_STATUS, is_grpc},
+    local_reply::GRPC_STATUS,
     metrics::{Measures, Protocol, RequestKey, lock},
     parties,
     reply::Ending,
@@ -19,7 +19,7 @@ use crate::{
     worker::Local,
 };
 use http::{
-    HeaderMap, StatusCode,
+    HeaderMap, Method, StatusCode,
     header::{HOST, USER_AGENT},
     request::Parts,
 };
@@ -58,16 +58,8 @@ impl Record {
         let begin = |tracing: &Tracing| Rc::new(tracing.begin(client, &parts.headers, &local.random));
         let trace = options.tracing.as_ref().map(begin);
         let is_told = local.log.is_some() || trace.as_ref().is_some_and(|trace| trace.is_sampled);
-        let mut entry = Entry { version: Some(parts.version), ..Entry::new(client.local, client.peer) };
-        if is_told {
-            entry.method = Some(parts.method.clone());
-            entry.path = parts.uri.path_and_query().map(|path| path.as_str().to_owned());
-            entry.user_agent = parts.headers.get(USER_AGENT).cloned();
-            entry.authority = parts.headers.get(HOST).map(|host| text(host).into_owned());
-            entry.server_name = client.tls.as_ref().and_then(|tls| tls.server_name.clone());
-        }
         Record {
-            entry,
+            entry: Entry { version: Some(parts.version), ..Entry::new(client.local, client.peer) },
             clock: Instant::now(),
             received: None,
             listener: Arc::clone(listener),
@@ -81,20 +73,33 @@ impl Record {
         }
     }
 
-    /// What admission made of the head.
-    pub(crate) fn admitted(&mut self, head: &RequestHead) {
+    /// What a head says that is not admitted.
+    pub(crate) fn refused(&mut self, parts: &Parts, client: &Client) {
         if self.is_told {
-            if head.is_routable() {
-                self.entry.path = Some(head.path_and_query.clone());
-            }
-            self.entry.authority = Some(head.sent_authority.clone());
-            self.entry.forwarded_for = head.headers.get("x-forwarded-for").cloned();
-            self.entry.request_id = head.headers.get(REQUEST_ID).cloned();
-            self.entry.user_agent = head.headers.get(USER_AGENT).cloned();
+            self.told(&parts.method, &parts.headers, client);
+            self.entry.path = path_of(parts);
+            self.entry.authority = parts.headers.get(HOST).map(|host| text(host).into_owned());
         }
-        if is_grpc(&head.headers) {
+    }
+
+    /// What admission made of the head.
+    pub(crate) fn admitted(&mut self, head: &RequestHead, parts: &Parts, client: &Client) {
+        if self.is_told {
+            self.told(&head.method, &head.headers, client);
+            self.entry.path = if head.is_routable() { Some(head.path_and_query.clone()) } else { path_of(parts) };
+            self.entry.authority = Some(head.sent_authority.clone());
+            self.entry.forwarded_for = head.headers.get(FORWARDED_FOR).cloned();
+            self.entry.request_id = head.headers.get(REQUEST_ID).cloned();
+        }
+        if head.is_grpc {
             self.protocol = Protocol::Grpc(None);
         }
+    }
+
+    fn told(&mut self, method: &Method, headers: &HeaderMap, client: &Client) {
+        self.entry.method = Some(method.clone());
+        self.entry.user_agent = headers.get(USER_AGENT).cloned();
+        self.entry.server_name = client.tls.as_ref().and_then(|tls| tls.server_name.clone());
     }
 
     /// The rule that took it.
@@ -203,6 +208,10 @@ impl Record {
             tracing.end(trace, entry, Arc::clone(&lock(&self.listener.service)));
         }
     }
+}
+
+fn path_of(parts: &Parts) -> Option<String> {
+    parts.uri.path_and_query().map(|path| path.as_str().to_owned())
 }
 
 impl Drop for Record {

@@ -1,10 +1,13 @@
 //! When a try is followed by another, and after how long (semantics C.7).
 
 use crate::{local_reply::GRPC_STATUS, random::Random};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
+use malha_table::view::Retries;
 use std::time::Duration;
 
-/// A route's retry policy, as one request needs it.
+const RATE_LIMITED: HeaderName = HeaderName::from_static("x-envoy-ratelimited");
+
+/// A route's retry policy.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Policy {
     /// Tries after the first (C48).
@@ -104,9 +107,33 @@ pub(crate) enum Failure {
 }
 
 impl Policy {
+    /// One try.
+    pub(crate) const NONE: &'static Policy = &Policy {
+        attempts: 0,
+        per_try_timeout: None,
+        conditions: Conditions(0),
+        status_codes: Vec::new(),
+        backoff: None,
+        avoid_previous_hosts: false,
+        remote_localities: false,
+    };
+
+    /// As a table has it.
+    pub(crate) fn of(retries: &Retries<'_>) -> Policy {
+        Policy {
+            attempts: retries.attempts(),
+            per_try_timeout: retries.per_try_timeout().filter(|limit| !limit.is_zero()),
+            conditions: Conditions::from_names(retries.conditions()),
+            status_codes: retries.status_codes().collect(),
+            backoff: retries.backoff(),
+            avoid_previous_hosts: retries.avoids_previous_hosts(),
+            remote_localities: retries.tries_remote_localities(),
+        }
+    }
+
     /// Whether a response is thrown away for another try.
     pub(crate) fn retries_response(&self, status: StatusCode, headers: &HeaderMap) -> bool {
-        if headers.contains_key("x-envoy-ratelimited") {
+        if headers.contains_key(RATE_LIMITED) {
             return self.conditions.holds(Conditions::RATE_LIMITED);
         }
         let code = status.as_u16();

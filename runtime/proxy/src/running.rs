@@ -10,12 +10,13 @@ use crate::{
     pool::EndpointAddress,
     proxy::Revision,
     random,
+    retry::Policy,
     tls::{self, Terminations},
 };
 use arc_swap::ArcSwap;
 use malha_table::{
     Role, Table,
-    view::{Proxy, Route},
+    view::{Forward, Proxy, Route},
 };
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -82,7 +83,9 @@ impl Shared {
         let rule_hits = table.rules().filter_map(|rule| rules.get(&rule_key(&rule)).cloned()).collect();
         let unsupported = plan.unsupported.clone();
         let rule_names = table.rules().map(|_| OnceLock::new()).collect();
-        let mut running = Running { unsupported, terminations, rule_hits, rule_names, ..Running::empty(table) };
+        let retries = table.retries().map(|retries| Policy::of(&retries)).collect();
+        let mut running =
+            Running { unsupported, terminations, rule_hits, rule_names, retries, ..Running::empty(table) };
         for wanted in &plan.listeners {
             if let Some(listener) = open.get(&wanted.key) {
                 let proxy = running.table.proxies().get(wanted.place.proxy);
@@ -154,6 +157,8 @@ pub(crate) struct Running {
     rule_hits: Vec<Arc<AtomicU64>>,
     /// By rule index, each made when it is asked for first.
     rule_names: Vec<OnceLock<Arc<str>>>,
+    /// By the index of retries.
+    retries: Vec<Policy>,
     /// By cluster index.
     clusters: Vec<Arc<ClusterState>>,
     /// In order of their indexes.
@@ -173,6 +178,7 @@ impl Running {
             known_names: HashMap::new(),
             rule_hits: Vec::new(),
             rule_names: Vec::new(),
+            retries: Vec::new(),
             clusters: Vec::new(),
             by_name: HashMap::new(),
             endpoints: HashSet::new(),
@@ -239,6 +245,12 @@ impl Running {
         let make = || Arc::from(rule_name(route));
         let known = route.rule().and_then(|rule| self.rule_names.get(rule.index() as usize));
         known.map_or_else(make, |name| Arc::clone(name.get_or_init(make)))
+    }
+
+    /// How a route's requests are tried again.
+    pub(crate) fn retries(&self, forward: &Forward<'_>) -> &Policy {
+        let written = forward.retries().and_then(|retries| self.retries.get(retries.index() as usize));
+        written.unwrap_or(Policy::NONE)
     }
 
     /// A cluster's state, by its index.

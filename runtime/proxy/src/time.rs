@@ -9,13 +9,39 @@ use std::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Iso(pub(crate) SystemTime);
 
-impl fmt::Display for Iso {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Iso {
+    /// Bytes of its text, of years before 10000.
+    pub(crate) const LENGTH: usize = 24;
+
+    /// Its text, written where there is room for it.
+    pub(crate) fn write(self, text: &mut [u8; Iso::LENGTH]) -> &str {
         let since = self.0.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let seconds = since.as_secs();
         let (year, month, day) = civil(seconds / 86_400);
-        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since.subsec_millis())
+        *text = *b"0000-00-00T00:00:00.000Z";
+        let parts = [
+            (0..4, year),
+            (5..7, month),
+            (8..10, day),
+            (11..13, seconds / 3600 % 24),
+            (14..16, seconds / 60 % 60),
+            (17..19, seconds % 60),
+            (20..23, u64::from(since.subsec_millis())),
+        ];
+        for (place, mut number) in parts {
+            for digit in text[place].iter_mut().rev() {
+                *digit = b'0' + (number % 10) as u8;
+                number /= 10;
+            }
+        }
+        // Digits and signs.
+        std::str::from_utf8(text).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Iso {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.write(&mut [0; Iso::LENGTH]))
     }
 }
 

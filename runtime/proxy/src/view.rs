@@ -1,6 +1,11 @@
 //! A request as routing sees it, over hyper's (semantics F, steps 3 and 4).
 
-use crate::{connection::Client, hygiene, local_reply::LocalReply, random::Random};
+use crate::{
+    connection::Client,
+    hygiene,
+    local_reply::{LocalReply, is_grpc},
+    random::Random,
+};
 use http::{
     HeaderMap, Method, StatusCode, Version,
     header::{HOST, TRANSFER_ENCODING, UPGRADE},
@@ -29,7 +34,11 @@ pub(crate) struct RequestHead {
     pub(crate) path_and_query: String,
     /// Length of the path in it.
     path_length: usize,
+    /// None any more, once it goes upstream.
     pub(crate) headers: HeaderMap,
+    pub(crate) is_grpc: bool,
+    /// Whether the client asks to change the protocol of its connection.
+    pub(crate) asks_for_upgrade: bool,
 }
 
 /// Where a request arrived.
@@ -41,15 +50,16 @@ pub(crate) struct Arrival {
 }
 
 impl RequestHead {
-    /// Takes a request as Envoy's codec and connection manager would, or gives their refusal (semantics C.12).
+    /// Takes a request as Envoy's codec and connection manager would, or gives their refusal (semantics C.12). Of one that
+    /// is taken the headers are gone from `parts`.
     pub(crate) fn admit(
-        parts: Parts,
+        parts: &mut Parts,
         settings: HttpSettings,
         arrival: &Arrival,
         random: &Random,
     ) -> Result<RequestHead, LocalReply> {
-        let Parts { method, uri, version, mut headers, .. } = parts;
-        if !matches!(version, Version::HTTP_11 | Version::HTTP_2) {
+        let Parts { method, uri, version, headers, .. } = parts;
+        if !matches!(*version, Version::HTTP_11 | Version::HTTP_2) {
             let status = StatusCode::UPGRADE_REQUIRED;
             return Err(LocalReply::bad_request(status, "Upgrade Required", "low_version"));
         }
@@ -58,14 +68,14 @@ impl RequestHead {
         if !method_is_known(method.as_str()) {
             return Err(malformed());
         }
-        if !coding_is_understood(&headers) {
+        if !coding_is_understood(headers) {
             let status = StatusCode::NOT_IMPLEMENTED;
             return Err(LocalReply::bad_request(status, "Not Implemented", "http1.invalid_transfer_encoding"));
         }
-        let said = hosts(&headers).map_err(|Several| malformed())?.map(<[u8]>::to_vec);
+        let said = hosts(headers).map_err(|Several| malformed())?.map(<[u8]>::to_vec);
         let tls = arrival.client.tls.as_ref();
         let own_scheme = if tls.is_some() { "https" } else { "http" };
-        let (scheme, said, path) = target(&method, &uri, said, own_scheme).ok_or_else(malformed)?;
+        let (scheme, said, path) = target(method, uri, said, own_scheme).ok_or_else(malformed)?;
         let authority = said.ok_or_else(|| refuse("missing_host_header"))?;
         let sent_authority = String::from_utf8(authority).ok().filter(|authority| authority_is_valid(authority));
         let sent_authority = sent_authority
@@ -76,29 +86,28 @@ impl RequestHead {
             let normal = normalize_path(path, settings.path_normalization);
             normal.map_err(|_| refuse("path_normalization_failed"))?.into_owned()
         };
-        hygiene::drop_hop_by_hop(&mut headers).map_err(|_| malformed())?;
-        if headers.get(UPGRADE).is_some_and(|upgrade| !upgrade_is_allowed(upgrade.as_bytes())) {
+        hygiene::drop_hop_by_hop(headers).map_err(|_| malformed())?;
+        let upgrade = headers.get(UPGRADE);
+        if upgrade.is_some_and(|upgrade| !upgrade_is_allowed(upgrade.as_bytes())) {
             return Err(LocalReply::upgrade_failed());
         }
-        let forwarded_proto = hygiene::mutate(&mut headers, settings.edge, &arrival.client, random);
+        let asks_for_upgrade = upgrade.is_some();
+        let forwarded_proto = hygiene::mutate(headers, settings.edge, &arrival.client, random);
         let path_length = path_and_query.find('?').unwrap_or(path_and_query.len());
         let authority = original(&sent_authority, arrival);
         Ok(RequestHead {
-            method,
-            version,
+            method: method.clone(),
+            version: *version,
             scheme,
             forwarded_proto,
             sent_authority,
             authority,
             path_and_query,
             path_length,
-            headers,
+            is_grpc: is_grpc(headers),
+            asks_for_upgrade,
+            headers: std::mem::take(headers),
         })
-    }
-
-    /// Whether the client asks to change the protocol of its connection.
-    pub(crate) fn asks_for_upgrade(&self) -> bool {
-        self.headers.contains_key(UPGRADE)
     }
 
     /// Whether there is a path to route; else the answer is 404 (semantics B10).

@@ -3,7 +3,7 @@
 use crate::{
     format::{self, NO_TIME, NONE, Range, Section, Str, U32},
     http::{HttpSettings, PathNormalization, Template},
-    view::{Chain, Cluster, Listener, Proxy, Route, Rule, Views},
+    view::{Chain, Cluster, Listener, Proxy, Retries, Route, Rule, Views},
 };
 use regex::bytes::Regex;
 use std::{fmt, sync::OnceLock, time::Duration};
@@ -46,6 +46,11 @@ impl Table {
 
     /// Every route, by index.
     pub fn routes(&self) -> Views<'_, Route<'_>> {
+        Views::all(self)
+    }
+
+    /// Every retry policy, by index.
+    pub fn retries(&self) -> Views<'_, Retries<'_>> {
         Views::all(self)
     }
 

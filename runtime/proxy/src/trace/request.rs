@@ -8,6 +8,7 @@ use crate::{
     access_log::{Entry, text},
     random::Random,
     retry::Failure,
+    text_line::version,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use std::{cell::RefCell, net::SocketAddr, sync::Arc, time::SystemTime};
@@ -139,7 +140,7 @@ impl RequestTrace {
         attributes.add("component", "proxy");
         attributes.add_some("http.method", entry.method.as_ref().map(|method| cut(method.as_str())));
         attributes.add("http.url", format_args!("{}://{authority}{path}", self.scheme));
-        attributes.add_some("http.protocol", entry.version.map(|version| format!("{version:?}")));
+        attributes.add_some("http.protocol", entry.version.map(version));
         attributes.add("http.status_code", entry.code);
         attributes.add_some("guid:x-request-id", header(&entry.request_id));
         attributes.add_some("user_agent", header(&entry.user_agent));

@@ -56,6 +56,12 @@ impl<'t> Listener<'t> {
     pub fn select_chain(&self, connection: &Connection<'_>) -> Option<Chain<'t>> {
         let criteria: [fn(&Chain<'_>, &Connection<'_>) -> Fit; 4] =
             [by_destination, by_server_name, by_transport, by_first_bytes];
+        let mut chains = self.chains();
+        if let (Some(only), None) = (chains.next(), chains.next()) {
+            // As most listeners have it.
+            let fits = criteria.iter().all(|criterion| criterion(&only, connection) != Fit::Misses);
+            return fits.then_some(only);
+        }
         let mut best = [Fit::Misses; 4];
         for level in 0..criteria.len() {
             let staying = self.chains().filter(|chain| {

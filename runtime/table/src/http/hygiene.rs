@@ -73,7 +73,7 @@ pub fn is_inline(name: &str) -> bool {
 
 /// Whether the header (in lower case) is taken from clients.
 pub fn is_internal(name: &str) -> bool {
-    INTERNAL_HEADERS.binary_search(&name).is_ok()
+    name.starts_with("x-") && INTERNAL_HEADERS.binary_search(&name).is_ok()
 }
 
 /// The header names and options that a Connection header lists, in lower case.

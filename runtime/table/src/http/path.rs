@@ -68,7 +68,7 @@ fn is_normal(path: &str, mode: PathNormalization) -> bool {
 
 /// Whether Envoy writes the byte as an escape.
 fn is_escaped(byte: u8) -> bool {
-    byte <= b' ' || byte >= 0x7f || b"\"<>^`{|}".contains(&byte)
+    matches!(byte, 0..=b' ' | 0x7f.. | b'"' | b'<' | b'>' | b'^' | b'`' | b'{'..=b'}')
 }
 
 fn is_unreserved(byte: u8) -> bool {

@@ -1,0 +1,128 @@
+//! What the access log says of requests, over real sockets.
+
+use crate::common::{
+    client::{Client, get},
+    echo::Echo,
+    lines::Lines,
+    mesh, options, start,
+    tls::{Authority, Speaker},
+};
+use malha_proxy::{Credentials, LogFormat, Options, Revision};
+use malha_table::Role;
+use serde_json::{Value, json};
+
+/// Options of a proxy whose log is in this format.
+fn options_in(format: LogFormat, lines: &Lines) -> Options {
+    Options { access_log: Some(lines.log().in_format(format)), ..options() }
+}
+
+const RULES: &str = "  - name: main
+    match: [{uri: {prefix: /shop}}]
+    rewrite: {uri: /}
+    route:
+    - destination: {host: a}
+";
+
+#[test]
+fn a_line_of_json_has_istios_keys_and_values_of_their_kinds() {
+    let (echo, lines) = (Echo::start("a"), Lines::default());
+    let proxy = start(mesh::gateway(RULES, &[echo.address], &[]), options_in(LogFormat::Json, &lines));
+    let mut client = Client::connect(proxy.gateway(80));
+    let answer =
+        client.send("POST /shop/1?q=x HTTP/1.1\r\nHost: x.com\r\nUser-Agent: curl\"\r\nContent-Length: 3\r\n\r\nabc");
+    assert_eq!(answer.status, 200);
+    let line: Value = serde_json::from_str(&lines.wait(1).remove(0)).expect("JSON");
+    let keys: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        keys,
+        [
+            "authority",
+            "bytes_received",
+            "bytes_sent",
+            "connection_termination_details",
+            "downstream_local_address",
+            "downstream_remote_address",
+            "duration",
+            "malha_rule",
+            "method",
+            "path",
+            "protocol",
+            "request_id",
+            "requested_server_name",
+            "response_code",
+            "response_code_details",
+            "response_flags",
+            "route_name",
+            "start_time",
+            "upstream_cluster",
+            "upstream_host",
+            "upstream_local_address",
+            "upstream_service_time",
+            "upstream_transport_failure_reason",
+            "user_agent",
+            "x_forwarded_for",
+        ]
+    );
+    let seen = &echo.seen()[0];
+    for (key, value) in [
+        ("authority", json!("x.com")),
+        ("bytes_received", json!(3)),
+        ("bytes_sent", json!(answer.body.len())),
+        ("downstream_local_address", json!(proxy.gateway(80).to_string())),
+        ("malha_rule", json!("default/shop http[0].match[0] mesh.yaml:36")),
+        ("method", json!("POST")),
+        ("path", json!("/shop/1?q=x")),
+        ("protocol", json!("HTTP/1.1")),
+        ("request_id", seen["headers"]["x-request-id"].clone()),
+        ("requested_server_name", json!(null)),
+        ("response_code", json!(200)),
+        ("response_code_details", json!("via_upstream")),
+        ("response_flags", json!("-")),
+        ("route_name", json!("main")),
+        ("upstream_cluster", json!("outbound|80||a.default.svc.cluster.local")),
+        ("upstream_host", json!(echo.address.to_string())),
+        ("upstream_service_time", json!(answer.header("x-envoy-upstream-service-time"))),
+        ("user_agent", json!("curl\"")),
+        ("x_forwarded_for", json!("127.0.0.1")),
+    ] {
+        assert_eq!(line[key], value, "{key} of {line}");
+    }
+    assert!(line["duration"].is_u64() && line["upstream_local_address"].is_string(), "{line}");
+}
+
+#[test]
+fn what_there_is_nothing_to_say_of_is_null() {
+    let lines = Lines::default();
+    let proxy = start(mesh::gateway(RULES, &[], &[]), options_in(LogFormat::Json, &lines));
+    assert_eq!(get(proxy.gateway(80), "x.com", "/other", "").status, 404);
+    let line: Value = serde_json::from_str(&lines.wait(1).remove(0)).expect("JSON");
+    for key in ["malha_rule", "route_name", "upstream_cluster", "upstream_host", "upstream_service_time", "user_agent"]
+    {
+        assert_eq!(line[key], Value::Null, "{key} of {line}");
+    }
+    assert_eq!((&line["response_code"], &line["response_flags"]), (&json!(404), &json!("NR")));
+}
+
+#[test]
+fn the_server_name_of_tls_is_told() {
+    let authority = Authority::new();
+    let text = mesh::gateway_text(RULES).replace(
+        "{number: 80, name: http, protocol: HTTP}",
+        "{number: 443, name: https, protocol: HTTPS}\n    tls: {mode: SIMPLE, credentialName: shop}",
+    );
+    for format in [LogFormat::Json, LogFormat::Text] {
+        let (echo, lines) = (Echo::start("a"), Lines::default());
+        let table = mesh::compile(&text, &[echo.address], &[]);
+        let namespace = table.proxies().find(|proxy| proxy.role() == Role::Gateway).unwrap().namespace().to_owned();
+        let mut credentials = Credentials::default();
+        credentials.insert(&namespace, "shop", authority.issue(&["x.com"]).credential());
+        let proxy = start(Revision { table, credentials }, options_in(format, &lines));
+        let answer = Speaker::new(&authority).connect(proxy.gateway(443), "x.com").get("x.com", "/shop", "");
+        assert_eq!(answer.status, 200);
+        let line = lines.wait(1).remove(0);
+        match format {
+            LogFormat::Json => assert!(line.contains("\"requested_server_name\":\"x.com\""), "{line}"),
+            LogFormat::Text => assert!(line.contains(" x.com main \"default/shop"), "{line}"),
+        }
+    }
+}

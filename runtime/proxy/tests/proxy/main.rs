@@ -1,0 +1,36 @@
+//! The proxy, driven over sockets: a file for each subject. One program, since linking takes longer than most of them do.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod abuse;
+mod access_log;
+mod admin;
+mod balancing;
+mod binary;
+mod breakers;
+mod connections;
+mod cors;
+mod failures;
+mod faults;
+mod forwarding;
+mod hashing;
+mod http2;
+mod http2_upstream;
+mod idle;
+mod istio_metrics;
+mod localities;
+mod mirrors;
+mod outbound;
+mod outliers;
+mod ports;
+mod reload;
+mod retries;
+mod smuggling;
+mod stats;
+mod tcp;
+mod tcp_observed;
+mod tls;
+mod tracing;
+mod upgrades;
+mod upstream_tls;

@@ -1,0 +1,278 @@
+//! Bytes that a gateway passes on: plain (semantics A57 to A61), in TLS that ends here, and in TLS that does not (A59).
+
+use crate::common::{
+    client::{connect, get},
+    lines::Lines,
+    mesh, options, start,
+    tls::{Authority, Speaker},
+    wait_for,
+};
+use malha_proxy::{Credentials, Revision};
+use malha_table::{Role, Table};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener},
+    sync::{Arc, Mutex},
+};
+
+/// A server that speaks first, then sends back in capitals what it was sent, once that has ended.
+fn upstream(greeting: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut text = String::new();
+                let _ = stream.write_all(greeting.as_bytes());
+                if stream.read_to_string(&mut text).is_ok() {
+                    let _ = stream.write_all(text.to_uppercase().as_bytes());
+                }
+            });
+        }
+    });
+    address
+}
+
+fn table(server: &str, rules: &str, a: &[SocketAddr], b: &[SocketAddr]) -> Arc<Table> {
+    let text = format!(
+        "{}---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: gw, namespace: default}}
+spec:
+  selector: {{istio: ingress}}
+  servers:
+{server}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: shop, namespace: default}}
+spec:
+  hosts: ['*']
+  gateways: [gw]
+{rules}
+",
+        mesh::SERVICES
+    );
+    mesh::compile(&text, a, b)
+}
+
+const PLAIN: &str = "  - {port: {number: 5432, name: tcp, protocol: TCP}, hosts: ['*']}";
+
+#[test]
+fn bytes_go_both_ways_and_each_side_ends_for_itself() {
+    let rules = "  tcp: [{route: [{destination: {host: a, port: {number: 80}}}]}]";
+    let proxy = start(table(PLAIN, rules, &[upstream("welcome ")], &[]), options());
+    let mut stream = connect(proxy.gateway(5432));
+    let mut greeting = [0; 8];
+    stream.read_exact(&mut greeting).expect("the server speaks first");
+    assert_eq!(&greeting, b"welcome ");
+    stream.write_all(b"hello").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "HELLO", "half a connection is open yet");
+}
+
+#[test]
+fn each_connection_has_a_destination_of_its_own() {
+    let rules = "  tcp: [{route: [{destination: {host: a, port: {number: 80}}, weight: 50},
+      {destination: {host: b, port: {number: 80}}, weight: 50}]}]";
+    let proxy = start(table(PLAIN, rules, &[upstream("a")], &[upstream("b")]), options());
+    let counts = (0..60).fold([0, 0], |mut counts, _| {
+        let mut first = [0];
+        connect(proxy.gateway(5432)).read_exact(&mut first).unwrap();
+        counts[usize::from(first[0] - b'a')] += 1;
+        counts
+    });
+    assert!(counts[0] > 10 && counts[1] > 10, "A61: {counts:?}");
+}
+
+#[test]
+fn who_cannot_be_connected_is_closed() {
+    let rules = "  tcp: [{route: [{destination: {host: a, port: {number: 80}}}]}]";
+    for endpoints in [vec![crate::common::echo::dead()], Vec::new()] {
+        let proxy = start(table(PLAIN, rules, &endpoints, &[]), options());
+        let mut rest = Vec::new();
+        let _ = connect(proxy.gateway(5432)).read_to_end(&mut rest);
+        assert!(rest.is_empty());
+    }
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_connected_is_left_out() {
+    let rules = "  tcp: [{route: [{destination: {host: a, port: {number: 80}}}]}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: a, namespace: default}
+spec:
+  host: a
+  trafficPolicy:
+    loadBalancer: {simple: ROUND_ROBIN}
+    outlierDetection: {consecutive5xxErrors: 2, baseEjectionTime: 60s, maxEjectionPercent: 50}";
+    let proxy = start(table(PLAIN, rules, &[crate::common::echo::dead(), upstream("a")], &[]), options());
+    let is_served = || matches!(connect(proxy.gateway(5432)).read(&mut [0]), Ok(1));
+    let failed = (0..40).filter(|_| !is_served()).count();
+    assert_eq!(failed, 2, "D49: two in a row, and no more");
+    let metrics = get(proxy.admin().expect("an admin server"), "localhost", "/metrics", "").text();
+    let ejected = |line: &&str| line.starts_with("malha_endpoint_ejected{") && line.ends_with(" 1");
+    assert_eq!(metrics.lines().filter(ejected).count(), 1);
+}
+
+#[test]
+fn tls_ends_before_the_bytes() {
+    let authority = Authority::new();
+    let server = "  - port: {number: 5433, name: tls, protocol: TLS}
+    hosts: [db.com]
+    tls: {mode: SIMPLE, credentialName: db}";
+    let rules = "  tcp: [{route: [{destination: {host: a, port: {number: 80}}}]}]";
+    let table = table(server, rules, &[upstream("welcome ")], &[]);
+    let namespace = table.proxies().find(|proxy| proxy.role() == Role::Gateway).unwrap().namespace().to_owned();
+    let mut credentials = Credentials::default();
+    credentials.insert(&namespace, "db", authority.issue(&["db.com"]).credential());
+    let proxy = start(Revision { table, credentials }, options());
+    let speaker = Speaker { offers: &["postgresql"], ..Speaker::new(&authority) };
+    let mut stream = speaker.shake(proxy.gateway(5433), "db.com").expect("A57");
+    let mut greeting = [0; 8];
+    stream.read_exact(&mut greeting).unwrap();
+    stream.write_all(b"hello").unwrap();
+    stream.conn.send_close_notify();
+    let mut text = String::new();
+    let _ = stream.read_to_string(&mut text);
+    assert_eq!((&greeting, text.as_str()), (b"welcome ", "HELLO"));
+}
+
+#[test]
+fn the_server_name_leads_tls_to_where_it_ends() {
+    // Where it ends stands a gateway of this kind, too.
+    let authority = Authority::new();
+    let behind = |name: &str, greeting| {
+        let server = format!(
+            "  - port: {{number: 443, name: tls, protocol: TLS}}
+    hosts: [{name}]
+    tls: {{mode: SIMPLE, credentialName: own}}"
+        );
+        let rules = "  tcp: [{route: [{destination: {host: a, port: {number: 80}}}]}]";
+        let table = table(&server, rules, &[upstream(greeting)], &[]);
+        let namespace = table.proxies().find(|proxy| proxy.role() == Role::Gateway).unwrap().namespace().to_owned();
+        let mut credentials = Credentials::default();
+        credentials.insert(&namespace, "own", authority.issue(&[name]).credential());
+        start(Revision { table, credentials }, options())
+    };
+    let (one, two) = (behind("one.com", "1"), behind("x.two.com", "2"));
+    let server = "  - port: {number: 443, name: tls, protocol: TLS}
+    hosts: ['*.com']
+    tls: {mode: PASSTHROUGH}";
+    let rules = "  tls:
+  - match: [{sniHosts: [one.com]}]
+    route: [{destination: {host: a, port: {number: 80}}}]
+  - match: [{sniHosts: ['*.two.com']}]
+    route: [{destination: {host: b, port: {number: 80}}}]"
+        .replace("hosts: ['*']", "");
+    let front = start(table(server, &rules, &[one.gateway(443)], &[two.gateway(443)]), options());
+    for (name, greeting) in [("one.com", "1"), ("x.two.com", "2")] {
+        let mut stream = Speaker::new(&authority).shake(front.gateway(443), name).expect("A59");
+        let mut first = [0];
+        stream.read_exact(&mut first).unwrap();
+        assert_eq!(&first, greeting.as_bytes(), "A59: {name}");
+    }
+    assert!(Speaker::new(&authority).shake(front.gateway(443), "three.com").is_err(), "A53");
+}
+
+/// A rule to the service `a`, whose policy is this.
+fn to_a(policy: &str) -> String {
+    let rules = "  tcp: [{route: [{destination: {host: a, port: {number: 80}}}]}]\n";
+    rules.to_owned() + &mesh::policy_of_a(policy)
+}
+
+/// An endpoint that is asked for tunnels: it tells what it was asked, says so much, and then sends back in capitals what
+/// comes.
+fn asked(answer: &'static str) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let heads = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+            heads.lock().unwrap().push(head.join("\n").to_ascii_lowercase());
+            let _ = (&stream).write_all(answer.as_bytes());
+            for line in lines {
+                let _ = (&stream).write_all(format!("{}\n", line.to_uppercase()).as_bytes());
+            }
+        }
+    });
+    (address, asked)
+}
+
+#[test]
+fn bytes_go_through_a_tunnel_that_the_endpoint_is_asked_for() {
+    // What comes with the answer is the destination's already.
+    let (upstream, heads) = asked("HTTP/1.1 200 OK\r\n\r\nwelcome\n");
+    let policy = to_a("tunnel: {protocol: CONNECT, targetHost: db.example.com, targetPort: 5432}");
+    let proxy = start(table(PLAIN, &policy, &[upstream], &[]), options());
+    let mut stream = connect(proxy.gateway(5432));
+    stream.write_all(b"hello\n").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "welcome\nHELLO\n", "D60");
+    let heads = heads.lock().unwrap();
+    assert_eq!(*heads, ["connect db.example.com:5432 http/1.1\nhost: db.example.com:5432"], "D60");
+}
+
+#[test]
+fn a_client_whose_tunnel_is_refused_is_closed() {
+    let (upstream, _) = asked("HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n");
+    let proxy = start(
+        table(PLAIN, &to_a("tunnel: {targetHost: db.example.com, targetPort: 5432}"), &[upstream], &[]),
+        options(),
+    );
+    let mut stream = connect(proxy.gateway(5432));
+    assert_eq!(stream.read(&mut [0; 8]).unwrap_or(0), 0);
+}
+
+#[test]
+fn a_connection_ends_when_it_is_as_old_as_it_gets() {
+    let lines = Lines::default();
+    let policy = to_a("connectionPool: {tcp: {maxConnectionDuration: 150ms}}");
+    let proxy = start(table(PLAIN, &policy, &[upstream("welcome ")], &[]), lines.options());
+    let mut text = String::new();
+    let _ = connect(proxy.gateway(5432)).read_to_string(&mut text);
+    assert_eq!(text, "welcome ", "D.6: the client is closed though nobody else ended it");
+    wait_for("its line", || lines.now().iter().any(|line| line.contains("\" 0 DT - ")));
+}
+
+#[test]
+fn endpoints_of_bytes_are_told_of_the_client() {
+    let policy = to_a("proxyProtocol: {version: V1}");
+    let proxy = start(table(PLAIN, &policy, &[upstream("")], &[]), options());
+    let gateway = proxy.gateway(5432);
+    let mut stream = connect(gateway);
+    let from = stream.local_addr().unwrap().port();
+    stream.write_all(b"hello").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert_eq!(text, format!("PROXY TCP4 127.0.0.1 127.0.0.1 {from} {}\r\nHELLO", gateway.port()), "D61");
+}
+
+#[test]
+fn a_connection_that_is_silent_for_too_long_is_closed_and_one_that_is_not_goes_on() {
+    let policy = to_a("connectionPool: {tcp: {idleTimeout: 300ms}}");
+    let (upstream, _) = asked("");
+    let proxy = start(table(PLAIN, &policy, &[upstream], &[]), options());
+    let mut stream = connect(proxy.gateway(5432));
+    stream.write_all(b"\n").unwrap();
+    let mut answer = [0; 3];
+    // Longer than it may be silent, but never silent for so long.
+    for _ in 0..10 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        stream.write_all(b"hi\n").unwrap();
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HI\n");
+    }
+    assert_eq!(stream.read(&mut answer).unwrap_or(0), 0, "D.6");
+}
