@@ -91,7 +91,7 @@ fn settle_content_type(headers: &mut HeaderMap, is_empty: bool) {
 }
 
 /// Sends an answer of the proxy's own.
-pub(crate) fn answer_own(own: Own, role: Role, mut record: Record) -> Response<Reply> {
+pub(crate) fn answer_own(own: Own, role: Role, mut record: Box<Record>) -> Response<Reply> {
     let Own { response, flags, details, close } = own;
     let (mut parts, body) = response.into_parts();
     record.answered(parts.status, &parts.headers);
@@ -111,7 +111,7 @@ pub(crate) fn answer_upgrade(
     client: OnUpgrade,
     share: Rc<Held>,
     role: Role,
-    mut record: Record,
+    mut record: Box<Record>,
 ) -> Response<Reply> {
     let Answered { mut response, connection, in_flight, flags, .. } = passed.answered;
     let upstream = hyper::upgrade::on(&mut response);
@@ -125,7 +125,7 @@ pub(crate) fn answer_upgrade(
 }
 
 /// Passes an upstream's answer on, and gives its connection back at the end.
-pub(crate) fn answer_upstream(passed: Passed, role: Role, mut record: Record) -> Response<Reply> {
+pub(crate) fn answer_upstream(passed: Passed, role: Role, mut record: Box<Record>) -> Response<Reply> {
     let Passed { answered, cluster } = passed;
     let Answered { response, connection, in_flight, flags, deadline, .. } = answered;
     let (mut parts, body) = response.into_parts();

@@ -52,11 +52,11 @@ impl Drop for Received {
 }
 
 impl Received {
-    /// Keeps nothing yet.
-    pub(crate) fn new(incoming: Incoming) -> Rc<Self> {
+    /// Keeps nothing yet. `now` is when its head came.
+    pub(crate) fn new(incoming: Incoming, now: Instant) -> Rc<Self> {
         let hint = incoming.size_hint();
         let incoming = if incoming.is_end_stream() { None } else { Some(incoming) };
-        let completed_at = Cell::new(incoming.is_none().then(Instant::now));
+        let completed_at = Cell::new(incoming.is_none().then_some(now));
         Rc::new(Received {
             incoming: RefCell::new(incoming),
             hint,

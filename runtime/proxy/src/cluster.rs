@@ -20,6 +20,7 @@ use http::Version;
 use malha_table::view::{Cluster, Discovery, LoadBalancer, UpstreamProtocol};
 use serde_json::Value;
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -139,6 +140,8 @@ impl ConnectionTerms {
 #[derive(Debug)]
 pub(crate) struct EndpointState {
     pub(crate) address: EndpointAddress,
+    /// Whether it is known by a name, not by an address.
+    pub(crate) is_named: bool,
     pub(crate) weight: u32,
     /// When it came to the cluster, in milliseconds since its epoch.
     pub(crate) joined: u64,
@@ -152,6 +155,7 @@ pub(crate) struct EndpointState {
 impl EndpointState {
     pub(crate) fn new(address: EndpointAddress, weight: u32, joined: u64) -> Self {
         EndpointState {
+            is_named: address.host.parse::<IpAddr>().is_err(),
             address,
             weight,
             joined,

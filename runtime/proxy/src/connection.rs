@@ -34,7 +34,8 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    sync::watch,
+    sync::{oneshot, watch},
+    task::AbortHandle,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -245,9 +246,10 @@ async fn http(
     let activity = Activity::new(is_http2);
     let service = service_fn(|request: Request<Incoming>| {
         let busy = activity.begin();
-        // It is large: what passes it on from here is not to copy it each time.
-        let work = Box::pin(exchange::exchange(Rc::clone(local), Rc::clone(held), Rc::clone(&client), request));
-        let work = guarded(Rc::clone(local), work);
+        // It is large, and made where it stays: not to be copied there, nor each time that it is passed on from here.
+        let place = Box::new_uninit();
+        let work = exchange::exchange(Rc::clone(local), Rc::clone(held), Rc::clone(&client), request);
+        let work = guarded(Rc::clone(local), Box::into_pin(Box::write(place, work)));
         async move {
             let mut response = work.await?;
             response.body_mut().keep_busy(busy);
@@ -255,14 +257,9 @@ async fn http(
         }
     });
     let limits = &local.shared.options.limits;
-    let mut closing = held.listener.closing.subscribe();
+    let (_guard, ends) = guard(local, held, &activity);
     // Whether the connection may still end in good order.
-    let ends = async {
-        tokio::select! {
-            _ = closing.wait_for(|&is_closing| is_closing) => true,
-            overdue = activity.overdue(limits) => overdue == Overdue::Idle,
-        }
-    };
+    let ends = async { ends.await.unwrap_or(true) };
     let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
     // What a client sends wrong has been answered; what it breaks off needs no answer.
     if is_http2 {
@@ -304,6 +301,32 @@ async fn http(
             _ = connection => {}
             () = activity.stays(limits) => {}
         }
+    }
+}
+
+/// Watches for the end of a connection: its listener closes (true), or it is overdue (whether it was merely idle). A task
+/// of its own, so that what is watched is not looked at again with each piece that comes; it ends with the value.
+fn guard(local: &Rc<Local>, held: &Rc<Held>, activity: &Arc<Activity>) -> (Guard, oneshot::Receiver<bool>) {
+    let (tell, told) = oneshot::channel();
+    let (local, activity) = (Rc::clone(local), Arc::clone(activity));
+    let mut closing = held.listener.closing.subscribe();
+    let task = tokio::task::spawn_local(async move {
+        let is_orderly = tokio::select! {
+            _ = closing.wait_for(|&is_closing| is_closing) => true,
+            overdue = activity.overdue(&local.shared.options.limits) => overdue == Overdue::Idle,
+        };
+        // Nobody is there to hear it where the connection has just ended.
+        let _ = tell.send(is_orderly);
+    });
+    (Guard(task.abort_handle()), told)
+}
+
+/// Ends a task with itself.
+struct Guard(AbortHandle);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -75,8 +75,8 @@ pub(crate) async fn exchange(
     let running = local.running();
     let (mut parts, body) = request.into_parts();
     let changes = parts.extensions.remove::<OnUpgrade>();
-    let received = Received::new(body);
-    let mut record = Record::new(&local, &share.listener, &client, &parts);
+    let mut record = Record::new(&local, &share, &client, &parts);
+    let received = Received::new(body, record.clock);
     record.received = Some(Rc::clone(&received));
     let Some(place) = running.place(share.listener.id) else {
         // The listener went with its table; this request came just before its connection closes.
@@ -85,7 +85,7 @@ pub(crate) async fn exchange(
         return Ok(answer_own(Own::plain(&reply, is_grpc(&parts.headers)), Role::Gateway, record));
     };
     let original_port = place.listener.map_or(client.local.port(), |_| place.known_port);
-    let arrival = Arrival { original_port, client };
+    let arrival = Arrival { client, original_port };
     let settings = running.table.http_settings(place.role);
     // Of HTTP/1 the codec has counted them.
     if parts.version == Version::HTTP_2 && parts.headers.len() > local.shared.options.limits.headers {
@@ -306,7 +306,7 @@ impl Exchange<'_> {
                     ..forward::facts_upstream(self.facts(), &outgoing)
                 };
                 changes.apply(answered.response.headers_mut(), &facts);
-                Treated::Upstream(Box::new(Passed { answered, cluster: Arc::clone(cluster) }))
+                Treated::Upstream(Box::new(Passed { answered, cluster: chosen }))
             }
             Err(Unanswered::Reply(reply)) => self.local_reply(&reply, &changes, Some(&outgoing), &attempted),
             Err(Unanswered::ClientGone) => Treated::ClientGone,

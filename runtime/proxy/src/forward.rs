@@ -91,8 +91,8 @@ pub(crate) struct Attempted {
     pub(crate) endpoint: Option<Arc<EndpointState>>,
     /// Why the last try had no connection (semantics D57).
     pub(crate) transport_failure: Option<Arc<str>>,
-    /// Where the try that is under way was sent.
-    trying: Option<Arc<EndpointState>>,
+    /// Whether a try is under way there.
+    is_trying: bool,
 }
 
 /// The destination that this request goes to, for all its tries (semantics C6 to C9).
@@ -246,8 +246,10 @@ pub(crate) async fn send(
     };
     let Some(answered) = answered else {
         count(&cluster.counters.timeouts);
-        if let Some(endpoint) = attempted.trying.take() {
-            cluster.observe(&endpoint, Outcome::Failure);
+        if attempted.is_trying
+            && let Some(endpoint) = &attempted.endpoint
+        {
+            cluster.observe(endpoint, Outcome::Failure);
         }
         return Err(Unanswered::Reply(LocalReply::timeout("response_timeout")));
     };
@@ -277,7 +279,7 @@ async fn try_until_answered(
         }
         attempted.endpoint = Some(Arc::clone(&endpoint));
         let outcome = try_once(exchange, cluster, &endpoint, outgoing, received, tries, attempted).await;
-        attempted.trying = None;
+        attempted.is_trying = false;
         if let Some(trace) = &exchange.trace {
             trace.end_try(attempted.upstream, outcome.as_ref().map_err(|failure| *failure).map(|(r, ..)| r.status()));
         }
@@ -384,9 +386,9 @@ async fn try_once(
         })?;
         attempted.transport_failure = None;
         // Only now it is the endpoint's time that passes.
-        attempted.trying = Some(Arc::clone(endpoint));
-        attempted.upstream = Some(connection.peer);
-        attempted.local = connection.local;
+        attempted.is_trying = true;
+        attempted.upstream = Some(connection.peer());
+        attempted.local = connection.local();
         let touched = Rc::new(Cell::new(false));
         let body = Sent::new(Rc::clone(received), Rc::clone(&touched));
         let mut request = message::message(exchange, outgoing, received.length(), body);
@@ -409,7 +411,9 @@ async fn try_once(
             Ok(response) if is_change(&response) && !exchange.head.asks_for_upgrade => return Err(Failure::Protocol),
             Ok(response) => return Ok((response, connection, in_flight)),
             // A kept connection that the upstream closed meanwhile, before it took anything: this was no try.
-            Err(error) if error.message().is_some() && connection.reused && !touched.get() => attempted.trying = None,
+            Err(error) if error.message().is_some() && connection.reused && !touched.get() => {
+                attempted.is_trying = false;
+            }
             Err(error) if error.message().is_some() => return Err(Failure::ResetBeforeRequest),
             Err(error) if error.error().is_parse() => return Err(Failure::Protocol),
             // The connection goes on: it was this request's stream alone.

@@ -70,8 +70,7 @@ pub(crate) fn drop_hop_by_hop_of_response(headers: &mut HeaderMap, asked: bool) 
 
 /// Whether a header is about the connection that it comes on. Most messages have none, and are spared the rest.
 fn is_of_connection(name: &HeaderName) -> bool {
-    let of_connection = ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
-    of_connection.contains(&name.as_str())
+    matches!(name.as_str(), "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade")
 }
 
 fn named_by_connection(headers: &HeaderMap) -> Vec<String> {

@@ -13,10 +13,18 @@ pub(crate) const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy
 
 /// One try's message: exactly one Host, and exactly one way of telling where its body ends. `length` is the body's, where
 /// it is known.
-pub(crate) fn message(exchange: &Exchange<'_>, outgoing: &Outgoing<'_>, length: Option<u64>, body: Sent) -> Request<Sent> {
+pub(crate) fn message(
+    exchange: &Exchange<'_>,
+    outgoing: &Outgoing<'_>,
+    length: Option<u64>,
+    body: Sent,
+) -> Request<Sent> {
     let mut request = Request::new(body);
     *request.method_mut() = exchange.head.method.clone();
-    *request.uri_mut() = request_target(&outgoing.path);
+    *request.uri_mut() = match (&outgoing.path, &exchange.head.target) {
+        (Cow::Borrowed(_), Some(as_it_came)) => as_it_came.clone().into(),
+        (path, _) => request_target(path),
+    };
     let mut headers = outgoing.headers.clone();
     hygiene::drop_framing(&mut headers);
     if length.is_none() {

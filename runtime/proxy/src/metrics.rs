@@ -1,8 +1,9 @@
 //! What is counted. Workers count on their own; `/metrics` adds up.
 
 use crate::{flags::Flags, histogram::Histogram, parties::Parties, pool::PoolGauges};
+use foldhash::HashMap;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},

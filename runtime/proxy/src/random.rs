@@ -45,13 +45,12 @@ impl Random {
     pub(crate) fn uuid(&self) -> [u8; 36] {
         let high = (self.next() & !0xF000) | 0x4000;
         let low = (self.next() & (u64::MAX >> 2)) | (1 << 63);
-        let number = u128::from(high) << 64 | u128::from(low);
+        let digit = |number: u8| b"0123456789abcdef"[usize::from(number & 0xF)];
         let mut text = [b'-'; 36];
-        let mut shift = 128;
-        for (at, place) in text.iter_mut().enumerate() {
-            if !matches!(at, 8 | 13 | 18 | 23) {
-                shift -= 4;
-                *place = b"0123456789abcdef"[(number >> shift) as usize & 0xF];
+        let mut bytes = high.to_be_bytes().into_iter().chain(low.to_be_bytes());
+        for group in [0..8, 9..13, 14..18, 19..23, 24..36] {
+            for (pair, byte) in text[group].chunks_exact_mut(2).zip(&mut bytes) {
+                pair.copy_from_slice(&[digit(byte >> 4), digit(byte)]);
             }
         }
         text

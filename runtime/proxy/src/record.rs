@@ -4,11 +4,10 @@ use crate::{
     access_log::{Entry, text},
     body::Received,
     cluster::ClusterState,
-    connection::Client,
+    connection::{Client, Held},
     flags::Flags,
     forward::Attempted,
     hygiene::{FORWARDED_FOR, REQUEST_ID},
-    listener::OpenListener,
     local_reply::GRPC_STATUS,
     metrics::{Measures, Protocol, RequestKey, lock},
     parties,
@@ -27,16 +26,17 @@ use malha_table::view::Route;
 use std::{
     rc::Rc,
     sync::{Arc, atomic::Ordering},
-    time::Instant,
 };
+use tokio::time::Instant;
 
 /// One request's record. One that is dropped before its [`Record::end`] is of a client that left before its answer
-/// began, or of a panic.
+/// began, or of a panic. It is handed on often, and so boxed.
 pub(crate) struct Record {
     pub(crate) entry: Entry,
     pub(crate) clock: Instant,
     pub(crate) received: Option<Rc<Received>>,
-    listener: Arc<OpenListener>,
+    /// Of its connection.
+    share: Rc<Held>,
     /// The number of where it went.
     destination: u32,
     /// The number of its cluster.
@@ -52,17 +52,17 @@ pub(crate) struct Record {
 
 impl Record {
     /// From a head as it came, before anything is known to be right with it.
-    pub(crate) fn new(local: &Rc<Local>, listener: &Arc<OpenListener>, client: &Client, parts: &Parts) -> Self {
-        listener.requests.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn new(local: &Rc<Local>, share: &Rc<Held>, client: &Client, parts: &Parts) -> Box<Self> {
+        share.listener.requests.fetch_add(1, Ordering::Relaxed);
         let options = &local.shared.options;
         let begin = |tracing: &Tracing| Rc::new(tracing.begin(client, &parts.headers, &local.random));
         let trace = options.tracing.as_ref().map(begin);
         let is_told = local.log.is_some() || trace.as_ref().is_some_and(|trace| trace.is_sampled);
-        Record {
+        Box::new(Record {
             entry: Entry { version: Some(parts.version), ..Entry::new(client.local, client.peer) },
             clock: Instant::now(),
             received: None,
-            listener: Arc::clone(listener),
+            share: Rc::clone(share),
             destination: parties::UNKNOWN,
             cluster: parties::UNKNOWN,
             protocol: Protocol::Http,
@@ -70,7 +70,7 @@ impl Record {
             is_told,
             trace,
             is_ended: false,
-        }
+        })
     }
 
     /// What a head says that is not admitted.
@@ -163,7 +163,7 @@ impl Record {
     }
 
     /// The answer has been sent, or broken off.
-    pub(crate) fn end(mut self, ending: Ending, sent: u64) {
+    pub(crate) fn end(mut self: Box<Self>, ending: Ending, sent: u64) {
         self.finish(ending, sent);
     }
 
@@ -191,8 +191,8 @@ impl Record {
         }
         entry.duration = self.clock.elapsed();
         let key = RequestKey {
-            listener: self.listener.id,
-            source: self.listener.source.load(Ordering::Relaxed),
+            listener: self.share.listener.id,
+            source: self.share.listener.source.load(Ordering::Relaxed),
             destination: self.destination,
             cluster: self.cluster,
             code: entry.code,
@@ -205,7 +205,7 @@ impl Record {
             log.write(entry);
         }
         if let Some((tracing, trace)) = self.local.shared.options.tracing.as_ref().zip(self.trace.as_ref()) {
-            tracing.end(trace, entry, Arc::clone(&lock(&self.listener.service)));
+            tracing.end(trace, entry, Arc::clone(&lock(&self.share.listener.service)));
         }
     }
 }

@@ -73,12 +73,11 @@ impl Line<'_> {
         match address {
             None => return self.text("-"),
             Some(SocketAddr::V4(address)) => {
-                let mut separator = "";
-                for part in address.ip().octets() {
-                    self.text(separator).number(u64::from(part));
-                    separator = ".";
+                let [a, b, c, d] = address.ip().octets();
+                for (part, after) in [(a, "."), (b, "."), (c, "."), (d, ":")] {
+                    self.number(u64::from(part)).text(after);
                 }
-                self.text(":").number(u64::from(address.port()));
+                self.number(u64::from(address.port()));
             }
             // Text takes whatever comes.
             Some(address) => _ = write!(self.0, "{address}"),
@@ -88,9 +87,10 @@ impl Line<'_> {
 
     /// A header's value; bytes that are no UTF-8 are replaced, and a dash stands for none.
     fn header(&mut self, value: Option<&HeaderValue>) -> &mut Self {
-        match value.map(HeaderValue::as_bytes) {
+        match value.map(|value| value.to_str().map_err(|_| value.as_bytes())) {
             None => self.text("-"),
-            Some(bytes) => self.plain(Some(&String::from_utf8_lossy(bytes))),
+            Some(Ok(text)) => self.plain(Some(text)),
+            Some(Err(bytes)) => self.plain(Some(&String::from_utf8_lossy(bytes))),
         }
     }
 
@@ -115,7 +115,7 @@ impl Line<'_> {
 /// Whether nothing of it can be in need of an escape. All of it is looked at, since a loop that stops at the first find
 /// takes longer for what there mostly is.
 fn is_harmless(bytes: &[u8]) -> bool {
-    let harm = |byte: u8| !(b' '..0x7f).contains(&byte) | (byte == b'"') | (byte == b'\\');
+    let harm = |byte: u8| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\');
     !bytes.iter().fold(false, |harmful, byte| harmful | harm(*byte))
 }
 
@@ -196,7 +196,8 @@ mod tests {
 
     #[test]
     fn addresses_are_written_as_ever() {
-        for address in [here(1), here(65_535), SocketAddr::from(([255, 0, 10, 99], 80)), (Ipv6Addr::LOCALHOST, 80).into()]
+        for address in
+            [here(1), here(65_535), SocketAddr::from(([255, 0, 10, 99], 80)), (Ipv6Addr::LOCALHOST, 80).into()]
         {
             let mut text = String::new();
             Line(&mut text).address(Some(address));

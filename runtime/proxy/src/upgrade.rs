@@ -14,7 +14,7 @@ use tokio::{
 pub(crate) type Kept = (Rc<Held>, Connection, InFlight);
 
 /// Passes bytes between two connections, once both have changed their protocol, until either side ends.
-pub(crate) fn tunnel(client: OnUpgrade, upstream: OnUpgrade, kept: Kept, mut record: Record) {
+pub(crate) fn tunnel(client: OnUpgrade, upstream: OnUpgrade, kept: Kept, mut record: Box<Record>) {
     tokio::task::spawn_local(async move {
         let (received, sent) = (Cell::new(0), Cell::new(0));
         let ending = match tokio::try_join!(client, upstream) {

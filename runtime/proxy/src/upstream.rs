@@ -13,10 +13,7 @@ use crate::{
 };
 use http::{HeaderMap, Response, Version};
 use hyper::body::Body;
-use std::{
-    net::IpAddr,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 /// Counts a request in flight at an endpoint, for least request, and at its cluster, for its limit.
 #[derive(Debug)]
@@ -108,7 +105,7 @@ pub(crate) async fn admit(
     let mut in_flight = InFlight::new(endpoint);
     let connection = local.pool.acquire(cluster, &endpoint.address, asker).await?;
     // Where a name leads is known only now.
-    if endpoint.address.host.parse::<IpAddr>().is_err() && outside::is_own(local, connection.peer) {
+    if endpoint.is_named && outside::is_own(local, connection.peer()) {
         return Err(Failure::OwnAddress.into());
     }
     cluster.observe(endpoint, Outcome::Connected);

@@ -10,7 +10,7 @@ use http::{
     HeaderMap, Method, StatusCode, Version,
     header::{HOST, TRANSFER_ENCODING, UPGRADE},
     request::Parts,
-    uri::Uri,
+    uri::{PathAndQuery, Uri},
 };
 use malha_table::{
     RequestView,
@@ -32,6 +32,8 @@ pub(crate) struct RequestHead {
     pub(crate) authority: String,
     /// Normalised, with query; empty where there is none to route (`*`, CONNECT).
     pub(crate) path_and_query: String,
+    /// The target as it came, where that is `path_and_query`.
+    pub(crate) target: Option<PathAndQuery>,
     /// Length of the path in it.
     path_length: usize,
     /// None any more, once it goes upstream.
@@ -86,6 +88,7 @@ impl RequestHead {
             let normal = normalize_path(path, settings.path_normalization);
             normal.map_err(|_| refuse("path_normalization_failed"))?.into_owned()
         };
+        let target = uri.path_and_query().filter(|target| target.as_str() == path_and_query).cloned();
         hygiene::drop_hop_by_hop(headers).map_err(|_| malformed())?;
         let upgrade = headers.get(UPGRADE);
         if upgrade.is_some_and(|upgrade| !upgrade_is_allowed(upgrade.as_bytes())) {
@@ -103,6 +106,7 @@ impl RequestHead {
             sent_authority,
             authority,
             path_and_query,
+            target,
             path_length,
             is_grpc: is_grpc(headers),
             asks_for_upgrade,

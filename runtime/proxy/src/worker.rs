@@ -61,6 +61,10 @@ impl fmt::Debug for Worker {
     }
 }
 
+/// A table as one worker holds it.
+#[allow(clippy::redundant_allocation, reason = "workers that count together get in each other's way")]
+pub(crate) type InForce = Rc<Arc<Running>>;
+
 /// What a worker's connections share.
 pub(crate) struct Local {
     pub(crate) index: usize,
@@ -72,12 +76,19 @@ pub(crate) struct Local {
     /// Its lines of the access log, if there is one.
     pub(crate) log: Option<Rc<WorkerLog>>,
     running: RefCell<Cache<Arc<ArcSwap<Running>>, Arc<Running>>>,
+    /// What was loaded last.
+    latest: RefCell<InForce>,
 }
 
 impl Local {
     /// The table in force now, with what belongs to it. A request asks once, so that it sees one table.
-    pub(crate) fn running(&self) -> Arc<Running> {
-        Arc::clone(self.running.borrow_mut().load())
+    pub(crate) fn running(&self) -> InForce {
+        let mut running = self.running.borrow_mut();
+        let (running, mut latest) = (running.load(), self.latest.borrow_mut());
+        if !Arc::ptr_eq(running, &latest) {
+            *latest = Rc::new(Arc::clone(running));
+        }
+        Rc::clone(&latest)
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -125,6 +136,7 @@ async fn work(index: usize, shared: Arc<Shared>, mut commands: UnboundedReceiver
         random: Random::new(shared.seed, index as u64),
         copies: Cell::new(0),
         running: RefCell::new(Cache::new(Arc::clone(&shared.current))),
+        latest: RefCell::new(Rc::new(shared.running())),
         shared,
     });
     let mut sweep = tokio::time::interval(SWEEP_INTERVAL);

@@ -13,18 +13,18 @@ use tokio::{task::AbortHandle, time::Instant};
 /// A connection that is not idle, or a request's share of one that takes several at once.
 pub(crate) struct Connection {
     pub(crate) sender: Sender,
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: Option<SocketAddr>,
     /// Whether it was idle before, or had an earlier request: the upstream may have closed it meanwhile.
     pub(crate) reused: bool,
-    /// What it was opened by, and is kept by.
-    pub(super) terms: ConnectionTerms,
     lease: Rc<Lease>,
     ticket: Option<Ticket>,
 }
 
 /// What all shares of a connection hold: the connection ends with the last of them.
 struct Lease {
+    peer: SocketAddr,
+    local: Option<SocketAddr>,
+    /// What it was opened by, and is kept by.
+    terms: ConnectionTerms,
     requests: Cell<u32>,
     opened: Instant,
     /// When the last request began or ended.
@@ -66,13 +66,24 @@ impl Connection {
         open: Open,
     ) -> Self {
         let now = Instant::now();
-        let lease = Lease { requests: Cell::new(0), opened: now, used: Cell::new(now), _driver: driver, open };
-        Connection { sender, peer, local, reused: false, terms, lease: Rc::new(lease), ticket: None }
+        let (requests, used) = (Cell::new(0), Cell::new(now));
+        let lease = Lease { peer, local, terms, requests, opened: now, used, _driver: driver, open };
+        Connection { sender, reused: false, lease: Rc::new(lease), ticket: None }
+    }
+
+    /// Where it leads.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.lease.peer
+    }
+
+    /// Where it comes from.
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        self.lease.local
     }
 
     /// Another request's share of it; none where it takes no more at once.
     pub(super) fn share(&self) -> Option<Connection> {
-        if self.terms.streams.is_some_and(|most| self.shares() >= most as usize) {
+        if self.lease.terms.streams.is_some_and(|most| self.shares() >= most as usize) {
             return None;
         }
         let sender = self.sender.share()?;
@@ -80,15 +91,7 @@ impl Connection {
         lease.requests.set(lease.requests.get().saturating_add(1));
         lease.used.set(Instant::now());
         let ticket = Ticket(Weak::clone(&lease.open.host));
-        Some(Connection {
-            sender,
-            peer: self.peer,
-            local: self.local,
-            reused: true,
-            terms: self.terms,
-            lease,
-            ticket: Some(ticket),
-        })
+        Some(Connection { sender, reused: true, lease, ticket: Some(ticket) })
     }
 
     /// Whether it is a request's share of a connection that takes several.
@@ -110,8 +113,8 @@ impl Connection {
     /// Whether it has taken all the requests that it may, or is as old as it gets.
     pub(super) fn is_spent(&self, now: Instant) -> bool {
         let is_old = |longest| self.lease.opened.checked_add(longest).is_some_and(|end| end <= now);
-        self.terms.requests.is_some_and(|most| self.lease.requests.get() >= most)
-            || self.terms.longest.is_some_and(is_old)
+        self.lease.terms.requests.is_some_and(|most| self.lease.requests.get() >= most)
+            || self.lease.terms.longest.is_some_and(is_old)
     }
 
     /// Whether nobody has used it for so long.
@@ -127,23 +130,24 @@ impl Connection {
     /// Gives it back to its pool when its last request has been sent and its response has been read to their ends, unless
     /// it has taken all the requests that it may.
     pub(crate) fn put_back(mut self) {
-        self.lease.used.set(Instant::now());
+        let now = Instant::now();
+        self.lease.used.set(now);
         if self.sender.is_http2() {
             return;
         }
         self.lease.requests.set(self.lease.requests.get().saturating_add(1));
         self.reused = true;
         let Some(host) = self.lease.open.host.upgrade() else { return };
-        if self.is_spent(Instant::now()) {
+        if self.is_spent(now) {
             return;
         }
         if self.sender.is_ready() {
-            host.give(self);
+            host.give(self, now);
         } else if !self.sender.is_closed() {
             // The end of the response can be read before the end of the request has left.
             tokio::task::spawn_local(async move {
                 if let Ok(Ok(())) = tokio::time::timeout(LONGEST_REST, self.sender.ready()).await {
-                    host.give(self);
+                    host.give(self, Instant::now());
                 }
             });
         }
@@ -152,15 +156,15 @@ impl Connection {
     /// Gives it back to its pool when it was acquired for nothing.
     pub(crate) fn put_back_unused(self) {
         if let Some(host) = self.lease.open.host.upgrade() {
-            host.give(self);
+            host.give(self, Instant::now());
         }
     }
 }
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Connection { peer, local, reused, lease, .. } = self;
-        let requests = lease.requests.get();
+        let Connection { reused, lease, .. } = self;
+        let (Lease { peer, local, .. }, requests) = (&**lease, lease.requests.get());
         write!(formatter, "{local:?} -> {peer}, reused: {reused}, requests: {requests}")
     }
 }

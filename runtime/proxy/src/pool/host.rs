@@ -236,7 +236,7 @@ impl Host {
     }
 
     /// A connection that can take a request: for whoever waits longest, else to keep.
-    pub(super) fn give(&self, connection: Connection) {
+    pub(super) fn give(&self, connection: Connection, now: Instant) {
         // A share that comes back is nothing new.
         if connection.sender.is_closed() || connection.is_share() {
             return;
@@ -252,7 +252,7 @@ impl Host {
             turn.come(Ok(connection));
         } else if !self.group.is_starved() {
             // It would be in the way of others otherwise.
-            let until = self.idle_limit().and_then(|limit| Instant::now().checked_add(limit));
+            let until = self.idle_limit().and_then(|limit| now.checked_add(limit));
             let mut idle = self.idle.borrow_mut();
             if idle.len() < self.limits.idle_connections {
                 idle.push_back(Idle { connection, until });
@@ -337,7 +337,7 @@ impl Host {
                 let connected = host.connect(open, dial, limit).await;
                 drop(opening);
                 match connected {
-                    Ok(connection) => host.give(connection),
+                    Ok(connection) => host.give(connection, Instant::now()),
                     Err(reason) => {
                         counters.not_connected(&reason);
                         host.fail(&reason);
@@ -460,7 +460,7 @@ impl Drop for Waiting {
         self.turn.held.take();
         // What came too late for it is the next one's, and so is the permission to open a connection.
         if let Some(Ok(connection)) = self.turn.outcome.take() {
-            self.host.give(connection);
+            self.host.give(connection, Instant::now());
         }
         self.host.wake_first();
     }

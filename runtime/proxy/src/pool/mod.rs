@@ -10,11 +10,11 @@ use crate::{
     options::Limits,
 };
 pub(crate) use connection::Connection;
+use foldhash::HashMap;
 use host::{Host, Kind, Waiting};
 use http::Version;
 use std::{
     cell::RefCell,
-    collections::HashMap,
     rc::Rc,
     sync::{Arc, atomic::AtomicU64},
 };

@@ -52,22 +52,25 @@ fn is_normal(path: &str, mode: PathNormalization) -> bool {
     if !path.starts_with('/') {
         return false;
     }
-    let mut before = 0;
-    for &byte in bytes {
-        match byte {
-            // A dot segment begins with a dot after a slash; other such names take the long way too.
-            b'.' if before == b'/' => return false,
-            b'/' if before == b'/' && mode != PathNormalization::Base => return false,
-            b'%' | b'\\' => return false,
-            _ if is_escaped(byte) => return false,
-            _ => before = byte,
-        }
-    }
-    true
+    // A dot segment begins with a dot after a slash; other such names take the long way too.
+    let is_plain = |byte: u8| PLAIN[usize::from(byte)];
+    let is_odd = |pair: &[u8]| pair == b"/." || (pair == b"//" && mode != PathNormalization::Base);
+    bytes.iter().all(|byte| is_plain(*byte)) && !bytes.windows(2).any(is_odd)
 }
 
+/// Bytes that stay as they are, wherever they stand, but for dots and slashes after a slash.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        plain[byte] = !is_escaped(byte as u8) && byte != b'%' as usize && byte != b'\\' as usize;
+        byte += 1;
+    }
+    plain
+};
+
 /// Whether Envoy writes the byte as an escape.
-fn is_escaped(byte: u8) -> bool {
+const fn is_escaped(byte: u8) -> bool {
     matches!(byte, 0..=b' ' | 0x7f.. | b'"' | b'<' | b'>' | b'^' | b'`' | b'{'..=b'}')
 }
 
