@@ -47,6 +47,8 @@ pub enum Command {
     Schema(SchemaArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all commands to a directory.
+    Man(ManArgs),
 }
 
 /// The inputs of a command.
@@ -66,9 +68,13 @@ pub struct Paths {
     malha check                              everything below the working directory\n  \
     malha check istio/ --format concise      one line for each finding\n  \
     malha check --select correctness,H       two groups of rules, and nothing else\n  \
-    kubectl get vs -A -o yaml | malha check -\n\n\
+    malha check --fix                        mend what can be mended without a doubt\n  \
+    malha check --baseline .malha.json       only what that file does not know\n  \
+    helm template shop chart/ | malha check -\n\n\
     A comment `# malha: ignore[H008] reason` on or above a line silences a finding there; so does the\n\
-    annotation `malha.io/ignore: H008` on an object. `malha rule CODE` explains a code.")]
+    annotation `malha.io/ignore: H008` on an object. `malha rule CODE` explains a code.\n\
+    Exit status, in every format: 0 nothing at or above --fail-on, 1 something, 2 the job could not be done.")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct CheckArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "documented where it is defined")]
@@ -85,9 +91,40 @@ pub struct CheckArgs {
     /// The least severity that makes the exit status 1
     #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = SeverityName::Warning)]
     pub fail_on: SeverityName,
+    /// Apply the fixes that change no request's treatment, then check what is left
+    #[arg(long)]
+    pub fix: bool,
+    /// Apply the other fixes, too: look at what they changed
+    #[arg(long)]
+    pub unsafe_fixes: bool,
+    /// Only what this file does not know; it is recognised wherever it moves
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// Write everything that is found to the baseline
+    #[arg(long, requires = "baseline", conflicts_with_all = ["fix", "unsafe_fixes", "add_ignore", "watch"])]
+    pub write_baseline: bool,
+    /// Write a comment above each finding that silences it
+    #[arg(long, conflicts_with_all = ["fix", "unsafe_fixes", "watch"])]
+    pub add_ignore: bool,
+    /// Tell how many findings each rule has, and not which
+    #[arg(long)]
+    pub statistics: bool,
+    /// Tell where the time went, on the standard error
+    #[arg(long)]
+    pub timing: bool,
     /// Replay the request of every finding that has one, and fail if it does not behave as the finding says
     #[arg(long)]
     pub verify: bool,
+    /// Check again after every save
+    #[arg(long, conflicts_with_all = ["fix", "unsafe_fixes"])]
+    pub watch: bool,
+}
+
+impl CheckArgs {
+    /// Whether files are to be mended.
+    pub fn fixes(&self) -> bool {
+        self.fix || self.unsafe_fixes
+    }
 }
 
 /// How `malha check` prints.
@@ -100,6 +137,16 @@ pub enum CheckFormat {
     Concise,
     /// One JSON document, for programs
     Json,
+    /// One JSON document for each finding, on a line of its own
+    Jsonl,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// Annotations of GitHub Actions
+    Github,
+    /// GitLab's code quality report
+    Gitlab,
+    /// JUnit XML, for CI systems
+    Junit,
 }
 
 /// A severity on the command line.
@@ -425,6 +472,17 @@ pub struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]
     pub shell: Shell,
+}
+
+/// `malha man`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+    malha man | man -l -\n  \
+    malha man ~/.local/share/man/man1    then `man malha-check`")]
+pub struct ManArgs {
+    /// Where to write the pages, one for each command
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
 }
 
 /// Reads `80` or `99.5`.

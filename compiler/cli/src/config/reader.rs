@@ -193,6 +193,15 @@ impl<'i> Reader<'i> {
         texts
     }
 
+    /// A string, or a list of them.
+    pub(super) fn one_or_more(&mut self, table: &Table<'_>, key: &str) -> Vec<String> {
+        match table.entries.get(key).map(Spanned::get_ref) {
+            None => Vec::new(),
+            Some(DeValue::Array(_)) => self.strings(table, key),
+            Some(_) => self.string(table, key).into_iter().collect(),
+        }
+    }
+
     /// A string or a table, or a list of them.
     pub(super) fn one_or_many<'t>(&mut self, table: &Table<'t>, key: &str) -> Vec<Item<'t>> {
         let Some(value) = table.entries.get(key) else { return Vec::new() };
