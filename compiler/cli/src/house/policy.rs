@@ -38,8 +38,8 @@ impl Policy {
         }
         let parsed = Env::stdlib().parser().parse(&policy.check);
         let expression = parsed.map_err(|errors| {
-            let lines: Vec<String> = errors.to_string().lines().map(|line| line.trim_end().to_owned()).collect();
-            Failure::new(format!("the condition is not understood: {}", lines.join("\n  ")))
+            let said = errors.errors.iter().map(|error| format!("{}:{}: {}", error.pos.0, error.pos.1, error.msg));
+            Failure::new(format!("the condition is not understood: {}", said.collect::<Vec<_>>().join("\n  ")))
         })?;
         Ok(Policy {
             name: policy.name.clone(),
