@@ -63,8 +63,8 @@ impl Selector {
     }
 
     /// Those of a key of `malha.toml`, which is named if one of them is unknown.
-    fn parse_key(key: &str, texts: &[String]) -> Result<Vec<Selector>, Failure> {
-        Selector::parse_all(texts).map_err(|failure| failure.within(key))
+    fn parse_key(section: &LintSection, key: &str, texts: &[String]) -> Result<Vec<Selector>, Failure> {
+        Selector::parse_all(texts).map_err(|failure| failure.within(format!("{}: lint.{key}", section.file)))
     }
 
     fn matches(&self, rule: &RuleInfo) -> bool {
@@ -94,8 +94,8 @@ impl Selection {
     /// A selector names nothing.
     pub fn new(section: &LintSection, select: &[String], ignore: &[String]) -> Result<Selection, Failure> {
         let mut selection = Selection {
-            select: Selector::parse_key("lint.select", &section.select)?,
-            ignore: Selector::parse_key("lint.ignore", &section.ignore)?,
+            select: Selector::parse_key(section, "select", &section.select)?,
+            ignore: Selector::parse_key(section, "ignore", &section.ignore)?,
             per_file: Vec::new(),
             severity: Vec::new(),
         };
@@ -107,11 +107,11 @@ impl Selection {
             let mut builder = GitignoreBuilder::new("");
             let added = builder.add_line(None, glob).and_then(|builder| builder.build());
             let matcher = added.map_err(|error| Failure::new(format!("lint.per-file-ignores: `{glob}`: {error}")))?;
-            selection.per_file.push((matcher, Selector::parse_key("lint.per-file-ignores", selectors)?));
+            selection.per_file.push((matcher, Selector::parse_key(section, "per-file-ignores", selectors)?));
         }
         for (selector, severity) in &section.severity {
-            let parsed = Selector::parse(selector).map_err(|failure| failure.within("lint.severity"))?;
-            selection.severity.push((parsed, *severity));
+            let parsed = Selector::parse_key(section, "severity", std::slice::from_ref(selector))?;
+            selection.severity.extend(parsed.into_iter().map(|selector| (selector, *severity)));
         }
         Ok(selection)
     }

@@ -82,6 +82,8 @@ pub struct GatewayProxy {
 /// `[lint]`: which findings count, and how much.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LintSection {
+    /// What people call the file that it stands in.
+    pub file: String,
     /// Selectors that take the place of the rules that are on by default.
     pub select: Vec<String>,
     /// Selectors of rules that stay silent.
@@ -234,6 +236,7 @@ fn lint(reader: &mut Reader<'_>, table: &reader::Table<'_>) -> LintSection {
     let schemas = reader.table(table, "schemas");
     let policies = reader.tables(table, "policy");
     LintSection {
+        file: reader.name().to_owned(),
         select: reader.strings(table, "select"),
         ignore: reader.strings(table, "ignore"),
         per_file_ignores: files

@@ -148,6 +148,11 @@ impl<'i> Reader<'i> {
         self.text(table, key).map(|text| text.value)
     }
 
+    /// What people call the document.
+    pub(super) fn name(&self) -> &str {
+        self.name
+    }
+
     /// A string that must be there.
     pub(super) fn required(&mut self, table: &Table<'_>, key: &str) -> String {
         if !table.entries.contains_key(key) {

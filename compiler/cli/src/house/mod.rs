@@ -119,6 +119,10 @@ impl House {
     /// # Errors
     /// A schema cannot be read or is none, a condition is no CEL, or a kind is misspelt.
     pub(crate) fn load(input: &MeshInput) -> Result<House, Failure> {
+        House::compile(input).map_err(|failure| failure.within(&input.config.lint.file))
+    }
+
+    fn compile(input: &MeshInput) -> Result<House, Failure> {
         let LintSection { schemas, policies, .. } = &input.config.lint;
         let section = input.config.lint.clone();
         let mut house = House { section, schemas: BTreeMap::new(), policies: Vec::new() };

@@ -19,6 +19,8 @@ const LONGEST: usize = 16 << 10;
 pub(super) struct Policy {
     name: String,
     kinds: Vec<String>,
+    /// What conditions may call.
+    environment: Arc<Env>,
     expression: Expression,
     message: String,
     help: Option<String>,
@@ -36,7 +38,8 @@ impl Policy {
         if policy.check.len() > LONGEST {
             return Err(Failure::new(format!("the condition has over {LONGEST} bytes")));
         }
-        let parsed = Env::stdlib().parser().parse(&policy.check);
+        let environment = Env::stdlib();
+        let parsed = environment.parser().parse(&policy.check);
         let expression = parsed.map_err(|errors| {
             let said = errors.errors.iter().map(|error| format!("{}:{}: {}", error.pos.0, error.pos.1, error.msg));
             Failure::new(format!("the condition is not understood: {}", said.collect::<Vec<_>>().join("\n  ")))
@@ -44,6 +47,7 @@ impl Policy {
         Ok(Policy {
             name: policy.name.clone(),
             kinds: policy.kinds.clone(),
+            environment: Arc::new(environment),
             expression: Budget::metered(expression),
             message: policy.message.clone(),
             help: policy.help.clone(),
@@ -83,7 +87,7 @@ impl Policy {
 
     /// Whether the condition holds; else why that cannot be said.
     fn holds(&self, object: &Object<'_>) -> Result<bool, String> {
-        let mut context = Context::default();
+        let mut context = Context::with_env(Arc::clone(&self.environment));
         let budget = Budget::default();
         budget.offer(&mut context).map_err(|error| error.to_string())?;
         context.add_variable_from_value(OBJECT, value(object.node));

@@ -115,13 +115,13 @@ fn what_asks_for_nothing_sensible_is_refused() {
             "[lint.schemas]\nVirtualServce = \"x.json\"\n",
             "there is no kind `VirtualServce`\n  help: did you mean `VirtualService`?",
         ),
-        ("[lint.schemas]\nGateway = \"x.json\"\n", "lint.schemas: x.json: "),
-        ("[lint.schemas]\nGateway = \"no.json\"\n", "lint.schemas: no.json: "),
-        ("[lint.schemas]\nGateway = \"none.json\"\n", "lint.schemas: none.json: "),
+        ("[lint.schemas]\nGateway = \"x.json\"\n", "malha.toml: lint.schemas: x.json: "),
+        ("[lint.schemas]\nGateway = \"no.json\"\n", "malha.toml: lint.schemas: no.json: "),
+        ("[lint.schemas]\nGateway = \"none.json\"\n", "malha.toml: lint.schemas: none.json: "),
         ("[[lint.policy]]\nname = \"x\"\n", "a table of [[lint.policy]] has no `check`"),
         (
             "[[lint.policy]]\nname = \"x\"\ncheck = \"a(\"\nmessage = \"m\"\n",
-            "lint.policy `x`: the condition is not understood: ",
+            "malha.toml: lint.policy `x`: the condition is not understood: ",
         ),
         ("[[lint.policy]]\nname = \"x\"\ncheck = \"true\"\nmessage = \"m\"\nknd = \"y\"\n", "did you mean `kind`?"),
     ] {

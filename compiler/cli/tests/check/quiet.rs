@@ -28,10 +28,10 @@ fn malha_toml_selects_weighs_and_excuses() {
     for (toml, expected) in [
         (
             "[lint]\nselect = [\"R01\"]\n",
-            "lint.select: `R01` is no rule, no prefix of a code, and no group\n  help: did you mean `R001`?",
+            "malha.toml: lint.select: `R01` is no rule, no prefix of a code, and no group\n  help: did you mean `R001`?",
         ),
-        ("[lint]\nignore = [\"rule-shadwed\"]\n", "lint.ignore: `rule-shadwed` is no rule"),
-        ("[lint.severity]\nQ001 = \"info\"\n", "lint.severity: `Q001` is no rule"),
+        ("[lint]\nignore = [\"rule-shadwed\"]\n", "malha.toml: lint.ignore: `rule-shadwed` is no rule"),
+        ("[lint.severity]\nQ001 = \"info\"\n", "malha.toml: lint.severity: `Q001` is no rule"),
         ("[lint.per-file-ignores]\n\"*\" = [\"suspicous\"]\n", "did you mean `suspicious`?"),
     ] {
         write(&mesh, "malha.toml", toml);

@@ -17,7 +17,7 @@ use crate::{
     workspace::{ReadFile, Reported, Workspace},
 };
 use malha_mesh::{Mesh, MeshConfig, program::Program};
-use malha_syntax::{Finding, SourceId, Sources};
+use malha_syntax::{Finding, RuleInfo, SourceId, Sources};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs,
@@ -287,8 +287,10 @@ fn examine(
     progress.say("lowering");
     let proxies = workspace.proxies(&mesh);
     let (program, _) = clock.time("lower", || workspace.lower(&mesh, &proxies));
-    progress.say("checking");
-    let around = |rule, check: &mut dyn FnMut()| clock.rule(rule, check);
+    let around = |rule: &'static RuleInfo, check: &mut dyn FnMut()| {
+        progress.say(format!("checking {} {}", rule.code, rule.name));
+        clock.rule(rule, check);
+    };
     let mut findings = clock.time("lint", || workspace.findings_by(&mesh, &program, selection, Some(&around)));
     if !house.is_empty() {
         progress.say("asking the house's policies");
