@@ -1,7 +1,8 @@
 //! What a condition may cost: a number of steps, the same on every machine.
 //!
 //! CEL always ends, but loops in loops, and texts and lists that are doubled again and again, may take longer than
-//! anybody waits. So every round of a loop, and all that a `+` makes, is counted.
+//! anybody waits. So every round of a loop is counted, all that a `+` makes, what is compared or searched where that is
+//! long, and every pattern, which has to be understood before it is matched.
 
 use cel::{
     Context, DeclarationError, ExecutionError, Value,
@@ -12,8 +13,16 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-/// The function that counts. No condition can call it: it is no name of CEL's.
+/// The functions that count. No condition can call them: these are no names of CEL's.
 const COUNT: &str = "@count";
+const COUNT_LONG: &str = "@countLong";
+const COUNT_MATCH: &str = "@countMatch";
+
+/// Shorter texts are compared in no time.
+const LONG: usize = 256;
+
+/// What a pattern costs.
+const MATCH: u64 = 500;
 
 /// What one condition has used up for one object.
 #[derive(Default)]
@@ -36,12 +45,29 @@ impl Budget {
     /// # Errors
     /// Something else is called so.
     pub(super) fn offer(&self, context: &mut Context<'_, '_>) -> Result<(), DeclarationError> {
+        self.counter(context, COUNT, |value, most| size(value, true, most))?;
+        self.counter(context, COUNT_LONG, |value, most| match value {
+            Value::String(text) if text.len() > LONG => text.len() as u64,
+            // Texts that differ do so soon, mostly.
+            Value::List(_) | Value::Map(_) => size(value, false, most),
+            _ => 0,
+        })?;
+        self.counter(context, COUNT_MATCH, |_, _| MATCH)
+    }
+
+    /// A function that gives back its argument, for so many steps; `steps` need not go beyond the number it is given.
+    fn counter(
+        &self,
+        context: &mut Context<'_, '_>,
+        name: &'static str,
+        steps: fn(&Value, u64) -> u64,
+    ) -> Result<(), DeclarationError> {
         let used = Arc::clone(&self.used);
-        context.add_function(COUNT, move |value: Value| {
+        context.add_function(name, move |value: Value| {
             let left = Budget::STEPS.saturating_sub(used.load(Ordering::Relaxed));
-            let steps = size(&value, left + 1);
+            let steps = steps(&value, left + 1);
             if used.fetch_add(steps, Ordering::Relaxed) + steps > Budget::STEPS {
-                return Err(ExecutionError::function_error(COUNT, "too many steps"));
+                return Err(ExecutionError::function_error(name, "too many steps"));
             }
             Ok(value)
         })
@@ -53,31 +79,22 @@ impl Budget {
     }
 }
 
-/// How many values a value is made of, and bytes its texts have; counted up to `most`.
-fn size(value: &Value, most: u64) -> u64 {
-    let mut size = 1;
+/// How many values a value is made of, and bytes its texts have if `texts` count; counted up to `most`.
+fn size(value: &Value, texts: bool, most: u64) -> u64 {
+    let sum = |parts: &mut dyn Iterator<Item = &Value>| {
+        let mut sum = 1;
+        while let (true, Some(part)) = (sum <= most, parts.next()) {
+            sum += size(part, texts, most.saturating_sub(sum));
+        }
+        sum
+    };
     match value {
-        Value::String(text) => size += text.len() as u64,
-        Value::Bytes(bytes) => size += bytes.len() as u64,
-        Value::List(items) => {
-            for item in items.iter() {
-                if size > most {
-                    break;
-                }
-                size += self::size(item, most - size.min(most));
-            }
-        }
-        Value::Map(map) => {
-            for part in map.map.values() {
-                if size > most {
-                    break;
-                }
-                size += self::size(part, most - size.min(most));
-            }
-        }
-        _ => {}
+        Value::String(text) if texts => 1 + text.len() as u64,
+        Value::Bytes(bytes) if texts => 1 + bytes.len() as u64,
+        Value::List(items) => sum(&mut items.iter()),
+        Value::Map(map) => sum(&mut map.map.values()),
+        _ => 1,
     }
-    size
 }
 
 /// Wraps every round of a loop, and every sum, in a call that counts it.
@@ -86,8 +103,13 @@ fn meter(expression: &mut IdedExpr) {
         Expr::Call(call) => {
             call.target.iter_mut().for_each(|target| meter(target));
             call.args.iter_mut().for_each(meter);
-            if call.func_name == operators::ADD {
-                count(expression);
+            match call.func_name.as_str() {
+                operators::ADD => count(COUNT, expression),
+                operators::EQUALS | operators::NOT_EQUALS | operators::IN => {
+                    call.args.iter_mut().for_each(|side| count(COUNT_LONG, side));
+                }
+                "matches" => count(COUNT_MATCH, expression),
+                _ => {}
             }
         }
         Expr::Comprehension(comprehension) => meter_loop(comprehension),
@@ -114,13 +136,13 @@ fn meter_loop(whole: &mut ComprehensionExpr) {
     let Some(items) = appended(sum, accumulator) else { return meter_round(whole) };
     for part in guard.into_iter().chain(items) {
         meter(part);
-        count(part);
+        count(COUNT, part);
     }
 }
 
 fn meter_round(whole: &mut ComprehensionExpr) {
     meter(&mut whole.loop_step);
-    count(&mut whole.loop_cond);
+    count(COUNT, &mut whole.loop_cond);
 }
 
 /// What a sum adds to a list of this name.
@@ -147,9 +169,10 @@ fn meter_entry(entry: &mut EntryExpr) {
     }
 }
 
-fn count(expression: &mut IdedExpr) {
+/// Wraps an expression in a call of a function that counts.
+fn count(function: &str, expression: &mut IdedExpr) {
     let counted = std::mem::take(expression);
     let id = counted.id;
-    let call = CallExpr { func_name: COUNT.to_owned(), target: None, args: vec![counted] };
+    let call = CallExpr { func_name: function.to_owned(), target: None, args: vec![counted] };
     *expression = IdedExpr { id, expr: Expr::Call(call) };
 }

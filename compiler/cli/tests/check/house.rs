@@ -152,6 +152,10 @@ fn a_condition_that_would_take_for_ever_is_given_up() {
             "object.spec.hosts.map(a, object.spec.hosts.map(b, object.spec.hosts.map(c, object.spec.hosts))).size() > 0",
             false,
         ),
+        ("object.spec.hosts.all(a, a in object.spec.hosts && a.matches('^h[0-9]+[.]'))", true),
+        ("object.spec.hosts.all(a, object.spec.hosts.all(b, a in object.spec.hosts))", false),
+        ("object.spec.hosts.all(a, object.spec.hosts.all(b, a.matches('^h[0-9]+[.]')))", false),
+        ("object.spec.hosts.all(a, object.spec.hosts.all(b, object == object))", false),
         (doubled.as_str(), false),
         (longer.as_str(), false),
     ] {

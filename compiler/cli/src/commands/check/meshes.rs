@@ -185,7 +185,7 @@ impl Meshes {
         })
     }
 
-    /// Everything that was found, in files that the inputs name and in others; with what people call the file.
+    /// Everything that was found, in files that the inputs name and in others.
     pub(super) fn everything(&self) -> impl Iterator<Item = (&Finding, &Sources)> {
         self.checked.iter().flat_map(|checked| {
             let found = checked.found.findings.iter().chain(&checked.found.elsewhere);
