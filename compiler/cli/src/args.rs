@@ -1,9 +1,12 @@
 //! The command line.
 
+mod check;
+
+pub use check::{CheckArgs, CheckFormat, SeverityName};
+
 use crate::config;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use malha_syntax::Severity;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 /// A compiler for service-mesh traffic configuration.
@@ -47,6 +50,8 @@ pub enum Command {
     Schema(SchemaArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all commands to a directory.
+    Man(ManArgs),
 }
 
 /// The inputs of a command.
@@ -58,67 +63,6 @@ pub struct Paths {
     /// mesh: an input below it is read together with the rest of its mesh.
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-}
-
-/// `malha check`.
-#[derive(Args, Clone, Debug)]
-#[command(after_help = "Examples:\n  \
-    malha check                              everything below the working directory\n  \
-    malha check istio/ --format concise      one line for each finding\n  \
-    malha check --select correctness,H       two groups of rules, and nothing else\n  \
-    kubectl get vs -A -o yaml | malha check -\n\n\
-    A comment `# malha: ignore[H008] reason` on or above a line silences a finding there; so does the\n\
-    annotation `malha.io/ignore: H008` on an object. `malha rule CODE` explains a code.")]
-pub struct CheckArgs {
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "documented where it is defined")]
-    pub paths: Paths,
-    /// How to print the findings
-    #[arg(long, value_enum, default_value_t)]
-    pub format: CheckFormat,
-    /// Only these rules, and what the cluster would refuse: codes, prefixes of codes, names or groups
-    #[arg(long, value_name = "CODE", value_delimiter = ',')]
-    pub select: Vec<String>,
-    /// Not these rules
-    #[arg(long, value_name = "CODE", value_delimiter = ',')]
-    pub ignore: Vec<String>,
-    /// The least severity that makes the exit status 1
-    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = SeverityName::Warning)]
-    pub fail_on: SeverityName,
-    /// Replay the request of every finding that has one, and fail if it does not behave as the finding says
-    #[arg(long)]
-    pub verify: bool,
-}
-
-/// How `malha check` prints.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum CheckFormat {
-    /// With the lines in question
-    #[default]
-    Pretty,
-    /// One line for each finding
-    Concise,
-    /// One JSON document, for programs
-    Json,
-}
-
-/// A severity on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[allow(missing_docs, reason = "they are the severities themselves")]
-pub enum SeverityName {
-    Error,
-    Warning,
-    Info,
-}
-
-impl From<SeverityName> for Severity {
-    fn from(name: SeverityName) -> Self {
-        match name {
-            SeverityName::Error => Severity::Error,
-            SeverityName::Warning => Severity::Warning,
-            SeverityName::Info => Severity::Info,
-        }
-    }
 }
 
 /// `malha diff`.
@@ -425,6 +369,17 @@ pub struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]
     pub shell: Shell,
+}
+
+/// `malha man`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+    malha man | man -l -\n  \
+    malha man ~/.local/share/man/man1    then `man malha-check`")]
+pub struct ManArgs {
+    /// Where to write the pages, one for each command
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
 }
 
 /// Reads `80` or `99.5`.

@@ -22,6 +22,12 @@ impl Failure {
         self
     }
 
+    /// Says what it is in: a file, a key.
+    #[must_use]
+    pub fn within(self, what: impl fmt::Display) -> Self {
+        Failure { message: format!("{what}: {}", self.message), ..self }
+    }
+
     /// A path that the system would not let us use.
     pub fn path(path: &Path, error: &io::Error) -> Self {
         Failure::new(format!("{}: {error}", path.display()))

@@ -3,6 +3,8 @@
 use crate::{
     config::{self, Config},
     failure::Failure,
+    report::Skipped,
+    unrendered,
 };
 use ignore::{DirEntry, WalkBuilder};
 use std::{
@@ -20,6 +22,8 @@ pub struct Inputs {
     /// Where relative paths begin.
     working_directory: PathBuf,
     items: Vec<Input>,
+    /// Files that are not read, wherever they lie.
+    passed_over: BTreeSet<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -40,6 +44,8 @@ pub struct MeshInput {
     pub config: Config,
     /// Everything that links together, in order of the relative path.
     pub files: Vec<InputFile>,
+    /// What the inputs name, and is not read.
+    pub skipped: Vec<Skipped>,
 }
 
 /// One file of a mesh.
@@ -59,6 +65,8 @@ pub struct InputFile {
 #[derive(Default)]
 struct Group {
     named: BTreeSet<PathBuf>,
+    /// Those of them that are named one by one.
+    asked: BTreeSet<PathBuf>,
     stdin: bool,
     /// Whether `named` already holds everything below the root.
     complete: bool,
@@ -92,7 +100,17 @@ impl Inputs {
                 items.push(Input::File(directory.join(argument.file_name().unwrap_or_default())));
             }
         }
-        Ok(Inputs { working_directory, items })
+        Ok(Inputs { working_directory, items, passed_over: BTreeSet::new() })
+    }
+
+    /// Does not read a file that is not there to be checked, wherever it lies.
+    pub fn pass_over(&mut self, file: &Path) {
+        self.passed_over.extend(fs::canonicalize(file));
+    }
+
+    /// Whether the standard input is one of them.
+    pub fn have_stdin(&self) -> bool {
+        self.items.iter().any(|item| matches!(item, Input::Stdin))
     }
 
     /// The meshes that the inputs choose, in order of their roots.
@@ -107,7 +125,9 @@ impl Inputs {
                 Input::Stdin => groups.entry(None).or_default().stdin = true,
                 Input::File(file) => {
                     let owner = owners.of(file.parent().unwrap_or(file));
-                    groups.entry(owner).or_default().named.insert(file.clone());
+                    let group = groups.entry(owner).or_default();
+                    group.named.insert(file.clone());
+                    group.asked.insert(file.clone());
                 }
                 Input::Directory(directory) => {
                     let owner = owners.of(directory);
@@ -119,7 +139,8 @@ impl Inputs {
                         let inside = owner.as_ref().is_some_and(|root| root.starts_with(directory));
                         let group = groups.entry(owner).or_default();
                         group.complete |= inside;
-                        if config::FILE_NAME != file.file_name().unwrap_or_default() {
+                        let is_passed_over = self.passed_over.contains(&file);
+                        if config::FILE_NAME != file.file_name().unwrap_or_default() && !is_passed_over {
                             group.named.insert(file);
                         }
                     }
@@ -159,7 +180,8 @@ impl Inputs {
                 let path = canonical(&mesh.root.join(include)).unwrap_or_else(|_| mesh.root.join(include));
                 watch(&path, path.is_dir());
             }
-            if let Some(file) = &mesh.config.mesh.config {
+            let schemas = mesh.config.lint.schemas.iter().map(|(_, schema)| schema);
+            for file in mesh.config.mesh.config.iter().chain(schemas) {
                 watch(&mesh.root.join(file), false);
             }
         }
@@ -183,13 +205,15 @@ impl Inputs {
     fn mesh(&self, root: Option<PathBuf>, group: &Group) -> Result<MeshInput, Failure> {
         let Some(root) = root else {
             let root = common_directory(&group.named).unwrap_or_else(|| self.working_directory.clone());
-            let mut files: Vec<_> = group.named.iter().map(|file| self.file(&root, file, true)).collect();
+            let mut files = group.named.clone();
+            let skipped = self.leave_out(&mut files, group);
+            let mut files: Vec<_> = files.iter().map(|file| self.file(&root, file, true)).collect();
             if group.stdin {
                 let name = STDIN_NAME.to_owned();
                 files.push(InputFile { path: None, shown: name.clone(), relative: name, named: true });
             }
             files.sort_by(|left, right| left.relative.cmp(&right.relative));
-            return Ok(MeshInput { root, config_path: None, config: Config::default(), files });
+            return Ok(MeshInput { root, config_path: None, config: Config::default(), files, skipped });
         };
         let config_path = root.join(config::FILE_NAME);
         let text = fs::read_to_string(&config_path).map_err(|error| Failure::path(&config_path, &error))?;
@@ -210,12 +234,24 @@ impl Inputs {
             }
         }
         files.remove(&config_path);
-        if let Some(file) = &config.mesh.config {
+        files.retain(|file| !self.passed_over.contains(file));
+        let schemas = config.lint.schemas.iter().map(|(_, schema)| schema);
+        for file in config.mesh.config.iter().chain(schemas) {
             files.remove(&canonical(&root.join(file)).unwrap_or_else(|_| root.join(file)));
         }
+        let skipped = self.leave_out(&mut files, group);
         let mut files: Vec<_> = files.iter().map(|file| self.file(&root, file, group.named.contains(file))).collect();
         files.sort_by(|left, right| left.relative.cmp(&right.relative));
-        Ok(MeshInput { root, config_path: Some(config_path), config, files })
+        Ok(MeshInput { root, config_path: Some(config_path), config, files, skipped })
+    }
+
+    /// Takes out what no tool has made yet; tells what of that the inputs name.
+    fn leave_out(&self, files: &mut BTreeSet<PathBuf>, group: &Group) -> Vec<Skipped> {
+        let left_out = unrendered::leave_out(files, &group.asked).into_iter();
+        let named = left_out.filter(|left_out| group.named.iter().any(|file| file.starts_with(&left_out.path)));
+        let skipped =
+            named.map(|left_out| Skipped { file: self.shown(&left_out.path), reason: left_out.why.to_owned() });
+        skipped.collect()
     }
 
     fn file(&self, root: &Path, path: &Path, named: bool) -> InputFile {
@@ -308,7 +344,7 @@ fn common_directory(files: &BTreeSet<PathBuf>) -> Option<PathBuf> {
 }
 
 /// The way from `base` to `path`, with `/`; none where they share nothing but the root.
-fn relative(path: &Path, base: &Path) -> Option<String> {
+pub(crate) fn relative(path: &Path, base: &Path) -> Option<String> {
     let shared = path.components().zip(base.components()).take_while(|(left, right)| left == right).count();
     if shared <= 1 && path.is_absolute() {
         return None;

@@ -4,14 +4,19 @@
 //! [`commands`].
 
 pub mod args;
+mod atomic;
 pub mod commands;
 pub mod config;
 pub mod failure;
+mod house;
 pub mod inputs;
 pub mod mock;
+mod progress;
 pub mod report;
+mod rules;
 pub mod selection;
 pub mod terminal;
+mod unrendered;
 pub mod watch;
 mod words;
 pub mod workspace;
@@ -35,5 +40,6 @@ pub fn run(cli: &Cli) -> Result<Status, Failure> {
         Command::Rule(args) => commands::rule::rule(args),
         Command::Schema(args) => commands::schema::schema(args),
         Command::Completions(args) => commands::completions::completions(args),
+        Command::Man(args) => commands::man::man(args),
     }
 }

@@ -1,6 +1,6 @@
 //! Which rules count: selectors of the command line and of `malha.toml`.
 
-use crate::{config::LintSection, failure::Failure};
+use crate::{config::LintSection, failure::Failure, rules};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use malha_syntax::{Finding, Group, RuleInfo, Severity, nearest};
 use std::path::Path;
@@ -42,14 +42,14 @@ impl Selector {
         if let Some((_, group)) = GROUPS.iter().find(|(name, _)| text.eq_ignore_ascii_case(name)) {
             return Ok(Selector::Group(*group));
         }
-        if let Some(rule) = malha_lint::find(text) {
+        if let Some(rule) = rules::find(text) {
             return Ok(Selector::Rule(rule.info.code));
         }
         let prefix = text.trim_end_matches('*').to_ascii_uppercase();
-        if malha_lint::RULES.iter().any(|rule| !prefix.is_empty() && rule.info.code.starts_with(&prefix)) {
+        if rules::all().any(|rule| !prefix.is_empty() && rule.info.code.starts_with(&prefix)) {
             return Ok(Selector::Prefix(prefix));
         }
-        let names = malha_lint::RULES.iter().flat_map(|rule| [rule.info.code, rule.info.name]);
+        let names = rules::all().flat_map(|rule| [rule.info.code, rule.info.name]);
         let meant = nearest(text, names.chain(GROUPS.iter().map(|(name, _)| *name)));
         let failure = Failure::new(format!("`{text}` is no rule, no prefix of a code, and no group"));
         Err(failure.help(match meant {
@@ -60,6 +60,11 @@ impl Selector {
 
     fn parse_all(texts: &[String]) -> Result<Vec<Selector>, Failure> {
         texts.iter().map(|text| Selector::parse(text.trim())).collect()
+    }
+
+    /// Those of a key of `malha.toml`, which is named if one of them is unknown.
+    fn parse_key(section: &LintSection, key: &str, texts: &[String]) -> Result<Vec<Selector>, Failure> {
+        Selector::parse_all(texts).map_err(|failure| failure.within(format!("{}: lint.{key}", section.file)))
     }
 
     fn matches(&self, rule: &RuleInfo) -> bool {
@@ -89,20 +94,24 @@ impl Selection {
     /// A selector names nothing.
     pub fn new(section: &LintSection, select: &[String], ignore: &[String]) -> Result<Selection, Failure> {
         let mut selection = Selection {
-            select: Selector::parse_all(if select.is_empty() { &section.select } else { select })?,
-            ignore: Selector::parse_all(&section.ignore)?,
+            select: Selector::parse_key(section, "select", &section.select)?,
+            ignore: Selector::parse_key(section, "ignore", &section.ignore)?,
             per_file: Vec::new(),
             severity: Vec::new(),
         };
+        if !select.is_empty() {
+            selection.select = Selector::parse_all(select)?;
+        }
         selection.ignore.extend(Selector::parse_all(ignore)?);
         for (glob, selectors) in &section.per_file_ignores {
             let mut builder = GitignoreBuilder::new("");
             let added = builder.add_line(None, glob).and_then(|builder| builder.build());
             let matcher = added.map_err(|error| Failure::new(format!("lint.per-file-ignores: `{glob}`: {error}")))?;
-            selection.per_file.push((matcher, Selector::parse_all(selectors)?));
+            selection.per_file.push((matcher, Selector::parse_key(section, "per-file-ignores", selectors)?));
         }
         for (selector, severity) in &section.severity {
-            selection.severity.push((Selector::parse(selector)?, *severity));
+            let parsed = Selector::parse_key(section, "severity", std::slice::from_ref(selector))?;
+            selection.severity.extend(parsed.into_iter().map(|selector| (selector, *severity)));
         }
         Ok(selection)
     }

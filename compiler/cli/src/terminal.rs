@@ -13,6 +13,20 @@ pub fn colour() -> bool {
         && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
+/// Columns of a page where neither the environment nor a terminal says it.
+const COLUMNS: usize = 100;
+
+/// How many columns a page for people has: as `COLUMNS` says, else as the terminal is wide.
+pub fn columns() -> usize {
+    let told = env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse().ok());
+    let of_terminal = || {
+        let size = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
+        size.map(|(width, _)| usize::from(width.0)).filter(|columns| *columns > 0)
+    };
+    // Narrower pages hold no line of a file.
+    told.filter(|columns| *columns > 0).or_else(of_terminal).unwrap_or(COLUMNS).max(40)
+}
+
 /// Prints to the standard output. A reader that has gone away is content with what it has.
 ///
 /// # Errors

@@ -141,7 +141,15 @@ fn what_cannot_be_done_ends_with_2() {
     };
     fails(&["check", "nowhere"], "nowhere: ");
     fails(&["check", "--select", "H07"], "did you mean `H007`?");
-    fails(&["check", "--format", "sarif"], "[possible values: pretty, concise, json]");
+    fails(
+        &["check", "--format", "xml"],
+        "[possible values: pretty, concise, json, jsonl, sarif, github, gitlab, junit]",
+    );
+    fails(&["check", "--fix", "-"], "the standard input cannot be fixed");
+    fails(&["check", "--add-ignore", "-"], "the standard input cannot be written to");
+    fails(&["check", "--watch", "-"], "the standard input cannot be watched");
+    fails(&["check", "--statistics", "--format", "sarif"], "statistics have no such format");
+    fails(&["check", "--baseline", "nowhere.json"], "`--write-baseline` writes it");
     fails(&["route"], "no URL is given");
     fails(&["route", "ftp://shop.example/"], "`ftp` is not a scheme");
     fails(&["route", "--batch", "nowhere"], "nowhere: ");

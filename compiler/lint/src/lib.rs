@@ -18,7 +18,7 @@ pub use page::{index, page};
 pub use proof::claim_holds;
 pub use rule::{Check, Context, Example, Rule};
 pub use rules::RULES;
-pub use suppression::Suppressions;
+pub use suppression::{Judged, Suppressions};
 
 use malha_mesh::{Mesh, program::Program};
 use malha_syntax::{Finding, RuleInfo, Sources};
@@ -38,7 +38,12 @@ pub struct Options<'a> {
     pub wanted: Option<&'a (dyn Fn(&RuleInfo) -> bool + Sync)>,
     /// The texts of the mesh: without them those fixes are not offered that need them.
     pub sources: Option<&'a Sources>,
+    /// Runs each rule in its own way, as by measuring how long it takes.
+    pub around: Option<Around<'a>>,
 }
+
+/// Calls what it is given, which runs the rule, once.
+pub type Around<'a> = &'a dyn Fn(&'static RuleInfo, &mut dyn FnMut());
 
 impl Options<'_> {
     fn runs(&self, rule: &RuleInfo) -> bool {
@@ -50,8 +55,12 @@ impl Options<'_> {
 pub fn check_with(mesh: &Mesh, program: &Program, options: &Options<'_>) -> Vec<Finding> {
     let context = Context::new(mesh, program).with_sources(options.sources);
     let mut findings = Vec::new();
-    for check in RULES.iter().filter(|rule| options.runs(rule.info)).filter_map(|rule| rule.check) {
-        check(&context, &mut findings);
+    for rule in RULES.iter().filter(|rule| options.runs(rule.info)) {
+        let Some(check) = rule.check else { continue };
+        match options.around {
+            Some(around) => around(rule.info, &mut || check(&context, &mut findings)),
+            None => check(&context, &mut findings),
+        }
     }
     sort(&mut findings);
     // A delegate that two roots share is looked at twice.

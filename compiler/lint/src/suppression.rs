@@ -1,7 +1,7 @@
 //! Findings that the files themselves ask to be silent about.
 
 use malha_model::Resource;
-use malha_syntax::{Finding, Group, Location, ResourceName, RuleInfo, SourceId, Suppression};
+use malha_syntax::{Edit, Finding, Fix, Group, Location, ResourceName, RuleInfo, SourceId, Sources, Span, Suppression};
 use std::collections::{HashMap, HashSet};
 
 /// The rule about a comment or an annotation that suppresses nothing.
@@ -23,9 +23,20 @@ pub struct Suppressions {
     unjudged: Vec<&'static RuleInfo>,
 }
 
+/// What suppressions make of findings.
+#[derive(Clone, Debug, Default)]
+pub struct Judged {
+    /// Those that nothing silences, and one for each suppression that no finding needed.
+    pub left: Vec<Finding>,
+    /// Those that are silenced, each with the reason that is given for it; empty where none is.
+    pub silenced: Vec<(Finding, String)>,
+}
+
 /// One comment or annotation.
 struct Silencer {
     codes: Vec<String>,
+    /// Why, as far as somebody says it.
+    reason: String,
     /// Where it is said.
     location: Location,
     dialect: Dialect,
@@ -62,6 +73,7 @@ impl Suppressions {
         for comment in comments {
             let silencer = Silencer {
                 codes: comment.codes.clone(),
+                reason: comment.reason.clone(),
                 location: Location { source, span: comment.span },
                 dialect: Dialect::Malha,
                 used: false,
@@ -77,6 +89,7 @@ impl Suppressions {
             let codes = value.value.split(',').map(str::trim).filter(|code| !code.is_empty());
             let silencer = Silencer {
                 codes: codes.map(str::to_owned).collect(),
+                reason: String::new(),
                 location: resource.location(value.span),
                 dialect,
                 used: false,
@@ -94,38 +107,73 @@ impl Suppressions {
     /// `line` gives the line of a position.
     ///
     /// A source that holds something refused is not judged: what is refused takes no part, so findings may be missing.
-    pub fn apply(mut self, findings: Vec<Finding>, line: impl Fn(Location) -> u32) -> Vec<Finding> {
+    pub fn apply(self, findings: Vec<Finding>, line: impl Fn(Location) -> u32) -> Vec<Finding> {
+        self.judge(findings, line, |_| None).left
+    }
+
+    /// As [`Suppressions::apply`], and tells which findings are silenced; comments that silence nothing have a fix.
+    pub fn judge_in(self, findings: Vec<Finding>, sources: &Sources) -> Judged {
+        self.judge(findings, |location| sources.line_column(location).line, |comment| removal(comment, sources))
+    }
+
+    fn judge(
+        mut self,
+        findings: Vec<Finding>,
+        line: impl Fn(Location) -> u32,
+        fix: impl Fn(Location) -> Option<Fix>,
+    ) -> Judged {
         if self.comments.is_empty() && self.annotations.is_empty() {
-            return findings;
+            return Judged { left: findings, silenced: Vec::new() };
         }
         let refused = findings.iter().filter(|finding| finding.rule.group == Group::Admission);
         let refused: HashSet<SourceId> = refused.map(|finding| finding.location.source).collect();
-        let mut left = Vec::with_capacity(findings.len());
+        let mut judged = Judged { left: Vec::with_capacity(findings.len()), silenced: Vec::new() };
         for finding in findings {
             let place = (finding.location.source, line(finding.location));
             let comments = self.comments.get_mut(&place).into_iter().flatten();
             let annotations = finding.resource.as_ref().and_then(|name| self.annotations.get_mut(name));
-            let mut silenced = false;
+            let mut reason = None;
             for silencer in comments.chain(annotations.into_iter().flatten()) {
                 if silencer.silences(finding.rule) {
                     silencer.used = true;
-                    silenced = true;
+                    reason.get_or_insert_with(|| silencer.reason.clone());
                 }
             }
-            if !silenced {
-                left.push(finding);
+            match reason {
+                Some(reason) => judged.silenced.push((finding, reason)),
+                None => judged.left.push(finding),
             }
         }
-        let all = self.comments.into_values().chain(self.annotations.into_values()).flatten();
         let unneeded = |silencer: &Silencer| {
             !silencer.used
                 && silencer.dialect == Dialect::Malha
                 && !refused.contains(&silencer.location.source)
                 && !self.unjudged.iter().any(|rule| silencer.silences(rule))
         };
-        left.extend(all.filter(|silencer| unneeded(silencer)).map(|silencer| unused(&silencer)));
-        left
+        let comments = self.comments.values().flatten().filter(|silencer| unneeded(silencer));
+        judged.left.extend(comments.map(|silencer| Finding { fix: fix(silencer.location), ..unused(silencer) }));
+        let annotations = self.annotations.values().flatten().filter(|silencer| unneeded(silencer));
+        judged.left.extend(annotations.map(unused));
+        judged
     }
+}
+
+/// The fix that removes a comment: with its line, if it stands alone there.
+fn removal(comment: Location, sources: &Sources) -> Option<Fix> {
+    let text = sources.get(comment.source)?.text.as_str();
+    let (start, end) = (comment.span.start as usize, comment.span.end as usize);
+    let before = text.get(..start)?;
+    let line = before.rfind('\n').map_or(0, |at| at + 1);
+    let code = text.get(line..start)?.trim_end_matches([' ', '\t']);
+    let span = if code.is_empty() {
+        let rest = text.get(end..)?;
+        line..end + rest.find('\n').map_or(rest.len(), |at| at + 1)
+    } else {
+        line + code.len()..end
+    };
+    let location = Location { source: comment.source, span: Span::new(span.start as u32, span.end as u32) };
+    let edits = vec![Edit { location, text: String::new() }];
+    Some(Fix { safe: true, title: "remove the comment".to_owned(), edits })
 }
 
 fn unused(silencer: &Silencer) -> Finding {
@@ -190,9 +238,31 @@ mod tests {
     }
 
     #[test]
+    fn a_comment_that_silences_nothing_can_be_removed() {
+        let cases = [
+            ("a: 1 # malha: ignore[H007] gone\r\nb: 2\n", "a: 1\r\nb: 2\n"),
+            ("a:\n  # malha: ignore[H007]\n  b: 2\n", "a:\n  b: 2\n"),
+            ("a: 1\n# malha: ignore[H007]", "a: 1\n"),
+        ];
+        for (text, expected) in cases {
+            let mut sources = Sources::default();
+            let (source, _) = sources.decode("a.yaml", text.as_bytes());
+            let mut suppressions = Suppressions::default();
+            suppressions.add_comments(source, &malha_syntax::read(source, text).suppressions);
+            let judged = suppressions.judge_in(Vec::new(), &sources);
+            let fix = judged.left[0].fix.as_ref().expect("it has a fix");
+            let span = fix.edits[0].location.span;
+            let mut mended = text.to_owned();
+            mended.replace_range(span.start as usize..span.end as usize, "");
+            assert_eq!((mended.as_str(), fix.safe), (expected, true));
+        }
+    }
+
+    #[test]
     fn codes_of_istio_are_understood_in_its_annotation_alone() {
         let silencer = |codes: &[&str], dialect| Silencer {
             codes: codes.iter().map(|code| (*code).to_owned()).collect(),
+            reason: String::new(),
             location: Location::default(),
             dialect,
             used: false,

@@ -6,6 +6,7 @@ mod alias;
 mod base64;
 mod characters;
 mod document;
+mod encoding;
 mod explain;
 mod fast;
 mod finding;
@@ -27,6 +28,7 @@ mod tape;
 mod template;
 
 pub use document::{Document, Entries, Items, Node, NodeKind};
+pub use encoding::Encoding;
 pub use finding::{Claim, Edit, Finding, Fix, Group, Related, ResourceName, RuleInfo, RuleName, Severity};
 pub use nearest::nearest;
 #[doc(hidden)]

@@ -1,5 +1,6 @@
 //! Sources: the text of a file with its name, and the line and column of a byte.
 
+use crate::encoding::Encoding;
 use crate::finding::Finding;
 use crate::rules::{INVALID_ENCODING, TOO_LARGE};
 use crate::span::{LineColumn, Location, SourceId, Span};
@@ -20,13 +21,19 @@ pub struct Source {
     pub name: String,
     /// Its text without a byte order mark. Every [`Span`] counts bytes of this text.
     pub text: String,
+    /// How the text was written: `text` is always UTF-8.
+    pub encoding: Encoding,
     lines: OnceLock<Vec<u32>>,
 }
 
 impl Source {
     /// A source of text that is at hand.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Source { name: name.into(), text: text.into(), lines: OnceLock::new() }
+        Source { name: name.into(), text: text.into(), encoding: Encoding::Utf8, lines: OnceLock::new() }
+    }
+
+    fn written_in(self, encoding: Encoding) -> Self {
+        Source { encoding, ..self }
     }
 
     /// Reads `bytes` as UTF-8, or as UTF-16 if a byte order mark says so.
@@ -43,9 +50,17 @@ impl Source {
             return (Source::new(name, ""), vec![finding]);
         }
         match &*bytes {
-            [0xEF, 0xBB, 0xBF, rest @ ..] => (Source::new(name, utf8(rest)), Vec::new()),
-            [0xFF, 0xFE, rest @ ..] => utf16(name.into(), rest, u16::from_le_bytes),
-            [0xFE, 0xFF, rest @ ..] => utf16(name.into(), rest, u16::from_be_bytes),
+            [0xEF, 0xBB, 0xBF, rest @ ..] => {
+                (Source::new(name, utf8(rest)).written_in(Encoding::Utf8WithMark), Vec::new())
+            }
+            [0xFF, 0xFE, rest @ ..] => {
+                let (source, findings) = utf16(name.into(), rest, u16::from_le_bytes);
+                (source.written_in(Encoding::Utf16LittleEndian), findings)
+            }
+            [0xFE, 0xFF, rest @ ..] => {
+                let (source, findings) = utf16(name.into(), rest, u16::from_be_bytes);
+                (source.written_in(Encoding::Utf16BigEndian), findings)
+            }
             _ => {
                 // What is text already is taken as it is, and not copied if it is given away.
                 let text = String::from_utf8(bytes.into_owned()).unwrap_or_else(|bytes| utf8(bytes.as_bytes()));

@@ -82,6 +82,8 @@ pub struct GatewayProxy {
 /// `[lint]`: which findings count, and how much.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LintSection {
+    /// What people call the file that it stands in.
+    pub file: String,
     /// Selectors that take the place of the rules that are on by default.
     pub select: Vec<String>,
     /// Selectors of rules that stay silent.
@@ -90,7 +92,33 @@ pub struct LintSection {
     pub per_file_ignores: Vec<(String, Vec<String>)>,
     /// Selector and the severity its findings get.
     pub severity: Vec<(String, Severity)>,
+    /// Kind, and a JSON Schema that its objects are to satisfy: a path relative to the root of the mesh.
+    pub schemas: Vec<(String, PathBuf)>,
+    /// Conditions that objects are to satisfy.
+    pub policies: Vec<LintPolicy>,
 }
+
+/// `[[lint.policy]]`: a condition of the house.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LintPolicy {
+    /// What people call it.
+    pub name: String,
+    /// The kinds of objects that it is asked about; all if empty.
+    pub kinds: Vec<String>,
+    /// In CEL, over `object`.
+    pub check: String,
+    /// What is to be so.
+    pub message: String,
+    /// How to mend it.
+    pub help: Option<String>,
+    /// That of the group if absent.
+    pub severity: Option<Severity>,
+    /// The field that findings point at, as `spec.http`; the name of the object if absent.
+    pub field: Option<String>,
+}
+
+const SEVERITIES: [(&str, Severity); 3] =
+    [("error", Severity::Error), ("warning", Severity::Warning), ("info", Severity::Info)];
 
 /// `[run]`: what `malha run` does on this machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -202,11 +230,13 @@ fn mesh(reader: &mut Reader<'_>, table: &reader::Table<'_>) -> MeshSection {
 }
 
 fn lint(reader: &mut Reader<'_>, table: &reader::Table<'_>) -> LintSection {
-    reader.know(table, &["select", "ignore", "per-file-ignores", "severity"]);
+    reader.know(table, &["select", "ignore", "per-file-ignores", "severity", "schemas", "policy"]);
     let files = reader.table(table, "per-file-ignores");
     let severity = reader.table(table, "severity");
-    let severities = [("error", Severity::Error), ("warning", Severity::Warning), ("info", Severity::Info)];
+    let schemas = reader.table(table, "schemas");
+    let policies = reader.tables(table, "policy");
     LintSection {
+        file: reader.name().to_owned(),
         select: reader.strings(table, "select"),
         ignore: reader.strings(table, "ignore"),
         per_file_ignores: files
@@ -216,10 +246,32 @@ fn lint(reader: &mut Reader<'_>, table: &reader::Table<'_>) -> LintSection {
         severity: severity
             .iter()
             .flat_map(|table| {
-                table.keys().map(|key| (key.clone(), reader.choice(table, &key, &severities))).collect::<Vec<_>>()
+                table.keys().map(|key| (key.clone(), reader.choice(table, &key, &SEVERITIES))).collect::<Vec<_>>()
             })
             .filter_map(|(key, severity)| Some((key, severity?)))
             .collect(),
+        schemas: schemas
+            .iter()
+            .flat_map(|table| {
+                let kinds: Vec<String> = table.keys().collect();
+                kinds.into_iter().map(|kind| (reader.one_or_more(table, &kind), kind)).collect::<Vec<_>>()
+            })
+            .flat_map(|(paths, kind)| paths.into_iter().map(move |path| (kind.clone(), PathBuf::from(path))))
+            .collect(),
+        policies: policies.iter().map(|table| policy(reader, table)).collect(),
+    }
+}
+
+fn policy(reader: &mut Reader<'_>, table: &reader::Table<'_>) -> LintPolicy {
+    reader.know(table, &["name", "kind", "check", "message", "help", "severity", "field"]);
+    LintPolicy {
+        name: reader.required(table, "name"),
+        kinds: reader.one_or_more(table, "kind"),
+        check: reader.required(table, "check"),
+        message: reader.required(table, "message"),
+        help: reader.string(table, "help"),
+        severity: reader.choice(table, "severity", &SEVERITIES),
+        field: reader.string(table, "field"),
     }
 }
 
@@ -350,6 +402,18 @@ ignore = ["D0"]
 [lint.severity]
 H008 = "info"
 
+[lint.schemas]
+Gateway = "policies/gateway.json"
+VirtualService = ["policies/all.json", "policies/routes.json"]
+
+[[lint.policy]]
+name = "timeouts"
+kind = "VirtualService"
+check = "object.spec.http.all(rule, has(rule.timeout))"
+message = "every rule has a timeout"
+severity = "error"
+field = "spec.http"
+
 [run]
 ports = ["80=9080", "443=0"]
 admin = "127.0.0.1:0"
@@ -371,6 +435,17 @@ listen = "127.0.0.1:15011"
         assert_eq!(config.mesh.gateways[0].labels["istio"], "ingressgateway");
         assert_eq!(config.lint.per_file_ignores, [("legacy/**".to_owned(), vec!["R".to_owned()])]);
         assert_eq!(config.lint.severity, [("H008".to_owned(), Severity::Info)]);
+        let schemas: Vec<_> = config.lint.schemas.iter().map(|(kind, path)| (kind.as_str(), path.as_path())).collect();
+        assert_eq!(
+            schemas,
+            [
+                ("Gateway", Path::new("policies/gateway.json")),
+                ("VirtualService", Path::new("policies/all.json")),
+                ("VirtualService", Path::new("policies/routes.json")),
+            ]
+        );
+        assert_eq!(config.lint.policies[0].kinds, ["VirtualService"]);
+        assert_eq!(config.lint.policies[0].severity, Some(Severity::Error));
         assert_eq!(config.run.ports, BTreeMap::from([(80, 9080), (443, 0)]));
         let addresses: Vec<_> =
             config.run.endpoints.iter().map(|it| (it.service.as_str(), it.address.port(), it.labels.len())).collect();

@@ -148,6 +148,11 @@ impl<'i> Reader<'i> {
         self.text(table, key).map(|text| text.value)
     }
 
+    /// What people call the document.
+    pub(super) fn name(&self) -> &str {
+        self.name
+    }
+
     /// A string that must be there.
     pub(super) fn required(&mut self, table: &Table<'_>, key: &str) -> String {
         if !table.entries.contains_key(key) {
@@ -191,6 +196,15 @@ impl<'i> Reader<'i> {
             }
         }
         texts
+    }
+
+    /// A string, or a list of them.
+    pub(super) fn one_or_more(&mut self, table: &Table<'_>, key: &str) -> Vec<String> {
+        match table.entries.get(key).map(Spanned::get_ref) {
+            None => Vec::new(),
+            Some(DeValue::Array(_)) => self.strings(table, key),
+            Some(_) => self.string(table, key).into_iter().collect(),
+        }
     }
 
     /// A string or a table, or a list of them.

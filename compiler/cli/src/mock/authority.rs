@@ -1,6 +1,6 @@
 //! A local authority that signs the certificates which a mesh on this machine lacks.
 
-use crate::{commands::compile::write_atomically, failure::Failure};
+use crate::{atomic::write_atomically, failure::Failure};
 use malha_proxy::Credential;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,

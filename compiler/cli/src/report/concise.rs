@@ -1,6 +1,6 @@
 //! One line for each finding.
 
-use super::{file, range, severity_name};
+use super::{file, range, rendered::rendered_from, severity_name};
 use malha_syntax::{Finding, Sources};
 use std::fmt::Write as _;
 
@@ -22,6 +22,9 @@ pub fn concise(findings: &[(&Finding, &Sources)]) -> String {
         );
         if let Some(help) = &finding.help {
             let _ = write!(out, " ({})", one_line(help));
+        }
+        if let Some(template) = rendered_from(sources, finding.location) {
+            let _ = write!(out, " [rendered from {template}]");
         }
         out.push('\n');
     }

@@ -1,27 +1,78 @@
-//! What `malha check` tells: one report, three ways to print it.
+//! What `malha check` tells, and the ways to print it: a file for each format.
 
 mod concise;
+mod fingerprint;
+mod github;
+mod gitlab;
+mod json;
+mod junit;
 mod pretty;
+mod rendered;
 mod replay;
+mod sarif;
 mod source;
+mod statistics;
+pub(crate) mod workflow_command;
+pub(crate) mod xml;
 
 pub use concise::concise;
+pub(crate) use fingerprint::{Fingerprint, Fingerprints};
+pub use github::github;
+pub use gitlab::gitlab;
+pub use json::{CheckReport, EditReport, FindingReport, FixReport, RelatedReport, check_report, json, jsonl};
+pub use junit::junit;
 pub use pretty::pretty;
 pub(crate) use replay::command as replay;
+pub use sarif::sarif;
+pub use statistics::statistics;
 
-use malha_syntax::{Edit, Finding, Location, ResourceName, Severity, Sources, Span};
+use malha_syntax::{Finding, Location, Severity, Sources, Span};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// The report of a check, in the form of its JSON contract.
-#[derive(Clone, Debug, Serialize)]
-pub struct CheckReport<'a> {
-    /// 1; it changes when something is no longer as it was.
-    pub version: u32,
+/// Everything that a format may tell.
+pub struct Outcome<'a> {
     /// Counts.
     pub summary: &'a Summary,
-    /// In order of file and position.
-    pub findings: Vec<FindingReport<'a>>,
+    /// In order of file and position, each with the sources that its positions lie in.
+    pub findings: Vec<(&'a Finding, &'a Sources)>,
+    /// What is not told unless a format has a place for it.
+    pub silenced: Vec<Silenced<'a>>,
+    /// What people call the files that the inputs name, in order.
+    pub files: Vec<&'a str>,
+    /// The least severity that makes the exit status 1.
+    pub fail_on: Severity,
+}
+
+/// A finding that somebody does not want to hear of.
+pub struct Silenced<'a> {
+    /// The finding.
+    pub finding: &'a Finding,
+    /// What its positions lie in.
+    pub sources: &'a Sources,
+    /// Who silenced it.
+    pub by: SilencedBy<'a>,
+}
+
+/// Who silenced a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SilencedBy<'a> {
+    /// A comment or an annotation, for this reason; empty where none is given.
+    Source(&'a str),
+    /// The baseline.
+    Baseline,
+}
+
+impl Outcome<'_> {
+    /// Whether a finding is at or above the severity that matters.
+    pub fn fails(&self) -> bool {
+        self.findings.iter().any(|(finding, _)| self.counts(finding))
+    }
+
+    /// Whether a finding makes the exit status 1.
+    pub fn counts(&self, finding: &Finding) -> bool {
+        finding.severity >= self.fail_on
+    }
 }
 
 /// What was read, and what was found.
@@ -52,53 +103,6 @@ pub struct Skipped {
     pub reason: String,
 }
 
-/// One finding.
-#[derive(Clone, Debug, Serialize)]
-#[allow(missing_docs, reason = "the names are those of the finding itself")]
-pub struct FindingReport<'a> {
-    pub code: &'static str,
-    pub name: &'static str,
-    pub group: malha_syntax::Group,
-    pub severity: Severity,
-    pub message: &'a str,
-    pub help: Option<&'a str>,
-    pub resource: Option<&'a ResourceName>,
-    pub field: Option<&'a str>,
-    pub file: &'a str,
-    pub range: Range,
-    pub related: Vec<RelatedReport<'a>>,
-    pub witness: Option<&'a serde_json::Value>,
-    pub fix: Option<FixReport<'a>>,
-    pub aliases: &'static [&'static str],
-}
-
-/// Another place that explains a finding.
-#[derive(Clone, Debug, Serialize)]
-#[allow(missing_docs, reason = "the names are those of the finding itself")]
-pub struct RelatedReport<'a> {
-    pub file: &'a str,
-    pub range: Range,
-    pub message: &'a str,
-}
-
-/// A change that makes a finding go away.
-#[derive(Clone, Debug, Serialize)]
-#[allow(missing_docs, reason = "the names are those of the finding itself")]
-pub struct FixReport<'a> {
-    pub safe: bool,
-    pub title: &'a str,
-    pub edits: Vec<EditReport<'a>>,
-}
-
-/// One replacement.
-#[derive(Clone, Debug, Serialize)]
-#[allow(missing_docs, reason = "the names are those of the finding itself")]
-pub struct EditReport<'a> {
-    pub file: &'a str,
-    pub range: Range,
-    pub text: &'a str,
-}
-
 /// From the first character to one past the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Range {
@@ -118,7 +122,7 @@ pub struct Position {
 
 impl Summary {
     /// Adds the findings to the counts.
-    pub fn count(&mut self, findings: &[Finding]) {
+    pub fn count<'f>(&mut self, findings: impl IntoIterator<Item = &'f Finding>) {
         for finding in findings {
             match finding.severity {
                 Severity::Error => self.errors += 1,
@@ -160,45 +164,6 @@ impl Summary {
         let counts = [(self.errors, "error"), (self.warnings, "warning"), (self.infos, "info")];
         let counts = counts.iter().filter(|(number, _)| *number > 0).map(|(number, what)| count(*number, what));
         counts.collect::<Vec<_>>().join(", ")
-    }
-}
-
-/// The report of findings whose positions lie in `sources`.
-pub fn check_report<'a>(summary: &'a Summary, findings: &'a [(&'a Finding, &'a Sources)]) -> CheckReport<'a> {
-    let findings = findings.iter().map(|(finding, sources)| finding_report(finding, sources)).collect();
-    CheckReport { version: 1, summary, findings }
-}
-
-fn finding_report<'a>(finding: &'a Finding, sources: &'a Sources) -> FindingReport<'a> {
-    let related = finding.related.iter().map(|related| RelatedReport {
-        file: file(sources, related.location),
-        range: range(sources, related.location),
-        message: &related.message,
-    });
-    let edit = |edit: &'a Edit| EditReport {
-        file: file(sources, edit.location),
-        range: range(sources, edit.location),
-        text: &edit.text,
-    };
-    FindingReport {
-        code: finding.rule.code,
-        name: finding.rule.name,
-        group: finding.rule.group,
-        severity: finding.severity,
-        message: &finding.message,
-        help: finding.help.as_deref(),
-        resource: finding.resource.as_ref(),
-        field: finding.field.as_deref(),
-        file: file(sources, finding.location),
-        range: range(sources, finding.location),
-        related: related.collect(),
-        witness: finding.witness.as_ref(),
-        fix: finding.fix.as_ref().map(|fix| FixReport {
-            safe: fix.safe,
-            title: &fix.title,
-            edits: fix.edits.iter().map(edit).collect(),
-        }),
-        aliases: finding.rule.aliases,
     }
 }
 

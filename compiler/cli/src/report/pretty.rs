@@ -1,17 +1,14 @@
 //! Findings with the lines in question.
 
-use super::{replay, source::IndexedSource};
+use super::{rendered::rendered_from, replay, source::IndexedSource};
 use malha_syntax::{Finding, Location, Severity, Source, Sources, Span};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode};
 use std::fmt;
 
-/// Width of the page where the terminal does not say.
-const WIDTH: usize = 100;
-
-/// Prints findings with the lines in question; `colour` where a terminal shows it.
-pub fn pretty(findings: &[(&Finding, &Sources)], colour: bool) -> String {
+/// Prints findings with the lines in question on a page of so many columns; `colour` where a terminal shows it.
+pub fn pretty(findings: &[(&Finding, &Sources)], colour: bool, columns: usize) -> String {
     let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let handler = GraphicalReportHandler::new_themed(theme).with_width(WIDTH).with_links(false);
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(columns).with_links(false);
     let mut out = String::new();
     for (finding, sources) in findings {
         let page = Page::new(finding, sources);
@@ -58,7 +55,7 @@ impl<'a> Page<'a> {
         Page {
             title: &finding.message,
             code: Some(format!("{} {}", finding.rule.code, finding.rule.name)),
-            help: help(finding),
+            help: help(finding, sources),
             severity: match finding.severity {
                 Severity::Error => miette::Severity::Error,
                 Severity::Warning => miette::Severity::Warning,
@@ -72,10 +69,12 @@ impl<'a> Page<'a> {
 }
 
 /// How to mend it, and the request that proves it as a command.
-fn help(finding: &Finding) -> Option<String> {
+fn help(finding: &Finding, sources: &Sources) -> Option<String> {
     let command = finding.witness.as_ref().and_then(replay::command);
     let proof = command.map(|command| format!("to see it with `malha run`:\n  {command}"));
-    let parts: Vec<String> = finding.help.clone().into_iter().chain(proof).collect();
+    let template = rendered_from(sources, finding.location);
+    let template = template.map(|template| format!("it was rendered from {template}"));
+    let parts: Vec<String> = finding.help.clone().into_iter().chain(template).chain(proof).collect();
     (!parts.is_empty()).then(|| parts.join("\n"))
 }
 

@@ -7,10 +7,10 @@ use malha_syntax::{Document, Finding, Source, SourceId, Sources, Suppression, re
 use rayon::prelude::*;
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs,
     io::{self, Read as _},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 use xxhash_rust::xxh3::xxh3_64;
@@ -41,6 +41,8 @@ pub struct Files {
     sources: Sources,
     read: BTreeMap<String, ReadFile>,
     stdin: Option<Vec<u8>>,
+    /// Bytes that are read in the place of those on the disk, by path.
+    instead: HashMap<PathBuf, Vec<u8>>,
 }
 
 /// A file whose bytes are new.
@@ -97,6 +99,11 @@ impl Files {
         Ok(count)
     }
 
+    /// Has a file read as if it held these bytes, from the next refresh on.
+    pub(super) fn read_instead(&mut self, path: PathBuf, bytes: Vec<u8>) {
+        self.instead.insert(path, bytes);
+    }
+
     /// The sources that positions lie in.
     pub fn sources(&self) -> &Sources {
         &self.sources
@@ -119,9 +126,10 @@ impl Files {
 
     fn load<'f>(&self, file: &'f InputFile) -> Result<Option<Fresh<'f>>, Failure> {
         let bytes = match (&file.path, &self.stdin) {
-            (Some(path), _) => {
-                Cow::from(fs::read(path).map_err(|error| Failure::path(Path::new(&file.shown), &error))?)
-            }
+            (Some(path), _) => match self.instead.get(path) {
+                Some(bytes) => Cow::from(bytes),
+                None => Cow::from(fs::read(path).map_err(|error| Failure::path(Path::new(&file.shown), &error))?),
+            },
             (None, Some(bytes)) => Cow::from(bytes),
             (None, None) => Cow::default(),
         };
@@ -154,6 +162,11 @@ impl Files {
 }
 
 impl ReadFile {
+    /// A hash of its bytes.
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
     fn move_to(&mut self, id: SourceId) {
         if self.source == id {
             return;

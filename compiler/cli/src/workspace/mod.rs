@@ -13,23 +13,35 @@ use crate::{
     failure::Failure,
     inputs::{InputFile, MeshInput},
     report::{Skipped, Summary},
+    rules,
     selection::Selection,
     watch::Change,
 };
-use malha_lint::{Options, RULES, Suppressions};
+use malha_lint::{Around, Judged, Options, Suppressions};
 use malha_mesh::{
     Cache, Mesh, MeshConfig, ProxySpec, lower,
     program::{Program, Role},
 };
 use malha_model::Resource;
 use malha_syntax::{Finding, Group, Location, RuleInfo, SourceId};
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 /// One mesh, with everything that is kept from one state of its files to the next.
 pub struct Workspace {
     input: MeshInput,
     files: Files,
     cache: Cache,
+}
+
+/// What is told of a mesh, and what is not.
+#[derive(Clone, Debug, Default)]
+pub struct Reported {
+    /// Those findings that somebody wants to hear of.
+    pub findings: Vec<Finding>,
+    /// Those that a comment or an annotation silences, with the reason it gives.
+    pub silenced: Vec<(Finding, String)>,
+    /// Those in files of the mesh that the inputs do not name.
+    pub elsewhere: Vec<Finding>,
 }
 
 /// What an update cost.
@@ -60,6 +72,11 @@ impl Workspace {
         let read = self.files.refresh(&input.files, change)?;
         self.input = input;
         Ok(read)
+    }
+
+    /// Has a file read as if it held these bytes, from the next update on.
+    pub fn read_instead(&mut self, path: PathBuf, bytes: Vec<u8>) {
+        self.files.read_instead(path, bytes);
     }
 
     /// Where the mesh is, and what its `malha.toml` says.
@@ -121,8 +138,19 @@ impl Workspace {
     /// Everything that is wrong with the mesh, whether somebody wants to hear of it or not; of rules that do not run
     /// unasked those that `selection` asks for.
     pub fn findings(&self, mesh: &Mesh, program: &Program, selection: &Selection) -> Vec<Finding> {
+        self.findings_by(mesh, program, selection, None)
+    }
+
+    /// As [`Workspace::findings`]; `around` runs each rule in its own way.
+    pub fn findings_by(
+        &self,
+        mesh: &Mesh,
+        program: &Program,
+        selection: &Selection,
+        around: Option<Around<'_>>,
+    ) -> Vec<Finding> {
         let wanted = |rule: &RuleInfo| selection.selects_somewhere(rule);
-        let options = Options { wanted: Some(&wanted), sources: Some(self.files.sources()) };
+        let options = Options { wanted: Some(&wanted), sources: Some(self.files.sources()), around };
         self.with_reading(malha_lint::check_with(mesh, program, &options))
     }
 
@@ -133,7 +161,7 @@ impl Workspace {
         let objects = self.files.take_resources();
         let places = self.places();
         let lint = move || {
-            let options = Options { wanted: Some(&|_| false), sources: None };
+            let options = Options { wanted: Some(&|_| false), ..Options::default() };
             let linted = malha_lint::check_with(&mesh, program, &options);
             drop((mesh, objects));
             linted
@@ -149,39 +177,41 @@ impl Workspace {
         findings
     }
 
-    /// Those findings that somebody wants to hear of: selected, not suppressed, in files that the inputs name; in order
-    /// of file and position.
-    ///
-    /// # Errors
-    /// A selector names no rule.
-    pub fn report(&self, findings: Vec<Finding>, selection: &Selection) -> Vec<Finding> {
+    /// Sorts out `findings`: told are those that are selected, not suppressed, and in files that the inputs name; in
+    /// order of file and position. Nothing is said of suppressions of rules that did not run: those that nobody
+    /// selects, and `idle` ones.
+    pub fn report(&self, findings: Vec<Finding>, selection: &Selection, idle: &[&'static RuleInfo]) -> Reported {
         let mut suppressions = Suppressions::default();
-        let unasked = RULES.iter().map(|rule| rule.info).filter(|rule| !rule.group.on_by_default());
-        unasked.filter(|rule| !selection.selects_somewhere(rule)).for_each(|rule| suppressions.leave_unjudged(rule));
-        let mut named: HashMap<SourceId, &InputFile> = HashMap::new();
+        let unasked = rules::all().map(|rule| rule.info).filter(|rule| !rule.group.on_by_default());
+        let unasked = unasked.filter(|rule| !selection.selects_somewhere(rule));
+        unasked.chain(idle.iter().copied()).for_each(|rule| suppressions.leave_unjudged(rule));
+        let mut files: HashMap<SourceId, &InputFile> = HashMap::new();
         for (file, read) in self.read_files() {
             suppressions.add_comments(read.source, &read.suppressions);
             read.resources.iter().for_each(|resource| suppressions.add_annotations(resource));
-            if file.named {
-                named.insert(read.source, file);
-            }
+            files.insert(read.source, file);
         }
-        let sources = self.files.sources();
-        let mut left = suppressions.apply(findings, |location| sources.line_column(location).line);
-        left.retain(|finding| {
-            let file = named.get(&finding.location.source);
-            file.is_some_and(|file| selection.selects(finding.rule, &file.relative))
-        });
-        for finding in &mut left {
-            selection.weigh(finding);
-        }
+        let selects = |finding: &Finding| {
+            files.get(&finding.location.source).is_some_and(|file| selection.selects(finding.rule, &file.relative))
+        };
+        let is_named = |finding: &Finding| files.get(&finding.location.source).is_some_and(|file| file.named);
         let place = |finding: &Finding| {
-            let shown = named.get(&finding.location.source).map(|file| file.shown.as_str());
+            let shown = files.get(&finding.location.source).map(|file| file.shown.as_str());
             (shown, finding.location.span, finding.rule.code)
         };
-        left.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| a.message.cmp(&b.message)));
+        let in_order = |a: &Finding, b: &Finding| place(a).cmp(&place(b)).then_with(|| a.message.cmp(&b.message));
+        let Judged { mut left, mut silenced } = suppressions.judge_in(findings, self.files.sources());
+        left.retain(selects);
+        for finding in left.iter_mut().chain(silenced.iter_mut().map(|(finding, _)| finding)) {
+            selection.weigh(finding);
+        }
+        left.sort_by(in_order);
         left.dedup();
-        left
+        silenced.retain(|(finding, _)| selects(finding) && is_named(finding));
+        silenced.sort_by(|(a, _), (b, _)| in_order(a, b));
+        silenced.dedup();
+        let (findings, elsewhere) = left.into_iter().partition(is_named);
+        Reported { findings, silenced, elsewhere }
     }
 
     /// Those findings for which the cluster would refuse an object, or the object cannot be read.
@@ -191,7 +221,7 @@ impl Workspace {
 
     /// Counts what the files that the inputs name hold.
     pub fn summary(&self) -> Summary {
-        let mut summary = Summary::default();
+        let mut summary = Summary { skipped: self.input.skipped.clone(), ..Summary::default() };
         let holds_config = |read: &ReadFile| !read.tests.whole_file;
         for (file, read) in self.read_files().filter(|(file, read)| file.named && holds_config(read)) {
             summary.files += 1;

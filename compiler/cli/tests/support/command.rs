@@ -41,6 +41,7 @@ pub fn malha(directory: &Path, arguments: &[&str]) -> Told {
 pub fn malha_with_input(directory: &Path, arguments: &[&str], input: &str) -> Told {
     let mut child = Command::new(env!("CARGO_BIN_EXE_malha"))
         .args(arguments)
+        .env_remove("COLUMNS")
         .current_dir(directory)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -8,6 +8,7 @@ use crate::{
     args::RunArgs,
     config::LocalEndpoint,
     failure::Failure,
+    house,
     inputs::{Inputs, MeshInput},
     mock::{Counts, LocalAuthority, Log, StandIns, Wanted},
     report::{self, check_report},
@@ -17,7 +18,7 @@ use crate::{
 };
 use malha_mesh::{Mesh, MeshConfig, ObjectName, ProxySpec, program::Role, registry::Workload};
 use malha_proxy::{CredentialSource, Credentials, ListenerAddress, certificate_problems, upstream_needs};
-use malha_syntax::{Finding, Sources};
+use malha_syntax::{Finding, RuleInfo, Sources};
 use malha_table::Table;
 use serde_json::Value;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -138,7 +139,8 @@ impl MeshSource {
         let (program, virtual_hosts_lowered) = self.workspace.lower(&mesh, &proxies);
         let findings = self.workspace.findings(&mesh, &program, &selection);
         let refusals: Vec<Finding> = self.workspace.refusals(&findings).into_iter().cloned().collect();
-        let told = self.workspace.report(findings, &selection);
+        let idle: Vec<&RuleInfo> = house::RULES.iter().map(|rule| rule.info).collect();
+        let told = self.workspace.report(findings, &selection, &idle).findings;
         let mut summary = self.workspace.summary();
         summary.count(&told);
         let sources = self.workspace.files().sources();

@@ -3,7 +3,7 @@
 use super::{Built, Outcome, Source, options::options, tell};
 use crate::{
     args::RunArgs,
-    commands::compile::write_atomically,
+    atomic::write_atomically,
     failure::{Failure, Status},
     mock::Counts,
     terminal::say,

@@ -5,6 +5,7 @@ use super::{
     pretty::{self, title},
     run::Results,
 };
+use crate::report::workflow_command::{data, property};
 use std::fmt::Write as _;
 
 /// An error for each failed test, a warning for each rule that no test reaches, and the sums.
@@ -29,23 +30,4 @@ pub(super) fn github(results: &Results) -> String {
     let sums = pretty::pretty(&Results { outcomes: results.outcomes.clone(), ..Results::default() }, false, false);
     page.extend(sums.lines().last().map(|line| format!("{line}\n")));
     page
-}
-
-fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
-}
-
-fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_hold_one_line() {
-        assert_eq!(data("50 %\r\nof: a, b"), "50 %25%0D%0Aof: a, b");
-        assert_eq!(property("a:b,c%\n"), "a%3Ab%2Cc%25%0A");
-    }
 }

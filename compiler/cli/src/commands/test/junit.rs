@@ -4,7 +4,7 @@ use super::{
     pretty::{taken, title},
     run::{Outcome, Results},
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, report::xml::clean};
 use quick_xml::{
     Writer,
     events::{BytesDecl, BytesText, Event},
@@ -86,10 +86,4 @@ pub(super) fn details(outcome: &Outcome) -> String {
         let _ = write!(text, "\n{}: expected {}, was {}", difference.key, difference.expected, difference.actual);
     }
     text
-}
-
-/// Text without the characters that XML 1.0 cannot hold, however they are escaped.
-fn clean(text: &str) -> String {
-    let holds = |character: char| matches!(character, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..);
-    text.chars().map(|character| if holds(character) { character } else { char::REPLACEMENT_CHARACTER }).collect()
 }
