@@ -15,6 +15,7 @@ mod resource;
 pub mod rules;
 mod schema;
 mod spanned;
+mod webhook;
 
 pub use bytes::Bytes;
 pub use duration::Duration;

@@ -8,6 +8,7 @@ use crate::{
     resource::ISTIO_GROUP,
     rules::{UNKNOWN_API_VERSION, UNKNOWN_KIND},
     schema::ISTIO_VERSIONS,
+    webhook,
 };
 use malha_syntax::{Document, Edit, Finding, Fix, Group, Location, Node, NodeKind, nearest};
 use smol_str::SmolStr;
@@ -205,6 +206,7 @@ fn read_resource(
     if reader.patch {
         return None;
     }
+    webhook::judge(node, &metadata, &spec, &mut reader);
     let namespace = match (&metadata.namespace, kind) {
         (_, Kind::Namespace) => SmolStr::default(),
         (Some(namespace), _) if !namespace.is_empty() => namespace.value.clone(),

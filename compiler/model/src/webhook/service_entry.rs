@@ -1,0 +1,6 @@
+//! What the webhook refuses of a ServiceEntry.
+
+use super::Judge;
+use crate::istio::ServiceEntry;
+
+pub(super) fn judge(_entry: &ServiceEntry, _judge: &mut Judge<'_, '_>) {}
