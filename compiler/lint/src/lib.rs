@@ -9,6 +9,7 @@ mod fix;
 mod noted;
 mod page;
 mod place;
+mod policies;
 mod proof;
 mod rule;
 mod rules;

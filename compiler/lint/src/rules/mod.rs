@@ -13,10 +13,14 @@ macro_rules! rules {
 }
 
 rules! {
+    tls_setting_ignored
+    weak_tls_version
+    cipher_suite_unknown
     subset_undefined
     destination_port_required
     delegate_conflict
     delegate_unused
+    failover_without_outlier_detection
     mesh_host_taken
     merge_order_dependent
     merge_two_catch_alls
@@ -28,6 +32,7 @@ rules! {
     listener_rejected
     control_plane_panic
     sni_taken
+    sni_host_is_address
     unknown_field
     missing_field
     wrong_type
@@ -42,7 +47,13 @@ rules! {
     duplicate_item
     invalid_regex
     duplicate_object
+    deprecated_field
     unused_suppression
+    old_api_version
+    empty_selector
+    large_direct_response
+    egress_host_covered
+    pool_setting_ignored
     rule_shadowed
     match_ineffective
     rule_partially_shadowed_differently
@@ -53,6 +64,9 @@ rules! {
     reachability_unknown
     se_host_port_conflict
     se_split_ports
+    se_partial_wildcard
+    se_selector_without_resolution
+    workload_address_missing
     syntax_error
     duplicate_key
     tab_indentation
