@@ -14,6 +14,7 @@ mod proof;
 mod rule;
 mod rules;
 mod suppression;
+mod written;
 
 pub use page::{index, page};
 pub use proof::claim_holds;

@@ -4,6 +4,7 @@ mod claim;
 mod entries;
 mod merge;
 mod mesh;
+mod methods;
 mod partial;
 mod replay;
 mod server;

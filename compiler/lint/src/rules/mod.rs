@@ -67,6 +67,12 @@ rules! {
     se_partial_wildcard
     se_selector_without_resolution
     workload_address_missing
+    retry_budget_exceeds_timeout
+    pertry_caps_request
+    retry_non_idempotent
+    implicit_retries
+    fault_disables_retry
+    left_over_fault
     syntax_error
     duplicate_key
     tab_indentation
