@@ -8,6 +8,7 @@ mod evidence;
 mod fix;
 mod noted;
 mod page;
+mod patterns;
 mod place;
 mod policies;
 mod proof;

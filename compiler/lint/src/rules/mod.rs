@@ -54,6 +54,15 @@ rules! {
     large_direct_response
     egress_host_covered
     pool_setting_ignored
+    prefix_without_boundary
+    rewrite_double_slash
+    rewrite_multi_prefix
+    regex_not_anchored_intent
+    regex_dialect
+    regex_matches_query
+    regex_is_literal
+    regex_unescaped_dot
+    prefix_open_ended
     rule_shadowed
     match_ineffective
     rule_partially_shadowed_differently
