@@ -3,6 +3,7 @@
 //! A rule's file holds its documentation, its bad and its good example (which are its test) and its detection; one line
 //! in `rules/mod.rs` registers it. Rules that reading decides (families Y and K) have their documentation here too.
 
+mod certificates;
 mod dangling;
 mod evidence;
 mod fix;
@@ -41,6 +42,8 @@ pub struct Options<'a> {
     pub wanted: Option<&'a (dyn Fn(&RuleInfo) -> bool + Sync)>,
     /// The texts of the mesh: without them those fixes are not offered that need them.
     pub sources: Option<&'a Sources>,
+    /// The time, in seconds since 1970: without it nothing is said of what expires.
+    pub now: Option<i64>,
 }
 
 impl Options<'_> {
@@ -51,7 +54,7 @@ impl Options<'_> {
 
 /// What the rules have to say about a mesh, as [`check`] has it.
 pub fn check_with(mesh: &Mesh, program: &Program, options: &Options<'_>) -> Vec<Finding> {
-    let context = Context::new(mesh, program).with_sources(options.sources);
+    let context = Context { now: options.now, ..Context::new(mesh, program).with_sources(options.sources) };
     let mut findings = Vec::new();
     for check in RULES.iter().filter(|rule| options.runs(rule.info)).filter_map(|rule| rule.check) {
         check(&context, &mut findings);

@@ -23,7 +23,7 @@ use malha_mesh::{
 };
 use malha_model::Resource;
 use malha_syntax::{Finding, Group, Location, RuleInfo, SourceId};
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 /// One mesh, with everything that is kept from one state of its files to the next.
 pub struct Workspace {
@@ -122,7 +122,7 @@ impl Workspace {
     /// unasked those that `selection` asks for.
     pub fn findings(&self, mesh: &Mesh, program: &Program, selection: &Selection) -> Vec<Finding> {
         let wanted = |rule: &RuleInfo| selection.selects_somewhere(rule);
-        let options = Options { wanted: Some(&wanted), sources: Some(self.files.sources()) };
+        let options = Options { wanted: Some(&wanted), sources: Some(self.files.sources()), now: now() };
         self.with_reading(malha_lint::check_with(mesh, program, &options))
     }
 
@@ -133,7 +133,7 @@ impl Workspace {
         let objects = self.files.take_resources();
         let places = self.places();
         let lint = move || {
-            let options = Options { wanted: Some(&|_| false), sources: None };
+            let options = Options { wanted: Some(&|_| false), sources: None, now: now() };
             let linted = malha_lint::check_with(&mesh, program, &options);
             drop((mesh, objects));
             linted
@@ -239,4 +239,10 @@ impl Workspace {
     pub fn read_files(&self) -> impl Iterator<Item = (&InputFile, &ReadFile)> {
         self.input.files.iter().filter_map(|file| self.files.get(file).map(|read| (file, read)))
     }
+}
+
+/// The time in seconds since 1970, by which certificates expire.
+fn now() -> Option<i64> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
 }

@@ -13,6 +13,9 @@ macro_rules! rules {
 }
 
 rules! {
+    credential_missing
+    credential_unusable
+    certificate_host_mismatch
     tls_setting_ignored
     weak_tls_version
     cipher_suite_unknown
