@@ -105,11 +105,12 @@ fn scalar_like(written: &str, value: &str) -> Option<String> {
 fn is_plain(value: &str) -> bool {
     let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
     let is_path = value.starts_with('/');
-    let is_word = value.starts_with(|first: char| first.is_ascii_alphabetic()) && value.contains(['_', '.', '/', '-'])
-        || value.starts_with(|first: char| first.is_ascii_lowercase()) && value.len() > "false".len();
+    let is_word = value.starts_with(|first: char| first.is_ascii_alphabetic());
+    let is_other =
+        ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].iter().any(|it| value.eq_ignore_ascii_case(it));
     let digits = value.trim_end_matches(['h', 'm', 's']);
     let is_duration = digits.len() < value.len() && !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
-    value.bytes().all(is_inner) && (is_path || is_word || is_duration)
+    value.bytes().all(is_inner) && (is_path || (is_word && !is_other) || is_duration)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use malha_syntax::{Finding, Group, RuleInfo};
 use std::collections::HashMap;
 
 pub(super) static RULE: Rule = Rule {
-    info: &RuleInfo { code: "O009", name: "egress-host-covered", group: Group::Suspicious, aliases: &["IST0133"] },
+    info: &RuleInfo { code: "O023", name: "egress-host-covered", group: Group::Suspicious, aliases: &["IST0133"] },
     what: "A host of a Sidecar's egress listener is covered by another of the same listener.",
     why: "The wider one imports it already. The narrower one suggests that the list narrows what the workload sees, which it \
           does not.",

@@ -3,7 +3,7 @@ use malha_model::Spec;
 use malha_syntax::{Finding, Group, RuleInfo, Span};
 
 pub(super) static RULE: Rule = Rule {
-    info: &RuleInfo { code: "O007", name: "empty-selector", group: Group::Suspicious, aliases: &["IST0133"] },
+    info: &RuleInfo { code: "O021", name: "empty-selector", group: Group::Suspicious, aliases: &["IST0133"] },
     what: "A `workloadSelector` of a DestinationRule, ServiceEntry or Sidecar names no label.",
     why: "It is there and selects nothing in particular: labels that were meant are missing. What Istio does with it differs \
           between the kinds, and between it and no selector at all.",

@@ -6,7 +6,7 @@ use malha_syntax::{Finding, Group, RuleInfo};
 const LARGE: usize = 100 * 1024;
 
 pub(super) static RULE: Rule = Rule {
-    info: &RuleInfo { code: "O008", name: "large-direct-response", group: Group::Suspicious, aliases: &["IST0133"] },
+    info: &RuleInfo { code: "O022", name: "large-direct-response", group: Group::Suspicious, aliases: &["IST0133"] },
     what: "The body of a `directResponse` has more than 100 KiB.",
     why: "It is a part of the configuration of every proxy that has the route, sent to each with every change and kept in \
           its memory. Istio warns from here on, and refuses the object at 1 MiB.",

@@ -19,6 +19,9 @@ rules! {
     tls_setting_ignored
     weak_tls_version
     cipher_suite_unknown
+    claims_unchecked
+    mtls_conflict
+    upstream_name_unchecked
     subset_undefined
     destination_port_required
     delegate_conflict
@@ -35,7 +38,10 @@ rules! {
     listener_rejected
     control_plane_panic
     sni_taken
+    gateway_selects_nothing
+    gateway_port_unserved
     sni_host_is_address
+    gateway_internal
     unknown_field
     missing_field
     wrong_type

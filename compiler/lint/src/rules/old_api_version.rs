@@ -3,7 +3,7 @@ use malha_model::Resource;
 use malha_syntax::{Edit, Finding, Fix, Group, RuleInfo, Span};
 
 pub(super) static RULE: Rule = Rule {
-    info: &RuleInfo { code: "O006", name: "old-api-version", group: Group::Pedantic, aliases: &[] },
+    info: &RuleInfo { code: "O020", name: "old-api-version", group: Group::Pedantic, aliases: &[] },
     what: "An object names an older version of Istio's API than `v1`.",
     why: "The versions have the same fields, and the cluster converts between them. New ones may come to `v1` alone, and \
           `v1alpha3` promises nothing.",

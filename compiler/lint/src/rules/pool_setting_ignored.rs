@@ -4,7 +4,7 @@ use malha_model::Spec;
 use malha_syntax::{Finding, Group, RuleInfo};
 
 pub(super) static RULE: Rule = Rule {
-    info: &RuleInfo { code: "O010", name: "pool-setting-ignored", group: Group::Suspicious, aliases: &["IST0133"] },
+    info: &RuleInfo { code: "O024", name: "pool-setting-ignored", group: Group::Suspicious, aliases: &["IST0133"] },
     what: "A port that a Sidecar accepts connections on is not HTTP, but its `connectionPool` has settings for HTTP.",
     why: "Istio applies those for connections alone: the limits on requests do not hold.",
     bad: Example::yaml(

@@ -4,7 +4,7 @@ use malha_syntax::{Finding, Group, RuleInfo};
 use std::net::IpAddr;
 
 pub(super) static RULE: Rule = Rule {
-    info: &RuleInfo { code: "H022", name: "sni-host-is-address", group: Group::Suspicious, aliases: &["IST0133"] },
+    info: &RuleInfo { code: "H032", name: "sni-host-is-address", group: Group::Suspicious, aliases: &["IST0133"] },
     what: "A rule for TLS asks for a server name that is an IP address.",
     why: "Clients send names as server names, never addresses (RFC 6066), so the rule takes no connection of theirs.",
     bad: Example::yaml(
