@@ -1,9 +1,6 @@
 //! Conditions on texts as files write them, and what their languages are.
 
-use crate::{
-    rule::Context,
-    written::{WrittenRule, rules_of},
-};
+use crate::rule::Context;
 use malha_algebra::language::{Answer, Automata, Form, Limits, Test, shortest};
 use malha_algebra::re2::Pattern;
 use malha_mesh::analysis::Worlds;
@@ -163,15 +160,4 @@ impl Languages {
         };
         is_within(one, other) && is_within(other, one)
     }
-}
-
-/// The rules of the VirtualServices for which `asks` holds of some rule.
-pub(crate) fn services_where<'a>(
-    context: &Context<'a>,
-    asks: impl Fn(&WrittenRule<'a>) -> bool,
-) -> impl Iterator<Item = &'a malha_mesh::VirtualService> {
-    let services = context.mesh.virtual_services().iter().map(AsRef::as_ref);
-    services.filter(move |service: &&malha_mesh::VirtualService| {
-        !service.hosts.is_empty() && rules_of(service).any(|written| asks(&written))
-    })
 }

@@ -38,8 +38,10 @@ pub(crate) struct Home {
 /// The credentials that servers name. Those of other forms than the name of a Secret are left out.
 pub(crate) fn uses<'a>(context: &Context<'a>) -> Vec<CredentialUse<'a>> {
     let mut found = Vec::new();
-    for gateway in context.mesh.gateways() {
-        let homes = homes(context.mesh, gateway);
+    // Of each selector once: many Gateways share one.
+    let mut known: BTreeMap<&Labels, Vec<Home>> = BTreeMap::new();
+    for gateway in context.mesh.gateways().iter().filter(|gateway| names_credentials(gateway)) {
+        let homes = known.entry(&gateway.selector).or_insert_with(|| homes(context.mesh, gateway));
         for (index, server) in gateway.servers().iter().enumerate() {
             let Some(tls) = &server.tls else { continue };
             let mode = tls.mode.as_ref().map_or(ServerTlsMode::Passthrough, |mode| mode.value);
@@ -73,6 +75,15 @@ pub(crate) fn uses<'a>(context: &Context<'a>) -> Vec<CredentialUse<'a>> {
         }
     }
     found
+}
+
+type Labels = BTreeMap<SmolStr, SmolStr>;
+
+fn names_credentials(gateway: &Gateway) -> bool {
+    let mut settings = gateway.servers().iter().filter_map(|server| server.tls.as_ref());
+    settings.any(|tls| {
+        tls.credential_name.is_some() || !tls.credential_names.is_empty() || tls.ca_cert_credential_name.is_some()
+    })
 }
 
 /// The proxies of a Gateway that are more than made up.

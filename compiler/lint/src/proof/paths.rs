@@ -1,8 +1,12 @@
 //! What prefixes do beyond the ends of segments: whose paths they take, and what is left where they are replaced.
 
 use super::{Proof, claim::rule_name, replay::Replay, service::doing};
-use crate::{patterns::services_where, rule::Context, written::WrittenRule};
+use crate::{
+    rule::Context,
+    written::{WrittenRule, rules_of},
+};
 use malha_algebra::{Among, Axis, DEFAULT_BUDGET, PathTest, Reach, language::Test};
+use malha_mesh::VirtualService;
 use malha_mesh::analysis::{RuleRow, ServiceRules, Worlds};
 use malha_model::istio::virtual_service::StringMatch;
 use malha_syntax::{Claim, Location, ResourceName};
@@ -66,6 +70,9 @@ pub(crate) struct Rewriting<'a> {
 /// Paths of other rules that are tried for one prefix.
 const TRIED: usize = 16;
 
+/// Paths that are looked at for one prefix before any is tried.
+const LOOKED_AT: usize = 64;
+
 /// The text of a prefix that may end within a segment.
 fn open_prefix<'r>(row: &'r RuleRow<'_>) -> Option<&'r str> {
     match &row.predicate.path {
@@ -79,19 +86,39 @@ pub(super) fn boundaries(context: &Context<'_>) -> Vec<Boundary> {
     let replay = Replay::new(context.mesh, context.program);
     let worlds = Worlds::new(context.mesh.config().path_normalization).of_plain_headers();
     let mut found = Vec::new();
-    for service in services_where(context, may_take_others) {
+    for service in context.mesh.virtual_services().iter().filter(|service| !service.hosts.is_empty()) {
+        if !may_take_others(service) {
+            continue;
+        }
         let mut rules = ServiceRules::new(context.mesh, service, &worlds);
         of_service(&mut rules, &replay, &mut found);
     }
     found
 }
 
-/// Whether a rule has a prefix that ends within a segment: only then there is something to look for.
-fn may_take_others(written: &WrittenRule<'_>) -> bool {
-    written.rule.matches().any(|item| match item.request.uri.as_ref().map(|uri| &uri.value) {
-        Some(StringMatch::Prefix(prefix)) => !prefix.is_empty() && !prefix.ends_with('/'),
-        _ => false,
-    })
+/// Whether a path of one rule goes on where a prefix of another ends within a segment: only then there is something to
+/// prove.
+fn may_take_others(service: &VirtualService) -> bool {
+    let mut paths: Vec<(&str, bool, usize)> = Vec::new();
+    for written in rules_of(service) {
+        for item in written.rule.matches() {
+            match item.request.uri.as_ref().map(|uri| &uri.value) {
+                Some(StringMatch::Exact(path)) => paths.push((path, false, written.number)),
+                Some(StringMatch::Prefix(path)) => paths.push((path, !path.ends_with('/'), written.number)),
+                _ => {}
+            }
+        }
+    }
+    paths.sort_unstable();
+    let goes_on =
+        |path: &str, prefix: &str| path.strip_prefix(prefix).is_some_and(|it| !it.is_empty() && !it.starts_with('/'));
+    paths.iter().enumerate().filter(|(_, (prefix, is_open, _))| *is_open && !prefix.is_empty()).any(
+        |(at, (prefix, _, number))| {
+            let after =
+                paths.get(at + 1..).unwrap_or_default().iter().take_while(|(path, ..)| path.starts_with(prefix));
+            after.take(LOOKED_AT).any(|(path, _, other)| other != number && goes_on(path, prefix))
+        },
+    )
 }
 
 fn of_service(rules: &mut ServiceRules<'_>, replay: &Replay<'_>, found: &mut Vec<Boundary>) {
@@ -200,14 +227,17 @@ pub(super) fn rewritings<'a>(context: &Context<'a>) -> Vec<Rewriting<'a>> {
     let replay = Replay::new(context.mesh, context.program);
     let worlds = Worlds::new(context.mesh.config().path_normalization).of_plain_headers();
     let mut found = Vec::new();
-    for service in services_where(context, |written| replacement(written).is_some_and(|text| may_misfit(written, text)))
-    {
-        let mut rules = ServiceRules::new(context.mesh, service, &worlds);
-        let written: Vec<WrittenRule<'a>> = crate::written::rules_of(service).collect();
-        for written in written {
-            let Some(text) = replacement(&written).filter(|text| may_misfit(&written, text)) else { continue };
-            found.extend(of_rule(&mut rules, &replay, written, text));
+    for service in context.mesh.virtual_services().iter().filter(|service| !service.hosts.is_empty()) {
+        let misfits = rules_of(service).filter_map(|written| {
+            let text = replacement(&written).filter(|text| may_misfit(&written, text))?;
+            Some((written, text))
+        });
+        let misfits: Vec<(WrittenRule<'a>, &str)> = misfits.collect();
+        if misfits.is_empty() {
+            continue;
         }
+        let mut rules = ServiceRules::new(context.mesh, service, &worlds);
+        found.extend(misfits.into_iter().filter_map(|(written, text)| of_rule(&mut rules, &replay, written, text)));
     }
     found
 }

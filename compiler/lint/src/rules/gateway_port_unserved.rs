@@ -1,6 +1,6 @@
 use crate::rule::{Context, Example, Rule};
 use malha_mesh::{
-    Gateway, Service,
+    Gateway, Mesh, Service,
     registry::{ServiceOrigin, TargetPort, WorkloadKind},
 };
 use malha_syntax::{Finding, Group, RuleInfo};
@@ -69,60 +69,65 @@ spec:
     check: Some(check),
 };
 
-/// Labels of proxies with the Services in front of them.
-type Fronts<'a> = BTreeMap<(&'a SmolStr, Vec<(&'a SmolStr, &'a SmolStr)>), Vec<&'a Arc<Service>>>;
+type Labels = BTreeMap<SmolStr, SmolStr>;
+
+/// What is in front of the proxies of a selector.
+struct Front<'a> {
+    /// Services that select them; none: of some proxy none is known, and it may have one elsewhere.
+    services: Vec<&'a Arc<Service>>,
+    /// Ports of the workloads that have names.
+    named: BTreeSet<u32>,
+}
 
 fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    let mut fronts: Fronts<'_> = BTreeMap::new();
-    for proxy in context.mesh.proxies() {
-        let services = context.mesh.registry().services_in(&proxy.namespace);
-        let in_front = services.filter(|service| {
-            let selects = |selector: &BTreeMap<SmolStr, SmolStr>| {
-                !selector.is_empty() && selector.iter().all(|(name, value)| proxy.labels.get(name) == Some(value))
-            };
-            service.origin == ServiceOrigin::Kubernetes && service.selector.as_ref().is_some_and(selects)
-        });
-        let labels = proxy.labels.iter().collect();
-        fronts.entry((&proxy.namespace, labels)).or_insert_with(|| in_front.collect());
-    }
+    // Of each selector once: many Gateways share one.
+    let mut fronts: BTreeMap<&Labels, Front<'_>> = BTreeMap::new();
     for gateway in context.mesh.gateways() {
-        let proxies: Vec<_> = context.mesh.proxies().iter().filter(|proxy| gateway.selects(&proxy.labels)).collect();
-        let services: Vec<Vec<&Arc<Service>>> = proxies
-            .iter()
-            .filter_map(|proxy| fronts.get(&(&proxy.namespace, proxy.labels.iter().collect())).cloned())
-            .collect();
-        // A proxy that no Service in the files is in front of may have one elsewhere, which has the port.
-        if services.is_empty() || services.iter().any(Vec::is_empty) {
-            continue;
+        let front = fronts.entry(&gateway.selector).or_insert_with(|| Front::of(context.mesh, gateway));
+        if !front.services.is_empty() {
+            unserved(gateway, front, findings);
         }
-        let services: Vec<&Arc<Service>> = services.concat();
-        unserved(context, gateway, &services, findings);
     }
 }
 
-fn unserved(context: &Context<'_>, gateway: &Gateway, services: &[&Arc<Service>], findings: &mut Vec<Finding>) {
-    let named: BTreeSet<u32> = context
-        .mesh
-        .registry()
-        .workloads()
-        .iter()
-        .filter(|workload| workload.kind != WorkloadKind::WorkloadEntry && gateway.selects(&workload.labels))
-        .flat_map(|workload| workload.ports.values().copied())
-        .collect();
-    let has = |service: &Service, number: u32| {
-        service.ports.iter().any(|port| match port.target {
+impl<'a> Front<'a> {
+    fn of(mesh: &'a Mesh, gateway: &Gateway) -> Front<'a> {
+        let mut front = Front { services: Vec::new(), named: BTreeSet::new() };
+        for proxy in mesh.proxies().iter().filter(|proxy| gateway.selects(&proxy.labels)) {
+            let before = front.services.len();
+            let selects = |selector: &Labels| {
+                !selector.is_empty() && selector.iter().all(|(name, value)| proxy.labels.get(name) == Some(value))
+            };
+            front.services.extend(mesh.registry().services_in(&proxy.namespace).filter(|service| {
+                service.origin == ServiceOrigin::Kubernetes && service.selector.as_ref().is_some_and(selects)
+            }));
+            if front.services.len() == before {
+                return Front { services: Vec::new(), ..front };
+            }
+        }
+        let workloads = mesh.registry().workloads().iter();
+        let own = workloads.filter(|it| it.kind != WorkloadKind::WorkloadEntry && gateway.selects(&it.labels));
+        front.named = own.flat_map(|workload| workload.ports.values().copied()).collect();
+        front
+    }
+
+    fn has(&self, number: u32) -> bool {
+        self.services.iter().flat_map(|service| &service.ports).any(|port| match port.target {
             TargetPort::Number(target) => port.number == number || target == number,
             // A name of a container's port, which may be that number.
-            TargetPort::Name(_) => port.number == number || named.is_empty() || named.contains(&number),
+            TargetPort::Name(_) => port.number == number || self.named.is_empty() || self.named.contains(&number),
         })
-    };
+    }
+}
+
+fn unserved(gateway: &Gateway, front: &Front<'_>, findings: &mut Vec<Finding>) {
+    let Some(first) = front.services.first() else { return };
     for (index, server) in gateway.servers().iter().enumerate() {
         let Some(number) = server.port.as_ref().and_then(|port| port.number.as_ref()) else { continue };
         let is_socket = server.bind.as_ref().is_some_and(|bind| bind.starts_with("unix:"));
-        if is_socket || number.value == 0 || services.iter().any(|service| has(service, number.value)) {
+        if is_socket || number.value == 0 || front.has(number.value) {
             continue;
         }
-        let Some(first) = services.first() else { continue };
         let ports: Vec<String> = first.ports.iter().map(|port| port.number.to_string()).collect();
         let message = format!(
             "no Service in front of this gateway has port {}: `{}/{}` has {}",

@@ -1,7 +1,8 @@
 use crate::{
-    patterns::{Subject, expressions},
+    patterns::{Subject, conditions},
     rule::{Context, Example, Rule},
 };
+use malha_model::istio::virtual_service::StringMatch;
 use malha_syntax::{Finding, Fix, Group, RuleInfo};
 
 pub(super) static RULE: Rule = Rule {
@@ -40,7 +41,9 @@ spec:
 };
 
 fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    expressions(context, |condition, text, _| {
+    conditions(context, |condition| {
+        let StringMatch::Regex(text) = condition.test else { return };
+        let text = text.value.as_str();
         // A path has slashes of its own.
         let is_path = matches!(condition.subject, Subject::Uri | Subject::Header(":path") | Subject::WithoutHeader(":path"));
         let Some((inner, flags)) = literal(text).filter(|_| !is_path) else { return };
