@@ -2,7 +2,7 @@
 
 use super::key::{self, PublicKey, PublicPart};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use malha_model::{Resource, Spanned, kubernetes::Secret};
+use malha_model::{Resource, kubernetes::Secret};
 use malha_syntax::Location;
 use smol_str::SmolStr;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -230,11 +230,6 @@ fn public_part(pem: &[u8]) -> Result<PublicPart, Flaw> {
         return Err(Flaw::Encrypted);
     }
     key::of_private_key(&part.label, &part.contents).ok_or(Flaw::NoKey)
-}
-
-/// The place of a value that is written somewhere.
-pub(super) fn place_of<T>(resource: &Resource, value: &Spanned<T>) -> Location {
-    resource.location(value.span)
 }
 
 #[cfg(test)]

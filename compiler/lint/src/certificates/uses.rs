@@ -64,7 +64,7 @@ pub(crate) fn uses<'a>(context: &Context<'a>) -> Vec<CredentialUse<'a>> {
                     gateway,
                     server: &server.value,
                     name,
-                    location: super::secret::place_of(&gateway.resource, name),
+                    location: gateway.resource.location(name.span),
                     field,
                     homes: homes.clone(),
                     // Of several the first names the authorities (semantics A47).

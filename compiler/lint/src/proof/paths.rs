@@ -60,8 +60,8 @@ pub(crate) struct Rewriting<'a> {
     pub(crate) written: WrittenRule<'a>,
     /// A prefix that does not fit, what of it, and a path with what becomes of it.
     pub(crate) misfit: (String, Shape, [String; 2]),
-    /// A prefix of the same rule that fits, or does not in the other way, with a path and what becomes of it.
-    pub(crate) other: Option<(String, [String; 2])>,
+    /// A path, and what becomes of it, below a prefix of the same rule that fits, or does not in the other way.
+    pub(crate) other: Option<[String; 2]>,
     /// Whether all matches of the rule are prefixes that do not fit in the same way.
     pub(crate) is_all: bool,
     pub(crate) proof: Option<Proof>,
@@ -312,7 +312,7 @@ fn of_rule<'a>(
     let first = tried.iter().position(|it| it.shape.is_some())?;
     let misfit = tried.get(first)?;
     let other = tried.iter().find(|it| it.shape != misfit.shape);
-    let other = other.map(|it| (it.prefix.clone(), it.paths.clone()));
+    let other = other.map(|it| it.paths.clone());
     let is_all = tried.len() == rows.len() && other.is_none();
     let misfit = tried.swap_remove(first);
     Some(Rewriting {

@@ -48,7 +48,7 @@ spec:
 
 fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for rewriting in context.rewritings() {
-        let (Some((_, [other_before, other_after])), (_, _, [before, after])) = (&rewriting.other, &rewriting.misfit) else {
+        let (Some([other_before, other_after]), (_, _, [before, after])) = (&rewriting.other, &rewriting.misfit) else {
             continue;
         };
         let message = format!("one rewrite does not fit all prefixes: `{before}` becomes `{after}`, and `{other_before}` `{other_after}`");
