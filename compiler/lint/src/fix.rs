@@ -1,4 +1,8 @@
-//! Fixes that take an item out of a list, byte for byte.
+//! Fixes that take an item out of a list, byte for byte; those that write a value stand below.
+
+mod value;
+
+pub(crate) use value::NewField;
 
 use crate::rule::Context;
 use malha_syntax::{Edit, Fix, Location, SourceId, Span};
@@ -14,15 +18,16 @@ impl Context<'_> {
     /// None where that is not plainly right: the text is not at hand, the item is not one of a list in block style with
     /// lines of its own, or something else in the text may hang on it.
     pub(crate) fn removal(&self, place: Location, safe: bool, title: String) -> Option<Fix> {
-        let source = self.sources?.get(place.source)?;
-        let text = source.text.as_str();
-        let referred = *self.references.0.borrow_mut().entry(place.source).or_insert_with(|| has_references(text));
-        if referred {
-            return None;
-        }
-        let span = lines_of_item(text, place.span)?;
+        let span = lines_of_item(self.text_without_references(place.source)?, place.span)?;
         let edit = Edit { location: Location { source: place.source, span }, text: String::new() };
         Some(Fix { safe, title, edits: vec![edit] })
+    }
+
+    /// A text in which every piece stands in one place only; none also if it is not at hand.
+    fn text_without_references(&self, source: SourceId) -> Option<&str> {
+        let text = self.sources?.get(source)?.text.as_str();
+        let referred = *self.references.0.borrow_mut().entry(source).or_insert_with(|| has_references(text));
+        (!referred).then_some(text)
     }
 }
 

@@ -3,16 +3,20 @@
 //! A rule's file holds its documentation, its bad and its good example (which are its test) and its detection; one line
 //! in `rules/mod.rs` registers it. Rules that reading decides (families Y and K) have their documentation here too.
 
+mod certificates;
 mod dangling;
 mod evidence;
 mod fix;
 mod noted;
 mod page;
+mod patterns;
 mod place;
+mod policies;
 mod proof;
 mod rule;
 mod rules;
 mod suppression;
+mod written;
 
 pub use page::{index, page};
 pub use proof::claim_holds;
@@ -40,6 +44,8 @@ pub struct Options<'a> {
     pub sources: Option<&'a Sources>,
     /// Runs each rule in its own way, as by measuring how long it takes.
     pub around: Option<Around<'a>>,
+    /// The time, in seconds since 1970: without it nothing is said of what expires.
+    pub now: Option<i64>,
 }
 
 /// Calls what it is given, which runs the rule, once.
@@ -53,7 +59,7 @@ impl Options<'_> {
 
 /// What the rules have to say about a mesh, as [`check`] has it.
 pub fn check_with(mesh: &Mesh, program: &Program, options: &Options<'_>) -> Vec<Finding> {
-    let context = Context::new(mesh, program).with_sources(options.sources);
+    let context = Context { now: options.now, ..Context::new(mesh, program).with_sources(options.sources) };
     let mut findings = Vec::new();
     for rule in RULES.iter().filter(|rule| options.runs(rule.info)) {
         let Some(check) = rule.check else { continue };

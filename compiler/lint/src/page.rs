@@ -25,7 +25,8 @@ pub fn page(rule: &Rule) -> String {
 pub fn index(rules: &[&Rule]) -> String {
     let mut page = String::from(
         "# Rules\n\nWhat `malha check` finds. Y: reading; K: what the cluster refuses; H: hosts and gateways; D: destinations; \
-         O: operations; R: rules of VirtualServices; S: ServiceEntries. `malha rule CODE` prints a page.\n\n| code | name | group | finds |\n| --- | --- | --- | --- |\n",
+         C: certificates and TLS; O: operations; P: paths and regular expressions; R: rules of VirtualServices; S: ServiceEntries; \
+         T: timeouts and retries. `malha rule CODE` prints a page.\n\n| code | name | group | finds |\n| --- | --- | --- | --- |\n",
     );
     for rule in rules {
         let info = rule.info;

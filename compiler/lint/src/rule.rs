@@ -33,6 +33,8 @@ pub struct Context<'a> {
     pub program: &'a Program,
     /// The texts that the mesh was read from, where they are at hand.
     pub sources: Option<&'a Sources>,
+    /// The time, in seconds since 1970, where it is told.
+    pub now: Option<i64>,
     /// The names of what there is.
     pub(crate) known: Known,
     pub(crate) references: References,
@@ -46,6 +48,7 @@ impl<'a> Context<'a> {
             mesh,
             program,
             sources: None,
+            now: None,
             known: Known::default(),
             references: References::default(),
             proofs: Proofs::default(),

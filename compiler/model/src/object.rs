@@ -247,6 +247,8 @@ fn read_spec<'d>(node: Node<'d>, kind: Kind, reader: &mut Reader<'d>) -> Spec {
         Kind::ServiceEntry => Spec::ServiceEntry(Box::new(below_spec(node, kind, reader))),
         Kind::WorkloadEntry => Spec::WorkloadEntry(Box::new(below_spec(node, kind, reader))),
         Kind::Sidecar => Spec::Sidecar(Box::new(below_spec(node, kind, reader))),
+        Kind::PeerAuthentication => Spec::PeerAuthentication(Box::new(below_spec(node, kind, reader))),
+        Kind::RequestAuthentication => Spec::RequestAuthentication(Box::new(below_spec(node, kind, reader))),
         Kind::Service => Spec::Service(Box::new(below_spec(node, kind, reader))),
         Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet | Kind::Job => {
             Spec::Workload(Box::new(below_spec(node, kind, reader)))

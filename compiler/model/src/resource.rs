@@ -21,6 +21,10 @@ pub enum Kind {
     WorkloadEntry,
     /// `networking.istio.io` Sidecar.
     Sidecar,
+    /// `security.istio.io` PeerAuthentication.
+    PeerAuthentication,
+    /// `security.istio.io` RequestAuthentication.
+    RequestAuthentication,
     /// Service.
     Service,
     /// Endpoints.
@@ -55,6 +59,8 @@ impl Kind {
             Kind::ServiceEntry => "ServiceEntry",
             Kind::WorkloadEntry => "WorkloadEntry",
             Kind::Sidecar => "Sidecar",
+            Kind::PeerAuthentication => "PeerAuthentication",
+            Kind::RequestAuthentication => "RequestAuthentication",
             Kind::Service => "Service",
             Kind::Endpoints => "Endpoints",
             Kind::EndpointSlice => "EndpointSlice",
@@ -69,7 +75,7 @@ impl Kind {
         }
     }
 
-    /// Whether it is one of Istio's kinds, as opposed to Kubernetes' own.
+    /// Whether it is one of Istio's kinds for traffic, of which every field is known.
     pub fn is_istio(self) -> bool {
         matches!(
             self,
@@ -93,6 +99,8 @@ impl Kind {
             (ISTIO_GROUP, "ServiceEntry") => Kind::ServiceEntry,
             (ISTIO_GROUP, "WorkloadEntry") => Kind::WorkloadEntry,
             (ISTIO_GROUP, "Sidecar") => Kind::Sidecar,
+            (SECURITY_GROUP, "PeerAuthentication") => Kind::PeerAuthentication,
+            (SECURITY_GROUP, "RequestAuthentication") => Kind::RequestAuthentication,
             ("", "Service") => Kind::Service,
             ("", "Endpoints") => Kind::Endpoints,
             ("discovery.k8s.io", "EndpointSlice") => Kind::EndpointSlice,
@@ -111,6 +119,9 @@ impl Kind {
 
 /// The API group of Istio's networking kinds.
 pub(crate) const ISTIO_GROUP: &str = "networking.istio.io";
+
+/// That of the kinds that say who may speak to whom.
+const SECURITY_GROUP: &str = "security.istio.io";
 
 impl fmt::Display for Kind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -133,6 +144,10 @@ pub enum Spec {
     WorkloadEntry(Box<istio::WorkloadEntry>),
     /// Of a Sidecar.
     Sidecar(Box<istio::Sidecar>),
+    /// Of a PeerAuthentication.
+    PeerAuthentication(Box<istio::PeerAuthentication>),
+    /// Of a RequestAuthentication.
+    RequestAuthentication(Box<istio::RequestAuthentication>),
     /// Of a Service.
     Service(Box<kubernetes::Service>),
     /// Of an Endpoints object.
@@ -165,6 +180,8 @@ impl Serialize for Spec {
             Spec::ServiceEntry(spec) => below_spec(serializer, spec),
             Spec::WorkloadEntry(spec) => below_spec(serializer, spec),
             Spec::Sidecar(spec) => below_spec(serializer, spec),
+            Spec::PeerAuthentication(spec) => below_spec(serializer, spec),
+            Spec::RequestAuthentication(spec) => below_spec(serializer, spec),
             Spec::Service(spec) => below_spec(serializer, spec),
             Spec::Workload(spec) => below_spec(serializer, spec),
             Spec::Endpoints(object) => object.serialize(serializer),

@@ -215,7 +215,7 @@ fn findings_name_field_place_and_remedy() {
           withoutHeaders: {a: {regex: "*"}, b: {regex: '(.)\1'}}
           queryParams: {a: {regex: "a{1001}"}, b: {regex: '\C'}}
       rewrite: {uriRegexRewrite: {match: "(", rewrite: /}}
-      corsPolicy: {allowOrigins: [{regex: "(?>a)"}, {prefix: "("}, {regex: ".*"}]}
+      corsPolicy: {allowOrigins: [{regex: "(?>a)"}, {prefix: "("}, {regex: ".*"}, {regex: 'a\Z'}, {regex: '\u0041'}, {regex: 'a++'}, {regex: '\h'}]}
       directResponse: {status: 200}"#,
             ),
             &[
@@ -227,6 +227,10 @@ fn findings_name_field_place_and_remedy() {
                 "K013 spec.http[0].match[0].queryParams.b.regex <'\\C'>: \"\\C\" is no regular expression that Istio takes: `\\C` is no escape that this dialect has | the syntax is that of RE2, https://github.com/google/re2/wiki/Syntax",
                 "K013 spec.http[0].rewrite.uriRegexRewrite.match <\"(\">: \"(\" is no regular expression that Istio takes: missing closing `)` for this group | the syntax is that of RE2, https://github.com/google/re2/wiki/Syntax",
                 "K013 spec.http[0].corsPolicy.allowOrigins[0].regex <\"(?>a)\">: \"(?>a)\" is no regular expression that Istio takes: `(?>` opens no group that this dialect has | RE2 has neither atomic groups nor conditions, recursion or comments; use `(?:...)`",
+                "K013 spec.http[0].corsPolicy.allowOrigins[3].regex <'a\\Z'>: \"a\\Z\" is no regular expression that Istio takes: `\\Z` is no escape that this dialect has | RE2 has no such anchor, and needs none: the whole text must match anyway",
+                "K013 spec.http[0].corsPolicy.allowOrigins[4].regex <'\\u0041'>: \"\\u0041\" is no regular expression that Istio takes: `\\u` is no escape that this dialect has | RE2 writes a character by its number as `\\x{2028}`",
+                "K013 spec.http[0].corsPolicy.allowOrigins[5].regex <'a++'>: \"a++\" is no regular expression that Istio takes: a repetition cannot follow another one directly; use a group | RE2 has no possessive repetition, and never needs to give back what it took; leave the second `+` out",
+                "K013 spec.http[0].corsPolicy.allowOrigins[6].regex <'\\h'>: \"\\h\" is no regular expression that Istio takes: `\\h` is no escape that this dialect has | RE2 has no such class; write out what is meant, as `[ \\t]`",
             ],
         ),
     ];

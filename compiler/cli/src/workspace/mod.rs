@@ -24,7 +24,7 @@ use malha_mesh::{
 };
 use malha_model::Resource;
 use malha_syntax::{Finding, Group, Location, RuleInfo, SourceId};
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::SystemTime};
 
 /// One mesh, with everything that is kept from one state of its files to the next.
 pub struct Workspace {
@@ -150,7 +150,7 @@ impl Workspace {
         around: Option<Around<'_>>,
     ) -> Vec<Finding> {
         let wanted = |rule: &RuleInfo| selection.selects_somewhere(rule);
-        let options = Options { wanted: Some(&wanted), sources: Some(self.files.sources()), around };
+        let options = Options { wanted: Some(&wanted), sources: Some(self.files.sources()), around, now: now() };
         self.with_reading(malha_lint::check_with(mesh, program, &options))
     }
 
@@ -161,7 +161,7 @@ impl Workspace {
         let objects = self.files.take_resources();
         let places = self.places();
         let lint = move || {
-            let options = Options { wanted: Some(&|_| false), ..Options::default() };
+            let options = Options { wanted: Some(&|_| false), now: now(), ..Options::default() };
             let linted = malha_lint::check_with(&mesh, program, &options);
             drop((mesh, objects));
             linted
@@ -269,4 +269,10 @@ impl Workspace {
     pub fn read_files(&self) -> impl Iterator<Item = (&InputFile, &ReadFile)> {
         self.input.files.iter().filter_map(|file| self.files.get(file).map(|read| (file, read)))
     }
+}
+
+/// The time in seconds since 1970, by which certificates expire.
+fn now() -> Option<i64> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
 }

@@ -4,7 +4,9 @@ mod claim;
 mod entries;
 mod merge;
 mod mesh;
+mod methods;
 mod partial;
+mod paths;
 mod replay;
 mod server;
 mod service;
@@ -14,6 +16,7 @@ pub(crate) use entries::{EntryLoss, Loss};
 pub(crate) use merge::{Conflict, MOST_OTHERS, MergeProofs, Sort};
 pub(crate) use mesh::TakenHost;
 pub(crate) use partial::Partial;
+pub(crate) use paths::{Boundary, Rewriting, Shape};
 pub(crate) use service::{Fate, Oddity, ServiceProof};
 
 use crate::rule::Context;
@@ -30,6 +33,7 @@ pub(crate) struct Proofs<'a> {
     taken_hosts: OnceLock<Vec<TakenHost>>,
     entries: OnceLock<Vec<EntryLoss>>,
     partial: OnceLock<Vec<Partial<'a>>>,
+    rewritings: OnceLock<Vec<Rewriting<'a>>>,
 }
 
 impl<'a> Context<'a> {
@@ -66,6 +70,16 @@ impl<'a> Context<'a> {
     /// Rules of one VirtualService that take a part of each other's requests.
     pub(crate) fn partial(&self) -> &[Partial<'a>] {
         self.proofs.partial.get_or_init(|| partial::prove(self.mesh, self.program))
+    }
+
+    /// Prefixes that end within a segment and take paths of other rules.
+    pub(crate) fn boundaries(&self) -> Vec<Boundary> {
+        paths::boundaries(self)
+    }
+
+    /// Rules that put a text in the place of prefixes that it does not fit.
+    pub(crate) fn rewritings(&self) -> &[Rewriting<'a>] {
+        self.proofs.rewritings.get_or_init(|| paths::rewritings(self))
     }
 
     /// What ServiceEntries say that others keep from being used.

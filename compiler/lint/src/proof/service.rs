@@ -6,7 +6,7 @@ use super::{
     replay::Replay,
 };
 use crate::rule::Context;
-use malha_algebra::language::Test;
+use malha_algebra::language::{Answer, Automata, Form, Limits, Test, shortest};
 use malha_algebra::{Among, Axis, DEFAULT_BUDGET, Field, Point, Reach};
 use malha_mesh::analysis::{Layer4Row, Layer4Rules, RuleRow, ServiceRules, Worlds};
 use malha_mesh::program::Program;
@@ -46,6 +46,8 @@ pub(crate) struct RowProof<'a> {
     pub(crate) location: Location,
     /// It takes all that there is.
     pub(crate) is_catch_all: bool,
+    /// No path meets it, and paths with a query would.
+    pub(crate) asks_for_query: bool,
     pub(crate) fate: Fate,
 }
 
@@ -157,7 +159,8 @@ impl<'a> Prover<'a> {
                 Reach::Unknown => Fate::Unknown,
                 Reach::Taken(blockers) => taken(&mut rules, &self.replay, row, blockers),
             };
-            rows.push(RowProof::of(&rules.rows[row], fate));
+            let asks_for_query = matches!(fate, Fate::Empty(_)) && asks_for_query(&rules, row);
+            rows.push(RowProof { asks_for_query, ..RowProof::of(&rules.rows[row], fate) });
         }
         proof.unmatched = unmatched(&mut rules, &self.replay);
         proof.rows = rows;
@@ -202,9 +205,18 @@ impl<'a> RowProof<'a> {
             number: row.number,
             location: row.own().location,
             is_catch_all: row.is_catch_all,
+            asks_for_query: false,
             fate,
         }
     }
+}
+
+/// Whether no path meets a row, which is compared without its query, and one with its query would.
+fn asks_for_query(rules: &ServiceRules<'_>, row: usize) -> bool {
+    let (test, form) = (Test::from(&rules.rows[row].predicate.path), rules.space.world().path);
+    let mut automata = Automata::default();
+    let mut is_empty = |form: Form| shortest(&form, &[&test], &[], Limits::default(), &mut automata) == Answer::Empty;
+    is_empty(Form::Path(form)) && !is_empty(Form::Target(form))
 }
 
 /// The conditions of one axis that no value meets; all of them, where it is not one axis alone.
@@ -308,6 +320,7 @@ fn layer4(service: &VirtualService, mut rules: Layer4Rules, replay: &Replay<'_>,
             number: told.rule,
             location: told.location,
             is_catch_all: told.item.is_none(),
+            asks_for_query: false,
             fate,
         });
     }

@@ -8,7 +8,7 @@ pub(super) static RULE: Rule = Rule {
         code: "H008",
         name: "gateway-name-ambiguous",
         group: Group::Suspicious,
-        aliases: &["KIA1108"],
+        aliases: &["IST0133", "KIA1108"],
     },
     what: "A Gateway is named with dots (`name.namespace`), an old form that reads like a host.",
     why: "Istio still takes `gw.infra` for Gateway `gw` in namespace `infra`, but tools and people take it for a host, or \
@@ -69,7 +69,7 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let Spec::VirtualService(spec) = &service.resource.spec else { continue };
         for (index, name) in spec.gateways.iter().enumerate() {
             let GatewayRef::Named(target) = gateway_ref(name, &service.name.namespace) else { continue };
-            if name.contains('/') || !name.contains('.') || context.mesh.gateway(&target).is_none() {
+            if name.contains('/') || !name.contains('.') {
                 continue;
             }
             let location = service.resource.location(name.span);

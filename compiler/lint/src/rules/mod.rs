@@ -13,10 +13,20 @@ macro_rules! rules {
 }
 
 rules! {
+    credential_missing
+    credential_unusable
+    certificate_host_mismatch
+    tls_setting_ignored
+    weak_tls_version
+    cipher_suite_unknown
+    claims_unchecked
+    mtls_conflict
+    upstream_name_unchecked
     subset_undefined
     destination_port_required
     delegate_conflict
     delegate_unused
+    failover_without_outlier_detection
     mesh_host_taken
     merge_order_dependent
     merge_two_catch_alls
@@ -28,6 +38,10 @@ rules! {
     listener_rejected
     control_plane_panic
     sni_taken
+    gateway_selects_nothing
+    gateway_port_unserved
+    sni_host_is_address
+    gateway_internal
     unknown_field
     missing_field
     wrong_type
@@ -42,7 +56,22 @@ rules! {
     duplicate_item
     invalid_regex
     duplicate_object
+    deprecated_field
     unused_suppression
+    old_api_version
+    empty_selector
+    large_direct_response
+    egress_host_covered
+    pool_setting_ignored
+    prefix_without_boundary
+    rewrite_double_slash
+    rewrite_multi_prefix
+    regex_not_anchored_intent
+    regex_dialect
+    regex_matches_query
+    regex_is_literal
+    regex_unescaped_dot
+    prefix_open_ended
     rule_shadowed
     match_ineffective
     rule_partially_shadowed_differently
@@ -53,6 +82,15 @@ rules! {
     reachability_unknown
     se_host_port_conflict
     se_split_ports
+    se_partial_wildcard
+    se_selector_without_resolution
+    workload_address_missing
+    retry_budget_exceeds_timeout
+    pertry_caps_request
+    retry_non_idempotent
+    implicit_retries
+    fault_disables_retry
+    left_over_fault
     syntax_error
     duplicate_key
     tab_indentation

@@ -9,7 +9,7 @@ pub(super) static RULE: Rule = Rule {
         code: "S001",
         name: "se-host-port-conflict",
         group: Group::Correctness,
-        aliases: &["IST0177", "KIA1211", "KIA1212"],
+        aliases: &["IST0133", "IST0177", "KIA1211", "KIA1212"],
     },
     what: "Two ServiceEntries say different things of one host and port, or of one address and TCP port, and clients that see both have what one of them says.",
     why: "In one namespace entries of a host are one service: protocol and resolution are those of the older entry, and endpoints are found by the name of \

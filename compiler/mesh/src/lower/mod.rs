@@ -20,10 +20,11 @@ pub(crate) use routes::{RouteList, origin as http_origin};
 use crate::cache::Cache;
 use crate::labels::Labels;
 use crate::nearness::LabelsRead;
-use crate::program::{Program, Proxy, ProxyProgram, Role, Settings};
-use crate::{Mesh, ProxySpec};
+use crate::program::{Abort, Delay, Program, Proxy, ProxyProgram, Retries, Role, Settings};
+use crate::{Mesh, MeshConfig, ProxySpec};
 use context::Context;
 use hashbrown::HashMap;
+use malha_model::istio::virtual_service::HttpRoute;
 use malha_model::{Entries, Spec};
 use malha_syntax::Location;
 use smol_str::SmolStr;
@@ -35,6 +36,16 @@ use std::sync::Arc;
 pub(crate) struct Refusal {
     pub(crate) location: Location,
     pub(crate) reason: String,
+}
+
+/// The retries that hold for a rule's requests, defaults included (semantics C47 to C50); none: there are none.
+pub fn retries_in_force(rule: &HttpRoute, config: &MeshConfig) -> Option<Retries> {
+    policies::retries(rule.retries.as_ref().map(|retries| &retries.value), config, false)
+}
+
+/// The faults that happen to a rule's requests: those with a share (semantics C65).
+pub fn faults_in_force(rule: &HttpRoute) -> (Option<Delay>, Option<Abort>) {
+    policies::faults(rule.fault.as_ref().map(|fault| &fault.value))
 }
 
 /// Lowers the mesh to what each of the `wanted` proxies executes.

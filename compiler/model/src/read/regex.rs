@@ -44,6 +44,14 @@ fn advice(text: &str, offset: usize) -> &'static str {
         "RE2 has no backreferences; write out what is to be repeated"
     } else if is_any(&["(?>", "(?|", "(?(", "(?R", "(?#"]) {
         "RE2 has neither atomic groups nor conditions, recursion or comments; use `(?:...)`"
+    } else if is_any(&["\\Z", "\\G"]) {
+        "RE2 has no such anchor, and needs none: the whole text must match anyway"
+    } else if is_any(&["\\u", "\\U"]) {
+        "RE2 writes a character by its number as `\\x{2028}`"
+    } else if is_any(&["\\h", "\\R", "\\X", "\\K"]) {
+        "RE2 has no such class; write out what is meant, as `[ \\t]`"
+    } else if rest.starts_with('+') && text.get(..offset).is_some_and(|before| before.ends_with(['*', '+', '?', '}'])) {
+        "RE2 has no possessive repetition, and never needs to give back what it took; leave the second `+` out"
     } else if is_any(&["*", "+", "?"]) {
         "put what is to be repeated before the operator, or escape it: `\\*`; any text is `.*`"
     } else {
