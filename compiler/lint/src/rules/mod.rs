@@ -53,6 +53,7 @@ rules! {
     reachability_unknown
     se_host_port_conflict
     se_split_ports
+    se_wildcard_dns
     syntax_error
     duplicate_key
     tab_indentation
