@@ -1,6 +1,6 @@
 //! How sure it is that what the input does not hold does not exist.
 
-use crate::rule::Context;
+use crate::{hosts::Hosts, rule::Context, shown::Workloads};
 use hashbrown::{HashMap, HashSet};
 use malha_mesh::{Mesh, ObjectName, config::Completeness};
 use malha_model::{Kind, Resource};
@@ -34,6 +34,9 @@ pub(crate) struct Known {
     namespaces: OnceCell<HashSet<SmolStr>>,
     gateways: OnceCell<Gateways>,
     delegates: OnceCell<Vec<String>>,
+    hosts: OnceCell<Hosts>,
+    rule_hosts: OnceCell<HashMap<SmolStr, Vec<u32>>>,
+    workloads: OnceCell<Workloads>,
 }
 
 impl Known {
@@ -46,6 +49,30 @@ impl Known {
     fn namespaces(&self, mesh: &Mesh) -> &HashSet<SmolStr> {
         let namespaces = || mesh.resources().iter().map(|resource| resource.namespace.clone()).collect();
         self.namespaces.get_or_init(namespaces)
+    }
+
+    /// The hosts of services.
+    pub(crate) fn hosts(&self, mesh: &Mesh) -> &Hosts {
+        self.hosts.get_or_init(|| Hosts::of(mesh))
+    }
+
+    /// The workloads, whether they run or not.
+    pub(crate) fn workloads(&self, mesh: &Mesh) -> &Workloads {
+        self.workloads.get_or_init(|| Workloads::of(mesh))
+    }
+
+    /// The VirtualServices that name a host, as indices into those of the mesh.
+    pub(crate) fn rules_of_host(&self, mesh: &Mesh, host: &str) -> &[u32] {
+        let by_host = self.rule_hosts.get_or_init(|| {
+            let mut by_host: HashMap<SmolStr, Vec<u32>> = HashMap::new();
+            for (index, service) in mesh.virtual_services().iter().enumerate() {
+                for host in &service.hosts {
+                    by_host.entry(host.clone()).or_default().push(index as u32);
+                }
+            }
+            by_host
+        });
+        by_host.get(host).map(Vec::as_slice).unwrap_or_default()
     }
 
     pub(crate) fn gateways(&self, mesh: &Mesh) -> &Gateways {

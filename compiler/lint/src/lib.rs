@@ -3,15 +3,21 @@
 //! A rule's file holds its documentation, its bad and its good example (which are its test) and its detection; one line
 //! in `rules/mod.rs` registers it. Rules that reading decides (families Y and K) have their documentation here too.
 
+mod clients;
 mod dangling;
+mod destinations;
 mod evidence;
 mod fix;
+mod hosts;
 mod noted;
 mod page;
 mod place;
 mod proof;
+mod rewrite;
 mod rule;
 mod rules;
+mod shown;
+mod slip;
 mod suppression;
 
 pub use page::{index, page};

@@ -6,6 +6,7 @@ mod merge;
 mod mesh;
 mod partial;
 mod replay;
+mod rules;
 mod server;
 mod service;
 
@@ -14,6 +15,7 @@ pub(crate) use entries::{EntryLoss, Loss};
 pub(crate) use merge::{Conflict, MOST_OTHERS, MergeProofs, Sort};
 pub(crate) use mesh::TakenHost;
 pub(crate) use partial::Partial;
+pub(crate) use rules::{LostPart, RuleLoss};
 pub(crate) use service::{Fate, Oddity, ServiceProof};
 
 use crate::rule::Context;
@@ -30,6 +32,7 @@ pub(crate) struct Proofs<'a> {
     taken_hosts: OnceLock<Vec<TakenHost>>,
     entries: OnceLock<Vec<EntryLoss>>,
     partial: OnceLock<Vec<Partial<'a>>>,
+    rules: OnceLock<Vec<RuleLoss>>,
 }
 
 impl<'a> Context<'a> {
@@ -66,6 +69,11 @@ impl<'a> Context<'a> {
     /// Rules of one VirtualService that take a part of each other's requests.
     pub(crate) fn partial(&self) -> &[Partial<'a>] {
         self.proofs.partial.get_or_init(|| partial::prove(self.mesh, self.program))
+    }
+
+    /// What DestinationRules say that others of their host keep from being used.
+    pub(crate) fn rule_losses(&self) -> &[RuleLoss] {
+        self.proofs.rules.get_or_init(|| rules::prove(self.mesh))
     }
 
     /// What ServiceEntries say that others keep from being used.

@@ -14,9 +14,21 @@ macro_rules! rules {
 
 rules! {
     subset_undefined
+    dr_host_conflict
+    dr_exportto_merge
+    odd_weights
     destination_port_required
+    mirror_surprise
+    mesh_rules_bypassed
     delegate_conflict
     delegate_unused
+    destination_host_unknown
+    destination_port_unknown
+    dr_host_unknown
+    subset_selects_nothing
+    subset_without_labels
+    destination_repeated
+    destination_host_hidden
     mesh_host_taken
     merge_order_dependent
     merge_two_catch_alls
