@@ -1,5 +1,6 @@
 //! What is proved of rules, once, for the lints that tell it.
 
+mod capture;
 mod claim;
 mod entries;
 mod merge;
@@ -10,6 +11,7 @@ mod rules;
 mod server;
 mod service;
 
+pub(crate) use capture::Captured;
 pub use claim::claim_holds;
 pub(crate) use entries::{EntryLoss, Loss};
 pub(crate) use merge::{Conflict, MOST_OTHERS, MergeProofs, Sort};
@@ -33,6 +35,7 @@ pub(crate) struct Proofs<'a> {
     entries: OnceLock<Vec<EntryLoss>>,
     partial: OnceLock<Vec<Partial<'a>>>,
     rules: OnceLock<Vec<RuleLoss>>,
+    captured: OnceLock<Vec<Captured>>,
 }
 
 impl<'a> Context<'a> {
@@ -74,6 +77,11 @@ impl<'a> Context<'a> {
     /// What DestinationRules say that others of their host keep from being used.
     pub(crate) fn rule_losses(&self) -> &[RuleLoss] {
         self.proofs.rules.get_or_init(|| rules::prove(self.mesh))
+    }
+
+    /// TCP ports of ServiceEntries that take connections meant for others.
+    pub(crate) fn captured_ports(&self) -> &[Captured] {
+        self.proofs.captured.get_or_init(|| capture::prove(self.mesh, self.program))
     }
 
     /// What ServiceEntries say that others keep from being used.

@@ -34,9 +34,14 @@ rules! {
     merge_two_catch_alls
     host_hides_wildcard
     host_not_in_gateway
+    gateways_without_mesh
     gateway_missing
     gateway_name_ambiguous
+    short_host_name
     gateway_server_conflict
+    shared_cert_coalescing
+    host_with_port
+    duplicate_host_in_vs
     listener_rejected
     control_plane_panic
     sni_taken
@@ -65,6 +70,8 @@ rules! {
     reachability_unknown
     se_host_port_conflict
     se_split_ports
+    se_tcp_no_address
+    se_exported_everywhere
     se_wildcard_dns
     syntax_error
     duplicate_key
