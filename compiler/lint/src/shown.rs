@@ -4,7 +4,7 @@
 
 use hashbrown::{HashMap, HashSet};
 use malha_mesh::{Mesh, ObjectName, Resolution, Service};
-use malha_model::{Entries, Resource, Spec};
+use malha_model::{Entries, Kind, Resource, Spec, kubernetes::Workload};
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
 
@@ -15,6 +15,7 @@ pub(crate) type Labels = BTreeMap<SmolStr, SmolStr>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
     /// The object that shows it.
+    pub(crate) kind: Kind,
     pub(crate) name: ObjectName,
     /// Its labels.
     pub(crate) labels: Labels,
@@ -36,10 +37,10 @@ impl Workloads {
         for resource in mesh.resources() {
             match &resource.spec {
                 Spec::Pod(_) => workloads.add(resource, labels(&resource.metadata.labels)),
-                Spec::Workload(workload) => {
-                    let metadata = workload.template.as_ref().and_then(|template| template.metadata.as_ref());
-                    let own = metadata.map(|metadata| labels(&metadata.labels));
-                    workloads.add(resource, own.unwrap_or_default());
+                Spec::Workload(workload) => workloads.add(resource, labels_of_pods(workload)),
+                Spec::CronJob(cron) => {
+                    let job = cron.job_template.as_ref().and_then(|template| template.spec.as_ref());
+                    workloads.add(resource, job.map(|job| labels_of_pods(job)).unwrap_or_default());
                 }
                 Spec::WorkloadEntry(entry) => {
                     let mut own = labels(&entry.labels);
@@ -68,11 +69,20 @@ impl Workloads {
             self.by_label.entry((namespace.clone(), name.clone(), value.clone())).or_default().push(index);
         }
         let name = ObjectName::new(namespace.clone(), resource.name.clone());
-        self.all.push(Shown { name, labels });
+        self.all.push(Shown { kind: resource.kind, name, labels });
+    }
+
+    /// Whether the files show any workload of `namespace`.
+    pub(crate) fn shows(&self, namespace: &str) -> bool {
+        self.by_namespace.contains_key(namespace)
     }
 
     /// The workloads of `namespace` with all labels of `selector`.
-    pub(crate) fn matching<'a>(&'a self, namespace: &str, selector: &'a Labels) -> impl Iterator<Item = &'a Shown> {
+    pub(crate) fn matching<'a, 's>(
+        &'a self,
+        namespace: &str,
+        selector: &'s Labels,
+    ) -> impl Iterator<Item = &'a Shown> + use<'a, 's> {
         let by_label = selector.iter().map(|(name, value)| {
             let key = (SmolStr::new(namespace), name.clone(), value.clone());
             self.by_label.get(&key).map(Vec::as_slice).unwrap_or_default()
@@ -100,28 +110,33 @@ impl Workloads {
                     }
                     found.extend(self.matching(&resource.namespace, &selector).cloned());
                 }
-                Spec::ServiceEntry(entry) => match &entry.workload_selector {
-                    Some(selector) => {
-                        let selector = labels(&selector.labels);
-                        found.extend(self.matching(&resource.namespace, &selector).cloned());
+                Spec::ServiceEntry(entry) => {
+                    match &entry.workload_selector {
+                        Some(selector) => {
+                            let selector = labels(&selector.labels);
+                            found.extend(self.matching(&resource.namespace, &selector).cloned());
+                        }
+                        None if !entry.endpoints.is_empty() => found.extend(entry.endpoints.iter().map(|endpoint| {
+                            Shown { kind: resource.kind, name: name.clone(), labels: labels(&endpoint.labels) }
+                        })),
+                        // The name itself is the endpoint, without labels (semantics E5, E12).
+                        None if matches!(service.resolution, Resolution::Dns | Resolution::DnsRoundRobin) => {
+                            found.push(Shown { kind: resource.kind, name, labels: Labels::new() });
+                        }
+                        None => {}
                     }
-                    None if !entry.endpoints.is_empty() => found.extend(
-                        entry
-                            .endpoints
-                            .iter()
-                            .map(|endpoint| Shown { name: name.clone(), labels: labels(&endpoint.labels) }),
-                    ),
-                    // The name itself is the endpoint, without labels (semantics E5, E12).
-                    None if matches!(service.resolution, Resolution::Dns | Resolution::DnsRoundRobin) => {
-                        found.push(Shown { name, labels: Labels::new() });
-                    }
-                    None => {}
-                },
+                }
                 _ => {}
             }
         }
         (!found.is_empty()).then_some(found)
     }
+}
+
+/// The labels that a template gives its Pods.
+fn labels_of_pods(workload: &Workload) -> Labels {
+    let metadata = workload.template.as_ref().and_then(|template| template.metadata.as_ref());
+    metadata.map(|metadata| labels(&metadata.labels)).unwrap_or_default()
 }
 
 /// The labels of an object, or of a selector.

@@ -39,6 +39,8 @@ pub enum Kind {
     ReplicaSet,
     /// `batch` Job.
     Job,
+    /// `batch` CronJob.
+    CronJob,
     /// Namespace.
     Namespace,
     /// Secret.
@@ -64,6 +66,7 @@ impl Kind {
             Kind::DaemonSet => "DaemonSet",
             Kind::ReplicaSet => "ReplicaSet",
             Kind::Job => "Job",
+            Kind::CronJob => "CronJob",
             Kind::Namespace => "Namespace",
             Kind::Secret => "Secret",
         }
@@ -102,6 +105,7 @@ impl Kind {
             ("apps", "DaemonSet") => Kind::DaemonSet,
             ("apps", "ReplicaSet") => Kind::ReplicaSet,
             ("batch", "Job") => Kind::Job,
+            ("batch", "CronJob") => Kind::CronJob,
             ("", "Namespace") => Kind::Namespace,
             ("", "Secret") => Kind::Secret,
             _ => return None,
@@ -143,6 +147,8 @@ pub enum Spec {
     Pod(Box<kubernetes::Pod>),
     /// Of a Deployment, StatefulSet, DaemonSet, ReplicaSet or Job.
     Workload(Box<kubernetes::Workload>),
+    /// Of a CronJob.
+    CronJob(Box<kubernetes::CronJob>),
     /// A Namespace.
     Namespace(Box<kubernetes::Namespace>),
     /// Of a Secret, without its values.
@@ -167,6 +173,7 @@ impl Serialize for Spec {
             Spec::Sidecar(spec) => below_spec(serializer, spec),
             Spec::Service(spec) => below_spec(serializer, spec),
             Spec::Workload(spec) => below_spec(serializer, spec),
+            Spec::CronJob(spec) => below_spec(serializer, spec),
             Spec::Endpoints(object) => object.serialize(serializer),
             Spec::EndpointSlice(object) => object.serialize(serializer),
             Spec::Pod(object) => object.serialize(serializer),
