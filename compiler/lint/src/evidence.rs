@@ -1,6 +1,6 @@
 //! How sure it is that what the input does not hold does not exist.
 
-use crate::{hosts::Hosts, rule::Context, shown::Workloads};
+use crate::{hosts::Hosts, namespaces::Namespaces, rule::Context, shown::Workloads};
 use hashbrown::{HashMap, HashSet};
 use malha_mesh::{Mesh, ObjectName, config::Completeness};
 use malha_model::{Kind, Resource};
@@ -18,7 +18,7 @@ pub(crate) fn missing(context: &Context<'_>, kind: Kind, wanted: &ObjectName, cl
     if known.refused(mesh).contains(&(kind, wanted.clone())) {
         return None;
     }
-    let known_namespace = || known.namespaces(mesh).contains(&wanted.namespace);
+    let known_namespace = || known.namespaces(mesh).hold_objects(&wanted.namespace);
     match mesh.config().registry {
         Completeness::Closed => Some(Severity::Error),
         Completeness::Auto if close || known_namespace() => Some(Severity::Warning),
@@ -31,7 +31,7 @@ pub(crate) fn missing(context: &Context<'_>, kind: Kind, wanted: &ObjectName, cl
 #[derive(Default)]
 pub(crate) struct Known {
     refused: OnceCell<HashSet<(Kind, ObjectName)>>,
-    namespaces: OnceCell<HashSet<SmolStr>>,
+    namespaces: OnceCell<Namespaces>,
     gateways: OnceCell<Gateways>,
     delegates: OnceCell<Vec<String>>,
     hosts: OnceCell<Hosts>,
@@ -46,14 +46,14 @@ impl Known {
         self.refused.get_or_init(refused)
     }
 
-    fn namespaces(&self, mesh: &Mesh) -> &HashSet<SmolStr> {
-        let namespaces = || mesh.resources().iter().map(|resource| resource.namespace.clone()).collect();
-        self.namespaces.get_or_init(namespaces)
-    }
-
     /// The hosts of services.
     pub(crate) fn hosts(&self, mesh: &Mesh) -> &Hosts {
         self.hosts.get_or_init(|| Hosts::of(mesh))
+    }
+
+    /// The namespaces, whether anything is in them or not.
+    pub(crate) fn namespaces(&self, mesh: &Mesh) -> &Namespaces {
+        self.namespaces.get_or_init(|| Namespaces::of(mesh))
     }
 
     /// The workloads, whether they run or not.

@@ -9,6 +9,7 @@ mod destinations;
 mod evidence;
 mod fix;
 mod hosts;
+mod namespaces;
 mod noted;
 mod page;
 mod place;
@@ -17,6 +18,7 @@ mod rewrite;
 mod rule;
 mod rules;
 mod shown;
+mod sidecars;
 mod slip;
 mod suppression;
 

@@ -24,7 +24,7 @@ pub fn page(rule: &Rule) -> String {
 /// The index of all rules, as Markdown.
 pub fn index(rules: &[&Rule]) -> String {
     let mut page = String::from(
-        "# Rules\n\nWhat `malha check` finds. Y: reading; K: what the cluster refuses; H: hosts and gateways; D: destinations; \
+        "# Rules\n\nWhat `malha check` finds. Y: reading; K: what the cluster refuses; H: hosts, gateways and Sidecars; D: destinations; \
          O: operations; R: rules of VirtualServices; S: ServiceEntries. `malha rule CODE` prints a page.\n\n| code | name | group | finds |\n| --- | --- | --- | --- |\n",
     );
     for rule in rules {

@@ -45,6 +45,11 @@ rules! {
     listener_rejected
     control_plane_panic
     sni_taken
+    sidecar_several_defaults
+    sidecar_overlap
+    sidecar_host_unknown
+    sidecar_root_selector
+    sidecar_selects_nothing
     unknown_field
     missing_field
     wrong_type
@@ -60,6 +65,7 @@ rules! {
     invalid_regex
     duplicate_object
     unused_suppression
+    export_to_unknown
     rule_shadowed
     match_ineffective
     rule_partially_shadowed_differently
@@ -72,6 +78,7 @@ rules! {
     se_split_ports
     se_tcp_no_address
     se_exported_everywhere
+    se_http_vs_on_tls_port
     se_wildcard_dns
     syntax_error
     duplicate_key
