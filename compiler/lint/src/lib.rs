@@ -1,7 +1,8 @@
 //! Findings about a mesh: one file per rule.
 //!
 //! A rule's file holds its documentation, its bad and its good example (which are its test) and its detection; one line
-//! in `rules/mod.rs` registers it. Rules that reading decides (families Y and K) have their documentation here too.
+//! in `rules/mod.rs` registers it. Rules that reading decides (families Y and K, and S006) have their documentation
+//! here too.
 
 mod clients;
 mod dangling;
@@ -33,7 +34,7 @@ use malha_syntax::{Finding, RuleInfo, Sources};
 
 /// Everything that the rules have to say about a mesh, in order of place.
 ///
-/// `program` is the mesh lowered for its gateways and the default sidecar. Findings of reading (families Y and K) are
+/// `program` is the mesh lowered for its gateways and the default sidecar. Findings of reading (families Y and K, S006) are
 /// not repeated here.
 pub fn check(mesh: &Mesh, program: &Program) -> Vec<Finding> {
     check_with(mesh, program, &Options::default())

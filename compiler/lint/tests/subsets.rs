@@ -177,3 +177,20 @@ fn a_subset_without_labels_is_no_part() {
     assert_eq!(told("{name: s, labels: {a: b}}"), [""; 0]);
     assert_eq!(told("{name: s, trafficPolicy: {loadBalancer: {simple: RANDOM}}}"), [""; 0], "another treatment");
 }
+
+#[test]
+fn rules_that_only_their_namespace_sees_are_looked_at() {
+    let rules = |fields: &str| {
+        let http = "http: [{route: [{destination: {host: a, subset: t}}]}]";
+        object("VirtualService shop/v", &format!("spec: {{hosts: [a], {fields}{http}}}"))
+    };
+    let told = |fields: &str, export: &str| {
+        let defined = subset("a", "{version: v1}").replace("spec: {", &format!("spec: {{{export}"));
+        said(&[service(), defined, rules(fields)], &["D001"], MeshConfig::default())
+    };
+    let undefined = ["D001 v spec.http[0].route[0].destination.subset"];
+    assert_eq!(told("", ""), undefined, "told once, whoever sees it");
+    assert_eq!(told("exportTo: ['.'], ", ""), undefined);
+    assert_eq!(told("exportTo: ['.'], ", "exportTo: ['.'], "), undefined);
+    assert_eq!(told("gateways: [edge/gw], ", ""), [""; 0], "nobody knows where the gateway runs");
+}

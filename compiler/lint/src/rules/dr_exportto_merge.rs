@@ -9,7 +9,7 @@ pub(super) static RULE: Rule = Rule {
         code: "D003",
         name: "dr-exportto-merge",
         group: Group::Suspicious,
-        aliases: &[],
+        aliases: &["KIA0201"],
     },
     what: "Two DestinationRules of a namespace are for one host and differ in `exportTo`: clients that see both have only one of them.",
     why: "Rules of one host merge where an older one's `exportTo` is contained, word by word, in that of the other; an absent list contains nothing, not even `*`. \

@@ -1,6 +1,6 @@
 use crate::{
     clients::{Client, Clients},
-    destinations::destinations,
+    destinations::{Sent, destinations},
     rule::{Context, Example, Rule},
     shown::{Labels, Shown, has_all, is_given_by_cluster, labels},
 };
@@ -132,7 +132,7 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 let Some((resource, subset)) = subset(context, &client, service, name) else { continue };
                 let place = resource.location(subset.span);
                 if !told.contains(&place)
-                    && let Some(finding) = empty(context, service, resource, subset)
+                    && let Some(finding) = empty(context, service, resource, subset, destination.sent)
                 {
                     told.insert(place);
                     let what = format!("`{}` sends to it", destination.field);
@@ -158,7 +158,7 @@ fn subset<'a>(
     Some((rule.rules.iter().find(is_of)?, subset))
 }
 
-fn empty(context: &Context<'_>, service: &Service, resource: &Resource, subset: &Subset) -> Option<Finding> {
+fn empty(context: &Context<'_>, service: &Service, resource: &Resource, subset: &Subset, sent: Sent) -> Option<Finding> {
     let mut wanted = labels(&subset.labels);
     wanted.retain(|name, _| !is_given_by_cluster(name));
     let shown = context.known.workloads(context.mesh).behind(service)?;
@@ -170,9 +170,10 @@ fn empty(context: &Context<'_>, service: &Service, resource: &Resource, subset: 
         .or_else(|| subset.labels.iter().next())?;
     let name = subset.name.as_ref().map_or("", |name| name.value.as_str());
     let message = format!(
-        "no workload of `{}` in these files has the labels of subset `{name}`, {}, so requests sent to it get 503",
+        "no workload of `{}` in these files has the labels of subset `{name}`, {}, so {}",
         service.hostname,
-        pairs(&labels(&subset.labels))
+        pairs(&labels(&subset.labels)),
+        sent.fate()
     );
     let closed = context.mesh.config().registry == Completeness::Closed;
     let values = shown.iter().filter_map(|workload| workload.labels.get(&label.value)).map(SmolStr::as_str);
