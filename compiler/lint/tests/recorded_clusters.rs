@@ -68,7 +68,7 @@ fn read<'a>(name: &'a str, cluster: &'a Value) -> Option<Cluster<'a>> {
 
 #[test]
 fn what_is_called_unknown_has_no_cluster() {
-    let (mut told, mut wrong) = ([0_usize; 5], Vec::new());
+    let (mut told, mut wrong) = ([0_usize; 6], Vec::new());
     each_case(|case| {
         let clusters = clusters(&case);
         for finding in findings(&case).1 {
@@ -106,6 +106,20 @@ fn what_is_called_unknown_has_no_cluster() {
                     let end = format!("|{subset}|{host}");
                     clusters.into_iter().any(|clusters| clusters.keys().any(|name| name.ends_with(&end)))
                 }
+                // Which rule Istio made the clusters of a client by.
+                "D003" if !case.text.contains("workloadSelector") => {
+                    let (who, rule, host) = (names[0], names[1], names[2]);
+                    let clients = case.wanted().into_iter().filter(|proxy| proxy.namespace == who);
+                    let end = format!("|{host}");
+                    let made = clients.flat_map(|client| {
+                        let clusters = case.clusters[client.name.as_str()].as_object().into_iter().flatten();
+                        let made = clusters.filter(|(name, _)| name.ends_with(&end));
+                        made.filter_map(|(_, cluster)| cluster["rule"].as_str()).collect::<Vec<_>>()
+                    });
+                    let made: Vec<&str> = made.collect();
+                    told[5] += usize::from(!made.is_empty());
+                    made.into_iter().any(|by| by != rule)
+                }
                 "D016" => {
                     told[3] += 1;
                     let rule = finding.resource.as_ref().expect("it is about an object");
@@ -124,7 +138,7 @@ fn what_is_called_unknown_has_no_cluster() {
             }
         }
     });
-    println!("hosts, ports, empty subsets, hidden hosts, subsets: {told:?}");
+    println!("hosts, ports, empty subsets, hidden hosts, subsets, rules: {told:?}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(
         told[0] > 100 && told[1] > 10 && told[2] > 10 && told[3] > 10 && told[4] > 100,
