@@ -17,7 +17,7 @@ pub(super) static RULE: Rule = Rule {
     why: "There is no such cluster: requests get 503 with the flag NC, copies are dropped, connections are closed; a registry that lets unknown hosts \
           through makes no difference to a route. A short name means a Service of the namespace of the VirtualService, not of the gateway; a name with a dot is \
           taken as it stands; and a host below a ServiceEntry's wildcard is not the host of that entry. Where the mesh is not declared `closed` the service may \
-          live elsewhere: then this is a warning, and told only if the files hold Services of that namespace, or a name that is one slip away.",
+          live elsewhere: then this is a warning, and told only if the files hold Services of that namespace, a wildcard above the name, or a name that is one slip away.",
     bad: Example::yaml(
         "apiVersion: v1
 kind: Service
@@ -58,7 +58,7 @@ spec:
         - destination: {host: orders}
 ",
     ),
-    facts: &["0.3", "0.4", "B24", "B26", "E3"],
+    facts: &["0.3", "0.4", "B24", "B26", "E2"],
     check: Some(check),
 };
 
