@@ -12,8 +12,8 @@ enum Selector {
     Group(Group),
     /// What a code begins with.
     Prefix(String),
-    /// A code, as it is written in the rule.
-    Rule(&'static str),
+    /// Codes, as they are written in the rules.
+    Rules(Vec<&'static str>),
 }
 
 /// Decides which findings count, and how much.
@@ -42,8 +42,9 @@ impl Selector {
         if let Some((_, group)) = GROUPS.iter().find(|(name, _)| text.eq_ignore_ascii_case(name)) {
             return Ok(Selector::Group(*group));
         }
-        if let Some(rule) = rules::find(text) {
-            return Ok(Selector::Rule(rule.info.code));
+        let codes: Vec<&str> = rules::named(text).map(|rule| rule.info.code).collect();
+        if !codes.is_empty() {
+            return Ok(Selector::Rules(codes));
         }
         let prefix = text.trim_end_matches('*').to_ascii_uppercase();
         if rules::all().any(|rule| !prefix.is_empty() && rule.info.code.starts_with(&prefix)) {
@@ -72,7 +73,7 @@ impl Selector {
             Selector::All => true,
             Selector::Group(group) => rule.group == *group,
             Selector::Prefix(prefix) => rule.code.starts_with(prefix.as_str()),
-            Selector::Rule(code) => rule.code == *code,
+            Selector::Rules(codes) => codes.contains(&rule.code),
         }
     }
 
@@ -82,7 +83,7 @@ impl Selector {
             Selector::All => 1,
             Selector::Group(_) => 2,
             Selector::Prefix(prefix) => 2 + prefix.len(),
-            Selector::Rule(_) => usize::MAX,
+            Selector::Rules(_) => usize::MAX,
         }
     }
 }

@@ -422,6 +422,10 @@ fn rules_schemas_and_completions_are_printed() {
     let anywhere = tree(&[]);
     let page = malha(anywhere.path(), &["rule", "D001"]);
     assert!(page.out.starts_with("# D001 subset-undefined\n"), "{}", page.out);
+    let pages = malha(anywhere.path(), &["rule", "ist0101"]).out;
+    for title in ["# C001 ", "# D001 ", "# D010 ", "# H007 "] {
+        assert!(pages.lines().any(|line| line.starts_with(title)), "several rules have the alias: {title}");
+    }
     let list = malha(anywhere.path(), &["rule"]);
     assert!(list.out.lines().any(|line| line.starts_with("H007 gateway-missing ")), "{}", list.out);
     let schema = malha(anywhere.path(), &["schema", "Gateway"]);

@@ -1,6 +1,6 @@
 //! How sure it is that what the input does not hold does not exist.
 
-use crate::rule::Context;
+use crate::{hosts::Hosts, namespaces::Namespaces, rule::Context, shown::Workloads};
 use hashbrown::{HashMap, HashSet};
 use malha_mesh::{Mesh, ObjectName, config::Completeness};
 use malha_model::{Kind, Resource};
@@ -18,7 +18,7 @@ pub(crate) fn missing(context: &Context<'_>, kind: Kind, wanted: &ObjectName, cl
     if known.refused(mesh).contains(&(kind, wanted.clone())) {
         return None;
     }
-    let known_namespace = || known.namespaces(mesh).contains(&wanted.namespace);
+    let known_namespace = || known.namespaces(mesh).hold_objects(&wanted.namespace);
     match mesh.config().registry {
         Completeness::Closed => Some(Severity::Error),
         Completeness::Auto if close || known_namespace() => Some(Severity::Warning),
@@ -31,9 +31,12 @@ pub(crate) fn missing(context: &Context<'_>, kind: Kind, wanted: &ObjectName, cl
 #[derive(Default)]
 pub(crate) struct Known {
     refused: OnceCell<HashSet<(Kind, ObjectName)>>,
-    namespaces: OnceCell<HashSet<SmolStr>>,
+    namespaces: OnceCell<Namespaces>,
     gateways: OnceCell<Gateways>,
     delegates: OnceCell<Vec<String>>,
+    hosts: OnceCell<Hosts>,
+    rule_hosts: OnceCell<HashMap<SmolStr, Vec<u32>>>,
+    workloads: OnceCell<Workloads>,
 }
 
 impl Known {
@@ -43,9 +46,33 @@ impl Known {
         self.refused.get_or_init(refused)
     }
 
-    fn namespaces(&self, mesh: &Mesh) -> &HashSet<SmolStr> {
-        let namespaces = || mesh.resources().iter().map(|resource| resource.namespace.clone()).collect();
-        self.namespaces.get_or_init(namespaces)
+    /// The hosts of services.
+    pub(crate) fn hosts(&self, mesh: &Mesh) -> &Hosts {
+        self.hosts.get_or_init(|| Hosts::of(mesh))
+    }
+
+    /// The namespaces, whether anything is in them or not.
+    pub(crate) fn namespaces(&self, mesh: &Mesh) -> &Namespaces {
+        self.namespaces.get_or_init(|| Namespaces::of(mesh))
+    }
+
+    /// The workloads, whether they run or not.
+    pub(crate) fn workloads(&self, mesh: &Mesh) -> &Workloads {
+        self.workloads.get_or_init(|| Workloads::of(mesh))
+    }
+
+    /// The VirtualServices that name a host, as indices into those of the mesh.
+    pub(crate) fn rules_of_host(&self, mesh: &Mesh, host: &str) -> &[u32] {
+        let by_host = self.rule_hosts.get_or_init(|| {
+            let mut by_host: HashMap<SmolStr, Vec<u32>> = HashMap::new();
+            for (index, service) in mesh.virtual_services().iter().enumerate() {
+                for host in &service.hosts {
+                    by_host.entry(host.clone()).or_default().push(index as u32);
+                }
+            }
+            by_host
+        });
+        by_host.get(host).map(Vec::as_slice).unwrap_or_default()
     }
 
     pub(crate) fn gateways(&self, mesh: &Mesh) -> &Gateways {

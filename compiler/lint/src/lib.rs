@@ -1,20 +1,29 @@
 //! Findings about a mesh: one file per rule.
 //!
 //! A rule's file holds its documentation, its bad and its good example (which are its test) and its detection; one line
-//! in `rules/mod.rs` registers it. Rules that reading decides (families Y and K) have their documentation here too.
+//! in `rules/mod.rs` registers it. Rules that reading decides (families Y and K, and S006) have their documentation
+//! here too.
 
 mod certificates;
+mod clients;
 mod dangling;
+mod destinations;
 mod evidence;
 mod fix;
+mod hosts;
+mod namespaces;
 mod noted;
 mod page;
 mod patterns;
 mod place;
 mod policies;
 mod proof;
+mod rewrite;
 mod rule;
 mod rules;
+mod shown;
+mod sidecars;
+mod slip;
 mod suppression;
 mod written;
 
@@ -29,7 +38,7 @@ use malha_syntax::{Finding, RuleInfo, Sources};
 
 /// Everything that the rules have to say about a mesh, in order of place.
 ///
-/// `program` is the mesh lowered for its gateways and the default sidecar. Findings of reading (families Y and K) are
+/// `program` is the mesh lowered for its gateways and the default sidecar. Findings of reading (families Y and K, S006) are
 /// not repeated here.
 pub fn check(mesh: &Mesh, program: &Program) -> Vec<Finding> {
     check_with(mesh, program, &Options::default())
@@ -80,14 +89,4 @@ pub fn sort(findings: &mut [Finding]) {
         let key = |finding: &Finding| (finding.location, finding.rule.code);
         key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))
     });
-}
-
-/// The rule of a code, a name or an alias, whatever its case.
-pub fn find(name: &str) -> Option<&'static Rule> {
-    RULES.iter().copied().find(|rule| {
-        let info = rule.info;
-        info.code.eq_ignore_ascii_case(name)
-            || info.name.eq_ignore_ascii_case(name)
-            || info.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(name))
-    })
 }

@@ -24,9 +24,15 @@ pub fn page(rule: &Rule) -> String {
 /// The index of all rules, as Markdown.
 pub fn index(rules: &[&Rule]) -> String {
     let mut page = String::from(
-        "# Rules\n\nWhat `malha check` finds. Y: reading; K: what the cluster refuses; H: hosts and gateways; D: destinations; \
+        "# Rules
+
+What `malha check` finds. Y: reading; K: what the cluster refuses; H: hosts, gateways and Sidecars; D: destinations; \
          C: certificates and TLS; O: operations; P: paths and regular expressions; R: rules of VirtualServices; S: ServiceEntries; \
-         T: timeouts and retries. `malha rule CODE` prints a page.\n\n| code | name | group | finds |\n| --- | --- | --- | --- |\n",
+         T: timeouts and retries. `malha rule CODE` prints a page.
+
+| code | name | group | finds |
+| --- | --- | --- | --- |
+",
     );
     for rule in rules {
         let info = rule.info;

@@ -22,6 +22,15 @@ pub struct Rule {
     pub check: Option<Check>,
 }
 
+impl Rule {
+    /// Whether `name` is its code, its name or an alias of it, whatever its case. Several rules may have one alias.
+    pub fn is_called(&self, name: &str) -> bool {
+        let info = self.info;
+        let mut names = [info.code, info.name].into_iter().chain(info.aliases.iter().copied());
+        names.any(|known| known.eq_ignore_ascii_case(name))
+    }
+}
+
 /// Appends what a rule finds.
 pub type Check = fn(&Context<'_>, &mut Vec<Finding>);
 

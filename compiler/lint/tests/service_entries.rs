@@ -15,10 +15,10 @@ fn entry(name: &str, fields: &str) -> String {
     )
 }
 
-/// What is said of ServiceEntries, as `CODE NAME FIELD`.
+/// What is said of ServiceEntries that overlap, as `CODE NAME FIELD`.
 fn said(objects: &[String]) -> Vec<String> {
     let found = findings(objects.concat().as_bytes());
-    let found = found.iter().filter(|finding| finding.rule.code.starts_with('S'));
+    let found = found.iter().filter(|finding| matches!(finding.rule.code, "S001" | "S002"));
     found
         .map(|finding| {
             let name = finding.resource.as_ref().map_or("", |resource| resource.name.as_str());
@@ -119,4 +119,103 @@ fn tcp_goes_by_address_and_port() {
     }
     let found = findings([first(), b("10.0.0.1", 5432)].concat().as_bytes());
     assert!(found.iter().any(|finding| finding.witness.is_some()), "{found:?}");
+}
+
+/// What is said of the rule `code`.
+fn said_of(objects: &[String], code: &str) -> Vec<String> {
+    common::said(objects, &[code], malha_mesh::MeshConfig::default())
+}
+
+#[test]
+fn tcp_without_an_address_takes_the_whole_port() {
+    let tcp = |protocol: &str, more: &str| {
+        entry("a", &format!("hosts: [a.org], ports: [{{number: 5432, name: p, protocol: {protocol}}}], {more}"))
+    };
+    let told = ["S003 a spec.ports[0]"];
+    let cases: [(&str, String, &[&str]); 8] = [
+        ("by DNS", tcp("TCP", "resolution: DNS"), &told),
+        ("at one place", tcp("TCP", "resolution: STATIC, endpoints: [{address: 192.0.2.1}]"), &told),
+        ("another protocol without names", tcp("MONGO", "resolution: DNS"), &told),
+        ("an address", tcp("TCP", "resolution: DNS, addresses: [192.0.2.9]"), &[]),
+        ("where the client meant to go", tcp("TCP", "resolution: NONE"), &[]),
+        ("TLS says a name", tcp("TLS", "resolution: DNS"), &[]),
+        ("HTTP says a name", tcp("HTTP", "resolution: DNS"), &[]),
+        ("nobody sees it", tcp("TCP", "resolution: DNS, exportTo: ['~']"), &[]),
+    ];
+    for (what, object, expected) in cases {
+        assert_eq!(said_of(&[object], "S003"), expected, "{what}");
+    }
+    let found = findings(tcp("TCP", "resolution: DNS").as_bytes());
+    let finding = found.iter().find(|finding| finding.rule.code == "S003").expect("it is told");
+    let witness = finding.witness.as_ref().expect("a connection shows it");
+    assert!(witness["protocol"] == "tcp" && witness["port"] == 5432, "{witness}");
+}
+
+#[test]
+fn http_and_tls_do_not_go_together() {
+    let entry_of =
+        |ports: &str, more: &str| entry("e", &format!("hosts: [x.org], resolution: DNS, {more}ports: [{ports}]"));
+    let https = "{number: 443, name: https, protocol: HTTPS}";
+    let both = "{number: 443, name: https, protocol: HTTPS}, {number: 80, name: http, protocol: HTTP}";
+    let rules = |head: &str, sections: &str| {
+        common::object("VirtualService v", &format!("spec: {{hosts: [x.org], {head}{sections}}}"))
+    };
+    let to = |port: u32| format!("http: [{{route: [{{destination: {{host: x.org, port: {{number: {port}}}}}}}]}}]");
+    let originate = common::object("DestinationRule r", "spec: {host: x.org, trafficPolicy: {tls: {mode: SIMPLE}}}");
+    let unused = ["S005 v spec.hosts[0]"];
+    let plain = ["S005? v spec.http[0].route[0].destination.host"];
+    let cases: Vec<(&str, Vec<String>, &[&str])> = vec![
+        ("only TLS", vec![entry_of(https, ""), rules("", &to(443))], &unused),
+        ("whatever starts TLS", vec![entry_of(https, ""), rules("", &to(443)), originate.clone()], &unused),
+        (
+            "rules for TLS alone",
+            vec![
+                entry_of(https, ""),
+                rules("", "tls: [{match: [{sniHosts: [x.org]}], route: [{destination: {host: x.org}}]}]"),
+            ],
+            &[],
+        ),
+        ("a port for HTTP", vec![entry_of(both, ""), rules("", &to(80))], &[]),
+        ("HTTP to TLS", vec![entry_of(both, ""), rules("", &to(443))], &plain),
+        ("TLS is started", vec![entry_of(both, ""), rules("", &to(443)), originate], &[]),
+        ("inside the mesh", vec![entry_of(both, "location: MESH_INTERNAL, "), rules("", &to(443))], &[]),
+        ("who knows who listens", vec![entry_of(https, ""), rules("gateways: [edge/gw], ", &to(443))], &[]),
+    ];
+    for (what, objects, expected) in cases {
+        assert_eq!(said_of(&objects, "S005"), expected, "{what}");
+    }
+    let gateway = common::object(
+        "Gateway edge/gw",
+        "spec: {selector: {istio: ingress}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}",
+    );
+    let objects = [gateway, entry_of(https, ""), rules("gateways: [edge/gw], ", &to(443))];
+    assert_eq!(said_of(&objects, "S005"), plain, "a gateway starts no TLS by itself");
+}
+
+#[test]
+fn dns_knows_no_wildcards() {
+    let wild = |more: &str| {
+        entry("e", &format!("hosts: ['*.x.org'], ports: [{{number: 443, name: tls, protocol: TLS}}], {more}"))
+    };
+    let refused = ["S006 e spec.hosts[0]"];
+    assert_eq!(said_of(&[wild("resolution: DNS")], "S006"), refused);
+    assert_eq!(said_of(&[wild("resolution: DNS_ROUND_ROBIN")], "S006"), refused);
+    for more in ["resolution: NONE", "resolution: DYNAMIC_DNS", "resolution: DNS, endpoints: [{address: y.org}]"] {
+        assert_eq!(said_of(&[wild(more)], "S006"), [""; 0], "{more}");
+    }
+}
+
+#[test]
+fn an_entry_for_all_says_so() {
+    let text = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e, namespace: shop}\nspec:\n  hosts: [x.org]\n  \
+                resolution: DNS\n  ports: [{number: 80, name: http, protocol: HTTP}]\n";
+    let found = common::all_findings(text.as_bytes());
+    let fix = found.iter().find(|finding| finding.rule.code == "S004").and_then(|finding| finding.fix.as_ref());
+    let edit = &fix.expect("it is offered").edits[0];
+    let mut fixed = text.to_owned();
+    fixed.insert_str(edit.location.span.start as usize, &edit.text);
+    assert!(fixed.contains("  exportTo: [\".\"]\n  resolution: DNS\n"), "{fixed}");
+    assert!(!common::all_findings(fixed.as_bytes()).iter().any(|finding| finding.rule.code == "S004"));
+    let root = entry("istio-system/e", HTTP);
+    assert_eq!(said_of(&[root], "S004"), [""; 0], "the root namespace speaks for all");
 }

@@ -171,6 +171,16 @@ impl Mesh {
         self.destination_rules.find(proxy, &service.hostname, &service.namespace, &self.config)
     }
 
+    /// The DestinationRule for a service of the name `hostname` in `namespace`, be there one or not, as `proxy` sees it.
+    pub fn destination_rule_of_host(
+        &self,
+        proxy: &ProxySpec,
+        hostname: &str,
+        namespace: &str,
+    ) -> Option<&DestinationRule> {
+        self.destination_rules.find(proxy, hostname, namespace, &self.config)
+    }
+
     /// The gateway proxies of the mesh, by namespace, name, labels.
     pub fn proxies(&self) -> &[ProxySpec] {
         &self.proxies

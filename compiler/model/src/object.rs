@@ -253,6 +253,7 @@ fn read_spec<'d>(node: Node<'d>, kind: Kind, reader: &mut Reader<'d>) -> Spec {
         Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet | Kind::Job => {
             Spec::Workload(Box::new(below_spec(node, kind, reader)))
         }
+        Kind::CronJob => Spec::CronJob(Box::new(below_spec(node, kind, reader))),
         Kind::Endpoints => Spec::Endpoints(Box::new(whole(node, reader))),
         Kind::EndpointSlice => Spec::EndpointSlice(Box::new(whole(node, reader))),
         Kind::Pod => Spec::Pod(Box::new(whole(node, reader))),

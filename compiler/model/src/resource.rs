@@ -43,6 +43,8 @@ pub enum Kind {
     ReplicaSet,
     /// `batch` Job.
     Job,
+    /// `batch` CronJob.
+    CronJob,
     /// Namespace.
     Namespace,
     /// Secret.
@@ -70,6 +72,7 @@ impl Kind {
             Kind::DaemonSet => "DaemonSet",
             Kind::ReplicaSet => "ReplicaSet",
             Kind::Job => "Job",
+            Kind::CronJob => "CronJob",
             Kind::Namespace => "Namespace",
             Kind::Secret => "Secret",
         }
@@ -110,6 +113,7 @@ impl Kind {
             ("apps", "DaemonSet") => Kind::DaemonSet,
             ("apps", "ReplicaSet") => Kind::ReplicaSet,
             ("batch", "Job") => Kind::Job,
+            ("batch", "CronJob") => Kind::CronJob,
             ("", "Namespace") => Kind::Namespace,
             ("", "Secret") => Kind::Secret,
             _ => return None,
@@ -158,6 +162,8 @@ pub enum Spec {
     Pod(Box<kubernetes::Pod>),
     /// Of a Deployment, StatefulSet, DaemonSet, ReplicaSet or Job.
     Workload(Box<kubernetes::Workload>),
+    /// Of a CronJob.
+    CronJob(Box<kubernetes::CronJob>),
     /// A Namespace.
     Namespace(Box<kubernetes::Namespace>),
     /// Of a Secret, without its values.
@@ -184,6 +190,7 @@ impl Serialize for Spec {
             Spec::RequestAuthentication(spec) => below_spec(serializer, spec),
             Spec::Service(spec) => below_spec(serializer, spec),
             Spec::Workload(spec) => below_spec(serializer, spec),
+            Spec::CronJob(spec) => below_spec(serializer, spec),
             Spec::Endpoints(object) => object.serialize(serializer),
             Spec::EndpointSlice(object) => object.serialize(serializer),
             Spec::Pod(object) => object.serialize(serializer),

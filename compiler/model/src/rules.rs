@@ -1,4 +1,4 @@
-//! Rules of family K: what Kubernetes' schema of an object refuses, and what Istio's webhook does.
+//! Rules of reading objects: what Kubernetes' schema of an object refuses, and what Istio's webhook does.
 
 use malha_syntax::{Group, RuleInfo};
 
@@ -7,7 +7,7 @@ macro_rules! rules {
         $($(#[doc = $doc])* pub static $name: RuleInfo =
             RuleInfo { code: $code, name: $kebab, group: Group::Admission, aliases: &[] };)*
 
-        /// All rules of the family that the model finds, by code.
+        /// All rules that the model finds, by code.
         pub static RULES: &[&RuleInfo] = &[$(&$name),*];
     };
 }
@@ -39,4 +39,6 @@ rules! {
     DUPLICATE_ITEM = "K012" "duplicate-item";
     /// A regular expression that Istio does not take.
     INVALID_REGEX = "K013" "invalid-regex";
+    /// A wildcard whose addresses were to be found by DNS.
+    SE_WILDCARD_DNS = "S006" "se-wildcard-dns";
 }

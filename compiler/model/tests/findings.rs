@@ -204,6 +204,11 @@ fn findings_name_field_place_and_remedy() {
             gateway("\n  servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: [a.com]}, {port: {number: 81, name: a, protocol: HTTP}, hosts: [a.com]}]"),
             &["K012 spec.servers[1].port.name <a>: the port name `a` is that of an earlier server of this Gateway | give each port another name"],
         ),
+        // S006: what Istio's own validation refuses.
+        (
+            service_entry("\n  hosts: [a.org, '*.b.org']\n  resolution: DNS\n  ports: [{number: 443, name: a, protocol: TLS}]"),
+            &["S006 spec.hosts[1] <'*.b.org'>: `*.b.org` is no name that DNS could be asked for, and resolution `DNS` asks for it | list the hosts, give endpoints, or use resolution `NONE` or `DYNAMIC_DNS`"],
+        ),
         // K013: regular expressions.
         (
             virtual_service(

@@ -7,14 +7,20 @@ use crate::{
 };
 use malha_syntax::nearest;
 
-/// Prints the page of one rule, or the list of all.
+/// Prints the pages of the rules of a name, which are several where it is another tool's; or the list of all.
 ///
 /// # Errors
 /// There is no such rule.
 pub fn rule(args: &RuleArgs) -> Result<Status, Failure> {
     let page = match &args.code {
         None => list(),
-        Some(name) => malha_lint::page(rules::find(name).ok_or_else(|| unknown(name))?),
+        Some(name) => {
+            let pages: Vec<String> = rules::named(name).map(malha_lint::page).collect();
+            if pages.is_empty() {
+                return Err(unknown(name));
+            }
+            pages.join("\n")
+        }
     };
     terminal::print(page.as_bytes())?;
     Ok(Status::Clean)

@@ -60,7 +60,7 @@ fn describe(info: &RuleInfo) -> Value {
         "defaultConfiguration": {"level": level(info.group.severity()), "enabled": info.group.on_by_default()},
         "properties": {"tags": [info.group], "aliases": info.aliases},
     });
-    if let Some(rule) = rules::find(info.code) {
+    if let Some(rule) = rules::named(info.code).next() {
         let first = rule.what.split_inclusive(". ").next().unwrap_or_default().trim_end();
         described["shortDescription"] = json!({"text": first});
         described["fullDescription"] = json!({"text": rule.what});

@@ -269,7 +269,7 @@ fn addresses(mesh: &Mesh, program: &Program, losses: &mut Vec<EntryLoss>) {
 }
 
 /// Whether connections say neither a host nor a server name.
-fn names_no_host(protocol: Protocol) -> bool {
+pub(super) fn names_no_host(protocol: Protocol) -> bool {
     matches!(protocol, Protocol::Tcp | Protocol::Mongo | Protocol::Redis | Protocol::Mysql)
 }
 

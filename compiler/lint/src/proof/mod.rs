@@ -1,5 +1,6 @@
 //! What is proved of rules, once, for the lints that tell it.
 
+mod capture;
 mod claim;
 mod entries;
 mod merge;
@@ -8,15 +9,18 @@ mod methods;
 mod partial;
 mod paths;
 mod replay;
+mod rules;
 mod server;
 mod service;
 
+pub(crate) use capture::Captured;
 pub use claim::claim_holds;
 pub(crate) use entries::{EntryLoss, Loss};
 pub(crate) use merge::{Conflict, MOST_OTHERS, MergeProofs, Sort};
 pub(crate) use mesh::TakenHost;
 pub(crate) use partial::Partial;
 pub(crate) use paths::{Boundary, Rewriting, Shape};
+pub(crate) use rules::{LostPart, RuleLoss};
 pub(crate) use service::{Fate, Oddity, ServiceProof};
 
 use crate::rule::Context;
@@ -34,6 +38,8 @@ pub(crate) struct Proofs<'a> {
     entries: OnceLock<Vec<EntryLoss>>,
     partial: OnceLock<Vec<Partial<'a>>>,
     rewritings: OnceLock<Vec<Rewriting<'a>>>,
+    rules: OnceLock<Vec<RuleLoss>>,
+    captured: OnceLock<Vec<Captured>>,
 }
 
 impl<'a> Context<'a> {
@@ -80,6 +86,16 @@ impl<'a> Context<'a> {
     /// Rules that put a text in the place of prefixes that it does not fit.
     pub(crate) fn rewritings(&self) -> &[Rewriting<'a>] {
         self.proofs.rewritings.get_or_init(|| paths::rewritings(self))
+    }
+
+    /// What DestinationRules say that others of their host keep from being used.
+    pub(crate) fn rule_losses(&self) -> &[RuleLoss] {
+        self.proofs.rules.get_or_init(|| rules::prove(self.mesh))
+    }
+
+    /// TCP ports of ServiceEntries that take connections meant for others.
+    pub(crate) fn captured_ports(&self) -> &[Captured] {
+        self.proofs.captured.get_or_init(|| capture::prove(self.mesh, self.program))
     }
 
     /// What ServiceEntries say that others keep from being used.

@@ -9,7 +9,7 @@ use malha_syntax::{Finding, Group, RuleInfo, Severity, nearest};
 use std::collections::BTreeSet;
 
 pub(super) static RULE: Rule = Rule {
-    info: &RuleInfo { code: "D009", name: "delegate-unused", group: Group::Suspicious, aliases: &["KIA1101"] },
+    info: &RuleInfo { code: "D009", name: "delegate-unused", group: Group::Suspicious, aliases: &[] },
     what: "A rule delegates to a VirtualService that cannot be its delegate (an error), or a VirtualService without hosts is \
            nobody's delegate (a warning).",
     why: "The rule that delegates is dropped in silence, and requests fall to later rules or get 404. A VirtualService \

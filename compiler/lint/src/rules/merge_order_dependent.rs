@@ -9,7 +9,7 @@ pub(super) static RULE: Rule = Rule {
         code: "H002",
         name: "merge-order-dependent",
         group: Group::Correctness,
-        aliases: &[],
+        aliases: &["KIA1106"],
     },
     what: "Two VirtualServices share a host of a gateway, and treat some request differently: which of them has it depends on which object is older.",
     why: "Istio merges them in the order of their creation, which no file holds. Recreating an object, or applying the files to a new cluster, can flip the \

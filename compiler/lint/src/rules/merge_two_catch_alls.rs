@@ -9,7 +9,7 @@ pub(super) static RULE: Rule = Rule {
         code: "H003",
         name: "merge-two-catch-alls",
         group: Group::Correctness,
-        aliases: &[],
+        aliases: &["KIA1106"],
     },
     what: "Two VirtualServices share a host of a gateway, and each has a rule that takes every request.",
     why: "Istio sorts such rules to the end and the first of them takes all that is left; the other never does. Which is first depends on which object is older.",

@@ -23,21 +23,43 @@ rules! {
     mtls_conflict
     upstream_name_unchecked
     subset_undefined
+    dr_host_conflict
+    dr_exportto_merge
+    odd_weights
     destination_port_required
+    mirror_surprise
+    mesh_rules_bypassed
     delegate_conflict
     delegate_unused
+    destination_host_unknown
+    destination_port_unknown
+    dr_host_unknown
+    subset_selects_nothing
+    subset_without_labels
+    destination_repeated
+    destination_host_hidden
     failover_without_outlier_detection
     mesh_host_taken
     merge_order_dependent
     merge_two_catch_alls
     host_hides_wildcard
     host_not_in_gateway
+    gateways_without_mesh
     gateway_missing
     gateway_name_ambiguous
+    short_host_name
     gateway_server_conflict
+    shared_cert_coalescing
+    host_with_port
+    duplicate_host_in_vs
     listener_rejected
     control_plane_panic
     sni_taken
+    sidecar_several_defaults
+    sidecar_overlap
+    sidecar_host_unknown
+    sidecar_root_selector
+    sidecar_selects_nothing
     gateway_selects_nothing
     gateway_port_unserved
     sni_host_is_address
@@ -58,6 +80,7 @@ rules! {
     duplicate_object
     deprecated_field
     unused_suppression
+    export_to_unknown
     old_api_version
     empty_selector
     large_direct_response
@@ -82,6 +105,10 @@ rules! {
     reachability_unknown
     se_host_port_conflict
     se_split_ports
+    se_tcp_no_address
+    se_exported_everywhere
+    se_http_vs_on_tls_port
+    se_wildcard_dns
     se_partial_wildcard
     se_selector_without_resolution
     workload_address_missing

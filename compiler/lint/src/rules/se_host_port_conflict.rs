@@ -57,7 +57,7 @@ spec:
   resolution: DNS
   ports:
     - {name: http, number: 80, protocol: HTTP}
-    - {name: tcp, number: 9000, protocol: TCP}
+    - {name: http-admin, number: 9000, protocol: HTTP}
 ",
     ),
     facts: &["D37", "E10", "E14", "E17", "E20"],

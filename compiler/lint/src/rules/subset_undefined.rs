@@ -1,11 +1,17 @@
 use crate::{
-    dangling::{Dangling, dangling},
+    dangling::{Dangling, Written, dangling},
+    destinations::{Sent, destinations},
     place::named,
     rule::{Context, Example, Rule},
 };
-use malha_mesh::{names::fully_qualified, program::Role};
+use hashbrown::HashSet;
+use malha_mesh::{
+    GatewayRef, ProxySpec,
+    names::fully_qualified,
+    program::{Destination, Role},
+};
 use malha_model::Spec;
-use malha_syntax::{Finding, Group, RuleInfo, nearest};
+use malha_syntax::{Finding, Group, Location, RuleInfo, nearest};
 
 pub(super) static RULE: Rule = Rule {
     info: &RuleInfo {
@@ -82,11 +88,47 @@ spec:
 };
 
 fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    dangling(context.mesh, context.program, |dangling| {
-        if let Some(finding) = undefined(context, dangling) {
+    let mut told: HashSet<Location> = HashSet::new();
+    let mut tell = |dangling: &Dangling<'_>| {
+        if let Some(finding) = undefined(context, dangling).filter(|finding| told.insert(finding.location)) {
             findings.push(finding);
         }
-    });
+    };
+    dangling(context.mesh, context.program, &mut tell);
+    of_own_namespace(context, &mut tell);
+}
+
+/// Destinations of rules for the mesh, as a sidecar of the VirtualService's own namespace has them: the program holds
+/// the default one alone, which may see neither these rules nor their service.
+fn of_own_namespace(context: &Context<'_>, tell: &mut impl FnMut(&Dangling<'_>)) {
+    let mesh = context.mesh;
+    for rules in mesh.virtual_services() {
+        let namespace = &rules.name.namespace;
+        if !rules.binds_to(&GatewayRef::Mesh) || !rules.visibility.includes(namespace) {
+            continue;
+        }
+        let client = ProxySpec { namespace: namespace.clone(), ..ProxySpec::default_sidecar() };
+        for found in destinations(&rules.resource) {
+            let (Some(host), Some(subset)) = (&found.value.host, &found.value.subset) else { continue };
+            let host = fully_qualified(host, namespace, &mesh.config().cluster_domain);
+            let Some(service) = mesh.service(&client, &host) else { continue };
+            let given = found.value.port.as_ref().and_then(|port| port.number.as_ref());
+            // Without a number the listener's counts, if there are several.
+            let port = match (given, service.ports.as_slice()) {
+                (Some(number), _) => number.value,
+                (None, [only]) => only.number,
+                (None, _) => continue,
+            };
+            let destination = Destination { host, port, subset: Some(subset.value.clone()), ..Destination::default() };
+            tell(&Dangling {
+                proxy: &client,
+                destination: &destination,
+                service,
+                mirror: found.sent == Sent::Copies,
+                written: Written { resource: &rules.resource, destination: found.value, field: found.field },
+            });
+        }
+    }
 }
 
 fn undefined(context: &Context<'_>, dangling: &Dangling<'_>) -> Option<Finding> {

@@ -108,6 +108,11 @@ impl Service {
         self.ports.iter().find(|port| port.number == number)
     }
 
+    /// The objects that say it, the one that counts first: their endpoints add up (semantics E17).
+    pub fn objects(&self) -> &[Arc<Resource>] {
+        &self.siblings
+    }
+
     /// The names that its ServiceEntry says certificates of its endpoints hold (semantics E19).
     pub fn subject_alt_names(&self) -> Vec<&str> {
         match &self.resource.spec {

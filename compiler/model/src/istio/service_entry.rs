@@ -5,7 +5,7 @@ use crate::{
     istio::WorkloadSelector,
     limits::{Limits, Pattern},
     read::{Rule, Step, choice, message},
-    rules::{EXCLUSIVE_FIELDS, OUT_OF_RANGE},
+    rules::{EXCLUSIVE_FIELDS, OUT_OF_RANGE, SE_WILDCARD_DNS},
 };
 use serde_json::json;
 use smol_str::SmolStr;
@@ -36,7 +36,7 @@ message! {
         subject_alt_names: Vec<Spanned<SmolStr>> = "subjectAltNames",
     }
     exclusive [workload_selector, endpoints]
-    rules [RANGES_NEED_STATIC, NO_RESOLUTION_NO_ENDPOINTS, ROUND_ROBIN_ONE_ENDPOINT]
+    rules [RANGES_NEED_STATIC, NO_RESOLUTION_NO_ENDPOINTS, ROUND_ROBIN_ONE_ENDPOINT, NO_WILDCARD_BY_DNS]
 }
 
 message! {
@@ -127,6 +127,33 @@ const ROUND_ROBIN_ONE_ENDPOINT: Rule<ServiceEntry> = Rule {
             "then": { "properties": { "endpoints": { "maxItems": 1 } } },
         })
     },
+};
+
+/// Semantics E2. Istio's webhook refuses it, so the schema of the cluster does not know of it.
+const NO_WILDCARD_BY_DNS: Rule<ServiceEntry> = Rule {
+    check: |entry, _, reader| {
+        let Some(resolution) = &entry.resolution else { return };
+        if !matches!(resolution.value, Resolution::Dns | Resolution::DnsRoundRobin)
+            || !entry.endpoints.is_empty()
+            || entry.workload_selector.is_some()
+        {
+            return;
+        }
+        for (index, host) in entry.hosts.iter().enumerate().filter(|(_, host)| host.starts_with('*')) {
+            let message = format!(
+                "`{}` is no name that DNS could be asked for, and resolution `{}` asks for it",
+                host.value,
+                resolution.name()
+            );
+            let finding = reader
+                .finding(&SE_WILDCARD_DNS, host.span, message)
+                .related(reader.location(resolution.span), "the resolution is here")
+                .field(format!("spec.hosts[{index}]"))
+                .help("list the hosts, give endpoints, or use resolution `NONE` or `DYNAMIC_DNS`");
+            reader.report(finding);
+        }
+    },
+    schema: || json!({}),
 };
 
 const SOCKET_HAS_NO_PORTS: Rule<WorkloadEntry> = Rule {

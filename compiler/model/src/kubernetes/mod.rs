@@ -10,6 +10,6 @@ pub use endpoints::{
 };
 pub use service::{Confidential, IntOrString, Namespace, Secret, Service, ServicePort};
 pub use workload::{
-    Container, ContainerPort, EnvVar, LabelSelector, Pod, PodCondition, PodIp, PodSpec, PodStatus, PodTemplate,
-    PodTemplateMetadata, Workload,
+    Container, ContainerPort, CronJob, EnvVar, JobTemplate, LabelSelector, Pod, PodCondition, PodIp, PodSpec,
+    PodStatus, PodTemplate, PodTemplateMetadata, Workload,
 };

@@ -1,4 +1,4 @@
-//! `Pod` and what makes Pods: `Deployment`, `StatefulSet`, `DaemonSet`, `ReplicaSet`, `Job`.
+//! `Pod` and what makes Pods: `Deployment`, `StatefulSet`, `DaemonSet`, `ReplicaSet`, `Job`, `CronJob`.
 
 use crate::{Entries, Spanned, read::message};
 use smol_str::SmolStr;
@@ -112,6 +112,22 @@ message! {
         template: Option<Spanned<PodTemplate>> = "template",
         /// The headless Service that names its Pods, for a StatefulSet.
         service_name: Option<Spanned<SmolStr>> = "serviceName",
+    }
+}
+
+message! {
+    /// What makes Jobs from time to time. Its Pods come and go, so they are no endpoints that a mesh could count on.
+    pub struct CronJob {
+        /// What its Jobs look like.
+        job_template: Option<Spanned<JobTemplate>> = "jobTemplate",
+    }
+}
+
+message! {
+    /// What Jobs look like.
+    pub struct JobTemplate {
+        /// The Job.
+        spec: Option<Spanned<Workload>> = "spec",
     }
 }
 
