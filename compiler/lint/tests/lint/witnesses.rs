@@ -1,9 +1,6 @@
 //! Which rule a witness is held to, and where a finding points.
 
-#[allow(dead_code, reason = "each test file uses its part")]
-mod common;
-
-use common::findings;
+use crate::common::findings;
 use malha_syntax::{Claim, Finding, RuleName};
 
 const EDGE: &str = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: edge}\nspec:\n  \
@@ -72,7 +69,7 @@ fn unmatched_requests_are_those_that_are_answered_404() {
     let alone = format!("{EDGE}{}", service("shop", "[shop.example.com]", some));
     let beside = format!("{alone}{}", service("rest", "[shop.example.com]", all));
     let count = |text: &str| {
-        let told = common::all_findings(text.as_bytes());
+        let told = crate::common::all_findings(text.as_bytes());
         told.iter().filter(|finding| finding.rule.code == "R005").count()
     };
     assert_eq!((count(&alone), count(&beside)), (1, 0));

@@ -1,15 +1,11 @@
 //! What is proved of rules, against what the real Istio and the real Envoy did with them: a rule that took a recorded
 //! request is never called dead, and every witness behaves as its finding says.
 
-#[path = "../../mesh/tests/recordings/mod.rs"]
-#[allow(dead_code, reason = "decisions are compared where the interpreter lives")]
-mod recordings;
-
+use crate::recorded::{Case, each_case};
 use malha_lint::{check, claim_holds};
 use malha_mesh::{Cache, ProxySpec, interpret, lower};
 use malha_syntax::Finding;
 use malha_table::{Outcome, Request};
-use recordings::{Case, each_case};
 use std::collections::BTreeMap;
 
 /// The rules, and of those of which a match is named the match, that a recorded request was taken by.

@@ -1,9 +1,6 @@
 //! Family P: which prefixes, rewrites and expressions are told, and which are not.
 
-#[allow(dead_code, reason = "each test file uses its part")]
-mod common;
-
-use common::all_findings;
+use crate::common::all_findings;
 use malha_lint::{Options, check_with};
 use malha_mesh::{Mesh, MeshConfig, program::Program};
 use malha_model::read_documents;

@@ -1,9 +1,6 @@
 //! Rules that cross: which pairs are told, and which are the usual order of special before general.
 
-#[allow(dead_code, reason = "each test file uses its part")]
-mod common;
-
-use common::all_findings;
+use crate::common::all_findings;
 use malha_syntax::{Claim, Finding};
 use std::fmt::Write as _;
 

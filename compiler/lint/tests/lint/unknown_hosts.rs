@@ -1,9 +1,6 @@
 //! Hosts that nobody has: what the files show, and how sure it is.
 
-#[allow(dead_code, reason = "each test file uses its part")]
-mod common;
-
-use common::{findings_under, object, said};
+use crate::common::{findings_under, object, said};
 use malha_mesh::{MeshConfig, config::Completeness};
 
 fn under(registry: Completeness) -> MeshConfig {

@@ -1,9 +1,6 @@
 //! ServiceEntries that overlap: where something of one is lost, and where they only add up.
 
-#[allow(dead_code, reason = "each test file uses its part")]
-mod common;
-
-use common::findings;
+use crate::common::findings;
 
 /// A ServiceEntry of the name `namespace/name`, for the host `x.org` unless its fields say another.
 fn entry(name: &str, fields: &str) -> String {
@@ -123,7 +120,7 @@ fn tcp_goes_by_address_and_port() {
 
 /// What is said of the rule `code`.
 fn said_of(objects: &[String], code: &str) -> Vec<String> {
-    common::said(objects, &[code], malha_mesh::MeshConfig::default())
+    crate::common::said(objects, &[code], malha_mesh::MeshConfig::default())
 }
 
 #[test]
@@ -158,10 +155,11 @@ fn http_and_tls_do_not_go_together() {
     let https = "{number: 443, name: https, protocol: HTTPS}";
     let both = "{number: 443, name: https, protocol: HTTPS}, {number: 80, name: http, protocol: HTTP}";
     let rules = |head: &str, sections: &str| {
-        common::object("VirtualService v", &format!("spec: {{hosts: [x.org], {head}{sections}}}"))
+        crate::common::object("VirtualService v", &format!("spec: {{hosts: [x.org], {head}{sections}}}"))
     };
     let to = |port: u32| format!("http: [{{route: [{{destination: {{host: x.org, port: {{number: {port}}}}}}}]}}]");
-    let originate = common::object("DestinationRule r", "spec: {host: x.org, trafficPolicy: {tls: {mode: SIMPLE}}}");
+    let originate =
+        crate::common::object("DestinationRule r", "spec: {host: x.org, trafficPolicy: {tls: {mode: SIMPLE}}}");
     let unused = ["S005 v spec.hosts[0]"];
     let plain = ["S005? v spec.http[0].route[0].destination.host"];
     let cases: Vec<(&str, Vec<String>, &[&str])> = vec![
@@ -184,7 +182,7 @@ fn http_and_tls_do_not_go_together() {
     for (what, objects, expected) in cases {
         assert_eq!(said_of(&objects, "S005"), expected, "{what}");
     }
-    let gateway = common::object(
+    let gateway = crate::common::object(
         "Gateway edge/gw",
         "spec: {selector: {istio: ingress}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}",
     );
@@ -209,13 +207,13 @@ fn dns_knows_no_wildcards() {
 fn an_entry_for_all_says_so() {
     let text = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e, namespace: shop}\nspec:\n  hosts: [x.org]\n  \
                 resolution: DNS\n  ports: [{number: 80, name: http, protocol: HTTP}]\n";
-    let found = common::all_findings(text.as_bytes());
+    let found = crate::common::all_findings(text.as_bytes());
     let fix = found.iter().find(|finding| finding.rule.code == "S004").and_then(|finding| finding.fix.as_ref());
     let edit = &fix.expect("it is offered").edits[0];
     let mut fixed = text.to_owned();
     fixed.insert_str(edit.location.span.start as usize, &edit.text);
     assert!(fixed.contains("  exportTo: [\".\"]\n  resolution: DNS\n"), "{fixed}");
-    assert!(!common::all_findings(fixed.as_bytes()).iter().any(|finding| finding.rule.code == "S004"));
+    assert!(!crate::common::all_findings(fixed.as_bytes()).iter().any(|finding| finding.rule.code == "S004"));
     let root = entry("istio-system/e", HTTP);
     assert_eq!(said_of(&[root], "S004"), [""; 0], "the root namespace speaks for all");
 }

@@ -1,9 +1,6 @@
 //! Sidecars: which of them a workload has, and what they let it reach.
 
-#[allow(dead_code, reason = "each test file uses its part")]
-mod common;
-
-use common::{findings_under, object, said};
+use crate::common::{findings_under, object, said};
 use malha_mesh::{MeshConfig, config::Completeness};
 
 const CODES: [&str; 5] = ["H020", "H021", "H022", "H023", "H024"];

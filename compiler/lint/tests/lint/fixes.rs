@@ -1,9 +1,6 @@
 //! Fixes of rules that no request reaches, and of matches that are not needed: applied, and looked at again.
 
-#[allow(dead_code, reason = "each test file uses its part")]
-mod common;
-
-use common::{findings, lowered};
+use crate::common::{findings, lowered};
 use malha_mesh::interpret;
 use malha_model::read_documents;
 use malha_syntax::{Finding, SourceId, read};

@@ -1,9 +1,6 @@
 //! Hosts and gateways: names as they are written, and certificates that servers share.
 
-#[allow(dead_code, reason = "each test file uses its part")]
-mod common;
-
-use common::{all_findings, object, said};
+use crate::common::{all_findings, object, said};
 use malha_mesh::MeshConfig;
 
 fn told(objects: &[String], code: &str) -> Vec<String> {

@@ -1,9 +1,6 @@
 //! Servers of Gateways that one proxy merges: which of them conflict, and what shows it.
 
-#[allow(dead_code, reason = "each test file uses its part")]
-mod common;
-
-use common::findings;
+use crate::common::findings;
 use malha_syntax::{Claim, Finding, Severity};
 use std::fmt::Write as _;
 

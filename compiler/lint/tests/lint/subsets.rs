@@ -1,9 +1,6 @@
 //! Subsets: what they select, by what the files show.
 
-#[allow(dead_code, reason = "each test file uses its part")]
-mod common;
-
-use common::{object, said};
+use crate::common::{object, said};
 use malha_mesh::{MeshConfig, config::Completeness};
 
 const SERVICE: &str = "spec: {selector: {app: a}, ports: [{name: http, port: 80}]}";

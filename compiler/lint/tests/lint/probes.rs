@@ -1,9 +1,6 @@
 //! Pairs of rules, A before B, on which other analysers are known to be wrong: is B reached?
 
-#[allow(dead_code, reason = "each test file uses its part")]
-mod common;
-
-use common::findings;
+use crate::common::findings;
 
 /// What takes part in a row besides A and B.
 const HTTP: &str = "http";

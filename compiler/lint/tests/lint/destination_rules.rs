@@ -1,9 +1,6 @@
 //! DestinationRules of one host: where something of one is lost, and where they only add up.
 
-#[allow(dead_code, reason = "each test file uses its part")]
-mod common;
-
-use common::{findings_under, object, said};
+use crate::common::{findings_under, object, said};
 use malha_mesh::MeshConfig;
 
 /// A rule for `orders` of the name `namespace/name`.

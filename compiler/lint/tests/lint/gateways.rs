@@ -1,8 +1,5 @@
 //! Gateways and who takes part behind them: told by evidence alone.
 
-#[allow(dead_code, reason = "each test file uses its part")]
-mod common;
-
 use malha_lint::{Options, check_with};
 use malha_mesh::{
     Mesh, MeshConfig,

@@ -1,10 +1,7 @@
 //! What is said of destinations, against the clusters that the real Istio made: no destination that has a cluster is called
 //! unknown, and of every one that a request missed something is told.
 
-#[path = "../../mesh/tests/recordings/mod.rs"]
-#[allow(dead_code, reason = "decisions are compared where the interpreter lives")]
-mod recordings;
-
+use crate::recorded::{Case, each_case};
 use malha_lint::check;
 use malha_mesh::{
     Cache, Mesh, MeshConfig, ProxySpec,
@@ -13,7 +10,6 @@ use malha_mesh::{
     program::Role,
 };
 use malha_syntax::Finding;
-use recordings::{Case, each_case};
 use serde_json::Value;
 use std::collections::BTreeSet;
 

@@ -1,9 +1,6 @@
 //! What the files cannot know: rules that only facts outside them keep alive are not called dead.
 
-#[allow(dead_code, reason = "each test file uses its part")]
-mod common;
-
-use common::findings;
+use crate::common::findings;
 
 /// The codes of proofs that are told of rules with these matches, behind `spec`, in their order.
 fn told(spec: &str, matches: &[&str]) -> Vec<String> {

@@ -1,9 +1,6 @@
 //! Where Istio's validation warns, so do we: held by what it said of objects that are one edit away from good ones.
 
-#[allow(dead_code, reason = "each test file uses its part")]
-mod common;
-
-use common::all_findings;
+use crate::common::all_findings;
 use flate2::read::GzDecoder;
 use malha_syntax::Finding;
 use serde_json::Value;

@@ -1,8 +1,5 @@
 //! Family C: which credentials are told to be missing, unusable or for other hosts.
 
-#[allow(dead_code, reason = "each test file uses its part")]
-mod common;
-
 use malha_lint::{Options, check_with};
 use malha_mesh::{Mesh, MeshConfig, config::Completeness, program::Program};
 use malha_model::read_documents;

@@ -1,9 +1,6 @@
 //! Family T: which retries, timeouts and faults are told, and which are not.
 
-#[allow(dead_code, reason = "each test file uses its part")]
-mod common;
-
-use common::all_findings;
+use crate::common::all_findings;
 
 /// What is said by rules of the family of one rule with these fields, after `match` if it has one.
 fn told(fields: &str) -> Vec<String> {
