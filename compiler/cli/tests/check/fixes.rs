@@ -112,7 +112,8 @@ fn a_fix_that_would_bring_a_finding_is_left_out_and_the_others_are_not() {
     }
     let brings = "it would bring R001 rule-shadowed at a.yaml:11: no request reaches";
     assert!(refused[0].contains(brings), "{}", told.err);
-    assert!(told.err.ends_with("3 findings fixed in 2 files\n"), "{}", told.err);
+    // What is gone is counted, not the fixes: with the slip goes the want of its field.
+    assert!(told.err.ends_with("4 findings fixed in 2 files\n"), "{}", told.err);
     let (before, after) = several.split_at(several.find("statos: 404").expect("it is there"));
     assert_eq!(bytes(mesh.path()), format!("{before}{}", after.replacen("statos", "status", 1)).as_bytes());
 }

@@ -58,6 +58,7 @@ pub(super) fn fix(
     clock: &Clock,
 ) -> Result<Fixed, Failure> {
     let mut fixed = Fixed::default();
+    let before = unknown(meshes, baseline);
     let mut drafts = Drafts::default();
     for _ in 0..ROUNDS {
         let (candidates, untouched) = candidates(meshes, unsafe_too, baseline, &mut drafts);
@@ -67,13 +68,20 @@ pub(super) fn fix(
         if accepted.is_empty() {
             break;
         }
-        fixed.findings += accepted.len();
     }
+    // A fix may mend more than what it was offered for.
+    fixed.findings = before.saturating_sub(unknown(meshes, baseline));
     fixed.files = drafts.write()?;
     let known = meshes.known(baseline);
     let left = meshes.placed().filter(|placed| !known.holds(placed));
     fixed.unsafe_ones = left.filter(|placed| placed.finding.fix.as_ref().is_some_and(|fix| !fix.safe)).count();
     Ok(fixed)
+}
+
+/// How many findings there are that the baseline does not know.
+fn unknown(meshes: &Meshes, baseline: Option<&Baseline>) -> usize {
+    let known = meshes.known(baseline);
+    meshes.placed().filter(|placed| !known.holds(placed)).count()
 }
 
 /// The fixes of this round, none meeting another; and those of files that cannot be changed.
