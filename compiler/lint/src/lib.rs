@@ -15,7 +15,7 @@ mod rules;
 mod suppression;
 
 pub use page::{index, page};
-pub use proof::claim_holds;
+pub use proof::{RowAccount, RowLoss, Standing, account, claim_holds};
 pub use rule::{Check, Context, Example, Rule};
 pub use rules::RULES;
 pub use suppression::{Judged, Suppressions};

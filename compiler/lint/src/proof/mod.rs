@@ -1,5 +1,6 @@
 //! What is proved of rules, once, for the lints that tell it.
 
+mod account;
 mod claim;
 mod entries;
 mod merge;
@@ -9,6 +10,7 @@ mod replay;
 mod server;
 mod service;
 
+pub use account::{RowAccount, RowLoss, Standing, account};
 pub use claim::claim_holds;
 pub(crate) use entries::{EntryLoss, Loss};
 pub(crate) use merge::{Conflict, MOST_OTHERS, MergeProofs, Sort};
