@@ -48,6 +48,9 @@ pub enum Command {
     Rule(RuleArgs),
     /// Print the JSON Schema of a kind.
     Schema(SchemaArgs),
+    /// Serve editors: findings while typing, hover, definitions, completion.
+    #[cfg(feature = "lsp")]
+    Lsp(LspArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
     /// Print the manual page, or write those of all commands to a directory.
@@ -354,6 +357,17 @@ pub struct RuleArgs {
     /// A code, as `D001`, or a name, as `subset-undefined` [default: list all rules]
     #[arg(value_name = "CODE")]
     pub code: Option<String>,
+}
+
+/// `malha lsp`.
+#[cfg(feature = "lsp")]
+#[derive(Args, Clone, Copy, Debug)]
+#[command(after_help = "The language server speaks over its standard input and output: editors start it.\n\
+    docs/editors.md has the settings of VS Code, Neovim and Helix.")]
+pub struct LspArgs {
+    /// Speak over the standard input and output, as is done anyway: editors that name the way pass this
+    #[arg(long)]
+    pub stdio: bool,
 }
 
 /// `malha schema`.

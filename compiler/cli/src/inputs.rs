@@ -78,9 +78,7 @@ impl Inputs {
     /// # Errors
     /// An argument names nothing.
     pub fn find(arguments: &[PathBuf]) -> Result<Inputs, Failure> {
-        let working_directory = env::current_dir()
-            .and_then(fs::canonicalize)
-            .map_err(|error| Failure::new(format!("the working directory cannot be read: {error}")))?;
+        let working_directory = working_directory()?;
         let current = [PathBuf::from(".")];
         let arguments = if arguments.is_empty() { &current } else { arguments };
         let mut items = Vec::new();
@@ -106,6 +104,21 @@ impl Inputs {
     /// Does not read a file that is not there to be checked, wherever it lies.
     pub fn pass_over(&mut self, file: &Path) {
         self.passed_over.extend(fs::canonicalize(file));
+    }
+
+    /// What an editor has open: folders, and files that need not be there yet, since their text is at hand.
+    ///
+    /// # Errors
+    /// A folder is not there.
+    #[cfg(feature = "lsp")]
+    pub(crate) fn of_editor(folders: &[PathBuf], files: impl IntoIterator<Item = PathBuf>) -> Result<Inputs, Failure> {
+        let mut inputs = if folders.is_empty() {
+            Inputs { working_directory: working_directory()?, items: Vec::new(), passed_over: BTreeSet::new() }
+        } else {
+            Inputs::find(folders)?
+        };
+        inputs.items.extend(files.into_iter().map(Input::File));
+        Ok(inputs)
     }
 
     /// Whether the standard input is one of them.
@@ -331,6 +344,11 @@ fn is_about_links(error: &ignore::Error) -> bool {
         ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => is_about_links(err),
         _ => false,
     }
+}
+
+fn working_directory() -> Result<PathBuf, Failure> {
+    let found = env::current_dir().and_then(fs::canonicalize);
+    found.map_err(|error| Failure::new(format!("the working directory cannot be read: {error}")))
 }
 
 fn canonical(path: &Path) -> Result<PathBuf, Failure> {

@@ -10,11 +10,15 @@ pub mod config;
 pub mod failure;
 mod house;
 pub mod inputs;
+mod line_ends;
+#[cfg(feature = "lsp")]
+mod lsp;
 pub mod mock;
 mod progress;
 pub mod report;
 mod rules;
 pub mod selection;
+mod silence;
 pub mod terminal;
 mod unrendered;
 pub mod watch;
@@ -39,6 +43,8 @@ pub fn run(cli: &Cli) -> Result<Status, Failure> {
         Command::Test(args) => commands::test::test(args),
         Command::Rule(args) => commands::rule::rule(args),
         Command::Schema(args) => commands::schema::schema(args),
+        #[cfg(feature = "lsp")]
+        Command::Lsp(args) => commands::lsp::lsp(args),
         Command::Completions(args) => commands::completions::completions(args),
         Command::Man(args) => commands::man::man(args),
     }

@@ -28,7 +28,7 @@ mod suppression;
 mod written;
 
 pub use page::{index, page};
-pub use proof::claim_holds;
+pub use proof::{RowAccount, RowLoss, Standing, account, claim_holds};
 pub use rule::{Check, Context, Example, Rule};
 pub use rules::RULES;
 pub use suppression::{Judged, Suppressions};

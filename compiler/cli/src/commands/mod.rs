@@ -4,6 +4,8 @@ pub mod check;
 pub mod compile;
 pub mod completions;
 pub mod diff;
+#[cfg(feature = "lsp")]
+pub mod lsp;
 pub mod man;
 pub mod route;
 pub mod rule;

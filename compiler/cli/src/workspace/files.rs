@@ -104,6 +104,12 @@ impl Files {
         self.instead.insert(path, bytes);
     }
 
+    /// Has a file read from the disk again, from the next refresh on.
+    #[cfg(feature = "lsp")]
+    pub(super) fn read_from_disk(&mut self, path: &Path) {
+        self.instead.remove(path);
+    }
+
     /// The sources that positions lie in.
     pub fn sources(&self) -> &Sources {
         &self.sources

@@ -64,6 +64,12 @@ impl Workspace {
         Ok(Workspace { input, files, cache: Cache::default() })
     }
 
+    /// A mesh of which nothing is read before the first update.
+    #[cfg(feature = "lsp")]
+    pub(crate) fn empty(input: MeshInput) -> Workspace {
+        Workspace { input, files: Files::default(), cache: Cache::default() }
+    }
+
     /// Brings the files up to date; says how many were read anew.
     ///
     /// # Errors
@@ -77,6 +83,12 @@ impl Workspace {
     /// Has a file read as if it held these bytes, from the next update on.
     pub fn read_instead(&mut self, path: PathBuf, bytes: Vec<u8>) {
         self.files.read_instead(path, bytes);
+    }
+
+    /// Has a file read from the disk again, from the next update on.
+    #[cfg(feature = "lsp")]
+    pub(crate) fn read_from_disk(&mut self, path: &std::path::Path) {
+        self.files.read_from_disk(path);
     }
 
     /// Where the mesh is, and what its `malha.toml` says.

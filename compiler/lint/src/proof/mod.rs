@@ -1,5 +1,6 @@
 //! What is proved of rules, once, for the lints that tell it.
 
+mod account;
 mod capture;
 mod claim;
 mod entries;
@@ -13,6 +14,7 @@ mod rules;
 mod server;
 mod service;
 
+pub use account::{RowAccount, RowLoss, Standing, account};
 pub(crate) use capture::Captured;
 pub use claim::claim_holds;
 pub(crate) use entries::{EntryLoss, Loss};

@@ -220,7 +220,7 @@ fn asks_for_query(rules: &ServiceRules<'_>, row: usize) -> bool {
 }
 
 /// The conditions of one axis that no value meets; all of them, where it is not one axis alone.
-fn why_empty(rules: &mut ServiceRules<'_>, row: usize) -> String {
+pub(super) fn why_empty(rules: &mut ServiceRules<'_>, row: usize) -> String {
     let product = rules.list.rows()[row].clone();
     let mut axes: Vec<_> = product.literals().iter().map(|literal| rules.space.axis_of(*literal).clone()).collect();
     axes.dedup();
@@ -283,7 +283,7 @@ fn unmatched(rules: &mut ServiceRules<'_>, replay: &Replay<'_>) -> Option<(Strin
     Some((words, proof))
 }
 
-fn name_of(service: &VirtualService, section: &'static str, row: &Layer4Row) -> RuleName {
+pub(super) fn name_of(service: &VirtualService, section: &'static str, row: &Layer4Row) -> RuleName {
     RuleName {
         namespace: service.name.namespace.to_string(),
         name: service.name.name.to_string(),

@@ -1,6 +1,6 @@
 //! Files that are about to be changed: what they hold, and what they are to hold.
 
-use crate::{atomic::write_atomically, failure::Failure};
+use crate::{atomic::write_atomically, failure::Failure, line_ends::with_line_ends_of};
 use malha_syntax::{Encoding, Source, Span};
 use std::{
     collections::BTreeMap,
@@ -123,10 +123,4 @@ impl Drafts {
         }
         Ok(changed.len())
     }
-}
-
-/// A text with the line breaks of another.
-fn with_line_ends_of(other: &str, text: &str) -> String {
-    let carriage = other.find('\n').is_some_and(|at| other.get(..at).is_some_and(|line| line.ends_with('\r')));
-    if carriage { text.replace("\r\n", "\n").replace('\n', "\r\n") } else { text.to_owned() }
 }

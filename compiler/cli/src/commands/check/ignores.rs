@@ -7,16 +7,17 @@ use super::{
     meshes::{Meshes, real},
     trial::{Candidate, Key, Refused, Round, key},
 };
-use crate::{failure::Failure, report::count};
-use malha_syntax::{Source, SourceId, Span, Suppression, read};
+use crate::{
+    failure::Failure,
+    report::count,
+    silence::{ABOUT_COMMENTS, comment, is_json},
+};
+use malha_syntax::{Source, SourceId, read};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::Arc,
 };
-
-/// A comment that silences the rule about comments would silence itself.
-const ABOUT_COMMENTS: &str = "O005";
 
 /// What was written.
 #[derive(Default)]
@@ -60,7 +61,7 @@ pub(super) fn add(meshes: &mut Meshes, baseline: Option<&Baseline>, clock: &Cloc
     let mut candidates = Vec::new();
     for (path, file) in files(meshes, baseline) {
         let refused = |why: &str| Refused { title: file.shown.clone(), why: why.to_owned() };
-        if is_json(&file) {
+        if is_json(&file.source, &file.shown) {
             added.refused.push(refused("JSON has no comments; an annotation or malha.toml can silence it"));
             continue;
         }
@@ -71,7 +72,7 @@ pub(super) fn add(meshes: &mut Meshes, baseline: Option<&Baseline>, clock: &Cloc
         let comments = read(SourceId::default(), &file.source.text).suppressions;
         for (number, line) in &file.lines {
             let there = comments.iter().find(|comment| comment.line == *number);
-            let Some((span, text)) = comment(&file.source, *number, line, there) else { continue };
+            let Some((span, text)) = comment(&file.source, *number, &line.codes, there) else { continue };
             candidates.push(Candidate {
                 changes: vec![Change { path: path.clone(), span, text }],
                 mends: line.mends.clone(),
@@ -103,24 +104,4 @@ fn files(meshes: &Meshes, baseline: Option<&Baseline>) -> BTreeMap<PathBuf, File
         line.mends.push(key(finding, sources));
     }
     files
-}
-
-fn is_json(file: &File) -> bool {
-    let named = std::path::Path::new(&file.shown).extension().is_some_and(|name| name.eq_ignore_ascii_case("json"));
-    named || file.source.text.trim_start().starts_with('{')
-}
-
-/// What to write where: the codes in a comment that is there, or a comment of its own on a line above, as deep.
-fn comment(source: &Source, number: u32, line: &Line, there: Option<&Suppression>) -> Option<(Span, String)> {
-    let codes = line.codes.iter().copied().collect::<Vec<_>>().join(", ");
-    if let Some(there) = there {
-        let text = source.text.get(there.span.start as usize..there.span.end as usize)?;
-        let bracket = there.span.start + text.find(']')? as u32;
-        let separator = if there.codes.is_empty() { "" } else { ", " };
-        return Some((Span::empty(bracket), format!("{separator}{codes}")));
-    }
-    let span = source.line_span(number)?;
-    let text = source.text.get(span.start as usize..span.end as usize)?;
-    let indentation = text.get(..text.len() - text.trim_start_matches(' ').len())?;
-    Some((Span::empty(span.start), format!("{indentation}# malha: ignore[{codes}]\n")))
 }
