@@ -9,14 +9,14 @@ use crate::{
     Metadata,
     istio::DestinationRule,
     read::shorten,
-    rules::{DUPLICATE_ITEM, INVALID_TEXT},
+    rules::{DUPLICATE_ITEM, INVALID_NAME, INVALID_TEXT},
 };
 use malha_syntax::{Finding, Span};
 use std::collections::HashMap;
 
 pub(super) fn judge(metadata: &Metadata, rule: &DestinationRule, judge: &mut Judge<'_, '_>) {
     if let Some(host) = &rule.host
-        && let Some(problem) = domains::wildcard_problem(host)
+        && let Some(problem) = domains::wildcard_fault(host)
     {
         let message = format!("`{}` is no DNS name: {problem}", shorten(host));
         judge.refuse(&INVALID_TEXT, "spec.host", host.span, message, domains::NAME_HELP);
@@ -38,7 +38,7 @@ fn check_subsets(metadata: &Metadata, rule: &DestinationRule, judge: &mut Judge<
         if let Some(name) = &subset.name {
             if !domains::is_label(name) {
                 judge.refuse(
-                    &INVALID_TEXT,
+                    &INVALID_NAME,
                     format!("{path}.name"),
                     name.span,
                     format!("`{}` cannot be the name of a subset", shorten(name)),

@@ -22,12 +22,12 @@ pub(super) fn is_label(text: &str) -> bool {
 }
 
 /// Why `text` is no name, as the end of "... is no DNS name: ..."; `None` if it is one (rule C2).
-pub(super) fn name_problem(text: &str) -> Option<String> {
+pub(super) fn domain_fault(text: &str) -> Option<String> {
     length_problem(text).or_else(|| parts_problem(text))
 }
 
-/// As [`name_problem`], but the first part may be `*`, or begin with it as `*a` or `*-a` (rule C3).
-pub(super) fn wildcard_problem(text: &str) -> Option<String> {
+/// As [`domain_fault`], but the first part may be `*`, or begin with it as `*a` or `*-a` (rule C3).
+pub(super) fn wildcard_fault(text: &str) -> Option<String> {
     if let Some(problem) = length_problem(text) {
         return Some(problem);
     }
@@ -82,27 +82,27 @@ fn part_problem(part: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{name_problem, wildcard_problem};
+    use super::{domain_fault, wildcard_fault};
 
     #[test]
     fn names() {
         for text in ["a", "A.b", "a.b.", "x-1.com", "1.a", "true"] {
-            assert_eq!(name_problem(text), None, "{text}");
+            assert_eq!(domain_fault(text), None, "{text}");
         }
         for text in ["", ".", "a..b", "a..", "-a", "a-.b", "a_b", "1.2.3.4", "0", "a.7.", "*.a", "ü", "a b"] {
-            assert!(name_problem(text).is_some(), "{text}");
+            assert!(domain_fault(text).is_some(), "{text}");
         }
-        assert!(name_problem(&"a".repeat(64)).is_some());
-        assert!(name_problem(&"a.".repeat(128)).is_some());
+        assert!(domain_fault(&"a".repeat(64)).is_some());
+        assert!(domain_fault(&"a.".repeat(128)).is_some());
     }
 
     #[test]
     fn wildcards() {
         for text in ["*", "*.a", "*a.b", "*-a.b", "0", "a.", "a.b"] {
-            assert_eq!(wildcard_problem(text), None, "{text}");
+            assert_eq!(wildcard_fault(text), None, "{text}");
         }
         for text in ["", ".", "**", "a*", "a.*", "*.*", "*.4", "*-", "*--a", "*/*", "1.2.3.4"] {
-            assert!(wildcard_problem(text).is_some(), "{text}");
+            assert!(wildcard_fault(text).is_some(), "{text}");
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{Judge, domains};
 use crate::{
     Metadata, Spanned,
     read::shorten,
-    rules::{DUPLICATE_ITEM, EXCLUSIVE_FIELDS, INVALID_TEXT},
+    rules::{DUPLICATE_ITEM, EXCLUSIVE_FIELDS, INVALID_NAME},
 };
 use malha_syntax::{Finding, Span};
 use smol_str::SmolStr;
@@ -44,7 +44,7 @@ pub(super) fn check_export_to(
         let all_or_none = name == "*" || (name == "~" && owner == Owner::ServiceEntry);
         if !all_or_none && !domains::is_label(name) {
             judge.refuse(
-                &INVALID_TEXT,
+                &INVALID_NAME,
                 field(),
                 entry.span,
                 not_namespace(name),

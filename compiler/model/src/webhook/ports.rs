@@ -4,7 +4,7 @@ use super::{Judge, domains};
 use crate::{
     Spanned,
     read::{list, shorten},
-    rules::{INVALID_TEXT, OUT_OF_RANGE, UNKNOWN_ENUM_VALUE},
+    rules::{INVALID_NAME, OUT_OF_RANGE, UNKNOWN_ENUM_VALUE},
 };
 use malha_syntax::nearest;
 use smol_str::SmolStr;
@@ -67,7 +67,7 @@ pub(super) fn check_port_name(name: Option<&Spanned<SmolStr>>, field: fmt::Argum
         format!("`{}` cannot be the name of a port", shorten(name))
     };
     let help = "use at most 63 letters, digits and inner hyphens, as `http-web`";
-    judge.refuse(&INVALID_TEXT, field.to_string(), name.span, message, help);
+    judge.refuse(&INVALID_NAME, field.to_string(), name.span, message, help);
 }
 
 /// Refuses a number that no port has (rule C5).

@@ -23,7 +23,7 @@ const USE_WAYPOINT: &str = "istio.io/use-waypoint";
 
 pub(super) fn judge(metadata: &Metadata, entry: &ServiceEntry, judge: &mut Judge<'_, '_>) {
     for (index, host) in entry.hosts.iter().enumerate() {
-        if let Some(problem) = domains::wildcard_problem(host) {
+        if let Some(problem) = domains::wildcard_fault(host) {
             let message = format!("`{}` is no DNS name: {problem}", shorten(host));
             judge.refuse(&INVALID_TEXT, format!("spec.hosts[{index}]"), host.span, message, domains::NAME_HELP);
         }
@@ -113,7 +113,7 @@ fn check_resolvable(entry: &ServiceEntry, resolution: &Spanned<Resolution>, judg
         return;
     }
     for (index, host) in entry.hosts.iter().enumerate() {
-        let Some(problem) = domains::name_problem(host) else { continue };
+        let Some(problem) = domains::domain_fault(host) else { continue };
         let message = if host.contains('*') {
             format!(
                 "`{}` is a wildcard, which cannot be resolved, and there are no endpoints to resolve",

@@ -11,7 +11,7 @@ use crate::{
         },
     },
     read::shorten,
-    rules::{DUPLICATE_ITEM, EXCLUSIVE_FIELDS, INVALID_TEXT, MISSING_FIELD, OUT_OF_RANGE, UNKNOWN_FIELD},
+    rules::{DUPLICATE_ITEM, EXCLUSIVE_FIELDS, INVALID_NAME, INVALID_TEXT, MISSING_FIELD, OUT_OF_RANGE, UNKNOWN_FIELD},
 };
 use malha_syntax::{Finding, Span};
 use smol_str::SmolStr;
@@ -233,7 +233,7 @@ fn host_problem(text: &str) -> Option<String> {
     if !["*", ".", "~"].contains(&namespace) && !domains::is_label(namespace) {
         return Some(format!("`{}` is no namespace", shorten(namespace)));
     }
-    if let Some(problem) = domains::wildcard_problem(host) {
+    if let Some(problem) = domains::wildcard_fault(host) {
         return Some(format!("what stands after `/` is no DNS name: {problem}"));
     }
     if host == "*" {
@@ -258,7 +258,7 @@ fn check_outbound(policy: &OutboundTrafficPolicy, judge: &mut Judge<'_, '_>) {
         return;
     }
     if let Some(host) = &proxy.host
-        && let Some(problem) = domains::name_problem(host)
+        && let Some(problem) = domains::domain_fault(host)
     {
         let message = format!("`{}` is no DNS name: {problem}", shorten(host));
         judge.refuse(&INVALID_TEXT, format!("{path}.host"), host.span, message, domains::NAME_HELP);
@@ -266,7 +266,7 @@ fn check_outbound(policy: &OutboundTrafficPolicy, judge: &mut Judge<'_, '_>) {
     if let Some(subset) = proxy.subset.as_ref().filter(|name| !name.is_empty() && !domains::is_label(name)) {
         let message = format!("`{}` cannot be the name of a subset", shorten(subset));
         let help = "use at most 63 letters, digits and inner hyphens, as `v1-2`";
-        judge.refuse(&INVALID_TEXT, format!("{path}.subset"), subset.span, message, help);
+        judge.refuse(&INVALID_NAME, format!("{path}.subset"), subset.span, message, help);
     }
     match &proxy.port {
         Some(port) => match &port.number {

@@ -142,7 +142,7 @@ fn check_tunnel(tunnel: &TunnelSettings, path: fmt::Arguments<'_>, judge: &mut J
         );
     }
     if let Some(host) = tunnel.target_host.as_ref().filter(|host| !addresses::is_ip(host))
-        && let Some(problem) = domains::name_problem(host)
+        && let Some(problem) = domains::domain_fault(host)
     {
         judge.refuse(
             &INVALID_TEXT,
