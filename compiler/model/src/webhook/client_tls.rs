@@ -52,7 +52,7 @@ pub(super) fn check(
     } else if mutual {
         for (name, file) in [("clientCertificate", &tls.client_certificate), ("privateKey", &tls.private_key)] {
             let field = format!("{path}.{name}");
-            if key_of(file.as_ref()).is_some() || judge.troubled(&field) {
+            if key_of(file.as_ref()).is_some() {
                 continue;
             }
             let span = file.as_ref().map_or_else(|| Judge::head(tls), |file| file.span);

@@ -15,12 +15,9 @@ use std::fmt;
 /// Judges the pool at `path`.
 pub(super) fn check(pool: &Spanned<ConnectionPoolSettings>, path: fmt::Arguments<'_>, judge: &mut Judge<'_, '_>) {
     if pool.tcp.is_none() && pool.http.is_none() {
-        let field = path.to_string();
-        if !judge.troubled(&field) {
-            let message = "a connection pool must limit something, and this one is empty";
-            let help = "add `tcp` or `http`, or leave the connection pool out";
-            judge.refuse(&MISSING_FIELD, field, Judge::head(pool), message, help);
-        }
+        let message = "a connection pool must limit something, and this one is empty";
+        let help = "add `tcp` or `http`, or leave the connection pool out";
+        judge.refuse(&MISSING_FIELD, path.to_string(), Judge::head(pool), message, help);
     }
     if let Some(tcp) = &pool.tcp {
         check_tcp(tcp, format_args!("{path}.tcp"), judge);
@@ -66,13 +63,13 @@ fn check_http(http: &HttpSettings, path: fmt::Arguments<'_>, judge: &mut Judge<'
 /// Pings need both: how often, and how long to wait for the answer.
 fn check_keepalive(keepalive: &Spanned<HttpKeepalive>, path: fmt::Arguments<'_>, judge: &mut Judge<'_, '_>) {
     for (name, duration) in [("interval", &keepalive.interval), ("timeout", &keepalive.timeout)] {
-        let field = format!("{path}.{name}");
-        if duration.is_some() || judge.troubled(&field) {
-            check_duration(duration.as_ref(), format_args!("{field}"), judge);
+        if duration.is_some() {
+            check_duration(duration.as_ref(), format_args!("{path}.{name}"), judge);
             continue;
         }
         let message = format!("`{name}` is missing, and pings need both `interval` and `timeout`");
-        judge.refuse(&MISSING_FIELD, field, Judge::head(keepalive), message, format!("add `{name}`"));
+        let help = format!("add `{name}`");
+        judge.refuse(&MISSING_FIELD, format!("{path}.{name}"), Judge::head(keepalive), message, help);
     }
 }
 

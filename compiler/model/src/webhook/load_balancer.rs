@@ -98,11 +98,9 @@ fn check_maglev(maglev: &Spanned<MagLev>, path: fmt::Arguments<'_>, judge: &mut 
     let field = format!("{path}.tableSize");
     let size = maglev.table_size.as_ref();
     let Some(size) = size.filter(|size| size.value != 0) else {
-        if size.is_some() || !judge.troubled(&field) {
-            let span = size.map_or_else(|| Judge::head(maglev), |size| size.span);
-            let message = "a Maglev table without a size holds nothing";
-            judge.refuse(&MISSING_FIELD, field, span, message, "add `tableSize`, a prime number, as 65537");
-        }
+        let span = size.map_or_else(|| Judge::head(maglev), |size| size.span);
+        let message = "a Maglev table without a size holds nothing";
+        judge.refuse(&MISSING_FIELD, field, span, message, "add `tableSize`, a prime number, as 65537");
         return;
     };
     let message = if size.value >= TABLE_TOO_LARGE {

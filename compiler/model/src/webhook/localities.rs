@@ -52,8 +52,10 @@ pub(super) fn check_zone_setting(setting: &ZoneAwareLbSetting, path: fmt::Argume
 fn check_failover(failover: &[Spanned<Failover>], path: fmt::Arguments<'_>, judge: &mut Judge<'_, '_>) {
     for (index, failover) in failover.iter().enumerate() {
         let path = format_args!("{path}.failover[{index}]");
+        let mut are_regions = true;
         for (name, region) in [("from", &failover.from), ("to", &failover.to)] {
             let Some(region) = region.as_ref().filter(|region| region.contains(['/', '*'])) else { continue };
+            are_regions = false;
             judge.refuse(
                 &INVALID_TEXT,
                 format!("{path}.{name}"),
@@ -67,7 +69,7 @@ fn check_failover(failover: &[Spanned<Failover>], path: fmt::Arguments<'_>, judg
         }
         let text = |region: &Option<Spanned<SmolStr>>| region.as_ref().map_or("", |it| it.as_str()).to_owned();
         let region = text(&failover.from);
-        if region == text(&failover.to) && !judge.troubled(&path.to_string()) {
+        if are_regions && region == text(&failover.to) {
             let message = format!("the region `{region}` cannot stand in for itself");
             let span = failover.to.as_ref().map_or(failover.span, |to| to.span);
             judge.refuse(&EXCLUSIVE_FIELDS, format!("{path}.to"), span, message, "name two different regions");
@@ -98,8 +100,6 @@ fn check_distribute(distribute: &Spanned<Distribute>, path: fmt::Arguments<'_>, 
         push_key(&mut field, locality);
         field
     };
-    let whole = format!("{path}.to");
-    let readable = !judge.troubled(&whole);
     let mut good = true;
     let mut earlier: Vec<(Locality<'_>, Span)> = Vec::new();
     for (name, weight) in &distribute.to {
@@ -132,10 +132,10 @@ fn check_distribute(distribute: &Spanned<Distribute>, path: fmt::Arguments<'_>, 
         }
     }
     let sum: u64 = distribute.to.values().map(|weight| u64::from(weight.value)).sum();
-    if readable && good && sum != 100 {
+    if good && sum != 100 {
         let span = distribute.to.keys().next().map_or(distribute.span, |key| key.span);
         let message = format!("the weights sum up to {sum}, but must to 100: they are percentages of the requests");
-        judge.refuse(&OUT_OF_RANGE, whole, span, message, "make them 100 in all");
+        judge.refuse(&OUT_OF_RANGE, format!("{path}.to"), span, message, "make them 100 in all");
     }
 }
 
@@ -145,10 +145,8 @@ fn check_sources(distribute: &[Spanned<Distribute>], path: fmt::Arguments<'_>, j
     for (index, distribute) in distribute.iter().enumerate() {
         let field = format!("{path}.distribute[{index}].from");
         let Some(from) = &distribute.from else {
-            if !judge.troubled(&field) {
-                let message = "`from` is missing: nobody is told where the requests come from";
-                judge.refuse(&INVALID_TEXT, field, Judge::head(distribute), message, LOCALITY_HELP);
-            }
+            let message = "`from` is missing: nobody is told where the requests come from";
+            judge.refuse(&INVALID_TEXT, field, Judge::head(distribute), message, LOCALITY_HELP);
             continue;
         };
         match Locality::parse(from) {

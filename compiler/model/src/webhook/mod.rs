@@ -23,11 +23,36 @@ mod traffic_policy;
 mod virtual_service;
 mod workload_entry;
 
-use crate::{Metadata, Spanned, Spec, read::Reader};
+use crate::{
+    Metadata, Spanned, Spec,
+    read::Reader,
+    rules::{
+        EXCLUSIVE_FIELDS, INVALID_DURATION, INVALID_TEXT, MISSING_FIELD, OUT_OF_RANGE, UNKNOWN_ENUM_VALUE,
+        UNKNOWN_FIELD, WRONG_TYPE,
+    },
+};
 use malha_syntax::{Finding, Node, RuleInfo, Span};
 
+/// What the schema refuses, of which the reader may have kept nothing.
+const BY_THE_SCHEMA: [&RuleInfo; 8] = [
+    &UNKNOWN_FIELD,
+    &MISSING_FIELD,
+    &WRONG_TYPE,
+    &UNKNOWN_ENUM_VALUE,
+    &OUT_OF_RANGE,
+    &EXCLUSIVE_FIELDS,
+    &INVALID_DURATION,
+    &INVALID_TEXT,
+];
+
 /// Judges an object of one of Istio's kinds as the webhook does. `node` is the whole object.
+///
+/// Nobody asks the webhook about an object that the schema refuses, and neither is it asked here: what could not be read
+/// would look like what is missing.
 pub(crate) fn judge<'d>(node: Node<'d>, metadata: &Metadata, spec: &Spec, reader: &mut Reader<'d>) {
+    if reader.findings.iter().any(|finding| BY_THE_SCHEMA.contains(&finding.rule)) {
+        return;
+    }
     let written = node.get("spec").filter(|spec| !spec.is_null()).unwrap_or(node);
     let mut judge = Judge { object: node, spec: written, reader };
     match spec {
@@ -66,21 +91,12 @@ impl Judge<'_, '_> {
     }
 
     /// Reports a finding that [`refuse`](Self::refuse) has too few words for, unless its field has one at that place
-    /// already: of a value that the schema refuses, the webhook has nothing more to tell.
+    /// already: one is enough for each.
     fn report(&mut self, finding: Finding) {
         let same = |known: &Finding| known.location == finding.location && known.field == finding.field;
         if !self.reader.findings.iter().any(same) {
             self.reader.report(finding);
         }
-    }
-
-    /// Whether anything was found at `field` or below: what seems to be missing there may only be unreadable.
-    fn troubled(&self, field: &str) -> bool {
-        self.reader
-            .findings
-            .iter()
-            .filter_map(|finding| finding.field.as_deref())
-            .any(|known| known.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])))
     }
 
     /// Where to point at a whole value: at its key, or at itself in a list.

@@ -28,7 +28,7 @@ pub(super) fn judge(sidecar: &Sidecar, judge: &mut Judge<'_, '_>) {
         && sidecar.egress.is_empty()
         && sidecar.outbound_traffic_policy.is_none()
         && sidecar.inbound_connection_pool.is_none();
-    if says_nothing && !judge.troubled("spec") {
+    if says_nothing {
         let key = judge.object.entry_of("spec").map(|(key, _)| key.span());
         let span = key.unwrap_or_else(|| Judge::place_of(judge.object));
         let message = "this Sidecar says nothing: it has neither listeners nor policies";
@@ -51,16 +51,12 @@ fn check_ingress(listeners: &[Spanned<IstioIngressListener>], judge: &mut Judge<
         if let Some(port) = &listener.port {
             check_port(port, format_args!("{path}.port"), judge);
             let field = format!("{path}.port.number");
-            match &port.number {
-                Some(number) => {
-                    ports::check_port_number(Some(number), format_args!("{field}"), judge);
-                    check_taken(number.value, number.span, field, "the port", &mut known, judge);
-                }
-                None if judge.troubled(&field) => {}
-                None => {
-                    let message = "the number of the port is missing, so there is nothing to listen on";
-                    judge.refuse(&MISSING_FIELD, field, Judge::head(port), message, "add `number`");
-                }
+            if let Some(number) = &port.number {
+                ports::check_port_number(Some(number), format_args!("{field}"), judge);
+                check_taken(number.value, number.span, field, "the port", &mut known, judge);
+            } else {
+                let message = "the number of the port is missing, so there is nothing to listen on";
+                judge.refuse(&MISSING_FIELD, field, Judge::head(port), message, "add `number`");
             }
             sidecar_tls::check(listener, port, path, judge);
         }
@@ -169,7 +165,7 @@ fn check_egress(listeners: &[Spanned<IstioEgressListener>], judge: &mut Judge<'_
                     check_taken(bind.as_str(), bind.span, format!("{path}.bind"), "the socket", &mut sockets, judge);
                 }
             }
-        } else if index + 1 < listeners.len() && !judge.troubled(&format!("{path}.port")) {
+        } else if index + 1 < listeners.len() {
             judge.refuse(
                 &MISSING_FIELD,
                 format!("{path}.port"),
@@ -178,7 +174,7 @@ fn check_egress(listeners: &[Spanned<IstioEgressListener>], judge: &mut Judge<'_
                 "add `port`, or move the listener to the end",
             );
         }
-        if listener.hosts.is_empty() && !judge.troubled(&format!("{path}.hosts")) {
+        if listener.hosts.is_empty() {
             let message = "this listener has no hosts, so nothing can be reached by it";
             judge.refuse(&MISSING_FIELD, format!("{path}.hosts"), Judge::head(listener), message, HOST_HELP);
         }
@@ -198,10 +194,6 @@ fn check_socket(
     path: fmt::Arguments<'_>,
     judge: &mut Judge<'_, '_>,
 ) {
-    let number = format!("{path}.port.number");
-    if judge.troubled(&number) {
-        return;
-    }
     let socket = listener.bind.as_ref().and_then(|bind| bind.strip_prefix(addresses::UNIX).map(|path| (bind, path)));
     if let Some((bind, socket)) = socket {
         if !addresses::is_socket(socket) {
@@ -216,7 +208,7 @@ fn check_socket(
         };
         let message = "a port without a number stands for a socket, and `bind` names none";
         let help = "write the number of the port, or `bind: unix:///path/to/socket`";
-        judge.refuse(rule, number, span, message, help);
+        judge.refuse(rule, format!("{path}.port.number"), span, message, help);
     }
     if let Some(mode) = listener.capture_mode.as_ref().filter(|mode| mode.value == CaptureMode::Iptables) {
         let message = "connections to a socket cannot be captured by iptables";
@@ -249,9 +241,6 @@ fn host_problem(text: &str) -> Option<String> {
 fn check_outbound(policy: &OutboundTrafficPolicy, judge: &mut Judge<'_, '_>) {
     let Some(proxy) = &policy.egress_proxy else { return };
     let path = "spec.outboundTrafficPolicy.egressProxy";
-    if judge.troubled("spec.outboundTrafficPolicy.mode") {
-        return;
-    }
     if policy.mode.as_ref().is_none_or(|mode| mode.value != OutboundTrafficPolicyMode::AllowAny) {
         let message = "`egressProxy` is for unknown destinations, which only mode `ALLOW_ANY` lets through";
         judge.refuse(&EXCLUSIVE_FIELDS, path, proxy.key, message, "set `mode: ALLOW_ANY`, or remove `egressProxy`");
@@ -268,21 +257,16 @@ fn check_outbound(policy: &OutboundTrafficPolicy, judge: &mut Judge<'_, '_>) {
         let help = "use at most 63 letters, digits and inner hyphens, as `v1-2`";
         judge.refuse(&INVALID_NAME, format!("{path}.subset"), subset.span, message, help);
     }
-    match &proxy.port {
-        Some(port) => match &port.number {
-            Some(number) => ports::check_port_number(Some(number), format_args!("{path}.port.number"), judge),
-            None if judge.troubled(&format!("{path}.port.number")) => {}
-            None => {
-                let message = "the number of the egress proxy's port is missing";
-                judge.refuse(&MISSING_FIELD, format!("{path}.port.number"), port.key, message, "add `number`");
-            }
-        },
-        None if judge.troubled(&format!("{path}.port")) => {}
-        None => {
-            let message = "the port of the egress proxy is missing";
-            judge.refuse(&MISSING_FIELD, format!("{path}.port"), proxy.key, message, "add `port: {number: ...}`");
-        }
+    let Some(port) = &proxy.port else {
+        let message = "the port of the egress proxy is missing";
+        judge.refuse(&MISSING_FIELD, format!("{path}.port"), proxy.key, message, "add `port: {number: ...}`");
+        return;
+    };
+    if port.number.is_none() {
+        let message = "the number of the egress proxy's port is missing";
+        judge.refuse(&MISSING_FIELD, format!("{path}.port.number"), port.key, message, "add `number`");
     }
+    ports::check_port_number(port.number.as_ref(), format_args!("{path}.port.number"), judge);
 }
 
 #[cfg(test)]

@@ -27,8 +27,12 @@ pub(super) fn check(
     check_left_out(tls, path, judge);
     check_mode(tls, path, judge);
     let protocol = port.protocol.as_ref();
-    let family = protocol.and_then(|protocol| ports::family(protocol));
-    if family != Some(Family::Tls) && !judge.troubled(&format!("{path}.port.protocol")) {
+    let family = match protocol.filter(|protocol| !protocol.is_empty()) {
+        Some(protocol) => ports::family(protocol),
+        None => Some(Family::Other),
+    };
+    // A protocol that nobody knows has its finding.
+    if family.is_some_and(|family| family != Family::Tls) {
         let message = "TLS is set, but the protocol of the port is neither `HTTPS` nor `TLS`";
         let finding = Finding::new(&EXCLUSIVE_FIELDS, judge.reader.location(tls.key), message)
             .field(format!("{path}.tls"))
@@ -80,7 +84,7 @@ fn check_mode(tls: &Spanned<ServerTlsSettings>, path: fmt::Arguments<'_>, judge:
     ];
     for (name, file, needed) in files {
         let field = format!("{path}.tls.{name}");
-        if !needed || file.as_ref().is_some_and(|file| !file.is_empty()) || judge.troubled(&field) {
+        if !needed || file.as_ref().is_some_and(|file| !file.is_empty()) {
             continue;
         }
         let span = file.as_ref().map_or_else(|| Judge::head(tls), |file| file.span);

@@ -70,11 +70,10 @@ fn check_port_policy(
     if says_nothing {
         refuse_empty(policy, "a policy for a port", path, judge);
     }
-    let port = format!("{path}.port");
-    if policy.port.is_none() && !judge.troubled(&port) {
+    if policy.port.is_none() {
         judge.refuse(
             &MISSING_FIELD,
-            port,
+            format!("{path}.port"),
             Judge::head(policy),
             "this policy does not say which port it is for",
             "add `port: {number: ...}`, or move it up into the policy for all ports",
@@ -95,12 +94,9 @@ fn check_port_policy(
 }
 
 fn refuse_empty<T>(policy: &Spanned<T>, what: &str, path: fmt::Arguments<'_>, judge: &mut Judge<'_, '_>) {
-    let field = path.to_string();
-    if !judge.troubled(&field) {
-        let message = format!("{what} must say something, and this one is empty");
-        let help = "add `loadBalancer`, `connectionPool`, `outlierDetection` or `tls`, or leave the policy out";
-        judge.refuse(&MISSING_FIELD, field, Judge::head(policy), message, help);
-    }
+    let message = format!("{what} must say something, and this one is empty");
+    let help = "add `loadBalancer`, `connectionPool`, `outlierDetection` or `tls`, or leave the policy out";
+    judge.refuse(&MISSING_FIELD, path.to_string(), Judge::head(policy), message, help);
 }
 
 fn check_outlier_detection(outlier: &OutlierDetection, path: fmt::Arguments<'_>, judge: &mut Judge<'_, '_>) {
