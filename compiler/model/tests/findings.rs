@@ -125,10 +125,10 @@ fn findings_name_field_place_and_remedy() {
         ),
         // K004: unknown values.
         (
-            destination_rule("\n  host: a\n  trafficPolicy: {loadBalancer: {simple: ROUND_ROBBIN}, tls: {mode: mutual}}"),
+            destination_rule("\n  host: a\n  trafficPolicy: {loadBalancer: {simple: ROUND_ROBBIN}, tls: {mode: simple}}"),
             &[
                 "K004 spec.trafficPolicy.loadBalancer.simple <ROUND_ROBBIN>: \"ROUND_ROBBIN\" is not a value of `simple` | did you mean `ROUND_ROBIN`?",
-                "K004 spec.trafficPolicy.tls.mode <mutual>: \"mutual\" is not a value of `mode` | did you mean `MUTUAL`?",
+                "K004 spec.trafficPolicy.tls.mode <simple>: \"simple\" is not a value of `mode` | did you mean `SIMPLE`?",
             ],
         ),
         (
