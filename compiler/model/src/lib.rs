@@ -19,7 +19,7 @@ mod webhook;
 
 pub use bytes::Bytes;
 pub use duration::Duration;
-pub use object::{OtherObject, PassedOver, ReadResources, read_documents, read_resources};
+pub use object::{OtherObject, PassedOver, ReadResources, read_documents, read_resources, read_resources_by_schema};
 pub use resource::{Kind, Metadata, Resource, Spec};
 pub use schema::{SCHEMA_KINDS, schema};
 pub use spanned::{Entries, EntriesIter, Spanned};

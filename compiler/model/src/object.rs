@@ -53,16 +53,35 @@ pub enum PassedOver {
     NoKind,
 }
 
+/// Who judges an object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Judges {
+    /// The schema alone.
+    Schema,
+    /// The schema, and then Istio's webhook.
+    SchemaAndWebhook,
+}
+
 /// Reads the objects of a document. Lists (`kind: List`, `VirtualServiceList`) are taken apart.
 ///
 /// Never fails: what cannot be read has a finding, and the rest of the object is there.
 pub fn read_resources(document: &Document) -> ReadResources {
+    read_judged(document, Judges::SchemaAndWebhook)
+}
+
+/// As [`read_resources`], but in a cluster where no webhook of Istio's looks at objects: what the schemas refuse is
+/// refused, and nothing more.
+pub fn read_resources_by_schema(document: &Document) -> ReadResources {
+    read_judged(document, Judges::Schema)
+}
+
+fn read_judged(document: &Document, judges: Judges) -> ReadResources {
     let mut read = ReadResources::default();
     let location = Location { source: document.source, span: document.span };
     if document.template.is_some() {
         read.others.push(OtherObject { location, api_version: None, kind: None, reason: PassedOver::Template });
     } else if let Some(root) = document.root().filter(|root| !root.is_null()) {
-        read_object(root, None, 0, &mut read);
+        read_object(root, None, 0, judges, &mut read);
     }
     if document.refused {
         read.resources.iter_mut().for_each(|resource| resource.refused = true);
@@ -88,7 +107,7 @@ const DEEPEST_LIST: usize = 3;
 /// The API version and the kind that a typed list gives its items.
 type Inherited<'d> = Option<(&'d str, &'d str)>;
 
-fn read_object<'d>(node: Node<'d>, inherited: Inherited<'d>, depth: usize, read: &mut ReadResources) {
+fn read_object<'d>(node: Node<'d>, inherited: Inherited<'d>, depth: usize, judges: Judges, read: &mut ReadResources) {
     let text = |name| node.get(name).filter(|value| !value.is_null()).map(Node::text).filter(|text| !text.is_empty());
     let api_version = text("apiVersion").or(inherited.map(|(api_version, _)| api_version));
     let kind = text("kind").or(inherited.map(|(_, kind)| kind));
@@ -120,7 +139,7 @@ fn read_object<'d>(node: Node<'d>, inherited: Inherited<'d>, depth: usize, read:
     {
         let inherited = (!item_kind.is_empty()).then_some((api_version, item_kind));
         for item in items.items() {
-            read_object(item, inherited, depth + 1, read);
+            read_object(item, inherited, depth + 1, judges, read);
         }
         return;
     }
@@ -130,7 +149,7 @@ fn read_object<'d>(node: Node<'d>, inherited: Inherited<'d>, depth: usize, read:
         read.findings.append(&mut findings);
         return pass_over(read, PassedOver::OtherKind);
     };
-    match read_resource(node, found, api_version, findings) {
+    match read_resource(node, found, api_version, judges, findings) {
         Some((resource, mut findings)) => {
             read.resources.push(resource);
             read.findings.append(&mut findings);
@@ -192,6 +211,7 @@ fn read_resource(
     node: Node<'_>,
     kind: Kind,
     api_version: &str,
+    judges: Judges,
     findings: Vec<Finding>,
 ) -> Option<(Resource, Vec<Finding>)> {
     let document = node.document();
@@ -206,7 +226,9 @@ fn read_resource(
     if reader.patch {
         return None;
     }
-    webhook::judge(node, &metadata, &spec, &mut reader);
+    if judges == Judges::SchemaAndWebhook {
+        webhook::judge(node, &metadata, &spec, &mut reader);
+    }
     let namespace = match (&metadata.namespace, kind) {
         (_, Kind::Namespace) => SmolStr::default(),
         (Some(namespace), _) if !namespace.is_empty() => namespace.value.clone(),

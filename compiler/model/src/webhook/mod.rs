@@ -6,21 +6,49 @@
 
 mod destination_rule;
 mod gateway;
+mod headers;
+mod hosts;
+mod place;
 mod service_entry;
 mod sidecar;
 mod virtual_service;
 mod workload_entry;
 
-use crate::{Metadata, Spec, read::Reader};
+use crate::{
+    Metadata, Spec,
+    read::Reader,
+    rules::{
+        EXCLUSIVE_FIELDS, INVALID_DURATION, INVALID_TEXT, MISSING_FIELD, OUT_OF_RANGE, UNKNOWN_ENUM_VALUE,
+        UNKNOWN_FIELD, WRONG_TYPE,
+    },
+};
 use malha_syntax::{Finding, Node, RuleInfo, Span};
 
+/// What the schema refuses, of which the reader may have kept nothing.
+const BY_THE_SCHEMA: [&RuleInfo; 8] = [
+    &UNKNOWN_FIELD,
+    &MISSING_FIELD,
+    &WRONG_TYPE,
+    &UNKNOWN_ENUM_VALUE,
+    &OUT_OF_RANGE,
+    &EXCLUSIVE_FIELDS,
+    &INVALID_DURATION,
+    &INVALID_TEXT,
+];
+
 /// Judges an object of one of Istio's kinds as the webhook does. `node` is the whole object.
+///
+/// Nobody asks the webhook about an object that the schema refuses, and neither is it asked here: what could not be read
+/// would look like what is missing.
 pub(crate) fn judge<'d>(node: Node<'d>, metadata: &Metadata, spec: &Spec, reader: &mut Reader<'d>) {
+    if reader.findings.iter().any(|finding| BY_THE_SCHEMA.contains(&finding.rule)) {
+        return;
+    }
     let written = node.get("spec").filter(|spec| !spec.is_null()).unwrap_or(node);
     let mut judge = Judge { object: node, spec: written, reader };
     match spec {
         Spec::Gateway(gateway) => gateway::judge(metadata, gateway, &mut judge),
-        Spec::VirtualService(service) => virtual_service::judge(service, &mut judge),
+        Spec::VirtualService(service) => virtual_service::judge(metadata, service, &mut judge),
         Spec::DestinationRule(rule) => destination_rule::judge(rule, &mut judge),
         Spec::ServiceEntry(entry) => service_entry::judge(entry, &mut judge),
         Spec::WorkloadEntry(entry) => workload_entry::judge(entry, &mut judge),
