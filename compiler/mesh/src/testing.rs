@@ -36,6 +36,13 @@ pub(crate) fn mesh(objects: &[String]) -> Mesh {
     mesh_with(objects, MeshConfig::default())
 }
 
+/// The mesh of several objects that a cluster without Istio's webhook holds.
+pub(crate) fn unjudged(objects: &[String]) -> Mesh {
+    let reading = malha_syntax::read(SourceId(0), &objects.join("---\n"));
+    let read = reading.documents.iter().map(malha_model::read_resources_by_schema);
+    Mesh::link(read.flat_map(|read| read.resources).map(Arc::new).collect(), MeshConfig::default())
+}
+
 /// The mesh of several objects under a configuration.
 pub(crate) fn mesh_with(objects: &[String], config: MeshConfig) -> Mesh {
     Mesh::link(resources(objects), config)

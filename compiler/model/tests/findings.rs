@@ -52,7 +52,7 @@ fn findings_name_field_place_and_remedy() {
     let cases: Vec<(String, &[&str])> = vec![
         // K001: unknown fields.
         (
-            virtual_service("\n  http: [{route: [{destination: {host: a}, weigth: 1}]}]"),
+            virtual_service("\n  hosts: [a]\n  http: [{route: [{destination: {host: a}, weigth: 1}]}]"),
             &["K001 spec.http[0].route[0].weigth <weigth>: `weigth` is not a field of HTTPRouteDestination | did you mean `weight`?"],
         ),
         (
@@ -94,10 +94,10 @@ fn findings_name_field_place_and_remedy() {
         ),
         // K003: wrong types.
         (
-            virtual_service("\n  hosts: [a, yes, 1.0]\n  gateways: gw"),
+            virtual_service("\n  hosts: [a, yes, 10]\n  gateways: gw\n  tcp: [{route: [{destination: {host: a}}]}]"),
             &[
                 "K003 spec.hosts[1] <yes>: `hosts[1]` must be a string, not `yes`, which YAML reads as the boolean `true` | quote it: `\"yes\"`",
-                "K003 spec.hosts[2] <1.0>: `hosts[2]` must be a string, not the number `1.0` | quote it: `\"1.0\"`",
+                "K003 spec.hosts[2] <10>: `hosts[2]` must be a string, not the number `10` | quote it: `\"10\"`",
                 "K003 spec.gateways <gw>: `gateways` must be a list, not the text \"gw\" | make it a list: `[gw]`",
             ],
         ),
@@ -184,15 +184,15 @@ fn findings_name_field_place_and_remedy() {
         ),
         // K010, K011: versions and kinds.
         (
-            "apiVersion: networking.istio.io/v1beta3\nkind: Gateway\nmetadata: {name: g}\nspec: {}\n".to_owned(),
+            "apiVersion: networking.istio.io/v1beta3\nkind: Gateway\nmetadata: {name: g}\nspec: {servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: [a.com]}]}\n".to_owned(),
             &["K010 apiVersion <networking.istio.io/v1beta3>: networking.istio.io has no version `v1beta3`; its versions are `v1`, `v1alpha3` and `v1beta1` | did you mean `networking.istio.io/v1`?"],
         ),
         (
-            "apiVersion: network.istio.io/v1\nkind: VirtualService\nmetadata: {name: g}\nspec: {}\n".to_owned(),
+            "apiVersion: network.istio.io/v1\nkind: VirtualService\nmetadata: {name: g}\nspec: {http: [{redirect: {uri: /}}]}\n".to_owned(),
             &["K010 apiVersion <network.istio.io/v1>: `network.istio.io` is not the API group of a VirtualService | did you mean `networking.istio.io/v1`?"],
         ),
         (
-            "apiVersion: networking.istio.io/v1\nkind: VirtualServices\nmetadata: {name: g}\nspec: {}\n".to_owned(),
+            "apiVersion: networking.istio.io/v1\nkind: VirtualServices\nmetadata: {name: g}\nspec: {http: [{redirect: {uri: /}}]}\n".to_owned(),
             &["K011 kind <VirtualServices>: `VirtualServices` is not a kind of networking.istio.io | did you mean `VirtualService`?"],
         ),
         // K012: duplicates.
@@ -221,7 +221,7 @@ fn findings_name_field_place_and_remedy() {
           queryParams: {a: {regex: "a{1001}"}, b: {regex: '\C'}}
       rewrite: {uriRegexRewrite: {match: "(", rewrite: /}}
       corsPolicy: {allowOrigins: [{regex: "(?>a)"}, {prefix: "("}, {regex: ".*"}, {regex: 'a\Z'}, {regex: '\u0041'}, {regex: 'a++'}, {regex: '\h'}]}
-      directResponse: {status: 200}"#,
+      route: [{destination: {host: a}}]"#,
             ),
             &[
                 "K013 spec.http[0].match[0].uri.regex <\"/(?!x).*\">: \"/(?!x).*\" is no regular expression that Istio takes: there is no look-ahead in this dialect | RE2 does not look ahead or behind; use a rule before this one for what is to be left out",

@@ -31,7 +31,7 @@ spec:
     timeout: 1m30s
     retries: {attempts: 0, retryRemoteLocalities: null}
     mirror_percent: 5
-    directResponse: {status: 200, body: {bytes: aGk=}}
+  - directResponse: {status: 200, body: {bytes: aGk=}}
 ---
 apiVersion: v1
 kind: Service
@@ -96,7 +96,7 @@ fn resources_serialize_to_what_reads_the_same() {
     let json = serde_json::to_value(&read.resources[0]).expect("a resource serializes");
     assert_eq!(json["kind"], "VirtualService");
     assert_eq!(json.pointer("/spec/http/0/timeout"), Some(&json!("90s")));
-    assert_eq!(json.pointer("/spec/http/0/directResponse/body/bytes"), Some(&json!("aGk=")));
+    assert_eq!(json.pointer("/spec/http/1/directResponse/body/bytes"), Some(&json!("aGk=")));
     assert_eq!(json.pointer("/spec/http/0/match/0/headers"), Some(&json!({"x-user": {"regex": "a.*"}, "x-any": {}})));
 }
 

@@ -19,7 +19,6 @@ const PATTERNS: &[&str] = &[
     "/a/[^/]+",
     "[a-z]+",
     "v1|v2",
-    "",
     "/.*/b",
     "1.*",
     "(a|b)*",
@@ -141,6 +140,14 @@ fn list(random: &mut Random, among: &[&str], most: usize) -> String {
     quoted(&chosen)
 }
 
+/// One host or two that have no name in common, as a VirtualService demands.
+fn apart(random: &mut Random, among: &[&str]) -> String {
+    let (one, other) = (*random.pick(among), *random.pick(among));
+    let covers = |wide: &str, narrow: &str| wide.strip_prefix('*').is_some_and(|tail| narrow.ends_with(tail));
+    let overlap = one == other || covers(one, other) || covers(other, one);
+    if overlap { quoted(&[one]) } else { quoted(&[one, other]) }
+}
+
 fn quoted(texts: &[&str]) -> String {
     format!("[{}]", texts.iter().map(|text| format!("'{text}'")).collect::<Vec<_>>().join(", "))
 }
@@ -160,7 +167,7 @@ fn destination_rule(random: &mut Random, number: usize, out: &mut String) {
 
 fn virtual_service(random: &mut Random, number: usize, out: &mut String) {
     let is_mesh = random.one_in(3);
-    let hosts = if is_mesh { list(random, &SERVICES[..3], 2) } else { list(random, HOSTS, 2) };
+    let hosts = if is_mesh { list(random, &SERVICES[..3], 2) } else { apart(random, HOSTS) };
     let gateways =
         if is_mesh { *random.pick(&["[mesh]", "[mesh, gw0]"]) } else { *random.pick(&["[gw0]", "[gw0, gw1]"]) };
     put!(out, "---\napiVersion: networking.istio.io/v1\nkind: VirtualService");
@@ -173,10 +180,10 @@ fn virtual_service(random: &mut Random, number: usize, out: &mut String) {
         http_rule(random, out);
     }
     if random.one_in(3) {
-        let (host, name) = (random.pick(SERVICES), random.pick(HOSTS));
+        let host = random.pick(SERVICES);
         put!(
             out,
-            "  tls:\n  - match: [{{port: 443, sniHosts: ['{name}']}}]\n    route: [{{destination: {{host: {host}}}}}]"
+            "  tls:\n  - match: [{{port: 443, sniHosts: {hosts}}}]\n    route: [{{destination: {{host: {host}}}}}]"
         );
     }
     if random.one_in(3) {
@@ -187,15 +194,17 @@ fn virtual_service(random: &mut Random, number: usize, out: &mut String) {
 }
 
 fn http_rule(random: &mut Random, out: &mut String) {
-    let matches = random.below(4);
-    if matches > 0 {
+    let matches: Vec<String> = (0..random.below(4)).map(|_| http_match(random)).collect();
+    if !matches.is_empty() {
         put!(out, "    match:");
-        for _ in 0..matches {
-            put!(out, "    - {{{}}}", http_match(random));
+        for condition in &matches {
+            put!(out, "    - {{{condition}}}");
         }
     }
+    // Only a prefix that was matched can be replaced.
+    let by_prefix = matches.iter().all(|it| !it.contains("uri: ") || it.contains("uri: {prefix"));
     match random.below(8) {
-        0 => put!(out, "    redirect: {{{}}}", redirect(random)),
+        0 => put!(out, "    redirect: {{{}}}", redirect(random, by_prefix)),
         1 => put!(out, "    directResponse: {{status: {}, body: {{string: text}}}}", 200 + random.below(300)),
         _ => http_route(random, out),
     }
@@ -212,6 +221,11 @@ fn string_match(random: &mut Random, values: &[&str]) -> String {
         3 => format!("{{regex: '{}'}}", random.pick(PATTERNS)),
         _ => "{}".to_owned(),
     }
+}
+
+/// Only of a path can a prefix be empty.
+fn header_match(random: &mut Random) -> String {
+    string_match(random, VALUES).replace("{prefix: ''}", "{prefix: 'b'}")
 }
 
 fn http_match(random: &mut Random) -> String {
@@ -237,7 +251,7 @@ fn http_match(random: &mut Random) -> String {
     for (field, names) in [("headers", HEADERS), ("withoutHeaders", HEADERS), ("queryParams", QUERIES)] {
         if random.one_in(3) {
             let mut tests: Vec<(&str, String)> =
-                (0..=random.below(2)).map(|_| (*random.pick(names), string_match(random, VALUES))).collect();
+                (0..=random.below(2)).map(|_| (*random.pick(names), header_match(random))).collect();
             tests.dedup_by(|one, other| one.0 == other.0);
             let tests: Vec<String> = tests.iter().map(|(name, test)| format!("'{name}': {test}")).collect();
             fields.push(format!("{field}: {{{}}}", tests.join(", ")));
@@ -246,27 +260,29 @@ fn http_match(random: &mut Random) -> String {
     fields.join(", ")
 }
 
-fn redirect(random: &mut Random) -> &'static str {
+fn redirect(random: &mut Random, by_prefix: bool) -> &'static str {
     const REDIRECTS: &[&str] = &[
+        "prefixRewrite: /p",
         "uri: /new",
         "uri: '/new?x=1', redirectCode: 308",
         "authority: other.com",
         "scheme: https",
         "port: 8443",
         "derivePort: FROM_REQUEST_PORT, scheme: https",
-        "prefixRewrite: /p",
         "authority: 'other.com:9', port: 7, uri: n",
     ];
-    REDIRECTS[random.below(REDIRECTS.len())]
+    random.pick(if by_prefix { REDIRECTS } else { &REDIRECTS[1..] })
 }
 
 fn http_route(random: &mut Random, out: &mut String) {
     put!(out, "    route:");
-    for _ in 0..=random.below(3) {
+    for destination in 0..=random.below(3) {
         let host = random.pick(SERVICES);
         let subset = random.pick(&["", ", subset: v1", ", subset: v2", ", subset: none"]);
         let port = random.pick(&["", ", port: {number: 80}", ", port: {number: 8080}"]);
-        put!(out, "    - destination: {{host: {host}{subset}{port}}}\n      weight: {}", random.below(3) * 10);
+        // Not all of them can be zero.
+        let weight = if destination == 0 { 10 } else { random.below(3) * 10 };
+        put!(out, "    - destination: {{host: {host}{subset}{port}}}\n      weight: {weight}");
         if random.one_in(6) {
             put!(
                 out,

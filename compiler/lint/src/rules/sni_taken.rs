@@ -51,7 +51,7 @@ kind: VirtualService
 metadata:
   name: orders
 spec:
-  hosts: [orders.example.com]
+  hosts: [\"*.example.com\"]
   gateways: [shop]
   tls:
     - match:

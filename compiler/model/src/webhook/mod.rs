@@ -12,9 +12,12 @@ mod domains;
 mod durations;
 mod export_to;
 mod gateway;
+mod headers;
+mod hosts;
 mod labels;
 mod load_balancer;
 mod localities;
+mod place;
 mod ports;
 mod service_entry;
 mod sidecar;
@@ -57,7 +60,7 @@ pub(crate) fn judge<'d>(node: Node<'d>, metadata: &Metadata, spec: &Spec, reader
     let mut judge = Judge { object: node, spec: written, reader };
     match spec {
         Spec::Gateway(gateway) => gateway::judge(metadata, gateway, &mut judge),
-        Spec::VirtualService(service) => virtual_service::judge(service, &mut judge),
+        Spec::VirtualService(service) => virtual_service::judge(metadata, service, &mut judge),
         Spec::DestinationRule(rule) => destination_rule::judge(metadata, rule, &mut judge),
         Spec::ServiceEntry(entry) => service_entry::judge(metadata, entry, &mut judge),
         Spec::WorkloadEntry(entry) => workload_entry::judge(entry, &mut judge),

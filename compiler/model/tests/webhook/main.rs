@@ -1,14 +1,20 @@
 //! What the webhook refuses beyond the schema, one row for each demand: an object that is refused for it, and one
-//! almost like it that is taken.
+//! almost like it that is taken. docs/validation.md is these rows.
 
 #[path = "../common/mod.rs"]
 mod common;
 mod destination_rule;
+mod gateway;
 mod service_entry;
 mod sidecar;
+mod virtual_service;
 mod workload_entry;
 
 use common::{findings_of, read_yaml};
+use std::{fmt::Write, fs, path::Path};
+
+/// The page that is made of the rows.
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/validation.md");
 
 /// Rows about one part of a kind.
 struct Table {
@@ -37,7 +43,14 @@ struct Row {
 }
 
 fn tables() -> impl Iterator<Item = &'static Table> {
-    let tables = [service_entry::TABLES, workload_entry::TABLES, destination_rule::TABLES, sidecar::TABLES];
+    let tables = [
+        gateway::TABLES,
+        virtual_service::TABLES,
+        destination_rule::TABLES,
+        service_entry::TABLES,
+        workload_entry::TABLES,
+        sidecar::TABLES,
+    ];
     tables.into_iter().flatten()
 }
 
@@ -86,4 +99,43 @@ fn each_demand_refuses_one_object_and_takes_another() {
     }
     assert!(count > 80, "only {count} rows");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_page_has_the_rows() {
+    let page = page();
+    if std::env::var_os("MALHA_WRITE_PAGES").is_some() {
+        fs::write(PAGE, &page).expect("the page can be written");
+    }
+    let written = fs::read_to_string(Path::new(PAGE)).expect("the page is there");
+    assert!(written == page, "docs/validation.md is stale: run this test with MALHA_WRITE_PAGES=1");
+}
+
+/// docs/validation.md.
+fn page() -> String {
+    let mut page = String::from(
+        "# What the cluster refuses\n\n\
+        Kubernetes checks an object against the schema of its kind, and then asks Istio's webhook, which checks what no \
+        schema can say. `malha check` does both, with rules of family K: an object is refused here exactly if the \
+        recordings of the real machinery (`conformance/validation.jsonl.gz`) have it refused. Objects that the schema \
+        refuses are not judged further, as in the cluster.\n\n\
+        These are the webhook's demands, and the schema's that go with them. Each line has the code of its rule \
+        ([docs/rules](rules/README.md)), and an example of what is refused and of what is taken, to be read in the \
+        place of `$`. The tests of the model hold every line, and write this page.\n",
+    );
+    for table in tables() {
+        // Writing to a string cannot fail.
+        _ = write!(page, "\n## {}{}\n\n`spec: {}`\n\n", table.kind, table.title, table.spec);
+        page.push_str("| what is refused | rule | refused | taken |\n| --- | --- | --- | --- |\n");
+        for Row { row, rule, good, bad, .. } in table.rows {
+            let (good, bad) = (cell(good), cell(bad));
+            _ = writeln!(page, "| {row} | [{rule}](rules/{rule}.md) | {bad} | {good} |");
+        }
+    }
+    page
+}
+
+/// `text` as code in a cell of a table.
+fn cell(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("`{}`", text.replace('|', "\\|")) }
 }

@@ -331,7 +331,7 @@ pub(super) static TABLES: &[Table] = &[
         rows: &[
             Row {
                 row: "A wildcard without endpoints",
-                rule: "K006",
+                rule: "S006",
                 field: "spec.hosts[0]",
                 good: "a.com], resolution: DNS, exportTo: [.",
                 bad: "'*.a.com'], resolution: DNS, exportTo: [.",
