@@ -79,8 +79,8 @@ fn labels_make_priorities() {
 #[test]
 fn requests_are_distributed_by_locality() {
     let policy = |entries: &str| format!("loadBalancer: {{localityLbSetting: {{distribute: [{entries}]}}}}");
-    let entry = "{from: eu/*, to: {eu/eu-1/*: 70, us: 30}}";
-    let (first, other) = ("{from: us, to: {us: 100}}", "{from: eu, to: {asia: 100}}");
+    let entry = "{from: eu/eu-1/*, to: {eu/eu-1/*: 70, us: 30}}";
+    let (first, other) = ("{from: us, to: {us: 100}}", "{from: eu/*, to: {asia: 100}}");
     // The two localities of eu-1 share its 70.
     let all = policy(&[first, entry, other].join(", "));
     assert_eq!(at(FIVE, &all, HERE), "0:0*35 1:0*35 3:0*30", "D30");
@@ -109,8 +109,12 @@ fn the_mesh_says_what_rules_do_not() {
 
 #[test]
 fn zones_beat_localities_at_their_level() {
-    let zones = "outlierDetection: {}, loadBalancer: {localityLbSetting: {enabled: false}, zoneAwareLbSetting: {enabled: true}}";
+    let zones = "outlierDetection: {}, loadBalancer: {zoneAwareLbSetting: {enabled: true}}";
     assert_eq!(at(FIVE, zones, HERE), "0:0 1:0 2:0 3:1 4:1", "D28: a region is one pool");
+    // A rule may have only one of the two.
+    let both = json!({"localityLbSetting": {"enabled": false}, "zoneAwareLbSetting": {"enabled": true}});
+    let mesh = mesh_with(&objects(FIVE, "outlierDetection: {}"), MeshConfig::from_json(&both));
+    assert_eq!(placed(&mesh, &proxy(HERE)), "0:0 1:0 2:0 3:1 4:1", "D28: the mesh's zones beat its localities");
     let failover = "outlierDetection: {}, loadBalancer: {zoneAwareLbSetting: {failover: [{from: eu, to: asia}]}}";
     assert_eq!(at(FIVE, failover, HERE), "0:0 1:0 2:0 3:2 4:1", "D28");
     let off = "outlierDetection: {}, loadBalancer: {zoneAwareLbSetting: {enabled: false}}";
@@ -130,7 +134,7 @@ fn proxies_of_other_localities_have_other_programs() {
     let pair = [proxy(HERE), elsewhere];
     assert_eq!(programs("outlierDetection: {}", &pair), 2);
     assert_eq!(programs("loadBalancer: {localityLbSetting: {distribute: [{from: eu, to: {us: 100}}]}}", &pair), 2);
-    assert_eq!(programs("connectionPool: {}", &pair), 1, "nothing reads where they are");
+    assert_eq!(programs("connectionPool: {tcp: {}}", &pair), 1, "nothing reads where they are");
     let compared = "outlierDetection: {}, loadBalancer: {localityLbSetting: {failoverPriority: [v]}}";
     assert_eq!(programs(compared, &[proxy(&[("v", "1")]), proxy(&[("v", "2")]), proxy(&[("w", "1")])]), 3);
     assert_eq!(programs(compared, &[proxy(&[("w", "1")]), proxy(&[("w", "2")])]), 1);
