@@ -77,17 +77,13 @@ impl Meshes {
     /// Brings everything up to date with the files and what lies over them.
     ///
     /// # Errors
-    /// Something cannot be read, or a `malha.toml` is not understood; that mesh is as it was, the others are not.
+    /// Something cannot be read, or a `malha.toml` is not understood: settings and lists of files are as before then.
     pub(super) fn update(&mut self, documents: &Documents) -> Result<(), Failure> {
         let stale = std::mem::take(&mut self.stale);
-        let updated = if std::mem::take(&mut self.is_moved) {
-            self.look_again(documents, &stale)
-        } else {
-            self.checked.iter_mut().try_for_each(|checked| {
-                let input = checked.workspace.input().clone();
-                checked.follow(input, documents, &stale)
-            })
-        };
+        let looked = if std::mem::take(&mut self.is_moved) { self.look_again(documents, &stale) } else { Ok(()) };
+        // Where that fails the meshes are as they were found before, and what is typed in them still counts.
+        let followed: Vec<_> = self.checked.iter_mut().map(|checked| checked.keep_up(documents, &stale)).collect();
+        let updated = looked.and(followed.into_iter().collect());
         if updated.is_err() {
             // Whatever it was that could not be read is tried again with the next message.
             self.is_moved = true;
@@ -150,6 +146,14 @@ impl Checked {
         let settings = workspace.config()?;
         let (mesh, program, findings) = examine(&mut workspace, &selection, &house, settings.clone());
         Ok(Checked { workspace, selection, house, settings, mesh, program, findings, overlaid })
+    }
+
+    /// Follows what is typed in the files that the mesh is known to have.
+    fn keep_up(&mut self, documents: &Documents, stale: &BTreeSet<PathBuf>) -> Result<(), Failure> {
+        let input = self.workspace.input().clone();
+        let own = input.files.iter().filter_map(|file| file.path.as_ref()).filter(|path| stale.contains(*path));
+        let own = own.cloned().collect();
+        self.follow(input, documents, &own)
     }
 
     /// Checks again, if something is not as it was.

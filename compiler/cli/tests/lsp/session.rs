@@ -77,3 +77,16 @@ fn a_malha_toml_that_is_not_understood_is_told_and_waited_out() {
     client.notify("workspace/didChangeWatchedFiles", json!({ "changes": changes }));
     assert_eq!(codes(&client.findings("routes.yaml")), ["H007"]);
 }
+
+#[test]
+fn settings_that_break_meanwhile_leave_the_rest_as_it_was() {
+    let mut client = Client::new(tree(&[GOOD, &[("malha.toml", "")]].concat()));
+    assert!(client.open_file("routes.yaml").is_empty());
+    std::fs::write(client.directory.path().join("malha.toml"), "[mesh\n").expect("a file");
+    let changes = json!([{ "uri": client.uri("malha.toml"), "type": 2 }]);
+    client.notify("workspace/didChangeWatchedFiles", json!({ "changes": changes }));
+    client.told(|message| message["method"] == "window/showMessage").expect("it is told");
+    let text = std::fs::read_to_string(client.directory.path().join("routes.yaml")).expect("it is there");
+    assert_eq!(codes(&client.replace("routes.yaml", &text.replace("[shop]", "[shot]"))), ["H007"]);
+    assert!(client.told(|message| message["method"] == "window/showMessage").is_none(), "once is enough");
+}
