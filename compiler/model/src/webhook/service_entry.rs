@@ -112,16 +112,10 @@ fn check_resolvable(entry: &ServiceEntry, resolution: &Spanned<Resolution>, judg
     if judge.spec.get("endpoints").is_some_and(|endpoints| endpoints.items().next().is_some()) {
         return;
     }
-    for (index, host) in entry.hosts.iter().enumerate() {
+    // That a wildcard cannot be resolved has been said.
+    for (index, host) in entry.hosts.iter().enumerate().filter(|(_, host)| !host.starts_with('*')) {
         let Some(problem) = domains::domain_fault(host) else { continue };
-        let message = if host.contains('*') {
-            format!(
-                "`{}` is a wildcard, which cannot be resolved, and there are no endpoints to resolve",
-                shorten(host)
-            )
-        } else {
-            format!("`{}` cannot be resolved, as it is no DNS name: {problem}", shorten(host))
-        };
+        let message = format!("`{}` cannot be resolved, as it is no DNS name: {problem}", shorten(host));
         let finding = Finding::new(&EXCLUSIVE_FIELDS, judge.reader.location(host.span), message)
             .field(format!("spec.hosts[{index}]"))
             .related(judge.reader.location(resolution.span), "the resolution is here")
