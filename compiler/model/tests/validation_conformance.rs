@@ -24,7 +24,7 @@ fn patch(object: &mut Value, operation: &Value) {
 }
 
 /// The kinds of which the webhook's own rules are held as well.
-const HELD: [&str; 1] = ["VirtualService"];
+const HELD: [&str; 2] = ["Gateway", "VirtualService"];
 
 /// Least share of the refused objects of a kind of which a finding stands at the edited field.
 const LEAST_IN_PLACE: f64 = 0.95;
