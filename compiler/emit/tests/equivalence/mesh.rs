@@ -271,8 +271,8 @@ fn redirect(random: &mut Random, by_prefix: bool) -> &'static str {
         "derivePort: FROM_REQUEST_PORT, scheme: https",
         "authority: 'other.com:9', port: 7, uri: n",
     ];
-    let redirects: &[&'static str] = if by_prefix { REDIRECTS } else { &REDIRECTS[1..] };
-    random.pick(redirects)
+    let among = if by_prefix { REDIRECTS } else { &REDIRECTS[1..] };
+    among[random.below(among.len())]
 }
 
 fn http_route(random: &mut Random, out: &mut String) {

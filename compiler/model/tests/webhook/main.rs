@@ -139,3 +139,17 @@ fn page() -> String {
 fn cell(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("`{}`", text.replace('|', "\\|")) }
 }
+
+#[test]
+fn gateways_have_no_dots_in_their_names() {
+    let gateway = |name: &str| {
+        let spec = "{servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}";
+        format!("apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: {name}}}\nspec: {spec}\n")
+    };
+    assert_eq!(findings_of(&read_yaml(&gateway("shop-eu")).1), "");
+    for name in ["shop.eu", "Shop_eu"] {
+        let (_reading, read) = read_yaml(&gateway(name));
+        let [finding] = read.findings.as_slice() else { panic!("{}", findings_of(&read)) };
+        assert_eq!((finding.rule.code, finding.field.as_deref()), ("K009", Some("metadata.name")));
+    }
+}
