@@ -107,12 +107,12 @@ apiVersion: v1
 kind: List
 items:
 - {apiVersion: v1, kind: Namespace, metadata: {name: a}}
-- {apiVersion: networking.istio.io/v1, kind: SidecarList, items: [{metadata: {name: g}, spec: {}}]}
+- {apiVersion: networking.istio.io/v1, kind: VirtualServiceList, items: [{metadata: {name: v}, spec: {http: [{redirect: {uri: /}}]}}]}
 - {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}
 ";
     let (_reading, read) = read_yaml(text);
     let names: Vec<_> = read.resources.iter().map(|it| (it.kind, it.namespace.as_str(), it.name.as_str())).collect();
-    assert_eq!(names, [(Kind::Namespace, "", "a"), (Kind::Sidecar, "default", "g")]);
+    assert_eq!(names, [(Kind::Namespace, "", "a"), (Kind::VirtualService, "default", "v")]);
     assert_eq!(read.others.iter().map(|other| other.reason).collect::<Vec<_>>(), [PassedOver::OtherKind]);
     assert_eq!(findings_of(&read), "");
 }

@@ -29,6 +29,8 @@ pub(crate) struct Reader<'d> {
     pub(crate) manner: Manner,
     /// Whether a `$patch` directive was seen, which makes the object a part of a kustomization.
     pub(crate) patch: bool,
+    /// Whether a value could not be read of which the documents' own reader has told already.
+    pub(crate) has_gaps: bool,
     source: SourceId,
     path: Vec<Step<'d>>,
     /// The messages that are being read, the outermost first.
@@ -50,7 +52,15 @@ impl Seen {
 
 impl<'d> Reader<'d> {
     pub(crate) fn new(source: SourceId, manner: Manner) -> Self {
-        Reader { findings: Vec::new(), manner, patch: false, source, path: Vec::new(), messages: Vec::new() }
+        Reader {
+            findings: Vec::new(),
+            manner,
+            patch: false,
+            has_gaps: false,
+            source,
+            path: Vec::new(),
+            messages: Vec::new(),
+        }
     }
 
     /// Does `inner` one step further down.
@@ -122,6 +132,7 @@ impl<'d> Reader<'d> {
     /// The value is of the wrong type.
     pub(crate) fn wrong_type(&mut self, node: Node<'d>, expected: &str, fix: Option<(String, String)>) {
         if leads_nowhere(node) {
+            self.has_gaps = true;
             return;
         }
         let message = format!("`{}` must be {expected}, not {}", self.field_name(), describe(node));

@@ -53,7 +53,7 @@ const BY_THE_SCHEMA: [&RuleInfo; 8] = [
 /// Nobody asks the webhook about an object that the schema refuses, and neither is it asked here: what could not be read
 /// would look like what is missing.
 pub(crate) fn judge<'d>(node: Node<'d>, metadata: &Metadata, spec: &Spec, reader: &mut Reader<'d>) {
-    if reader.findings.iter().any(|finding| BY_THE_SCHEMA.contains(&finding.rule)) {
+    if reader.has_gaps || reader.findings.iter().any(|finding| BY_THE_SCHEMA.contains(&finding.rule)) {
         return;
     }
     let written = node.get("spec").filter(|spec| !spec.is_null()).unwrap_or(node);
