@@ -4,6 +4,7 @@ pub mod check;
 pub mod compile;
 pub mod completions;
 pub mod diff;
+pub mod graph;
 pub mod man;
 pub mod route;
 pub mod rule;
