@@ -3,6 +3,7 @@
 mod bench;
 mod corpus;
 mod generated;
+mod new_rule;
 mod rules;
 mod schemas;
 
@@ -18,6 +19,8 @@ usage: cargo xtask TASK
 tasks:
   schemas [--check]   write schemas/*.json from the model; with --check only say whether they are up to date
   rules [--check]     write docs/rules/*.md from the lints; likewise
+  new-rule CODE NAME GROUP
+                      begin a lint: writes its file and registers it, as `new-rule R010 rule-unwise suspicious`
   corpus COUNT        print a config repository of COUNT VirtualServices
   bench [NAME]...     measure, as ratios within one run: compile, proxy, reload";
 
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         ["schemas", "--check"] => schemas::files().and_then(|files| generated::check(&files, "schemas")),
         ["rules"] => generated::write(&rules::files()),
         ["rules", "--check"] => generated::check(&rules::files(), "rules"),
+        ["new-rule", code, name, group] => begin_rule(code, name, group),
         ["corpus", count] => print_corpus(count),
         [bench::parts::TASK, part @ ..] => bench::parts::run(part),
         ["bench", ..] => bench::run(arguments.get(1..).unwrap_or_default()),
@@ -44,6 +48,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn begin_rule(code: &str, name: &str, group: &str) -> Result<(), String> {
+    let file = new_rule::begin(&generated::folder("compiler/lint/src/rules"), code, name, group)?;
+    println!("{} is yours: say what it finds, give it a bad and a good example, and find it", file.display());
+    println!("then run `cargo test -p malha-lint` and `cargo xtask rules`");
+    Ok(())
 }
 
 fn print_corpus(count: &str) -> Result<(), String> {

@@ -42,6 +42,8 @@ pub enum Command {
     Diff(DiffArgs),
     /// List what a mesh is made of, and what its proxies execute.
     Show(ShowArgs),
+    /// Draw where requests may go: gateways, hosts, rules, services, workloads.
+    Graph(GraphArgs),
     /// Run the route tests of a mesh: requests, and what is to become of them.
     Test(TestArgs),
     /// Explain a finding: what it means, why it matters, how to mend it.
@@ -286,6 +288,38 @@ pub enum ShowFormat {
     Markdown,
     /// One JSON document, for programs
     Json,
+}
+
+/// `malha graph`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+    malha graph istio/ > mesh.svg\n  \
+    malha graph --format dot | dot -Tpdf > mesh.pdf\n  \
+    malha graph --format mermaid --focus shop/orders\n\n\
+    Rules that no request reaches are grey, destinations that are missing red, copies of requests dashed;\n\
+    a dotted line leads from a DestinationRule to what it is for.")]
+pub struct GraphArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub paths: Paths,
+    /// How to draw
+    #[arg(long, value_enum, default_value_t)]
+    pub format: GraphFormat,
+    /// Only what leads to an object or host of this name, and what that leads to
+    #[arg(long, value_name = "NAME")]
+    pub focus: Option<String>,
+}
+
+/// How `malha graph` draws.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// A picture, for a browser
+    #[default]
+    Svg,
+    /// The language of Graphviz
+    Dot,
+    /// A flowchart, for Markdown
+    Mermaid,
 }
 
 /// `malha test`.

@@ -24,6 +24,8 @@ pub struct Inputs {
     items: Vec<Input>,
     /// Files that are not read, wherever they lie.
     passed_over: BTreeSet<PathBuf>,
+    /// Whether naming a file counts for no more than reading the directory that it is in.
+    force_exclude: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -98,7 +100,7 @@ impl Inputs {
                 items.push(Input::File(directory.join(argument.file_name().unwrap_or_default())));
             }
         }
-        Ok(Inputs { working_directory, items, passed_over: BTreeSet::new() })
+        Ok(Inputs { working_directory, items, passed_over: BTreeSet::new(), force_exclude: false })
     }
 
     /// Does not read a file that is not there to be checked, wherever it lies.
@@ -113,12 +115,18 @@ impl Inputs {
     #[cfg(feature = "lsp")]
     pub(crate) fn of_editor(folders: &[PathBuf], files: impl IntoIterator<Item = PathBuf>) -> Result<Inputs, Failure> {
         let mut inputs = if folders.is_empty() {
-            Inputs { working_directory: working_directory()?, items: Vec::new(), passed_over: BTreeSet::new() }
+            let (items, passed_over) = (Vec::new(), BTreeSet::new());
+            Inputs { working_directory: working_directory()?, items, passed_over, force_exclude: false }
         } else {
             Inputs::find(folders)?
         };
         inputs.items.extend(files.into_iter().map(Input::File));
         Ok(inputs)
+    }
+
+    /// Leaves out of the files that are named what reading a directory leaves out.
+    pub fn exclude_by_force(&mut self) {
+        self.force_exclude = true;
     }
 
     /// Whether the standard input is one of them.
@@ -163,7 +171,36 @@ impl Inputs {
         if groups.is_empty() {
             groups.insert(None, Group::default());
         }
-        groups.into_iter().map(|(root, group)| self.mesh(root, &group)).collect()
+        groups
+            .into_iter()
+            .map(|(root, mut group)| {
+                let excluded = if self.force_exclude { self.exclude(root.as_deref(), &mut group)? } else { Vec::new() };
+                let mut mesh = self.mesh(root, &group)?;
+                mesh.skipped.extend(excluded);
+                Ok(mesh)
+            })
+            .collect()
+    }
+
+    /// Takes out of a group the files that are there only because they are named; tells which.
+    fn exclude(&self, root: Option<&Path>, group: &mut Group) -> Result<Vec<Skipped>, Failure> {
+        let asked = std::mem::take(&mut group.asked);
+        let Some(common) = common_directory(&asked) else { return Ok(Vec::new()) };
+        // Hidden directories and ignore files above the named ones count, too, as far as people look from here.
+        let top =
+            root.unwrap_or(if common.starts_with(&self.working_directory) { &self.working_directory } else { &common });
+        let below: BTreeSet<PathBuf> = walk(top, &|entry| {
+            let directory = entry.path();
+            common.starts_with(directory) || directory.starts_with(&common)
+        })?
+        .into_iter()
+        .collect();
+        let excluded = asked.into_iter().filter(|file| file.starts_with(top) && !below.contains(file));
+        let skipped = excluded.map(|file| {
+            group.named.remove(&file);
+            Skipped { file: self.shown(&file), reason: "hidden, ignored, or of another type".to_owned() }
+        });
+        Ok(skipped.collect())
     }
 
     /// The one mesh that the inputs choose.

@@ -40,6 +40,7 @@ pub fn run(cli: &Cli) -> Result<Status, Failure> {
         Command::Route(args) => commands::route::route(args),
         Command::Diff(args) => commands::diff::diff(args),
         Command::Show(args) => commands::show::show(args),
+        Command::Graph(args) => commands::graph::graph(args),
         Command::Test(args) => commands::test::test(args),
         Command::Rule(args) => commands::rule::rule(args),
         Command::Schema(args) => commands::schema::schema(args),

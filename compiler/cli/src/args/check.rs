@@ -58,6 +58,10 @@ pub struct CheckArgs {
     /// Replay the request of every finding that has one, and fail if it does not behave as the finding says
     #[arg(long)]
     pub verify: bool,
+    /// Leave out what reading a directory leaves out, though it is named: hidden and ignored files, templates of charts.
+    /// For tools that name files, as pre-commit does
+    #[arg(long)]
+    pub force_exclude: bool,
     /// Check again after every save
     #[arg(long, conflicts_with_all = ["fix", "unsafe_fixes"])]
     pub watch: bool,

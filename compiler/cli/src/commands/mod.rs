@@ -4,6 +4,7 @@ pub mod check;
 pub mod compile;
 pub mod completions;
 pub mod diff;
+pub mod graph;
 #[cfg(feature = "lsp")]
 pub mod lsp;
 pub mod man;

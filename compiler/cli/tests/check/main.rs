@@ -6,6 +6,7 @@ mod fixes;
 mod fixes_everywhere;
 mod formats;
 mod house;
+mod named;
 mod quiet;
 mod schemas;
 mod unrendered;

@@ -32,6 +32,9 @@ pub fn check(args: &CheckArgs) -> Result<Status, Failure> {
         return Err(Failure::new("statistics have no such format").help("they are for people, or `--format json`"));
     }
     let mut inputs = Inputs::find(&args.paths.paths)?;
+    if args.force_exclude {
+        inputs.exclude_by_force();
+    }
     // A baseline may lie beside what it knows.
     args.baseline.iter().for_each(|baseline| inputs.pass_over(baseline));
     if inputs.have_stdin() {
