@@ -116,8 +116,8 @@ fn page() -> String {
     let mut page = String::from(
         "# What the cluster refuses\n\n\
         Kubernetes checks an object against the schema of its kind, and then asks Istio's webhook, which checks what no \
-        schema can say. `malha check` does both, with rules of family K: an object is refused here exactly if the \
-        recordings of the real machinery (`conformance/validation.jsonl.gz`) have it refused. Objects that the schema \
+        schema can say. `malha check` does both, with rules of family K, and is held to what the real machinery made of \
+        some thousand edits of good objects (`conformance/validation.jsonl.gz`). Objects that the schema \
         refuses are not judged further, as in the cluster.\n\n\
         These are the webhook's demands, and the schema's that go with them. Each line has the code of its rule \
         ([docs/rules](rules/README.md)), and an example of what is refused and of what is taken, to be read in the \
