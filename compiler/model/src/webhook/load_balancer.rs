@@ -79,14 +79,14 @@ fn check_cookie(cookie: &HttpCookie, path: fmt::Arguments<'_>, judge: &mut Judge
     let mut known: HashMap<&str, Span> = HashMap::new();
     for (index, attribute) in cookie.attributes.iter().enumerate() {
         let Some(name) = &attribute.name else { continue };
-        let field = format!("{path}.attributes[{index}].name");
+        let field = || format!("{path}.attributes[{index}].name");
         if name.is_empty() {
             let message = "the name of the attribute is empty";
-            judge.refuse(&MISSING_FIELD, field, name.span, message, "name the attribute, as `SameSite`");
+            judge.refuse(&MISSING_FIELD, field(), name.span, message, "name the attribute, as `SameSite`");
         } else if let Some(first) = known.insert(name.as_str(), name.span) {
             let message = format!("the cookie has an attribute `{}` already", name.value);
             let finding = Finding::new(&DUPLICATE_ITEM, judge.reader.location(name.span), message)
-                .field(field)
+                .field(field())
                 .related(judge.reader.location(first), "the first one is here")
                 .help("keep one of them");
             judge.report(finding);
@@ -95,12 +95,12 @@ fn check_cookie(cookie: &HttpCookie, path: fmt::Arguments<'_>, judge: &mut Judge
 }
 
 fn check_maglev(maglev: &Spanned<MagLev>, path: fmt::Arguments<'_>, judge: &mut Judge<'_, '_>) {
-    let field = format!("{path}.tableSize");
+    let field = || format!("{path}.tableSize");
     let size = maglev.table_size.as_ref();
     let Some(size) = size.filter(|size| size.value != 0) else {
         let span = size.map_or_else(|| Judge::head(maglev), |size| size.span);
         let message = "a Maglev table without a size holds nothing";
-        judge.refuse(&MISSING_FIELD, field, span, message, "add `tableSize`, a prime number, as 65537");
+        judge.refuse(&MISSING_FIELD, field(), span, message, "add `tableSize`, a prime number, as 65537");
         return;
     };
     let message = if size.value >= TABLE_TOO_LARGE {
@@ -110,7 +110,7 @@ fn check_maglev(maglev: &Spanned<MagLev>, path: fmt::Arguments<'_>, judge: &mut 
     } else {
         return;
     };
-    judge.refuse(&OUT_OF_RANGE, field, size.span, message, "write a prime number, as 65537");
+    judge.refuse(&OUT_OF_RANGE, field(), size.span, message, "write a prime number, as 65537");
 }
 
 /// Whether `number` is prime as Envoy has it, for which 1 is. The caller sees to it that it is not large.

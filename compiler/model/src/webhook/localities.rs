@@ -67,14 +67,17 @@ fn check_failover(failover: &[Spanned<Failover>], path: fmt::Arguments<'_>, judg
                 "write the name of a region alone, as `us-east`",
             );
         }
-        let text = |region: &Option<Spanned<SmolStr>>| region.as_ref().map_or("", |it| it.as_str()).to_owned();
-        let region = text(&failover.from);
-        if are_regions && region == text(&failover.to) {
+        let region = text_of(failover.from.as_ref());
+        if are_regions && region == text_of(failover.to.as_ref()) {
             let message = format!("the region `{region}` cannot stand in for itself");
             let span = failover.to.as_ref().map_or(failover.span, |to| to.span);
             judge.refuse(&EXCLUSIVE_FIELDS, format!("{path}.to"), span, message, "name two different regions");
         }
     }
+}
+
+fn text_of(region: Option<&Spanned<SmolStr>>) -> &str {
+    region.map_or("", |region| region.as_str())
 }
 
 fn check_priority(
@@ -143,20 +146,20 @@ fn check_distribute(distribute: &Spanned<Distribute>, path: fmt::Arguments<'_>, 
 fn check_sources(distribute: &[Spanned<Distribute>], path: fmt::Arguments<'_>, judge: &mut Judge<'_, '_>) {
     let mut earlier: Vec<(Locality<'_>, Span)> = Vec::new();
     for (index, distribute) in distribute.iter().enumerate() {
-        let field = format!("{path}.distribute[{index}].from");
+        let field = || format!("{path}.distribute[{index}].from");
         let Some(from) = &distribute.from else {
             let message = "`from` is missing: nobody is told where the requests come from";
-            judge.refuse(&INVALID_TEXT, field, Judge::head(distribute), message, LOCALITY_HELP);
+            judge.refuse(&INVALID_TEXT, field(), Judge::head(distribute), message, LOCALITY_HELP);
             continue;
         };
         match Locality::parse(from) {
             Err(problem) => {
                 let message = format!("`{}` is no locality: {problem}", shorten(from));
-                judge.refuse(&INVALID_TEXT, field, from.span, message, LOCALITY_HELP);
+                judge.refuse(&INVALID_TEXT, field(), from.span, message, LOCALITY_HELP);
             }
             Ok(locality) => {
                 if let Some((_, first)) = earlier.iter().find(|(other, _)| other.hides(&locality)) {
-                    refuse_overlap(from, field, *first, judge);
+                    refuse_overlap(from, field(), *first, judge);
                 } else {
                     earlier.push((locality, from.span));
                 }

@@ -17,6 +17,8 @@ use crate::{
     rules::{EXCLUSIVE_FIELDS, INVALID_TEXT, UNKNOWN_ENUM_VALUE},
 };
 use malha_syntax::{Finding, Span, nearest};
+use smol_str::SmolStr;
+use std::fmt;
 
 /// The label that sends a service's traffic through a waypoint.
 const USE_WAYPOINT: &str = "istio.io/use-waypoint";
@@ -69,7 +71,7 @@ fn check_endpoints(entry: &ServiceEntry, allowed: Addresses, judge: &mut Judge<'
         workload_entry::check_address(endpoint, allowed, path, judge);
         labels::check_labels(&endpoint.labels, format_args!("{path}.labels"), judge);
         for name in endpoint.ports.keys() {
-            check_endpoint_port(entry, name, format!("{path}.ports"), judge);
+            check_endpoint_port(entry, name, path, judge);
         }
         let socket = endpoint.address.as_ref().filter(|address| address.starts_with(addresses::UNIX));
         if let Some(socket) = socket.filter(|_| allowed == Addresses::Static && entry.ports.len() != 1) {
@@ -86,14 +88,15 @@ fn check_endpoints(entry: &ServiceEntry, allowed: Addresses, judge: &mut Judge<'
 /// The ports of endpoints are named after those of the service.
 fn check_endpoint_port(
     entry: &ServiceEntry,
-    name: &Spanned<smol_str::SmolStr>,
-    mut field: String,
+    name: &Spanned<SmolStr>,
+    path: fmt::Arguments<'_>,
     judge: &mut Judge<'_, '_>,
 ) {
-    let names = || entry.ports.iter().filter_map(|port| port.name.as_deref().map(smol_str::SmolStr::as_str));
+    let names = || entry.ports.iter().filter_map(|port| port.name.as_deref().map(SmolStr::as_str));
     if names().any(|known| known == name.as_str()) {
         return;
     }
+    let mut field = format!("{path}.ports");
     push_key(&mut field, name);
     let message = format!("this ServiceEntry has no port `{}`, so the endpoint's port belongs to none", shorten(name));
     let help = match nearest(name, names()) {

@@ -50,19 +50,19 @@ fn check_ingress(listeners: &[Spanned<IstioIngressListener>], judge: &mut Judge<
         let path = format_args!("spec.ingress[{index}]");
         if let Some(port) = &listener.port {
             check_port(port, format_args!("{path}.port"), judge);
-            let field = format!("{path}.port.number");
+            let field = format_args!("{path}.port.number");
             if let Some(number) = &port.number {
-                ports::check_port_number(Some(number), format_args!("{field}"), judge);
+                ports::check_port_number(Some(number), field, judge);
                 check_taken(number.value, number.span, field, "the port", &mut known, judge);
             } else {
                 let message = "the number of the port is missing, so there is nothing to listen on";
-                judge.refuse(&MISSING_FIELD, field, Judge::head(port), message, "add `number`");
+                judge.refuse(&MISSING_FIELD, field.to_string(), Judge::head(port), message, "add `number`");
             }
             sidecar_tls::check(listener, port, path, judge);
         }
         check_bind(listener.bind.as_ref(), path, judge);
         if let Some(endpoint) = listener.default_endpoint.as_ref().filter(|endpoint| !endpoint.is_empty()) {
-            check_default_endpoint(endpoint, format!("{path}.defaultEndpoint"), judge);
+            check_default_endpoint(endpoint, format_args!("{path}.defaultEndpoint"), judge);
         }
         if let Some(pool) = &listener.connection_pool {
             connection_pool::check(pool, format_args!("{path}.connectionPool"), judge);
@@ -90,7 +90,7 @@ fn check_port(port: &SidecarPort, path: fmt::Arguments<'_>, judge: &mut Judge<'_
 fn check_taken<T: Eq + std::hash::Hash + fmt::Display>(
     value: T,
     span: Span,
-    field: String,
+    field: fmt::Arguments<'_>,
     what: &str,
     known: &mut HashMap<T, Span>,
     judge: &mut Judge<'_, '_>,
@@ -101,7 +101,7 @@ fn check_taken<T: Eq + std::hash::Hash + fmt::Display>(
     };
     let message = format!("{what} `{value}` is that of an earlier listener of this list");
     let finding = Finding::new(&DUPLICATE_ITEM, judge.reader.location(span), message)
-        .field(field)
+        .field(field.to_string())
         .related(judge.reader.location(first), "the first one is here")
         .help("put both into one listener, or give each its own");
     judge.report(finding);
@@ -115,16 +115,16 @@ fn check_bind(bind: Option<&Spanned<SmolStr>>, path: fmt::Arguments<'_>, judge: 
 }
 
 /// A workload is reached over loopback, at all addresses, or by a socket.
-fn check_default_endpoint(endpoint: &Spanned<SmolStr>, field: String, judge: &mut Judge<'_, '_>) {
-    let text = shorten(endpoint);
+fn check_default_endpoint(endpoint: &Spanned<SmolStr>, field: fmt::Arguments<'_>, judge: &mut Judge<'_, '_>) {
+    let text = || shorten(endpoint);
     let message = if let Some(path) = endpoint.strip_prefix(addresses::UNIX) {
         if addresses::is_socket(path) {
             return;
         }
-        format!("`{text}` names no socket: its path must be absolute and not end in `/`")
+        format!("`{}` names no socket: its path must be absolute and not end in `/`", text())
     } else {
         match split_port(endpoint) {
-            None => format!("`{text}` is no address with a port"),
+            None => format!("`{}` is no address with a port", text()),
             Some((host, _)) if !["", "127.0.0.1", "0.0.0.0", "::1", "::"].contains(&host) => {
                 format!("`{}` is not the workload itself: traffic cannot be sent on to another machine", shorten(host))
             }
@@ -133,7 +133,7 @@ fn check_default_endpoint(endpoint: &Spanned<SmolStr>, field: String, judge: &mu
         }
     };
     let help = "write `127.0.0.1:PORT`, `0.0.0.0:PORT`, `[::1]:PORT`, `[::]:PORT` or `unix://` and a path";
-    judge.refuse(&INVALID_TEXT, field, endpoint.span, message, help);
+    judge.refuse(&INVALID_TEXT, field.to_string(), endpoint.span, message, help);
 }
 
 /// Host and port of `host:port` or `[host]:port`, as Go's `net.SplitHostPort` takes them apart.
@@ -155,14 +155,21 @@ fn check_egress(listeners: &[Spanned<IstioEgressListener>], judge: &mut Judge<'_
         if let Some(port) = &listener.port {
             check_port(port, format_args!("{path}.port"), judge);
             if let Some(number) = port.number.as_ref().filter(|number| number.value != 0) {
-                let field = format!("{path}.port.number");
-                ports::check_port_number(Some(number), format_args!("{field}"), judge);
+                let field = format_args!("{path}.port.number");
+                ports::check_port_number(Some(number), field, judge);
                 check_taken(number.value, number.span, field, "the port", &mut numbers, judge);
                 check_bind(listener.bind.as_ref(), path, judge);
             } else {
                 check_socket(listener, port, path, judge);
                 if let Some(bind) = &listener.bind {
-                    check_taken(bind.as_str(), bind.span, format!("{path}.bind"), "the socket", &mut sockets, judge);
+                    check_taken(
+                        bind.as_str(),
+                        bind.span,
+                        format_args!("{path}.bind"),
+                        "the socket",
+                        &mut sockets,
+                        judge,
+                    );
                 }
             }
         } else if index + 1 < listeners.len() {
