@@ -81,13 +81,13 @@ fn register_in(
             return Err(format!("`{known}` is the name of {its}"));
         }
         if !is_placed && its.as_str() > code {
-            lines += &format!("    {module}\n");
+            lines.extend(["    ", module, "\n"]);
             is_placed = true;
         }
-        lines += &format!("    {known}\n");
+        lines.extend(["    ", known, "\n"]);
     }
     if !is_placed {
-        lines += &format!("    {module}\n");
+        lines.extend(["    ", module, "\n"]);
     }
     Ok([before, &lines, after].concat())
 }

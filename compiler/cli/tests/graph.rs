@@ -33,7 +33,7 @@ fn snapshot(name: &str, text: &str) {
 
 /// A root and its delegate, a rule behind one that takes everything, shares, a mirror, a policy, answers of the proxy's
 /// own, a rule for one namespace, and names that are syntax elsewhere.
-const ALL: &str = r##"apiVersion: networking.istio.io/v1
+const ALL: &str = r#"apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: shop, namespace: shop}
 spec:
@@ -126,7 +126,7 @@ apiVersion: apps/v1
 kind: Deployment
 metadata: {name: orders-v1, namespace: shop}
 spec: {selector: {matchLabels: {app: orders}}, template: {metadata: {labels: {app: orders, version: v1}}}}
-"##;
+"#;
 
 #[test]
 fn a_mesh_of_everything() {

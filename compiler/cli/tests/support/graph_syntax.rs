@@ -79,13 +79,11 @@ fn dot_attributes(text: &str) -> Vec<(String, String)> {
             None => value.split_at(value.find([',', ']']).unwrap_or_else(|| panic!("no end: {value}"))),
         };
         attributes.push((name.to_owned(), value.to_owned()));
-        match after.strip_prefix(", ") {
-            Some(more) => rest = more,
-            None => {
-                assert_eq!(after, "]", "{text}");
-                return attributes;
-            }
-        }
+        let Some(more) = after.strip_prefix(", ") else {
+            assert_eq!(after, "]", "{text}");
+            return attributes;
+        };
+        rest = more;
     }
 }
 

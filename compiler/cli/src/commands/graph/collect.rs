@@ -84,12 +84,11 @@ pub(super) fn collect(mesh: &Mesh, program: &Program) -> Collected {
         let alike = drawn.iter().find(|known| {
             known.role == proxy.role && known.gateways == proxy.gateways && Arc::ptr_eq(&known.program, &proxy.program)
         });
-        match alike {
-            Some(known) => collector.also(known, proxy),
-            None => {
-                drawn.push(proxy);
-                collector.proxy(proxy);
-            }
+        if let Some(known) = alike {
+            collector.also(known, proxy);
+        } else {
+            drawn.push(proxy);
+            collector.proxy(proxy);
         }
     }
     collector.policies();

@@ -69,7 +69,7 @@ fn draw(page: &mut String, node: &Node, place: &Place) {
         "<rect x=\"{x:.0}\" y=\"{y:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" rx=\"{round:.0}\" fill=\"{fill}\" stroke=\"{line}\"/>"
     );
     for (number, line) in node.lines.iter().enumerate() {
-        let (x, y) = (x + PADDING, y + PADDING + LINE * (number as f64 + 0.75));
+        let (x, y) = (x + PADDING, y + PADDING + LINE * (f64::from(number as u32) + 0.75));
         let weight = if number == 0 { " font-weight=\"600\"" } else { "" };
         let _ =
             writeln!(page, "<text x=\"{x:.0}\" y=\"{y:.0}\" fill=\"{text}\"{weight}>{}</text>", escaped(&cut(line)));
@@ -79,7 +79,8 @@ fn draw(page: &mut String, node: &Node, place: &Place) {
 
 fn size(node: &Node) -> Size {
     let longest = node.lines.iter().map(|line| cut(line).chars().count()).max().unwrap_or_default();
-    Size { width: longest as f64 * LETTER + 2.0 * PADDING, height: node.lines.len() as f64 * LINE + 2.0 * PADDING }
+    let (letters, lines) = (f64::from(longest as u32), f64::from(node.lines.len() as u32));
+    Size { width: letters * LETTER + 2.0 * PADDING, height: lines * LINE + 2.0 * PADDING }
 }
 
 /// A line as it is shown.
