@@ -18,6 +18,10 @@ const LONGEST_DOMAIN: usize = 255;
 /// Most characters of one part of a domain.
 const LONGEST_LABEL: usize = 63;
 
+/// How to mend a name that is not one.
+pub(super) const NAME_HELP: &str =
+    "use parts of at most 63 letters, digits and inner hyphens, with dots between them, as `api.example.com`";
+
 /// Whether `text` is a DNS label as Istio takes it: capitals are fine, unlike in names of Kubernetes.
 pub(super) fn is_label(text: &str) -> bool {
     let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);

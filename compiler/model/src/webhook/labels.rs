@@ -1,6 +1,6 @@
 //! Labels of workloads, and the selectors that look for them.
 
-use super::{Judge, domains};
+use super::{Judge, hosts};
 use crate::{
     Entries,
     read::{push_key, shorten},
@@ -73,6 +73,6 @@ fn is_key(text: &str) -> bool {
         None => (None, text),
     };
     let good_prefix =
-        prefix.is_none_or(|prefix| prefix.len() <= LONGEST_PREFIX && prefix.split('.').all(domains::is_label));
+        prefix.is_none_or(|prefix| prefix.len() <= LONGEST_PREFIX && prefix.split('.').all(hosts::is_label));
     good_prefix && name.len() <= LONGEST_NAME && is_word(name)
 }

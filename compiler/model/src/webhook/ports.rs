@@ -1,6 +1,6 @@
 //! Ports of services and listeners: names, numbers, protocols.
 
-use super::{Judge, domains};
+use super::{Judge, hosts};
 use crate::{
     Spanned,
     read::{list, shorten},
@@ -60,7 +60,7 @@ pub(super) fn check_protocol(
 
 /// Refuses a name that is no part of a DNS name (rule C1).
 pub(super) fn check_port_name(name: Option<&Spanned<SmolStr>>, field: fmt::Arguments<'_>, judge: &mut Judge<'_, '_>) {
-    let Some(name) = name.filter(|name| !domains::is_label(name)) else { return };
+    let Some(name) = name.filter(|name| !hosts::is_label(name)) else { return };
     let message = if name.is_empty() {
         "the name of a port is empty, and everything that points at ports needs one".to_owned()
     } else {

@@ -1,9 +1,7 @@
 //! What the webhook refuses of a ServiceEntry.
 
 use super::{
-    Judge, addresses, domains,
-    export_to::{self, Owner},
-    labels,
+    Judge, addresses, hosts, labels,
     ports::{self, Family},
     workload_entry::{self, Addresses},
 };
@@ -25,9 +23,9 @@ const USE_WAYPOINT: &str = "istio.io/use-waypoint";
 
 pub(super) fn judge(metadata: &Metadata, entry: &ServiceEntry, judge: &mut Judge<'_, '_>) {
     for (index, host) in entry.hosts.iter().enumerate() {
-        if let Some(problem) = domains::wildcard_fault(host) {
+        if let Some(problem) = hosts::wildcard_fault(host) {
             let message = format!("`{}` is no DNS name: {problem}", shorten(host));
-            judge.refuse(&INVALID_TEXT, format!("spec.hosts[{index}]"), host.span, message, domains::NAME_HELP);
+            judge.refuse(&INVALID_TEXT, format!("spec.hosts[{index}]"), host.span, message, hosts::NAME_HELP);
         }
     }
     for (index, address) in entry.addresses.iter().enumerate() {
@@ -62,7 +60,7 @@ pub(super) fn judge(metadata: &Metadata, entry: &ServiceEntry, judge: &mut Judge
             check_told_apart(entry, judge);
         }
     }
-    export_to::check_export_to(&entry.export_to, Owner::ServiceEntry, metadata, judge);
+    judge.export_to(&entry.export_to, Judge::namespace(metadata), true);
 }
 
 fn check_endpoints(entry: &ServiceEntry, allowed: Addresses, judge: &mut Judge<'_, '_>) {
@@ -117,7 +115,7 @@ fn check_resolvable(entry: &ServiceEntry, resolution: &Spanned<Resolution>, judg
     }
     // That a wildcard cannot be resolved has been said.
     for (index, host) in entry.hosts.iter().enumerate().filter(|(_, host)| !host.starts_with('*')) {
-        let Some(problem) = domains::domain_fault(host) else { continue };
+        let Some(problem) = hosts::domain_fault(host) else { continue };
         let message = format!("`{}` cannot be resolved, as it is no DNS name: {problem}", shorten(host));
         let finding = Finding::new(&EXCLUSIVE_FIELDS, judge.reader.location(host.span), message)
             .field(format!("spec.hosts[{index}]"))

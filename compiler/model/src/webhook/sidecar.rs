@@ -1,6 +1,6 @@
 //! What the webhook refuses of a Sidecar.
 
-use super::{Judge, addresses, connection_pool, domains, labels, ports, sidecar_tls};
+use super::{Judge, addresses, connection_pool, hosts, labels, ports, sidecar_tls};
 use crate::{
     Spanned,
     istio::{
@@ -229,10 +229,10 @@ fn host_problem(text: &str) -> Option<String> {
     let Some((namespace, host)) = text.split_once('/') else {
         return Some("the namespace and `/` are missing before the name".to_owned());
     };
-    if !["*", ".", "~"].contains(&namespace) && !domains::is_label(namespace) {
+    if !["*", ".", "~"].contains(&namespace) && !hosts::is_label(namespace) {
         return Some(format!("`{}` is no namespace", shorten(namespace)));
     }
-    if let Some(problem) = domains::wildcard_fault(host) {
+    if let Some(problem) = hosts::wildcard_fault(host) {
         return Some(format!("what stands after `/` is no DNS name: {problem}"));
     }
     if host == "*" {
@@ -254,12 +254,12 @@ fn check_outbound(policy: &OutboundTrafficPolicy, judge: &mut Judge<'_, '_>) {
         return;
     }
     if let Some(host) = &proxy.host
-        && let Some(problem) = domains::domain_fault(host)
+        && let Some(problem) = hosts::domain_fault(host)
     {
         let message = format!("`{}` is no DNS name: {problem}", shorten(host));
-        judge.refuse(&INVALID_TEXT, format!("{path}.host"), host.span, message, domains::NAME_HELP);
+        judge.refuse(&INVALID_TEXT, format!("{path}.host"), host.span, message, hosts::NAME_HELP);
     }
-    if let Some(subset) = proxy.subset.as_ref().filter(|name| !name.is_empty() && !domains::is_label(name)) {
+    if let Some(subset) = proxy.subset.as_ref().filter(|name| !name.is_empty() && !hosts::is_label(name)) {
         let message = format!("`{}` cannot be the name of a subset", shorten(subset));
         let help = "use at most 63 letters, digits and inner hyphens, as `v1-2`";
         judge.refuse(&INVALID_NAME, format!("{path}.subset"), subset.span, message, help);

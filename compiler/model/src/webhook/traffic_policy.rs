@@ -1,6 +1,6 @@
 //! What the webhook refuses of a traffic policy: of a whole one, of one for a port, and of its smaller parts.
 
-use super::{Judge, addresses, client_tls, connection_pool, domains, durations, load_balancer, ports};
+use super::{Judge, addresses, client_tls, connection_pool, durations, hosts, load_balancer, ports};
 use crate::{
     Metadata, Spanned,
     istio::destination_rule::{OutlierDetection, PortTrafficPolicy, TrafficPolicy, TunnelSettings},
@@ -138,14 +138,14 @@ fn check_tunnel(tunnel: &TunnelSettings, path: fmt::Arguments<'_>, judge: &mut J
         );
     }
     if let Some(host) = tunnel.target_host.as_ref().filter(|host| !addresses::is_ip(host))
-        && let Some(problem) = domains::domain_fault(host)
+        && let Some(problem) = hosts::domain_fault(host)
     {
         judge.refuse(
             &INVALID_TEXT,
             format!("{path}.targetHost"),
             host.span,
             format!("`{}` is neither an IP address nor a DNS name: {problem}", shorten(host)),
-            domains::NAME_HELP,
+            hosts::NAME_HELP,
         );
     }
     ports::check_port_number(tunnel.target_port.as_ref(), format_args!("{path}.targetPort"), judge);

@@ -1,6 +1,6 @@
 //! What the webhook refuses of a WorkloadEntry, alone or as an endpoint of a ServiceEntry.
 
-use super::{Judge, addresses, domains, labels};
+use super::{Judge, addresses, hosts, labels};
 use crate::{
     istio::WorkloadEntry,
     read::shorten,
@@ -53,7 +53,7 @@ pub(super) fn check_address(
     }
     let text = shorten(address);
     let (message, help) = match allowed {
-        Addresses::Static if domains::domain_fault(address).is_none() => (
+        Addresses::Static if hosts::domain_fault(address).is_none() => (
             format!("`{text}` is a name, and with resolution `STATIC` nobody resolves it"),
             "write an IP address or `unix://` and a path, or use resolution `DNS`",
         ),
@@ -64,11 +64,9 @@ pub(super) fn check_address(
             format!("`{text}` is a socket, which cannot be resolved"),
             "write an IP address or a name, or use resolution `STATIC`",
         ),
-        Addresses::Any | Addresses::Resolved => match domains::domain_fault(address) {
+        Addresses::Any | Addresses::Resolved => match hosts::domain_fault(address) {
             None => return,
-            Some(problem) => {
-                (format!("`{text}` is neither an IP address nor a DNS name: {problem}"), domains::NAME_HELP)
-            }
+            Some(problem) => (format!("`{text}` is neither an IP address nor a DNS name: {problem}"), hosts::NAME_HELP),
         },
     };
     judge.refuse(&INVALID_TEXT, field.to_string(), address.span, message, help);
