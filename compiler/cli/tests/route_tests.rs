@@ -266,7 +266,7 @@ spec:
   - match: [{uri: {prefix: /a}}]
     delegate: {name: leaf}
   tls:
-  - match: [{port: 443, sniHosts: [safe.example]}]
+  - match: [{port: 443, sniHosts: [shop.example]}]
     route: [{destination: {host: safe}}]
 ---
 apiVersion: networking.istio.io/v1

@@ -258,7 +258,7 @@ async fn http(
     });
     let limits = &local.shared.options.limits;
     let (_guard, ends) = guard(local, held, &activity);
-    // Whether the connection may still end in good order.
+    // Whether the connection may still end in good order. Nothing is heard of a guard that is gone: it goes with this.
     let ends = async { ends.await.unwrap_or(true) };
     let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
     // What a client sends wrong has been answered; what it breaks off needs no answer.

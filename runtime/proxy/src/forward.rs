@@ -59,6 +59,11 @@ impl<'e> Outgoing<'e> {
         }
         Outgoing { authority, path, headers }
     }
+
+    /// Whether its path is another than the request's: that one is borrowed, what is made of it is owned.
+    pub(crate) fn is_rewritten(&self) -> bool {
+        matches!(self.path, Cow::Owned(_))
+    }
 }
 
 /// An upstream's answer.

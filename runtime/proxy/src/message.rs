@@ -21,9 +21,9 @@ pub(crate) fn message(
 ) -> Request<Sent> {
     let mut request = Request::new(body);
     *request.method_mut() = exchange.head.method.clone();
-    *request.uri_mut() = match (&outgoing.path, &exchange.head.target) {
-        (Cow::Borrowed(_), Some(as_it_came)) => as_it_came.clone().into(),
-        (path, _) => request_target(path),
+    *request.uri_mut() = match &exchange.head.target {
+        Some(as_it_came) if !outgoing.is_rewritten() => as_it_came.clone(),
+        _ => request_target(&outgoing.path),
     };
     let mut headers = outgoing.headers.clone();
     hygiene::drop_framing(&mut headers);

@@ -7,10 +7,10 @@ use crate::{
     random::Random,
 };
 use http::{
-    HeaderMap, Method, StatusCode, Version,
+    HeaderMap, HeaderValue, Method, StatusCode, Version,
     header::{HOST, TRANSFER_ENCODING, UPGRADE},
     request::Parts,
-    uri::{PathAndQuery, Uri},
+    uri::Uri,
 };
 use malha_table::{
     RequestView,
@@ -32,8 +32,8 @@ pub(crate) struct RequestHead {
     pub(crate) authority: String,
     /// Normalised, with query; empty where there is none to route (`*`, CONNECT).
     pub(crate) path_and_query: String,
-    /// The target as it came, where that is `path_and_query`.
-    pub(crate) target: Option<PathAndQuery>,
+    /// `path_and_query` as a request target, where it came as one that can go on as it is.
+    pub(crate) target: Option<Uri>,
     /// Length of the path in it.
     path_length: usize,
     /// None any more, once it goes upstream.
@@ -88,10 +88,14 @@ impl RequestHead {
             let normal = normalize_path(path, settings.path_normalization);
             normal.map_err(|_| refuse("path_normalization_failed"))?.into_owned()
         };
-        let target = uri.path_and_query().filter(|target| target.as_str() == path_and_query).cloned();
+        let target = as_it_came(uri, &path_and_query);
         hygiene::drop_hop_by_hop(headers).map_err(|_| malformed())?;
         let upgrade = headers.get(UPGRADE);
         if upgrade.is_some_and(|upgrade| !upgrade_is_allowed(upgrade.as_bytes())) {
+            // What is told of a refused request is told of what it said.
+            if let Ok(host) = HeaderValue::try_from(sent_authority) {
+                headers.insert(HOST, host);
+            }
             return Err(LocalReply::upgrade_failed());
         }
         let asks_for_upgrade = upgrade.is_some();
@@ -170,6 +174,15 @@ fn target<'u>(
     }
 }
 
+/// A client's target as one of an upstream, if it is this path, and written whole: one may also leave out the slash, or be
+/// nothing but a fragment.
+fn as_it_came(uri: &Uri, path_and_query: &str) -> Option<Uri> {
+    let target = uri.path_and_query().filter(|_| path_and_query.starts_with('/'))?;
+    let target = Uri::from(target.clone());
+    let is_whole = target.path().starts_with('/') && target.path_and_query()?.as_str() == path_and_query;
+    is_whole.then_some(target)
+}
+
 /// An absolute target may leave out its path, though not before a query as hyper hands it on.
 fn absolute_path(path: &str) -> &str {
     if path.is_empty() { "/" } else { path }
@@ -215,5 +228,20 @@ impl RequestView for RequestHead {
 
     fn any_line(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         self.headers.get_all(name).iter().any(|line| test(line.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_goes_on_as_it_came_if_it_is_a_whole_path() {
+        let goes_on = |said: &str, path: &str| as_it_came(&said.parse().expect("a target"), path).is_some();
+        assert!(goes_on("/a?b=c", "/a?b=c") && goes_on("http://x.org/a", "/a") && goes_on("http://x.org", "/"));
+        assert!(!goes_on("/a/../b", "/b"), "normalised");
+        assert!(!goes_on("http://x.org#f", "/") && !goes_on("http://x.org?q=1", "?q=1") && !goes_on("*", ""));
+        let target = as_it_came(&"http://x.org/a?b".parse().expect("a target"), "/a?b").expect("it goes on");
+        assert_eq!(target.to_string(), "/a?b");
     }
 }

@@ -5,10 +5,10 @@ use smol_str::SmolStr;
 
 pub(super) static RULE: Rule = Rule {
     info: &RuleInfo { code: "H012", name: "host-with-port", group: Group::Suspicious, aliases: &[] },
-    what: "A host is written as clients do not send it: a match of the authority with capital letters or with a default port, or a host of a VirtualService with a \
-           port or with capital letters.",
+    what: "A host is written as clients do not send it: a match of the authority with capital letters or with a default port, or a host of a VirtualService with \
+           capital letters.",
     why: "A match of `authority` compares the Host header as it was sent, with its case and its port. Clients write names in small letters, and leave out :80 for http \
-          and :443 for https. Hosts of VirtualServices are compared with those of Gateways and services letter by letter, and never have a port.",
+          and :443 for https. Hosts of VirtualServices are compared with those of Gateways and services letter by letter.",
     bad: Example::yaml(
         "apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -60,10 +60,6 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn host_of(context: &Context<'_>, resource: &Resource, host: &Spanned<SmolStr>, field: String) -> Option<Finding> {
-    if let Some((name, _)) = host.rsplit_once(':').filter(|(name, port)| is_port(port) && !name.contains(':')) {
-        let message = format!("`{}` has a port, which no host of a VirtualService can have: Istio refuses it", host.value);
-        return Some(told(context, resource, host, message, name, field));
-    }
     let message = format!("`{}` has capital letters, and hosts are compared letter by letter: names of services have none", host.value);
     let lower = host.to_ascii_lowercase();
     (lower != host.value.as_str()).then(|| told(context, resource, host, message, &lower, field))

@@ -145,7 +145,8 @@ fn warnings_that_no_recording_has() {
                 "protocol: HTTPS}, hosts: [a.com], tls: {mode: SIMPLE, credentialName: c, cipherSuites: [ALL, '!RC4']}",
             ),
         ),
-        ("S001", 1, entry(&format!("hosts: [a.com, b.com], resolution: DNS, {tcp}"))),
+        // Refused (K006), so that there is nothing to warn of.
+        ("S001", 0, entry(&format!("hosts: [a.com, b.com], resolution: DNS, {tcp}"))),
         ("S001", 0, entry(&format!("hosts: [a.com], resolution: DNS, {tcp}"))),
         ("S020", 1, entry("hosts: ['*-eu.a.com'], ports: [{number: 443, name: t, protocol: TLS}]")),
         ("S020", 0, entry("hosts: ['*.a.com'], ports: [{number: 443, name: t, protocol: TLS}]")),

@@ -67,6 +67,8 @@ type Hosts = Vec<(Arc<str>, Rc<Host>)>;
 
 /// The connections of one worker.
 pub(crate) struct Pool {
+    /// Its hasher is seeded anew in each process; what clients could make collide are names of hosts that they ask to be
+    /// let through to, which are few and swept.
     hosts: RefCell<HashMap<EndpointAddress, Hosts>>,
     limits: Rc<Limits>,
     gauges: Arc<PoolGauges>,

@@ -53,7 +53,7 @@ fn led_to(hashing: &Hashing, ask: impl Fn(&Hashing, usize) -> String) -> BTreeSe
 
 #[test]
 fn by_query_parameter_and_header() {
-    for kind in ["", ", maglev: {}", ", ringHash: {minimumRingSize: 64}"] {
+    for kind in ["", ", maglev: {tableSize: 65537}", ", ringHash: {minimumRingSize: 64}"] {
         let query = hashing(&format!("{{httpQueryParameterName: user{kind}}}"));
         assert_eq!(led_to(&query, |all, user| all.name(&format!("/x?a=b&user=u{user}"), "")).len(), 3, "{kind}");
         let header = hashing(&format!("{{httpHeaderName: x-user{kind}}}"));
@@ -105,7 +105,7 @@ fn by_a_cookie_that_the_first_answer_sets() {
 #[test]
 fn what_an_ejected_endpoint_had_goes_elsewhere_and_the_rest_stays() {
     let detection = "\n    outlierDetection: {consecutive5xxErrors: 1, baseEjectionTime: 60s, maxEjectionPercent: 100}";
-    for kind in ["", ", maglev: {tableSize: 6}"] {
+    for kind in ["", ", maglev: {tableSize: 7}"] {
         let all = hashing(&format!("{{httpHeaderName: x-user{kind}}}{detection}"));
         let ask = |user: usize, more: &str| all.ask("/", &format!("X-User: u{user}\r\n{more}"));
         let name = |user: usize| ask(user, "").json()["name"].as_str().unwrap_or_default().to_owned();
