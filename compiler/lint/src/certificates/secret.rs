@@ -20,6 +20,8 @@ pub(crate) struct HeldSecret<'a> {
 pub(crate) struct Certificate {
     /// Its subject alternative names.
     pub(crate) names: Vec<String>,
+    /// Whether it has names of any sort, those of people and programs among them.
+    has_names: bool,
     /// Whether it can have any: it is of version 3.
     is_v3: bool,
     /// Both in seconds since 1970.
@@ -143,6 +145,7 @@ impl<'a> HeldSecret<'a> {
         let text: String = text.split_ascii_whitespace().collect();
         let place = self.resource.location(key);
         match BASE64_STANDARD.decode(text) {
+            Ok(bytes) if std::str::from_utf8(&bytes).is_ok_and(is_placeholder) => Entry::Unknown,
             Ok(bytes) => Entry::Bytes(place, bytes),
             Err(_) => Entry::Broken(place),
         }
@@ -156,7 +159,8 @@ impl<'a> HeldSecret<'a> {
 
 /// Whether a value is one that some program puts the real one in the place of: nothing of base64 or PEM has these.
 fn is_placeholder(text: &str) -> bool {
-    text.contains(['<', '{', '[', '$']) || text.starts_with("ref+")
+    let is_pem = text.contains("-----BEGIN");
+    text.contains(['<', '{', '[', '$']) || (!is_pem && text.contains([':', '(', '@', '_']))
 }
 
 /// The first certificate of a PEM text.
@@ -164,10 +168,12 @@ fn parse(pem: &[u8]) -> Option<Certificate> {
     let pem = Pem::iter_from_buffer(pem).filter_map(Result::ok).find(|part| part.label == "CERTIFICATE")?;
     let (_, certificate) = parse_x509_certificate(&pem.contents).ok()?;
     let names = certificate.subject_alternative_name().ok().flatten();
+    let has_names = names.as_ref().is_some_and(|extension| !extension.value.general_names.is_empty());
     let names = names.into_iter().flat_map(|extension| extension.value.general_names.iter().filter_map(name_text));
     let validity = certificate.validity();
     Some(Certificate {
         names: names.collect(),
+        has_names,
         is_v3: certificate.version() == X509Version::V3,
         not_before: validity.not_before.timestamp(),
         not_after: validity.not_after.timestamp(),
@@ -181,7 +187,7 @@ impl Certificate {
         if !self.is_v3 {
             return Some(Flaw::Old);
         }
-        if self.names.is_empty() {
+        if !self.has_names {
             return Some(Flaw::Nameless);
         }
         let now = now?;

@@ -2,6 +2,7 @@ use crate::{
     certificates::{CredentialUse, Flaw, HeldSecret, Secrets, uses},
     rule::{Context, Example, Rule},
 };
+use malha_mesh::config::Completeness;
 use malha_syntax::{Finding, Group, Location, RuleInfo, Severity};
 use std::collections::BTreeMap;
 
@@ -123,7 +124,7 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for usage in &named {
         for secret in secrets.meant(usage) {
             if usage.wants_authorities {
-                findings.extend(without_authorities(&secrets, usage, secret));
+                findings.extend(without_authorities(context, &secrets, usage, secret));
             }
             if !usage.is_authorities {
                 let (namespace, name) = secret.name();
@@ -184,10 +185,11 @@ fn renew(host: &str) -> String {
 }
 
 /// A server that checks clients' certificates, and has nobody to check them by.
-fn without_authorities(secrets: &Secrets<'_>, usage: &CredentialUse<'_>, secret: HeldSecret<'_>) -> Option<Finding> {
+fn without_authorities(context: &Context<'_>, secrets: &Secrets<'_>, usage: &CredentialUse<'_>, secret: HeldSecret<'_>) -> Option<Finding> {
     let (namespace, name) = secret.name();
     let authorities = format!("{name}-cacert");
-    if !secret.lacks_authorities() || secrets.get(namespace, &authorities).is_some() {
+    let is_elsewhere = context.mesh.config().registry == Completeness::Open;
+    if is_elsewhere || !secret.lacks_authorities() || secrets.get(namespace, &authorities).is_some() {
         return None;
     }
     let message = format!(

@@ -52,6 +52,12 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 let Some(authority) = &matching.authority else { continue };
                 // A prefix or an expression may mean some clients alone.
                 let StringMatch::Exact(text) = &authority.value else { continue };
+                let is_bare = |other: &str| text.strip_prefix(other).is_some_and(|port| matches!(port, ":80" | ":443"));
+                let both = http.matches.iter().filter_map(|other| other.authority.as_ref());
+                if both.clone().any(|other| matches!(&other.value, StringMatch::Exact(other) if is_bare(other))) {
+                    // Some clients send the port: whoever wrote both knows.
+                    continue;
+                }
                 let field = format!("spec.http[{rule}].match[{item}].authority.exact");
                 findings.extend(authority_of(context, resource, text, field));
             }

@@ -1,6 +1,6 @@
 use crate::rule::{Context, Example, Rule};
-use malha_mesh::{Mesh, Service, host, names::fully_qualified, registry::{ServiceOrigin, Workload}};
-use malha_model::{Entries, Resource, Spec, istio::PeerAuthentication, istio::destination_rule::ClientTlsMode};
+use malha_mesh::{Mesh, Service, config::Completeness, host, names::fully_qualified, registry::{ServiceOrigin, Workload}};
+use malha_model::{Entries, Kind, Resource, Spec, istio::PeerAuthentication, istio::destination_rule::ClientTlsMode};
 use malha_syntax::{Finding, Group, RuleInfo};
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, HashMap};
@@ -20,6 +20,12 @@ pub(super) static RULE: Rule = Rule {
           whatever is demanded.",
     bad: Example::yaml(
         "apiVersion: v1
+kind: Namespace
+metadata:
+  name: default
+  labels: {istio-injection: enabled}
+---
+apiVersion: v1
 kind: Service
 metadata:
   name: orders
@@ -92,7 +98,10 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let Some(written) = &spec.host else { continue };
         let wanted = fully_qualified(written, &resource.namespace, &context.mesh.config().cluster_domain);
         let services = services(context.mesh, &wanted);
-        let clash = services.into_iter().find_map(|service| Some((service, peers.demand(context.mesh, service, refused)?)));
+        // Without a sidecar nobody takes mutual TLS, and nobody demands it.
+        let is_told = |service: &Service| refused == "DISABLE" || has_sidecars(context.mesh, service);
+        let services = services.into_iter().filter(|service| is_told(service));
+        let clash = services.filter_map(|service| Some((service, peers.demand(context.mesh, service, refused)?))).next();
         let Some((service, policy)) = clash else { continue };
         let (how, takes) = match mode.value {
             ClientTlsMode::Disable => ("without TLS", "takes nothing but mutual TLS"),
@@ -182,8 +191,33 @@ fn is_within(labels: &Entries<SmolStr>, other: &BTreeMap<SmolStr, SmolStr>) -> b
     labels.iter().all(|(name, value)| other.get(&name.value) == Some(&value.value))
 }
 
-/// Whether a workload says that it wants no sidecar.
+/// Whether the files show that a service's workloads have sidecars: their namespace asks for them, or they do, or there is
+/// nothing but what the files show.
+fn has_sidecars(mesh: &Mesh, service: &Service) -> bool {
+    let asks = |resource: &Arc<Resource>| {
+        let labels = &resource.metadata.labels;
+        let injects = labels.get("istio-injection").is_some_and(|value| value.value == "enabled");
+        resource.kind == Kind::Namespace && resource.name == service.namespace && (injects || labels.get("istio.io/rev").is_some())
+    };
+    let selector = service.selector.as_ref().filter(|selector| !selector.is_empty());
+    let says = |workload: &Workload| inject(workload) == Some("true");
+    mesh.config().registry == Completeness::Closed
+        || mesh.resources().iter().any(asks)
+        || selector.is_some_and(|selector| mesh.registry().workloads_with(&service.namespace, selector).any(says))
+}
+
+/// Whether a workload can have no sidecar: it says so, or it shares the network of its node.
 fn has_no_sidecar(workload: &Workload) -> bool {
+    let shares_network = match &workload.resource.spec {
+        Spec::Workload(spec) => spec.template.as_ref().and_then(|template| template.spec.as_ref()?.host_network.as_ref()),
+        Spec::Pod(pod) => pod.spec.as_ref().and_then(|spec| spec.host_network.as_ref()),
+        _ => None,
+    };
+    inject(workload) == Some("false") || shares_network.is_some_and(|shares| shares.value)
+}
+
+/// What a workload says of a sidecar.
+fn inject(workload: &Workload) -> Option<&str> {
     const INJECT: &str = "sidecar.istio.io/inject";
     let metadata = match &workload.resource.spec {
         Spec::Workload(template) => template.template.as_ref().and_then(|template| template.metadata.as_ref()),
@@ -191,5 +225,5 @@ fn has_no_sidecar(workload: &Workload) -> bool {
     };
     let annotations = metadata.map_or(&workload.resource.metadata.annotations, |metadata| &metadata.annotations);
     let annotated = annotations.get(INJECT).map(|value| value.value.as_str());
-    workload.labels.get(INJECT).map(SmolStr::as_str).or(annotated) == Some("false")
+    workload.labels.get(INJECT).map(SmolStr::as_str).or(annotated)
 }
