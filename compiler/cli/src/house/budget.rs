@@ -105,10 +105,26 @@ fn meter(expression: &mut IdedExpr) {
             call.args.iter_mut().for_each(meter);
             match call.func_name.as_str() {
                 operators::ADD => count(COUNT, expression),
-                operators::EQUALS | operators::NOT_EQUALS | operators::IN => {
-                    call.args.iter_mut().for_each(|side| count(COUNT_LONG, side));
+                operators::EQUALS
+                | operators::NOT_EQUALS
+                | operators::IN
+                | operators::LESS
+                | operators::LESS_EQUALS
+                | operators::GREATER
+                | operators::GREATER_EQUALS
+                | "contains"
+                | "startsWith"
+                | "endsWith"
+                | "size"
+                | "string"
+                | "bytes" => {
+                    let sides = call.target.iter_mut().map(|target| &mut **target).chain(&mut call.args);
+                    sides.for_each(|side| count(COUNT_LONG, side));
                 }
-                "matches" => count(COUNT_MATCH, expression),
+                "matches" => {
+                    call.target.iter_mut().for_each(|target| count(COUNT_LONG, target));
+                    count(COUNT_MATCH, expression);
+                }
                 _ => {}
             }
         }

@@ -139,6 +139,7 @@ fn what_a_secret_holds_is_read() {
             Some((warning, "no subject alternative name")),
         ),
         ("a placeholder", vec![("tls.crt", "<path:kv/shop#crt>"), ("tls.key", "<path:kv/shop#key>")], None),
+        ("another's", vec![("tls.crt", "vault:kv/shop#crt"), ("tls.key", "op://vault/shop/key")], None),
     ] {
         let text = format!("{}{WORKLOAD}{}", gateway("[a.com]", SIMPLE), secret("edge/shop-tls", &entries));
         let found = checked(&text, Completeness::Auto);
