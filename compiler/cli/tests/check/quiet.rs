@@ -42,6 +42,23 @@ fn malha_toml_selects_weighs_and_excuses() {
 }
 
 #[test]
+fn a_baseline_keeps_what_was_not_looked_at() {
+    let mesh = tree(&[("malha.toml", ""), ("a.yaml", DEAD), ("b.yaml", &DEAD.replace("shop", "other"))]);
+    let check = |more: &[&str]| malha(mesh.path(), &[&["check", "--baseline", "known.json"], more].concat());
+    assert!(check(&["--write-baseline"]).err.contains("knows 4 findings"));
+    let one = check(&["a.yaml"]);
+    assert_eq!((one.status, one.err.as_str()), (0, "2 findings left out: the baseline knows them\n"), "{}", one.out);
+    let other = check(&["--select", "D001"]);
+    assert!(!other.err.contains("no longer found"), "{}", other.err);
+    write(&mesh, "a.yaml", "");
+    let gone = check(&["a.yaml"]);
+    assert!(gone.err.contains("2 findings of the baseline no longer found"), "{}", gone.err);
+    assert!(check(&["a.yaml", "--write-baseline"]).err.contains("knows 2 findings"), "those of b.yaml stay");
+    fs::remove_file(mesh.path().join("b.yaml")).expect("it is there");
+    assert!(check(&["--write-baseline"]).err.contains("knows 0 findings"), "a file that is gone has none");
+}
+
+#[test]
 fn a_baseline_knows_findings_wherever_they_move() {
     let mesh = tree(&[("a.yaml", DEAD)]);
     let told = malha(mesh.path(), &["check", "--baseline", "known.json", "--write-baseline"]);

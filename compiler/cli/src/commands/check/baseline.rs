@@ -7,7 +7,7 @@ use super::meshes::{Meshes, Placed, real};
 use crate::{
     atomic::write_atomically,
     failure::Failure,
-    inputs::{STDIN_NAME, relative},
+    inputs::{InputFile, STDIN_NAME, relative},
     report::{Fingerprint, count},
 };
 use serde::{Deserialize, Serialize};
@@ -82,14 +82,19 @@ impl Baseline {
         Ok(baseline)
     }
 
-    /// The baseline that knows all that is to be told.
+    /// The baseline that knows all that is to be told. What an older one in its place knows of files and rules that were
+    /// not looked at stays.
     ///
     /// # Errors
-    /// There is no such directory.
+    /// There is no such directory, or what is in its place is no baseline.
     pub(super) fn of(path: &Path, meshes: &Meshes) -> Result<Baseline, Failure> {
-        let mut baseline = Baseline::empty(path)?;
+        let mut baseline = if path.exists() { Baseline::load(path)? } else { Baseline::empty(path)? };
+        let seen = baseline.seen(meshes);
+        let mut entries = std::mem::take(&mut baseline.entries);
+        entries.retain(|_, entry| !baseline.is_about(entry, &seen, meshes));
+        baseline.entries = entries;
         for placed in meshes.placed() {
-            let file = baseline.name(&placed);
+            let file = baseline.name(placed.file);
             let fingerprint = Fingerprint::new(placed.finding, placed.sources, &file);
             let new = || Entry {
                 file,
@@ -129,25 +134,39 @@ impl Baseline {
         self.entries.values().map(|entry| entry.count).sum()
     }
 
+    /// The files that were looked at, as entries call them.
+    fn seen(&self, meshes: &Meshes) -> HashSet<String> {
+        meshes.named().map(|file| self.name(file)).collect()
+    }
+
+    /// Whether an entry is about what was looked at, and so would be found again. A file that is gone was.
+    fn is_about(&self, entry: &Entry, seen: &HashSet<String>, meshes: &Meshes) -> bool {
+        let is_seen = seen.contains(&entry.file) || !self.directory.join(&entry.file).exists();
+        is_seen && meshes.look_for(&entry.code)
+    }
+
     /// Which findings of a report it knows. Of several that are alike, the first ones are.
-    pub(super) fn known<'a>(&self, findings: impl Iterator<Item = Placed<'a>>) -> Known {
+    pub(super) fn known(&self, meshes: &Meshes) -> Known {
         let mut left: BTreeMap<Fingerprint, usize> =
             self.entries.iter().map(|(fingerprint, entry)| (*fingerprint, entry.count)).collect();
         let mut known = Known::default();
-        for placed in findings {
-            let fingerprint = Fingerprint::new(placed.finding, placed.sources, &self.name(&placed));
+        for placed in meshes.placed() {
+            let fingerprint = Fingerprint::new(placed.finding, placed.sources, &self.name(placed.file));
             if let Some(count) = left.get_mut(&fingerprint).filter(|count| **count > 0) {
                 *count -= 1;
                 known.findings.insert((placed.mesh, placed.index));
             }
         }
-        known.gone = left.values().sum();
+        let seen = self.seen(meshes);
+        let is_gone = |entry: &Entry| self.is_about(entry, &seen, meshes);
+        let gone = self.entries.iter().filter(|(_, entry)| is_gone(entry));
+        known.gone = gone.filter_map(|(fingerprint, _)| left.get(fingerprint)).sum();
         known
     }
 
-    /// What the entries of a finding's file call it.
-    fn name(&self, placed: &Placed<'_>) -> String {
-        match &placed.file.path {
+    /// What entries call a file.
+    fn name(&self, file: &InputFile) -> String {
+        match &file.path {
             None => STDIN_NAME.to_owned(),
             Some(path) => {
                 let path = real(path);

@@ -12,6 +12,7 @@ use crate::{
     inputs::{InputFile, Inputs, MeshInput},
     progress::Progress,
     report::{Silenced, SilencedBy, Summary},
+    rules,
     selection::Selection,
     watch::Change,
     workspace::{ReadFile, Reported, Workspace},
@@ -207,7 +208,21 @@ impl Meshes {
 
     /// Which of the findings a baseline knows; none without one.
     pub(super) fn known(&self, baseline: Option<&Baseline>) -> Known {
-        baseline.map(|baseline| baseline.known(self.placed())).unwrap_or_default()
+        baseline.map(|baseline| baseline.known(self)).unwrap_or_default()
+    }
+
+    /// The files that the inputs name, whose findings are told.
+    pub(super) fn named(&self) -> impl Iterator<Item = &InputFile> {
+        self.checked
+            .iter()
+            .flat_map(|checked| checked.workspace.read_files().map(|(file, _)| file))
+            .filter(|file| file.named)
+    }
+
+    /// Whether findings of a code are told anywhere.
+    pub(super) fn look_for(&self, code: &str) -> bool {
+        let selects = |info: &RuleInfo| self.checked.iter().any(|checked| checked.selection.selects_somewhere(info));
+        rules::named(code).any(|rule| selects(rule.info))
     }
 
     /// The file of a source of a mesh.
