@@ -100,8 +100,8 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let services = services(context.mesh, &wanted);
         // Without a sidecar nobody takes mutual TLS, and nobody demands it.
         let is_told = |service: &Service| refused == "DISABLE" || has_sidecars(context.mesh, service);
-        let services = services.into_iter().filter(|service| is_told(service));
-        let clash = services.filter_map(|service| Some((service, peers.demand(context.mesh, service, refused)?))).next();
+        let mut services = services.into_iter().filter(|service| is_told(service));
+        let clash = services.find_map(|service| Some((service, peers.demand(context.mesh, service, refused)?)));
         let Some((service, policy)) = clash else { continue };
         let (how, takes) = match mode.value {
             ClientTlsMode::Disable => ("without TLS", "takes nothing but mutual TLS"),
