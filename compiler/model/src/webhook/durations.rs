@@ -4,7 +4,8 @@ use super::Judge;
 use crate::{Duration, Spanned, rules::INVALID_DURATION};
 use std::fmt;
 
-const MILLISECOND: i64 = 1_000_000;
+/// In nanoseconds.
+pub(super) const MILLISECOND: i64 = 1_000_000;
 
 /// Refuses a duration that is no whole number of milliseconds (rule C6). That it is one or more, reading has seen to.
 pub(super) fn check_duration(

@@ -1,17 +1,14 @@
 //! Values that name hosts, and those who may use them: domains with and without wildcards, namespaces in `exportTo`,
 //! gateways.
 
-use super::{Judge, place::Place};
+use super::{Judge, addresses, place::Place};
 use crate::{
     Spanned,
     read::shorten,
     rules::{DUPLICATE_ITEM, EXCLUSIVE_FIELDS, INVALID_NAME, INVALID_TEXT},
 };
 use smol_str::SmolStr;
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-};
+use std::collections::HashMap;
 
 /// Most characters of a domain.
 const LONGEST_DOMAIN: usize = 255;
@@ -88,13 +85,6 @@ fn label_fault(label: &str) -> String {
     format!("its part `{}` has more than letters, digits and inner hyphens", shorten(label))
 }
 
-/// Whether `text` is an IP address.
-pub(super) fn is_address(text: &str) -> bool {
-    // Istio takes the zone of an IPv6 address, which the standard library does not.
-    let with_zone = |(address, zone): (&str, &str)| !zone.is_empty() && address.parse::<Ipv6Addr>().is_ok();
-    text.parse::<IpAddr>().is_ok() || text.split_once('%').is_some_and(with_zone)
-}
-
 /// Whether every host that `narrow` stands for is one that `wide` stands for.
 pub(super) fn covers(wide: &str, narrow: &str) -> bool {
     match (wide.strip_prefix('*'), narrow.strip_prefix('*')) {
@@ -169,7 +159,7 @@ impl Judge<'_, '_> {
 
     /// Judges a host whose first part may have a wildcard; `address`: whether it may be an IP address instead.
     pub(super) fn host(&mut self, place: &Place<'_>, host: &Spanned<SmolStr>, address: bool) -> bool {
-        let Some(fault) = wildcard_fault(host).filter(|_| !(address && is_address(host))) else { return true };
+        let Some(fault) = wildcard_fault(host).filter(|_| !(address && addresses::is_ip(host))) else { return true };
         let message = format!("\"{}\" is no host: {fault}", shorten(host));
         let help = if address {
             "write a DNS name, as `reviews` or `*.example.com`, or an IP address"
@@ -193,7 +183,7 @@ fn reference_fault(namespace: &str, name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{covers, domain_fault, is_address, is_label, wildcard_fault};
+    use super::{covers, domain_fault, is_label, wildcard_fault};
 
     #[test]
     fn knows_labels() {
@@ -224,16 +214,6 @@ mod tests {
         }
         for bad in ["", "a.*", "*.*", "a*", "**", "*-", ".a", "a.1", "a..", "*_.a"] {
             assert!(wildcard_fault(bad).is_some(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn knows_addresses() {
-        for good in ["1.2.3.4", "::1", "fe80::1%eth0", "::ffff:1.2.3.4"] {
-            assert!(is_address(good), "{good}");
-        }
-        for bad in ["1.2.3", "01.2.3.4", "1.2.3.4%eth0", "::1%", "[::1]", "1.2.3.4/8", ""] {
-            assert!(!is_address(bad), "{bad}");
         }
     }
 

@@ -76,3 +76,18 @@ fn is_key(text: &str) -> bool {
         prefix.is_none_or(|prefix| prefix.len() <= LONGEST_PREFIX && prefix.split('.').all(hosts::is_label));
     good_prefix && name.len() <= LONGEST_NAME && is_word(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_key;
+
+    #[test]
+    fn keys_of_labels() {
+        for good in ["app", "a.b/c_d", "A/B", "version.x"] {
+            assert!(is_key(good), "{good}");
+        }
+        for bad in ["", "a b", "a/b/c", "/a", "a/", "*", "-a", &"x".repeat(64)] {
+            assert!(!is_key(bad), "{bad}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use crate::{
     rules::EXCLUSIVE_FIELDS,
 };
 use malha_syntax::{Finding, Node, RuleInfo, Span};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 /// A path into an object's `spec`, as a chain of the steps that led there: nothing is written down before something is
 /// refused.
@@ -73,6 +73,12 @@ impl From<&Place<'_>> for String {
         let mut path = String::new();
         place.write(&mut path);
         path
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&String::from(self))
     }
 }
 

@@ -48,7 +48,13 @@ pub(super) fn check_protocol(
     field: fmt::Arguments<'_>,
     judge: &mut Judge<'_, '_>,
 ) {
-    let Some(protocol) = protocol.filter(|name| !name.is_empty() && family(name).is_none()) else { return };
+    if let Some(protocol) = protocol.filter(|name| !name.is_empty() && family(name).is_none()) {
+        refuse_protocol(protocol, field, judge);
+    }
+}
+
+/// Refuses a protocol, which is none of Istio's.
+pub(super) fn refuse_protocol(protocol: &Spanned<SmolStr>, field: fmt::Arguments<'_>, judge: &mut Judge<'_, '_>) {
     let names = PROTOCOLS.map(|(name, _)| name);
     let help = match nearest(&protocol.to_ascii_uppercase(), names) {
         Some(name) => format!("did you mean `{name}`?"),

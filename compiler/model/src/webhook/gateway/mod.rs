@@ -4,8 +4,10 @@ mod tls;
 
 use super::{
     Judge,
-    hosts::{is_address, is_label, wildcard_fault},
+    addresses::{UNIX, is_ip, is_socket},
+    hosts::{is_label, wildcard_fault},
     place::Place,
+    ports::{self, Family},
 };
 use crate::{
     Metadata, Spanned,
@@ -13,41 +15,10 @@ use crate::{
         Gateway,
         gateway::{Port, Server},
     },
-    read::{list, shorten},
-    rules::{EXCLUSIVE_FIELDS, INVALID_NAME, INVALID_TEXT, MISSING_FIELD, OUT_OF_RANGE, UNKNOWN_ENUM_VALUE},
+    read::shorten,
+    rules::{EXCLUSIVE_FIELDS, INVALID_NAME, INVALID_TEXT, MISSING_FIELD, OUT_OF_RANGE},
 };
-use malha_syntax::nearest;
 use smol_str::SmolStr;
-
-/// What a bind address in the file system begins with.
-const UNIX: &str = "unix://";
-
-/// The protocols of a server's port.
-const PROTOCOLS: [(&str, Family); 12] = [
-    ("HTTP", Family::Http),
-    ("HTTP2", Family::Http),
-    ("HTTP_PROXY", Family::Http),
-    ("GRPC", Family::Http),
-    ("GRPC-Web", Family::Http),
-    ("HTTPS", Family::Tls),
-    ("TLS", Family::Tls),
-    ("TCP", Family::Other),
-    ("UDP", Family::Other),
-    ("MONGO", Family::Other),
-    ("REDIS", Family::Other),
-    ("MYSQL", Family::Other),
-];
-
-/// What a protocol lets a server say about TLS.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Family {
-    /// A redirect to HTTPS at most.
-    Http,
-    /// It must say how TLS is spoken.
-    Tls,
-    /// Nothing.
-    Other,
-}
 
 pub(super) fn judge(metadata: &Metadata, gateway: &Gateway, judge: &mut Judge<'_, '_>) {
     judge_name(metadata, judge);
@@ -115,7 +86,7 @@ fn host_fault(text: &str) -> Option<String> {
 }
 
 fn name_fault(host: &str) -> Option<String> {
-    if let Some(fault) = wildcard_fault(host).filter(|_| !is_address(host)) {
+    if let Some(fault) = wildcard_fault(host).filter(|_| !is_ip(host)) {
         return Some(fault);
     }
     if host == "*" {
@@ -136,15 +107,9 @@ fn judge_port<'s>(
     judge: &mut Judge<'_, '_>,
 ) -> Option<(Family, &'s Spanned<SmolStr>)> {
     let protocol = port.protocol.as_ref()?;
-    let known = PROTOCOLS.iter().find(|(name, _)| name.eq_ignore_ascii_case(protocol)).map(|(_, family)| *family);
+    let known = ports::family(protocol);
     if known.is_none() {
-        let names = PROTOCOLS.map(|(name, _)| name);
-        let message = format!("\"{}\" is no protocol that a server speaks", shorten(protocol));
-        let help = match nearest(&protocol.to_ascii_uppercase(), names) {
-            Some(meant) => format!("did you mean `{meant}`?"),
-            None => format!("use {}", list(&names, "or")),
-        };
-        judge.refuse(&UNKNOWN_ENUM_VALUE, &place.key("protocol"), protocol.span, message, help);
+        ports::refuse_protocol(protocol, format_args!("{}", place.key("protocol")), judge);
     }
     let mut good = known.is_some();
     if let Some(number) = &port.number {
@@ -175,8 +140,8 @@ fn judge_port<'s>(
 
 fn judge_bind(place: &Place<'_>, bind: &Spanned<SmolStr>, judge: &mut Judge<'_, '_>) {
     let good = match bind.strip_prefix(UNIX) {
-        Some(path) => path.starts_with('@') || (path.starts_with('/') && !path.ends_with('/')),
-        None => is_address(bind),
+        Some(path) => is_socket(path),
+        None => is_ip(bind),
     };
     if !good {
         let message = format!("\"{}\" is nothing to listen on: neither an IP address nor a socket", shorten(bind));

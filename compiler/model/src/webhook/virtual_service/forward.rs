@@ -1,10 +1,11 @@
 //! What is refused of destinations and their weights.
 
-use super::{Judge, Place, client::judge_port, given};
+use super::{Judge, Place, given};
 use crate::{
     Spanned,
     istio::Destination,
     rules::{INVALID_TEXT, OUT_OF_RANGE},
+    webhook::ports::check_port_number,
 };
 
 /// Judges a destination.
@@ -23,7 +24,7 @@ pub(super) fn judge_destination(place: &Place<'_>, destination: &Destination, ju
     if let Some(port) = &destination.port {
         let place = place.key("port");
         match &port.number {
-            Some(number) => judge_port(&place.key("number"), number, judge),
+            Some(number) => check_port_number(Some(number), format_args!("{}", place.key("number")), judge),
             None => judge.refuse_at(
                 &OUT_OF_RANGE,
                 &place.key("number"),

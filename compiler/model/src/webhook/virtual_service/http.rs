@@ -2,11 +2,10 @@
 
 use super::{
     Judge, Place,
-    client::judge_port,
     forward::{judge_destination, judge_weights},
     given,
     matching::judge_match,
-    policy::{judge_cors, judge_duration, judge_fault, judge_percent, judge_retries, judge_status},
+    policy::{judge_cors, judge_fault, judge_percent, judge_retries, judge_status},
 };
 use crate::{
     istio::{
@@ -15,7 +14,7 @@ use crate::{
     },
     read::shorten,
     rules::{EXCLUSIVE_FIELDS, INVALID_TEXT, MISSING_FIELD, OUT_OF_RANGE},
-    webhook::headers::is_authority,
+    webhook::{durations::check_duration, headers::is_authority, ports::check_port_number},
 };
 
 /// Most bytes of the body of a fixed response.
@@ -52,9 +51,7 @@ pub(super) fn judge_rule(place: &Place<'_>, rule: &HttpRoute, service: &VirtualS
     if let Some(retries) = &rule.retries {
         judge_retries(&place.key("retries"), retries, judge);
     }
-    if let Some(timeout) = &rule.timeout {
-        judge_duration(&place.key("timeout"), timeout, judge);
-    }
+    check_duration(rule.timeout.as_ref(), format_args!("{}", place.key("timeout")), judge);
 }
 
 /// A rule does exactly one thing with requests.
@@ -120,9 +117,8 @@ fn judge_redirect(place: &Place<'_>, redirect: &HttpRedirect, judge: &mut Judge<
         let message = format!("\"{}\" is no scheme to redirect to", shorten(scheme));
         judge.refuse(&INVALID_TEXT, &place.key("scheme"), scheme.span, message, "use `http` or `https`");
     }
-    if let Some(port) = redirect.port.as_ref().filter(|port| port.value != 0) {
-        judge_port(&place.key("port"), port, judge);
-    }
+    let port = redirect.port.as_ref().filter(|port| port.value != 0);
+    check_port_number(port, format_args!("{}", place.key("port")), judge);
 }
 
 /// Only the prefix that a match asked for can be replaced.

@@ -2,13 +2,15 @@
 
 use super::{Judge, Place, given};
 use crate::{
-    Duration, Spanned,
     istio::virtual_service::{
         CorsPolicy, HttpFaultAbort, HttpFaultDelay, HttpFaultInjection, HttpRetry, Percent, StringMatch,
     },
     read::{list, shorten},
     rules::{INVALID_DURATION, INVALID_TEXT, MISSING_FIELD, OUT_OF_RANGE, UNKNOWN_ENUM_VALUE},
-    webhook::headers::is_token,
+    webhook::{
+        durations::{MILLISECOND, check_duration},
+        headers::is_token,
+    },
 };
 use malha_syntax::{Span, nearest};
 
@@ -56,19 +58,10 @@ const GRPC_STATUSES: [&str; 17] = [
 /// The methods that a cross-origin policy can allow.
 const METHODS: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "*"];
 
-const NANOSECONDS_OF_A_MILLISECOND: i64 = 1_000_000;
 const NANOSECONDS_OF_A_SECOND: i64 = 1_000_000_000;
 
 /// Smallest share of requests, in percent, that Envoy can tell from none: it counts in millionths.
 const SMALLEST_SHARE: f64 = 0.0001;
-
-/// Judges a duration: it must be of whole milliseconds. That it is at least one, the schema has seen to.
-pub(super) fn judge_duration(place: &Place<'_>, duration: &Spanned<Duration>, judge: &mut Judge<'_, '_>) {
-    if duration.nanoseconds() % NANOSECONDS_OF_A_MILLISECOND != 0 {
-        let message = format!("{} is no whole number of milliseconds, and Istio takes no finer time", duration.value);
-        judge.refuse(&INVALID_DURATION, place, duration.span, message, "round it to milliseconds");
-    }
-}
 
 /// Judges the status code of a response that is made up here.
 pub(super) fn judge_status(place: &Place<'_>, status: i64, span: Span, judge: &mut Judge<'_, '_>) {
@@ -109,9 +102,7 @@ pub(super) fn judge_retries(place: &Place<'_>, retries: &HttpRetry, judge: &mut 
         judge.refuse_at(&MISSING_FIELD, &place.key("attempts"), message, help);
     }
     for (field, duration) in [("perTryTimeout", &retries.per_try_timeout), ("backoff", &retries.backoff)] {
-        if let Some(duration) = duration {
-            judge_duration(&place.key(field), duration, judge);
-        }
+        check_duration(duration.as_ref(), format_args!("{}", place.key(field)), judge);
     }
     let Some(conditions) = given(retries.retry_on.as_ref()) else { return };
     let unknown = conditions.split(',').find(|it| !RETRY_CONDITIONS.contains(it) && !is_status_with_text(it));
@@ -188,9 +179,7 @@ fn judge_delay(place: &Place<'_>, delay: &HttpFaultDelay, judge: &mut Judge<'_, 
     if let Some(percentage) = &delay.percentage {
         judge_percent(&place.key("percentage"), percentage, SMALLEST_SHARE, judge);
     }
-    if let Some(fixed) = &delay.fixed_delay {
-        judge_duration(&place.key("fixedDelay"), fixed, judge);
-    }
+    check_duration(delay.fixed_delay.as_ref(), format_args!("{}", place.key("fixedDelay")), judge);
     if let Some(exponential) = &delay.exponential_delay {
         let message = "Istio refuses `exponentialDelay`: it has no such delays yet";
         judge.refuse(&INVALID_DURATION, &place.key("exponentialDelay"), exponential.span, message, "use `fixedDelay`");
@@ -229,8 +218,8 @@ pub(super) fn judge_cors(place: &Place<'_>, policy: &CorsPolicy, judge: &mut Jud
     }
     if let Some(age) = &policy.max_age {
         let place = place.key("maxAge");
-        judge_duration(&place, age, judge);
-        if age.nanoseconds() % NANOSECONDS_OF_A_SECOND != 0 && age.nanoseconds() % NANOSECONDS_OF_A_MILLISECOND == 0 {
+        check_duration(Some(age), format_args!("{place}"), judge);
+        if age.nanoseconds() % NANOSECONDS_OF_A_SECOND != 0 && age.nanoseconds() % MILLISECOND == 0 {
             let message = format!("{} is no whole number of seconds, and browsers are told no finer time", age.value);
             judge.refuse(&INVALID_DURATION, &place, age.span, message, "round it to seconds");
         }
