@@ -1,9 +1,9 @@
 use crate::rule::{Context, Example, Rule};
 use malha_mesh::{Mesh, Service, config::Completeness, host, names::fully_qualified, registry::{ServiceOrigin, Workload}};
-use malha_model::{Entries, Kind, Resource, Spec, istio::PeerAuthentication, istio::destination_rule::ClientTlsMode};
+use malha_model::{Entries, Resource, Spec, istio::PeerAuthentication, istio::destination_rule::ClientTlsMode};
 use malha_syntax::{Finding, Group, RuleInfo};
 use smol_str::SmolStr;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 pub(super) static RULE: Rule = Rule {
@@ -99,7 +99,7 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let wanted = fully_qualified(written, &resource.namespace, &context.mesh.config().cluster_domain);
         let services = services(context.mesh, &wanted);
         // Without a sidecar nobody takes mutual TLS, and nobody demands it.
-        let is_told = |service: &Service| refused == "DISABLE" || has_sidecars(context.mesh, service);
+        let is_told = |service: &Service| refused == "DISABLE" || peers.have_sidecars(context.mesh, service);
         let mut services = services.into_iter().filter(|service| is_told(service));
         let clash = services.find_map(|service| Some((service, peers.demand(context.mesh, service, refused)?)));
         let Some((service, policy)) = clash else { continue };
@@ -127,20 +127,36 @@ fn services<'a>(mesh: &'a Mesh, wanted: &str) -> Vec<&'a Arc<Service>> {
     found.into_iter().filter(|service| service.origin == ServiceOrigin::Kubernetes).collect()
 }
 
-/// The PeerAuthentications of a mesh.
+/// The PeerAuthentications of a mesh, and where there are sidecars that they are for.
 struct Peers<'a> {
+    /// Namespaces that ask for sidecars.
+    injecting: HashSet<&'a str>,
     by_namespace: HashMap<&'a str, Vec<(&'a Resource, &'a PeerAuthentication)>>,
 }
 
 impl<'a> Peers<'a> {
     fn of(mesh: &'a Mesh) -> Peers<'a> {
-        let mut by_namespace: HashMap<&str, Vec<(&Resource, &PeerAuthentication)>> = HashMap::new();
+        let mut peers = Peers { injecting: HashSet::new(), by_namespace: HashMap::new() };
         for resource in mesh.resources() {
-            if let Spec::PeerAuthentication(policy) = &resource.spec {
-                by_namespace.entry(&resource.namespace).or_default().push((resource, policy));
+            match &resource.spec {
+                Spec::PeerAuthentication(policy) => {
+                    peers.by_namespace.entry(&resource.namespace).or_default().push((resource, policy));
+                }
+                Spec::Namespace(_) if injects(resource) => _ = peers.injecting.insert(&resource.name),
+                _ => {}
             }
         }
-        Peers { by_namespace }
+        peers
+    }
+
+    /// Whether the files show that a service's workloads have sidecars: their namespace asks for them, or they do, or there
+    /// is nothing but what the files show.
+    fn have_sidecars(&self, mesh: &Mesh, service: &Service) -> bool {
+        let selector = service.selector.as_ref().filter(|selector| !selector.is_empty());
+        let says = |workload: &Workload| inject(workload) == Some("true");
+        mesh.config().registry == Completeness::Closed
+            || self.injecting.contains(service.namespace.as_str())
+            || selector.is_some_and(|selector| mesh.registry().workloads_with(&service.namespace, selector).any(says))
     }
 
     /// The policy by which all workloads of a service take what `wanted` says; none if nobody can tell.
@@ -191,19 +207,10 @@ fn is_within(labels: &Entries<SmolStr>, other: &BTreeMap<SmolStr, SmolStr>) -> b
     labels.iter().all(|(name, value)| other.get(&name.value) == Some(&value.value))
 }
 
-/// Whether the files show that a service's workloads have sidecars: their namespace asks for them, or they do, or there is
-/// nothing but what the files show.
-fn has_sidecars(mesh: &Mesh, service: &Service) -> bool {
-    let asks = |resource: &Arc<Resource>| {
-        let labels = &resource.metadata.labels;
-        let injects = labels.get("istio-injection").is_some_and(|value| value.value == "enabled");
-        resource.kind == Kind::Namespace && resource.name == service.namespace && (injects || labels.get("istio.io/rev").is_some())
-    };
-    let selector = service.selector.as_ref().filter(|selector| !selector.is_empty());
-    let says = |workload: &Workload| inject(workload) == Some("true");
-    mesh.config().registry == Completeness::Closed
-        || mesh.resources().iter().any(asks)
-        || selector.is_some_and(|selector| mesh.registry().workloads_with(&service.namespace, selector).any(says))
+/// Whether a namespace asks for sidecars.
+fn injects(namespace: &Resource) -> bool {
+    let labels = &namespace.metadata.labels;
+    labels.get("istio-injection").is_some_and(|value| value.value == "enabled") || labels.get("istio.io/rev").is_some()
 }
 
 /// Whether a workload can have no sidecar: it says so, or it shares the network of its node.

@@ -12,7 +12,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     env, fs,
     path::{Path, PathBuf},
 };
@@ -54,8 +54,8 @@ pub(super) struct Baseline {
 pub(super) struct Known {
     /// By mesh and index.
     findings: HashSet<(usize, usize)>,
-    /// How many findings there were, and are no more.
-    gone: usize,
+    /// How many there were of what it knows, and are not now.
+    left: BTreeMap<Fingerprint, usize>,
 }
 
 impl Baseline {
@@ -89,10 +89,8 @@ impl Baseline {
     /// There is no such directory, or what is in its place is no baseline.
     pub(super) fn of(path: &Path, meshes: &Meshes) -> Result<Baseline, Failure> {
         let mut baseline = if path.exists() { Baseline::load(path)? } else { Baseline::empty(path)? };
-        let seen = baseline.seen(meshes);
-        let mut entries = std::mem::take(&mut baseline.entries);
-        entries.retain(|_, entry| !baseline.is_about(entry, &seen, meshes));
-        baseline.entries = entries;
+        let looked_at = baseline.looked_at(meshes);
+        baseline.entries.retain(|fingerprint, _| !looked_at.contains(fingerprint));
         for placed in meshes.placed() {
             let file = baseline.name(placed.file);
             let fingerprint = Fingerprint::new(placed.finding, placed.sources, &file);
@@ -134,15 +132,17 @@ impl Baseline {
         self.entries.values().map(|entry| entry.count).sum()
     }
 
-    /// The files that were looked at, as entries call them.
-    fn seen(&self, meshes: &Meshes) -> HashSet<String> {
-        meshes.named().map(|file| self.name(file)).collect()
-    }
-
-    /// Whether an entry is about what was looked at, and so would be found again. A file that is gone was.
-    fn is_about(&self, entry: &Entry, seen: &HashSet<String>, meshes: &Meshes) -> bool {
-        let is_seen = seen.contains(&entry.file) || !self.directory.join(&entry.file).exists();
-        is_seen && meshes.look_for(&entry.code)
+    /// The entries that are about what was looked at, and so would be found again. A file that is gone was.
+    fn looked_at(&self, meshes: &Meshes) -> HashSet<Fingerprint> {
+        let named: HashSet<String> = meshes.named().map(|file| self.name(file)).collect();
+        let (mut files, mut codes) = (HashMap::new(), HashMap::new());
+        let mut is_about = |entry: &Entry| {
+            let (file, code) = (entry.file.clone(), entry.code.clone());
+            let is_seen = |file: &String| named.contains(file) || !self.directory.join(file).exists();
+            *files.entry(file).or_insert_with_key(is_seen)
+                && *codes.entry(code).or_insert_with_key(|code| meshes.look_for(code))
+        };
+        self.entries.iter().filter(|(_, entry)| is_about(entry)).map(|(fingerprint, _)| *fingerprint).collect()
     }
 
     /// Which findings of a report it knows. Of several that are alike, the first ones are.
@@ -157,11 +157,22 @@ impl Baseline {
                 known.findings.insert((placed.mesh, placed.index));
             }
         }
-        let seen = self.seen(meshes);
-        let is_gone = |entry: &Entry| self.is_about(entry, &seen, meshes);
-        let gone = self.entries.iter().filter(|(_, entry)| is_gone(entry));
-        known.gone = gone.filter_map(|(fingerprint, _)| left.get(fingerprint)).sum();
+        known.left = left;
         known
+    }
+
+    /// What there is to say of what it knows, a line for each.
+    pub(super) fn notes(&self, known: &Known, meshes: &Meshes) -> Vec<String> {
+        let mut notes = Vec::new();
+        if !known.findings.is_empty() {
+            notes.push(format!("{} left out: the baseline knows them", count(known.findings.len(), "finding")));
+        }
+        let gone: usize = self.looked_at(meshes).iter().filter_map(|fingerprint| known.left.get(fingerprint)).sum();
+        if gone > 0 {
+            let gone = count(gone, "finding");
+            notes.push(format!("{gone} of the baseline no longer found: `--write-baseline` forgets them"));
+        }
+        notes
     }
 
     /// What entries call a file.
@@ -180,18 +191,5 @@ impl Known {
     /// Whether the baseline knows a finding.
     pub(super) fn holds(&self, placed: &Placed<'_>) -> bool {
         self.findings.contains(&(placed.mesh, placed.index))
-    }
-
-    /// What there is to say of it, a line for each.
-    pub(super) fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        if !self.findings.is_empty() {
-            notes.push(format!("{} left out: the baseline knows them", count(self.findings.len(), "finding")));
-        }
-        if self.gone > 0 {
-            let gone = count(self.gone, "finding");
-            notes.push(format!("{gone} of the baseline no longer found: `--write-baseline` forgets them"));
-        }
-        notes
     }
 }

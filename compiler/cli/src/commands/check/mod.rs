@@ -86,7 +86,7 @@ fn tell(args: &CheckArgs, meshes: &mut Meshes, clock: &Clock, progress: Progress
         notes.extend(done.notes());
     }
     let known = meshes.known(baseline.as_ref());
-    notes.extend(known.notes());
+    notes.extend(baseline.iter().flat_map(|baseline| baseline.notes(&known, meshes)));
     let witnesses = if args.verify { Some(clock.time("verify", || meshes.verify())?) } else { None };
     drop(progress);
 
