@@ -2,7 +2,6 @@
 
 use crate::{
     cluster::ClusterState,
-    connection::Held,
     flags::Flags,
     forward::Answered,
     local_reply::{GRPC_STATUS, LocalReply},
@@ -109,7 +108,6 @@ pub(crate) fn answer_own(own: Own, role: Role, mut record: Box<Record>) -> Respo
 pub(crate) fn answer_upgrade(
     passed: Passed,
     client: OnUpgrade,
-    share: Rc<Held>,
     role: Role,
     mut record: Box<Record>,
 ) -> Response<Reply> {
@@ -120,7 +118,7 @@ pub(crate) fn answer_upgrade(
     record.entry.flags = record.entry.flags.with(flags);
     record.entry.details = "via_upstream";
     finish(&mut parts.headers, role, &record);
-    upgrade::tunnel(client, upstream, (share, connection, in_flight), record);
+    upgrade::tunnel(client, upstream, (connection, in_flight), record);
     Response::from_parts(parts, Reply::own(Bytes::new(), |_, _| {}))
 }
 

@@ -11,7 +11,7 @@ use crate::{
     running::{Running, Shared},
     tcp,
     tls::forwarded_cert,
-    worker::{Local, OnWorker},
+    worker::{Attached, Local, OnWorker},
 };
 use http::{HeaderValue, Request, Response};
 use hyper::{
@@ -35,7 +35,6 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::{oneshot, watch},
-    task::AbortHandle,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -257,8 +256,8 @@ async fn http(
         }
     });
     let limits = &local.shared.options.limits;
-    let (_guard, ends) = guard(local, held, &activity);
-    // Whether the connection may still end in good order. Nothing is heard of a guard that is gone: it goes with this.
+    let (_watch, ends) = watch_end(local, held, &activity);
+    // Whether the connection may still end in good order. Nothing is heard of a watch that is gone: it goes with this.
     let ends = async { ends.await.unwrap_or(true) };
     let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
     // What a client sends wrong has been answered; what it breaks off needs no answer.
@@ -306,7 +305,7 @@ async fn http(
 
 /// Watches for the end of a connection: its listener closes (true), or it is overdue (whether it was merely idle). A task
 /// of its own, so that what is watched is not looked at again with each piece that comes; it ends with the value.
-fn guard(local: &Rc<Local>, held: &Rc<Held>, activity: &Arc<Activity>) -> (Guard, oneshot::Receiver<bool>) {
+fn watch_end(local: &Rc<Local>, held: &Rc<Held>, activity: &Arc<Activity>) -> (Attached, oneshot::Receiver<bool>) {
     let (tell, told) = oneshot::channel();
     let (local, activity) = (Rc::clone(local), Arc::clone(activity));
     let mut closing = held.listener.closing.subscribe();
@@ -318,16 +317,7 @@ fn guard(local: &Rc<Local>, held: &Rc<Held>, activity: &Arc<Activity>) -> (Guard
         // Nobody is there to hear it where the connection has just ended.
         let _ = tell.send(is_orderly);
     });
-    (Guard(task.abort_handle()), told)
-}
-
-/// Ends a task with itself.
-struct Guard(AbortHandle);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    (Attached(task.abort_handle()), told)
 }
 
 /// What a client may send of one body before anybody has read it.

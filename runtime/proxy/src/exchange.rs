@@ -109,7 +109,7 @@ pub(crate) async fn exchange(
         Treated::Own(own) => Ok(answer_own(own, place.role, record)),
         Treated::Upstream(passed) => match changes {
             Some(changes) if passed.answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                Ok(answer_upgrade(*passed, changes, share, place.role, record))
+                Ok(answer_upgrade(*passed, changes, place.role, record))
             }
             _ => Ok(answer_upstream(*passed, place.role, record)),
         },

@@ -140,7 +140,8 @@ pub(crate) fn mutate(headers: &mut HeaderMap, is_edge: bool, client: &Client, ra
     }
 }
 
-fn own_scheme(client: &Client) -> &'static str {
+/// What a client speaks to this proxy.
+pub(crate) fn own_scheme(client: &Client) -> &'static str {
     if client.tls.is_some() { "https" } else { "http" }
 }
 

@@ -1,17 +1,17 @@
 //! Connections that change their protocol at a client's wish (semantics A65, C46): from the upstream's 101 on, bytes go
 //! both ways, whatever the route's timeout says.
 
-use crate::{connection::Held, pool::Connection, record::Record, reply::Ending, upstream::InFlight};
+use crate::{pool::Connection, record::Record, reply::Ending, upstream::InFlight};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use std::{cell::Cell, pin::pin, rc::Rc, time::Duration};
+use std::{cell::Cell, pin::pin, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::timeout,
 };
 
-/// What a tunnel holds to its end: places among connections and requests.
-pub(crate) type Kept = (Rc<Held>, Connection, InFlight);
+/// What a tunnel holds to its end, beside its record: the upstream's connection, and a place among requests.
+pub(crate) type Kept = (Connection, InFlight);
 
 /// Passes bytes between two connections, once both have changed their protocol, until either side ends.
 pub(crate) fn tunnel(client: OnUpgrade, upstream: OnUpgrade, kept: Kept, mut record: Box<Record>) {

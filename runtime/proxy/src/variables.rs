@@ -1,6 +1,6 @@
 //! What `%VARIABLES%` in header operations can speak of (semantics C36, C37).
 
-use crate::{flags::Flags, time};
+use crate::{flags::Flags, text_line::version, time};
 use http::{HeaderMap, Version};
 use malha_table::http::Variables;
 use std::{borrow::Cow, net::SocketAddr, time::SystemTime};
@@ -44,7 +44,7 @@ impl Variables for Facts<'_> {
 
     fn command(&self, name: &str, _: Option<&str>) -> Option<Cow<'_, str>> {
         let text = match name {
-            "PROTOCOL" => format!("{:?}", self.version),
+            "PROTOCOL" => return Some(Cow::Borrowed(version(self.version))),
             "RESPONSE_CODE" => self.response.map(|_| self.code.to_string())?,
             "RESPONSE_FLAGS" => self.flags.to_string(),
             "START_TIME" => time::Iso(self.start).to_string(),

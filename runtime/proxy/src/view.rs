@@ -75,8 +75,7 @@ impl RequestHead {
             return Err(LocalReply::bad_request(status, "Not Implemented", "http1.invalid_transfer_encoding"));
         }
         let said = hosts(headers).map_err(|Several| malformed())?.map(<[u8]>::to_vec);
-        let tls = arrival.client.tls.as_ref();
-        let own_scheme = if tls.is_some() { "https" } else { "http" };
+        let own_scheme = hygiene::own_scheme(&arrival.client);
         let (scheme, said, path) = target(method, uri, said, own_scheme).ok_or_else(malformed)?;
         let authority = said.ok_or_else(|| refuse("missing_host_header"))?;
         let sent_authority = String::from_utf8(authority).ok().filter(|authority| authority_is_valid(authority));

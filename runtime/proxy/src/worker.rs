@@ -22,7 +22,7 @@ use std::{
 };
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    task::LocalSet,
+    task::{AbortHandle, LocalSet},
 };
 
 /// What the owner tells a worker.
@@ -105,6 +105,15 @@ impl<F: std::future::Future + 'static> hyper::rt::Executor<F> for OnWorker {
         tokio::task::spawn_local(async move {
             future.await;
         });
+    }
+}
+
+/// A task that ends with whoever has this.
+pub(crate) struct Attached(pub(crate) AbortHandle);
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -1,14 +1,14 @@
 //! Open connections: what takes requests, and what is kept between them.
 
 use super::host::{Host, Open};
-use crate::{cluster::ConnectionTerms, sender::Sender};
+use crate::{cluster::ConnectionTerms, sender::Sender, worker::Attached};
 use std::{
     cell::Cell,
     net::SocketAddr,
     rc::{Rc, Weak},
     time::Duration,
 };
-use tokio::{task::AbortHandle, time::Instant};
+use tokio::time::Instant;
 
 /// A connection that is not idle, or a request's share of one that takes several at once.
 pub(crate) struct Connection {
@@ -29,18 +29,10 @@ struct Lease {
     opened: Instant,
     /// When the last request began or ended.
     used: Cell<Instant>,
-    _driver: Driver,
+    /// The task that reads and writes it. It ends with the connection, even amid a request's body: else it would hold the
+    /// socket and go on reading the body, which by then is another try's or nobody's.
+    _driver: Attached,
     open: Open,
-}
-
-/// The task that reads and writes a connection. It ends with the connection, even amid a request's body: else it would
-/// hold the socket and go on reading the body, which by then is another try's or nobody's.
-pub(super) struct Driver(pub(super) AbortHandle);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// A request's place on a connection that takes several. When it is free, who waits may have it.
@@ -62,7 +54,7 @@ impl Connection {
         sender: Sender,
         (peer, local): (SocketAddr, Option<SocketAddr>),
         terms: ConnectionTerms,
-        driver: Driver,
+        driver: Attached,
         open: Open,
     ) -> Self {
         let now = Instant::now();

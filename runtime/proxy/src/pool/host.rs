@@ -1,9 +1,6 @@
 //! The connections of one cluster to one endpoint, and who waits for them.
 
-use super::{
-    EndpointAddress, MINIMUM_BUFFER, NoConnection, PoolGauges, USUAL_HEADERS,
-    connection::{Connection, Driver},
-};
+use super::{EndpointAddress, MINIMUM_BUFFER, NoConnection, PoolGauges, USUAL_HEADERS, connection::Connection};
 use crate::{
     breaker::{Held, Resource},
     cluster::{ClusterState, ConnectionTerms},
@@ -12,7 +9,7 @@ use crate::{
     options::Limits,
     proxy_protocol::Header,
     sender::Sender,
-    worker::OnWorker,
+    worker::{Attached, OnWorker},
 };
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -389,7 +386,7 @@ impl Host {
             });
             (Sender::Http1(sender), driver)
         };
-        Ok(Connection::new(sender, (peer, local), self.kind.terms, Driver(driver.abort_handle()), open))
+        Ok(Connection::new(sender, (peer, local), self.kind.terms, Attached(driver.abort_handle()), open))
     }
 
     /// How long a connection is kept that nobody uses; none: for ever. One that tells of its client is of use to nobody
