@@ -1,27 +1,13 @@
-//! Holds the reader to what the Kubernetes schema machinery made of objects that are one edit away from good ones.
+//! Holds the reader to what Kubernetes' schemas and Istio's webhook made of objects that are one edit away from good ones.
 
 mod common;
+#[path = "common/patch.rs"]
+mod patch;
 
 use common::{findings_of, read_json, recordings};
+use patch::patch;
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// Applies the operations of a JSON patch (RFC 6902) that the recordings use.
-fn patch(object: &mut Value, operation: &Value) {
-    let path = operation["path"].as_str().expect("an operation has a path");
-    let (parent, last) = path.rsplit_once('/').expect("a path begins with a slash");
-    let last = last.replace("~1", "/").replace("~0", "~");
-    let value = operation.get("value").cloned().unwrap_or_default();
-    match (operation["op"].as_str(), object.pointer_mut(parent).expect("the path leads somewhere")) {
-        (Some("remove"), Value::Object(parent)) => _ = parent.remove(&last),
-        (Some("remove"), Value::Array(parent)) => _ = parent.remove(last.parse().expect("an index")),
-        (Some("replace"), Value::Array(parent)) => parent[last.parse::<usize>().expect("an index")] = value,
-        (Some("add"), Value::Array(parent)) if last == "-" => parent.push(value),
-        (Some("add"), Value::Array(parent)) => parent.insert(last.parse().expect("an index"), value),
-        (Some("add" | "replace"), Value::Object(parent)) => _ = parent.insert(last, value),
-        _ => panic!("unknown operation {operation}"),
-    }
-}
 
 /// Least share of the refused objects of a kind of which a finding stands at the edited field.
 const LEAST_IN_PLACE: f64 = 0.95;

@@ -4,6 +4,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[path = "../../../model/tests/common/patch.rs"]
+mod patch;
+
 #[path = "../../../mesh/tests/recordings/mod.rs"]
 #[allow(dead_code, reason = "decisions are compared where the interpreter lives")]
 mod recorded;

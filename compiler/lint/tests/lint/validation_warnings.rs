@@ -1,6 +1,6 @@
 //! Where Istio's validation warns, so do we: held by what it said of objects that are one edit away from good ones.
 
-use crate::common::all_findings;
+use crate::{common::all_findings, patch::patch};
 use flate2::read::GzDecoder;
 use malha_syntax::Finding;
 use serde_json::Value;
@@ -17,23 +17,6 @@ fn recordings() -> Vec<Value> {
         .read_to_string(&mut text)
         .expect("they are text");
     text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
-}
-
-/// Applies an operation of a JSON patch (RFC 6902), of the sorts that the recordings use.
-fn patch(object: &mut Value, operation: &Value) {
-    let path = operation["path"].as_str().expect("an operation has a path");
-    let (parent, last) = path.rsplit_once('/').expect("a path begins with a slash");
-    let last = last.replace("~1", "/").replace("~0", "~");
-    let value = operation.get("value").cloned().unwrap_or_default();
-    match (operation["op"].as_str(), object.pointer_mut(parent).expect("the path leads somewhere")) {
-        (Some("remove"), Value::Object(parent)) => _ = parent.remove(&last),
-        (Some("remove"), Value::Array(parent)) => _ = parent.remove(last.parse().expect("an index")),
-        (Some("replace"), Value::Array(parent)) => parent[last.parse::<usize>().expect("an index")] = value,
-        (Some("add"), Value::Array(parent)) if last == "-" => parent.push(value),
-        (Some("add"), Value::Array(parent)) => parent.insert(last.parse().expect("an index"), value),
-        (Some("add" | "replace"), Value::Object(parent)) => _ = parent.insert(last, value),
-        _ => panic!("unknown operation {operation}"),
-    }
 }
 
 /// What is found of an object. A delegate and who delegates to it are judged together: rules of the one say nothing
