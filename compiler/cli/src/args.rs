@@ -1,13 +1,15 @@
 //! The command line.
 
 mod check;
+mod import;
 
 pub use check::{CheckArgs, CheckFormat, SeverityName};
+pub use import::ImportArgs;
 
 use crate::config;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, path::PathBuf};
 
 /// A compiler for service-mesh traffic configuration.
 ///
@@ -44,6 +46,8 @@ pub enum Command {
     Show(ShowArgs),
     /// Draw where requests may go: gateways, hosts, rules, services, workloads.
     Graph(GraphArgs),
+    /// Make a clean tree of what `kubectl get -o yaml` prints.
+    Import(ImportArgs),
     /// Run the route tests of a mesh: requests, and what is to become of them.
     Test(TestArgs),
     /// Explain a finding: what it means, why it matters, how to mend it.
@@ -133,6 +137,7 @@ pub enum EmitFormat {
 #[command(after_help = "Examples:\n  \
     malha run --mock examples/simul-shop/path-routes    a whole mesh, every workload a stand-in\n  \
     malha run --endpoint cart.shop:8000=127.0.0.1:9000  your own process as the cart\n  \
+    malha run --mock --as shop/app=web -- npm start     your own process as a client of the mesh\n  \
     malha run --port 80=8080 --explain                  answers say which rule took them\n  \
     malha run mesh.table                                a table from `malha compile`")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
@@ -184,6 +189,15 @@ pub struct RunArgs {
     /// A process of this machine that stands for a service's workload; its labels choose subsets
     #[arg(long = "endpoint", value_name = "SERVICE.NS:PORT=ADDRESS[,LABEL=VALUE]", value_parser = endpoint)]
     pub endpoints: Vec<config::LocalEndpoint>,
+    /// Be a client of the mesh: a sidecar of this namespace and these labels, for COMMAND if there is one
+    #[arg(long = "as", value_name = "NS[/LABEL=VALUE,...]", value_parser = proxy)]
+    pub client: Option<malha_table::ProxyIdentity>,
+    /// A program to run once the mesh is there: it calls through a sidecar, and when it ends, so does the mesh
+    ///
+    /// `http_proxy` and `https_proxy` name the sidecar of --as, else the default one. What malha and its access log say
+    /// goes to the standard error. The exit status is the program's.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
 }
 
 /// How `malha run` writes its access log.

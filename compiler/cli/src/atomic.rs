@@ -11,6 +11,20 @@ use tempfile::Builder;
 /// # Errors
 /// The file cannot be written; what was there is untouched.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    // As any other program would make it: the process's mask still holds.
+    write(path, bytes, 0o666)
+}
+
+/// As [`write_atomically`], but a file that is made is for its owner alone.
+///
+/// # Errors
+/// The file cannot be written; what was there is untouched.
+pub(crate) fn write_privately(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    write(path, bytes, 0o600)
+}
+
+/// `mode`: who may read and write a file that is made, where the system knows that.
+fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     let failed = |error: &io::Error| Failure::path(path, error);
     let followed = fs::canonicalize(path);
     let path = followed.as_deref().unwrap_or(path);
@@ -25,9 +39,10 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Failure>
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        // As any other program would make it: the process's mask still holds.
-        builder.permissions(fs::Permissions::from_mode(0o666));
+        builder.permissions(fs::Permissions::from_mode(mode));
     }
+    #[cfg(not(unix))]
+    let _ = mode;
     let made = builder.tempfile_in(directory);
     let mut file = made.map_err(|error| Failure::path(path, &io::Error::from(error.kind())))?;
     file.write_all(bytes).map_err(|error| failed(&error))?;

@@ -60,4 +60,6 @@ pub enum Status {
     Findings,
     /// Part of the job could not be done, as it said where that happened: exit status 2.
     Incomplete,
+    /// A command that was run has ended: its exit status.
+    Of(u8),
 }

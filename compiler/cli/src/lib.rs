@@ -21,6 +21,7 @@ pub mod selection;
 mod silence;
 pub mod terminal;
 mod unrendered;
+mod values;
 pub mod watch;
 mod words;
 pub mod workspace;
@@ -41,6 +42,7 @@ pub fn run(cli: &Cli) -> Result<Status, Failure> {
         Command::Diff(args) => commands::diff::diff(args),
         Command::Show(args) => commands::show::show(args),
         Command::Graph(args) => commands::graph::graph(args),
+        Command::Import(args) => commands::import::import(args),
         Command::Test(args) => commands::test::test(args),
         Command::Rule(args) => commands::rule::rule(args),
         Command::Schema(args) => commands::schema::schema(args),

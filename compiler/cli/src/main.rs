@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Ok(Ok(Status::Clean)) => ExitCode::SUCCESS,
         Ok(Ok(Status::Findings)) => ExitCode::from(1),
         Ok(Ok(Status::Incomplete)) => ExitCode::from(2),
+        Ok(Ok(Status::Of(status))) => ExitCode::from(status),
         Ok(Err(failure)) => {
             eprintln!("malha: {failure}");
             ExitCode::from(2)

@@ -41,8 +41,27 @@ pub fn print(text: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// Says something to whoever watches a running command; nobody need listen.
-pub fn say(text: &str) {
-    let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+/// Where a running command says what happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    /// On the standard output.
+    Output,
+    /// On the standard error, since the standard output is another's.
+    Error,
+}
+
+impl Voice {
+    /// Says something to whoever watches; nobody need listen.
+    pub fn say(self, text: &str) {
+        let mut out = self.writer();
+        let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    }
+
+    /// What it writes to.
+    pub fn writer(self) -> Box<dyn io::Write + Send> {
+        match self {
+            Voice::Output => Box::new(io::stdout()),
+            Voice::Error => Box::new(io::stderr()),
+        }
+    }
 }

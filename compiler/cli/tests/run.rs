@@ -12,7 +12,11 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    thread,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
 };
 use tempfile::TempDir;
 
@@ -153,6 +157,56 @@ fn own_processes_take_the_place_of_workloads() {
     // And back again, by an edit of malha.toml.
     write(&mesh, "malha.toml", "");
     wait_for("the stand-in", || running.get("/cart/").contains("\"app\":\"cart\""));
+    running.stop();
+}
+
+/// Answers every request at `address` with the same words, until it is dropped.
+struct Process {
+    address: SocketAddr,
+    ends: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Process {
+    fn start(address: SocketAddr, words: &'static str) -> Process {
+        let listener = TcpListener::bind(address).expect("the port is free again");
+        let ends = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&ends);
+        let serve = move || {
+            for mut stream in listener.incoming().flatten() {
+                if told.load(Ordering::Acquire) {
+                    return;
+                }
+                let _ = stream.read(&mut [0; 4096]);
+                let length = words.len();
+                let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{words}");
+            }
+        };
+        Process { address, ends, thread: Some(thread::spawn(serve)) }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::Release);
+        let _ = TcpStream::connect(self.address);
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+#[test]
+fn a_stand_in_answers_while_the_own_process_is_not_there() {
+    let mesh = mesh();
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port");
+    let running = Running::start(&["--mock", "--endpoint", &format!("cart.default:8000={address}")], mesh.path());
+    assert!(running.log().contains(&format!("note: nobody listens on {address} yet, for cart.default:8000")));
+    assert!(running.get("/cart/").contains("\"app\":\"cart\""));
+    let process = Process::start(address, "mine");
+    wait_for("the process", || running.get("/cart/") == "mine");
+    assert!(running.log().contains(&format!("{address} is there: it gets the requests of its workload")));
+    drop(process);
+    wait_for("the stand-in", || running.get("/cart/").contains("\"app\":\"cart\""));
+    assert!(running.log().contains(&format!("{address} is gone: a stand-in answers in its place")));
     running.stop();
 }
 

@@ -85,7 +85,7 @@ pub use access_log::{AccessLog, LogFormat};
 pub use listener::ListenerAddress;
 pub use options::{Limits, Options, Passthrough, Reload};
 pub use proxy::{Handle, Proxy, Revision, ShutdownReport, StartError, SwapReport};
-pub use signals::on_stop;
+pub use signals::{StopSignal, on_stop, on_stop_signal};
 pub use tls::{
     CertificateProblem, Credential, CredentialSource, Credentials, UpstreamNeed, certificate_problems, upstream_needs,
 };

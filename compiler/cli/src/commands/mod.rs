@@ -5,6 +5,7 @@ pub mod compile;
 pub mod completions;
 pub mod diff;
 pub mod graph;
+pub mod import;
 #[cfg(feature = "lsp")]
 pub mod lsp;
 pub mod man;

@@ -1,7 +1,8 @@
 //! Objects as policies see them: the values that Kubernetes reads, and where each is written.
 
-use malha_syntax::{Document, Finding, Location, Node, NodeKind, ResourceName, RuleInfo, Scalar, Span};
-use serde_json::{Map, Number, Value};
+use crate::values::json;
+use malha_syntax::{Document, Finding, Location, Node, NodeKind, ResourceName, RuleInfo, Span};
+use serde_json::Value;
 use std::fmt::Write as _;
 
 /// Lists in lists; nobody writes more.
@@ -102,22 +103,4 @@ pub(super) fn written(path: &[Step<'_>]) -> String {
         };
     }
     out
-}
-
-fn json(node: Node<'_>) -> Value {
-    match node.kind() {
-        NodeKind::Mapping => {
-            let entries = node.entries().map(|(key, value)| (key.text().to_owned(), json(value)));
-            Value::Object(entries.collect::<Map<_, _>>())
-        }
-        NodeKind::Sequence => Value::Array(node.items().map(json).collect()),
-        NodeKind::Scalar => match node.scalar() {
-            None | Some(Scalar::Null) => Value::Null,
-            Some(Scalar::Bool(value)) => Value::Bool(value),
-            Some(Scalar::Int(value)) => Value::from(value),
-            Some(Scalar::Uint(value)) => Value::from(value),
-            Some(Scalar::Float(value)) => Number::from_f64(value).map_or(Value::Null, Value::Number),
-            Some(Scalar::String(text)) => Value::String(text.into_owned()),
-        },
-    }
 }

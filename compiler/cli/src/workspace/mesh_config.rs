@@ -4,12 +4,13 @@ use crate::{
     config::{Outbound, Registry},
     failure::Failure,
     inputs::MeshInput,
+    values::json,
 };
 use malha_mesh::{
     MeshConfig,
     config::{Completeness, ConfiguredGateway, IstioVersion, OutboundMode},
 };
-use malha_syntax::{Document, Node, NodeKind, Scalar, Source, SourceId, read};
+use malha_syntax::{Document, Source, SourceId, read};
 use serde_json::Value;
 use smol_str::SmolStr;
 use std::{collections::BTreeMap, fs, path::Path};
@@ -74,23 +75,6 @@ fn parse_yaml(path: &Path, bytes: &[u8]) -> Result<Value, Failure> {
         return Err(Failure::new(format!("{}:{line}: {}", source.name, finding.message)));
     }
     Ok(reading.documents.first().and_then(Document::root).map_or(Value::Null, json))
-}
-
-fn json(node: Node<'_>) -> Value {
-    match node.kind() {
-        NodeKind::Mapping => {
-            Value::Object(node.entries().map(|(key, value)| (key.text().to_owned(), json(value))).collect())
-        }
-        NodeKind::Sequence => Value::Array(node.items().map(json).collect()),
-        NodeKind::Scalar => match node.scalar() {
-            None | Some(Scalar::Null) => Value::Null,
-            Some(Scalar::Bool(value)) => value.into(),
-            Some(Scalar::Int(value)) => value.into(),
-            Some(Scalar::Uint(value)) => value.into(),
-            Some(Scalar::Float(value)) => value.into(),
-            Some(Scalar::String(text)) => text.into_owned().into(),
-        },
-    }
 }
 
 /// Labels as the mesh holds them.

@@ -2,11 +2,12 @@
 
 use super::{
     Built, Outcome, credentials,
+    listening::Listening,
     local::{Localizer, workload_identity},
 };
 use crate::{
     args::RunArgs,
-    config::LocalEndpoint,
+    config::{LocalEndpoint, RunSection},
     failure::Failure,
     house,
     inputs::{Inputs, MeshInput},
@@ -19,9 +20,9 @@ use crate::{
 use malha_mesh::{Mesh, MeshConfig, ObjectName, ProxySpec, program::Role, registry::Workload};
 use malha_proxy::{CredentialSource, Credentials, ListenerAddress, certificate_problems, upstream_needs};
 use malha_syntax::{Finding, RuleInfo, Sources};
-use malha_table::Table;
+use malha_table::{ProxyIdentity, Table};
 use serde_json::Value;
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 /// The variable that names whom a stand-in calls.
 const CALLS: &str = "SPLIT_CALL_URL_LST";
@@ -41,6 +42,10 @@ pub(super) struct MeshSource {
     /// The last table, its Secrets, and what these, files and the command line's directories hold together.
     last: Option<(Arc<Table>, Credentials, Credentials)>,
     callers: Vec<Caller>,
+    /// The client that the command line names.
+    client: Option<ProxySpec>,
+    /// None: local endpoints are taken to be there.
+    listening: Option<Listening>,
 }
 
 /// A stand-in that calls others, and the sidecar that it calls through.
@@ -53,6 +58,7 @@ impl MeshSource {
     pub(super) fn open(args: &RunArgs, inputs: Inputs) -> Result<MeshSource, Failure> {
         let workspace = Workspace::open(inputs.mesh_alone()?)?;
         let endpoints = args.endpoints.clone();
+        let client = args.client.as_ref().map(|client| named_client(client, &workspace.input().config.run));
         Ok(MeshSource {
             inputs,
             workspace,
@@ -63,7 +69,20 @@ impl MeshSource {
             authority: None,
             last: None,
             callers: Vec::new(),
+            client,
+            listening: None,
         })
+    }
+
+    /// Watches local endpoints from now on.
+    pub(super) fn watch_processes(
+        &mut self,
+        changed: impl FnMut(SocketAddr, bool) + Send + 'static,
+    ) -> Result<(), Failure> {
+        let listening = Listening::new(changed)
+            .map_err(|error| Failure::new(format!("local endpoints cannot be watched: {error}")))?;
+        self.listening = Some(listening);
+        Ok(())
     }
 
     /// Gives workloads without an address on this machine stand-ins from now on.
@@ -136,6 +155,7 @@ impl MeshSource {
         let mut proxies = self.workspace.proxies(&mesh);
         let callers = if self.stand_ins.is_some() { callers(&mesh) } else { Vec::new() };
         proxies.extend(callers.iter().map(|caller| caller.proxy.clone()));
+        proxies.extend(self.client.clone());
         let (program, virtual_hosts_lowered) = self.workspace.lower(&mesh, &proxies);
         let findings = self.workspace.findings(&mesh, &program, &selection);
         let refusals: Vec<Finding> = self.workspace.refusals(&findings).into_iter().cloned().collect();
@@ -155,14 +175,30 @@ impl MeshSource {
 
         let mut local = self.endpoints.clone();
         local.extend(self.workspace.input().config.run.endpoints.iter().cloned());
+        let strangers = Localizer { mesh: &mesh, local: &local, stand_ins: None }.strangers();
+        let mut notes: Vec<String> = strangers
+            .into_iter()
+            .map(|LocalEndpoint { service, port, address, .. }| {
+                format!("{service}:{port} is no port of a service here, so {address} gets no requests")
+            })
+            .collect();
+        let addresses = local.iter().map(|local| local.address);
+        let there = self.listening.as_ref().map(|listening| listening.watch(addresses)).unwrap_or_default();
+        let is_absent = |local: &LocalEndpoint| there.get(&local.address) == Some(&false);
+        // Later it is told when they come and go.
+        if self.last.is_none() {
+            let absent = local.iter().filter(|local| is_absent(local));
+            notes.extend(absent.map(|local| absent_note(local, self.stand_ins.is_some())));
+        }
+        // A stand-in answers until the process is there.
+        if self.stand_ins.is_some() {
+            local.retain(|local| !is_absent(local));
+        }
         let mut localizer = Localizer { mesh: &mesh, local: &local, stand_ins: self.stand_ins.as_mut() };
-        let notes = localizer.strangers().into_iter().map(|LocalEndpoint { service, port, address, .. }| {
-            format!("{service}:{port} is no port of a service here, so {address} gets no requests")
-        });
         let skipped = summary.skipped.iter().map(|skipped| format!("{} is left out: {}", skipped.file, skipped.reason));
         let not_applied = self.config.iter().flat_map(|config| &config.not_applied);
         let not_applied = not_applied.map(|sentence| format!("of the MeshConfig, {sentence}"));
-        let mut notes: Vec<String> = notes.chain(skipped).chain(not_applied).collect();
+        notes.extend(skipped.chain(not_applied));
         let program = localizer.localize(&program)?;
         let table = Table::load(self.workspace.table(&program)?).map_err(|error| Failure::new(error.to_string()))?;
         let table = Arc::new(table);
@@ -205,6 +241,12 @@ impl MeshSource {
         }
     }
 
+    /// Whether a listener is the sidecar of the client that the command line names, else the default one.
+    pub(super) fn is_for_client(&self, listener: &ListenerAddress) -> bool {
+        let default = ProxySpec::default_sidecar();
+        is_of(listener, self.client.as_ref().unwrap_or(&default))
+    }
+
     /// Whether a listener is the sidecar of a stand-in, and of nobody else.
     pub(super) fn is_for_stand_in(&self, listener: &ListenerAddress) -> bool {
         self.callers.iter().any(|caller| caller.is_served_by(listener))
@@ -213,9 +255,33 @@ impl MeshSource {
 
 impl Caller {
     fn is_served_by(&self, listener: &ListenerAddress) -> bool {
-        let (namespace, name) = (&self.proxy.namespace, &self.proxy.name);
-        listener.role == "mesh"
-            && listener.proxy.strip_prefix(namespace.as_str()).and_then(|it| it.strip_prefix('/')) == Some(name)
+        is_of(listener, &self.proxy)
+    }
+}
+
+/// What it means that nobody listens at a local endpoint yet.
+fn absent_note(LocalEndpoint { service, port, address, .. }: &LocalEndpoint, has_stand_ins: bool) -> String {
+    let meanwhile = if has_stand_ins { "a stand-in answers" } else { "requests to it fail" };
+    format!("nobody listens on {address} yet, for {service}:{port}: until somebody does, {meanwhile}")
+}
+
+/// Whether a listener is that of a sidecar.
+fn is_of(listener: &ListenerAddress, proxy: &ProxySpec) -> bool {
+    let name = listener.proxy.strip_prefix(proxy.namespace.as_str()).and_then(|it| it.strip_prefix('/'));
+    listener.role == "mesh" && name == Some(&proxy.name)
+}
+
+/// The client that the command line names, under a name that no other sidecar has.
+fn named_client(client: &ProxyIdentity, section: &RunSection) -> ProxySpec {
+    let mut name = "as".to_owned();
+    while section.sidecars.iter().any(|sidecar| sidecar.name == name) {
+        name.push('-');
+    }
+    ProxySpec {
+        role: Role::Sidecar,
+        namespace: client.namespace.as_str().into(),
+        name: name.into(),
+        labels: client.labels.iter().map(|(name, value)| (name.into(), value.into())).collect(),
     }
 }
 

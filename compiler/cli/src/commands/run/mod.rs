@@ -1,6 +1,8 @@
 //! `malha run`: serves a mesh on this machine and follows every save.
 
+mod command;
 mod credentials;
+mod listening;
 mod local;
 mod mesh;
 mod options;
@@ -23,7 +25,7 @@ use malha_proxy::{Credentials, ListenerAddress, Revision};
 use malha_table::Table;
 use mesh::MeshSource;
 use serde_json::Value;
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 use table_file::TableSource;
 
 /// Serves until it is asked to stop.
@@ -34,6 +36,9 @@ pub fn run(args: &RunArgs) -> Result<Status, Failure> {
     let source = match TableSource::find(&args.paths.paths) {
         Some(_) if args.mock || !args.endpoints.is_empty() => {
             return Err(Failure::new("a table holds its endpoints: --mock and --endpoint are for a mesh's files"));
+        }
+        Some(_) if args.client.is_some() => {
+            return Err(Failure::new("a table holds its proxies: --as is for a mesh's files"));
         }
         Some(table) => Source::Table(Box::new(table.with(credentials::source(args)))),
         None => Source::Mesh(Box::new(MeshSource::open(args, Inputs::find(&args.paths.paths)?)?)),
@@ -133,6 +138,22 @@ impl Source {
     fn connect(&self, listeners: &[ListenerAddress]) {
         if let Source::Mesh(mesh) = self {
             mesh.connect(listeners);
+        }
+    }
+
+    /// Watches the processes that stand for workloads; `changed` hears of each that comes or goes.
+    fn watch_processes(&mut self, changed: impl FnMut(SocketAddr, bool) + Send + 'static) -> Result<(), Failure> {
+        match self {
+            Source::Mesh(mesh) => mesh.watch_processes(changed),
+            Source::Table(_) => Ok(()),
+        }
+    }
+
+    /// Whether a listener is the sidecar of the program that runs in the mesh.
+    fn is_for_client(&self, listener: &ListenerAddress) -> bool {
+        match self {
+            Source::Mesh(mesh) => mesh.is_for_client(listener),
+            Source::Table(_) => listener.role == "mesh",
         }
     }
 

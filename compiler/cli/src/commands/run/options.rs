@@ -4,13 +4,12 @@ use crate::{
     args::{AccessLogFormat, RunArgs},
     config::RunSection,
     failure::Failure,
-    terminal::say,
+    terminal::Voice,
 };
 use malha_mesh::MeshConfig;
 use malha_proxy::{AccessLog, LogFormat, Options, Reload, Tracing};
 use std::{
     collections::BTreeMap,
-    io,
     net::{Ipv4Addr, SocketAddr},
 };
 
@@ -23,6 +22,7 @@ pub(super) fn options(
     section: &RunSection,
     mesh: Option<&MeshConfig>,
     on_reload: Reload,
+    voice: Voice,
 ) -> Result<Options, Failure> {
     let defaults = Options::default();
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -38,7 +38,7 @@ pub(super) fn options(
         None if mesh.is_some_and(|mesh| mesh.json_access_log) => LogFormat::Json,
         Some(AccessLogFormat::Text) | None => LogFormat::Text,
     };
-    let note = |note: &str| say(&format!("note: {note}"));
+    let note = |note: &str| voice.say(&format!("note: {note}"));
     let tracing = Tracing::to_named_collector(args.otlp.as_deref(), args.trace_sampling, note).map_err(Failure::new)?;
     Ok(Options {
         ports,
@@ -48,7 +48,7 @@ pub(super) fn options(
         admin: args.admin.or(free).or(section.admin).or(defaults.admin),
         explain: args.explain,
         seed: args.seed,
-        access_log: Some(AccessLog::to_writer(io::stdout()).in_format(format)),
+        access_log: Some(AccessLog::to_writer(voice.writer()).in_format(format)),
         on_reload: Some(on_reload),
         tracing,
         ..defaults

@@ -1,18 +1,27 @@
 //! The life of a running mesh: start, reload, stop.
 
-use super::{Built, Outcome, Source, options::options, tell};
+use super::{
+    Built, Outcome, Source,
+    command::{self, Running},
+    options::options,
+    tell,
+};
 use crate::{
     args::RunArgs,
     atomic::write_atomically,
     failure::{Failure, Status},
     mock::Counts,
-    terminal::say,
+    terminal::Voice,
     watch::{Change, SLOW_POLL, Watcher},
 };
-use malha_proxy::{Handle, Proxy, Reload, on_stop};
+use malha_proxy::{Handle, ListenerAddress, Proxy, Reload, StopSignal, on_stop, on_stop_signal};
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeSet,
+    io,
+    net::SocketAddr,
     path::Path,
+    process::ExitStatus,
     sync::{
         Arc, OnceLock,
         mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender},
@@ -28,7 +37,14 @@ enum Event {
     Change(Change),
     /// `POST /reload`; its answer goes back.
     Reload(SyncSender<Result<Value, String>>),
+    /// A process that stands for a workload has come or gone.
+    Listening(SocketAddr, bool),
+    /// The mesh is asked to stop.
     Stop,
+    /// The program that runs in the mesh is asked to.
+    Signal(StopSignal),
+    /// It has ended.
+    Ended(io::Result<ExitStatus>),
 }
 
 /// A mesh that is served.
@@ -38,43 +54,63 @@ struct Served {
     program_hash: u64,
     /// Whether the last reload failed.
     stale: bool,
+    voice: Voice,
 }
 
 /// Serves until it is asked to stop.
 pub(super) fn serve(args: &RunArgs, mut source: Source) -> Result<Status, Failure> {
     let (events, received) = mpsc::channel();
+    // A program that runs in the mesh has the standard output for itself.
+    let voice = if args.command.is_empty() { Voice::Output } else { Voice::Error };
     let proxy: Arc<OnceLock<Handle>> = Arc::default();
     if args.mock {
         let (counts, proxy) = (Counts::default(), Arc::clone(&proxy));
         let shown = counts.clone();
         let log = move |line: &str| {
-            say(line);
+            voice.say(line);
             if let Some(proxy) = proxy.get() {
                 proxy.publish("mock", shown.to_json());
             }
         };
         source.mock(counts, Arc::new(log))?;
     }
+    let told = events.clone();
+    source.watch_processes(move |address, is_there| drop(told.send(Event::Listening(address, is_there))))?;
     let built = source.start()?;
     let section = source.section();
-    let options = options(args, &section, source.mesh_config(), on_reload(events.clone()))?;
+    let options = options(args, &section, source.mesh_config(), on_reload(events.clone()), voice)?;
     let handle = Proxy::start(built.revision(), options).map_err(|error| Failure::new(error.to_string()))?;
     let _ = proxy.set(handle.clone());
-    let mut served = Served { source, handle, program_hash: built.table.program_hash(), stale: false };
+    let mut served = Served { source, handle, program_hash: built.table.program_hash(), stale: false, voice };
     served.publish(&built);
-    let stop = events.clone();
-    on_stop(move || drop(stop.send(Event::Stop)))
-        .map_err(|error| Failure::new(format!("signals cannot be waited for: {error}")))?;
-    let watcher = if section.watch.unwrap_or(true) { Some(watch(&served.source, &events)?) } else { None };
+    let told = events.clone();
+    let heard = if args.command.is_empty() {
+        on_stop(move || drop(told.send(Event::Stop)))
+    } else {
+        on_stop_signal(move |signal| drop(told.send(Event::Signal(signal))))
+    };
+    heard.map_err(|error| Failure::new(format!("signals cannot be waited for: {error}")))?;
+    let watcher = if section.watch.unwrap_or(true) { Some(watch(&served.source, &events, voice)?) } else { None };
     // Whoever hears that it is ready may save a file, or stop it, at once.
-    say(&tell::started(&served.handle, &built, &served.source));
+    voice.say(&tell::started(&served.handle, &built, &served.source));
     if let Some(file) = &args.ready_file {
         write_ready_file(file, &served.handle)?;
     }
-    served.follow(&received, watcher, args.ready_file.as_deref())?;
-    say("malha: stopping");
+    let program = if args.command.is_empty() { None } else { Some(start_program(args, &served, events)?) };
+    let status = served.follow(&received, watcher, args.ready_file.as_deref(), program.as_ref())?;
+    if program.is_none() {
+        voice.say("malha: stopping");
+    }
     served.handle.shutdown(LONGEST_END);
-    Ok(Status::Clean)
+    Ok(status)
+}
+
+fn start_program(args: &RunArgs, served: &Served, events: Sender<Event>) -> Result<Running, Failure> {
+    let listeners = served.handle.listeners();
+    let sidecar = listeners.iter().find(|listener| served.is_clients(listener)).ok_or_else(|| {
+        Failure::new("there is no sidecar for the program to call through").help("say who it is by --as")
+    })?;
+    Running::start(&args.command, sidecar.address, move |ended| drop(events.send(Event::Ended(ended))))
 }
 
 /// What `POST /reload` does: it asks the main thread, and waits for what comes of it.
@@ -87,11 +123,11 @@ fn on_reload(events: Sender<Event>) -> Reload {
     })
 }
 
-fn watch(source: &Source, events: &Sender<Event>) -> Result<Watcher, Failure> {
+fn watch(source: &Source, events: &Sender<Event>, voice: Voice) -> Result<Watcher, Failure> {
     let told = events.clone();
     let mut watcher = Watcher::new(move |change| drop(told.send(Event::Change(change))))?;
     if let Err(failure) = watcher.watch(&source.watched()) {
-        say(&format!("malha: {failure}"));
+        voice.say(&format!("malha: {failure}"));
     }
     // What was saved after the files were read and before they were watched.
     drop(events.send(Event::Change(Change::Anything)));
@@ -102,39 +138,91 @@ fn write_ready_file(file: &Path, handle: &Handle) -> Result<(), Failure> {
     write_atomically(file, format!("{}\n", handle.ready()).as_bytes())
 }
 
+/// How long a program that was asked to end may take.
+#[derive(Default)]
+struct Patience(Option<Instant>);
+
+impl Patience {
+    fn begin(&mut self) {
+        self.0.get_or_insert_with(|| Instant::now() + LONGEST_END);
+    }
+
+    /// How long to wait for something to happen.
+    fn left(&self) -> Duration {
+        self.0.map_or(SLOW_POLL, |until| until.saturating_duration_since(Instant::now()).min(SLOW_POLL))
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.is_some_and(|until| until <= Instant::now())
+    }
+}
+
 impl Served {
-    /// Follows changes until it is time to stop.
+    /// Whether a listener is that of the program that runs in the mesh.
+    fn is_clients(&self, listener: &ListenerAddress) -> bool {
+        self.source.is_for_client(listener)
+    }
+
+    /// Follows changes until it is time to stop, or the program has ended.
     fn follow(
         &mut self,
         events: &Receiver<Event>,
         mut watcher: Option<Watcher>,
         ready_file: Option<&Path>,
-    ) -> Result<(), Failure> {
+        program: Option<&Running>,
+    ) -> Result<Status, Failure> {
+        let mut patience = Patience::default();
         loop {
-            let (mut change, reply) = match (events.recv_timeout(SLOW_POLL), &watcher) {
-                (Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected), _) => return Ok(()),
-                (Ok(Event::Change(change)), _) => (change, None),
-                (Ok(Event::Reload(reply)), _) => (Change::Anything, Some(reply)),
-                (Err(RecvTimeoutError::Timeout), Some(_)) => (Change::Anything, None),
-                (Err(RecvTimeoutError::Timeout), None) => continue,
+            let first = match events.recv_timeout(patience.left()) {
+                Ok(event) => Some(event),
+                Err(RecvTimeoutError::Disconnected) => return Ok(Status::Clean),
+                Err(RecvTimeoutError::Timeout) if patience.is_over() => {
+                    patience = Patience::default();
+                    program.inspect(|program| program.kill());
+                    continue;
+                }
+                Err(RecvTimeoutError::Timeout) if watcher.is_none() => continue,
+                Err(RecvTimeoutError::Timeout) => None,
             };
-            let mut stop = false;
-            let mut replies: Vec<_> = reply.into_iter().collect();
-            for event in events.try_iter() {
+            let mut change = first.is_none().then_some(Change::Anything);
+            let mut replies = Vec::new();
+            let mut whole = false;
+            for event in first.into_iter().chain(events.try_iter()) {
                 match event {
-                    Event::Change(other) => change = change.and(other),
+                    Event::Change(other) => {
+                        change = Some(match change {
+                            Some(change) => change.and(other),
+                            None => other,
+                        });
+                    }
                     Event::Reload(reply) => {
-                        change = Change::Anything;
+                        change = Some(Change::Anything);
                         replies.push(reply);
                     }
-                    Event::Stop => stop = true,
+                    Event::Listening(address, is_there) => {
+                        whole = true;
+                        self.voice.say(&tell::listening(address, is_there, self.source.stand_ins().is_some()));
+                    }
+                    Event::Stop => return Ok(Status::Clean),
+                    // The program heard it, too, and does with it as it likes.
+                    Event::Signal(StopSignal::Interrupt) => {}
+                    Event::Signal(StopSignal::Terminate) => {
+                        program.inspect(|program| program.terminate());
+                        patience.begin();
+                    }
+                    Event::Ended(Ok(ended)) => return Ok(command::status(ended)),
+                    Event::Ended(Err(error)) => {
+                        return Err(Failure::new(format!("how the program ended is not known: {error}")));
+                    }
                 }
             }
-            if stop {
-                return Ok(());
-            }
+            let change = match change {
+                Some(change) => change,
+                None if whole => Change::Files(BTreeSet::new()),
+                None => continue,
+            };
             let before = self.handle.listeners();
-            let told = self.reload(&change, !replies.is_empty());
+            let told = self.reload(&change, whole || !replies.is_empty());
             for reply in replies {
                 // Whoever asked may be gone.
                 let _ = reply.send(told.clone());
@@ -142,12 +230,12 @@ impl Served {
             if let Some(watcher) = &mut watcher
                 && let Err(failure) = watcher.watch(&self.source.watched())
             {
-                say(&format!("malha: {failure}"));
+                self.voice.say(&format!("malha: {failure}"));
             }
             if let Some(file) = ready_file.filter(|_| self.handle.listeners() != before) {
                 // Traffic goes on, whoever waits for the file.
                 if let Err(failure) = write_ready_file(file, &self.handle) {
-                    say(&format!("malha: {failure}"));
+                    self.voice.say(&format!("malha: {failure}"));
                 }
             }
         }
@@ -178,7 +266,7 @@ impl Served {
             "lastReload": { "outcome": "refused", "why": why },
         });
         self.handle.publish("status", status);
-        say(&format!("{}\nmalha: not reloaded: the last good table stays", why.join("\n")));
+        self.voice.say(&format!("{}\nmalha: not reloaded: the last good table stays", why.join("\n")));
         Err(why.join("\n"))
     }
 
@@ -196,7 +284,7 @@ impl Served {
             "listeners": report,
         });
         self.publish_with(built, &last);
-        say(&tell::reloaded(built, &report, is_other, took));
+        self.voice.say(&tell::reloaded(built, &report, is_other, took));
         last
     }
 

@@ -7,7 +7,7 @@ use malha_table::{
     Role, Table,
     view::{Chain, Filter, Listener, Proxy},
 };
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 
 /// What is served, where, and how to try it.
 pub(super) fn started(handle: &Handle, built: &Built, source: &Source) -> String {
@@ -49,6 +49,15 @@ pub(super) fn started(handle: &Handle, built: &Built, source: &Source) -> String
     }
     page.push_str("malha: ready");
     page
+}
+
+/// What it means that a process that stands for a workload has come or gone.
+pub(super) fn listening(address: SocketAddr, is_there: bool, has_stand_ins: bool) -> String {
+    match (is_there, has_stand_ins) {
+        (true, _) => format!("{address} is there: it gets the requests of its workload"),
+        (false, true) => format!("{address} is gone: a stand-in answers in its place"),
+        (false, false) => format!("{address} is gone: requests to it fail"),
+    }
 }
 
 /// What a reload came to.

@@ -1,0 +1,141 @@
+//! Which objects of a dump belong into a tree.
+
+use super::{clean::clean, dump::Object};
+use malha_model::Kind;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// What goes into the tree, and what does not.
+#[derive(Default)]
+pub(super) struct Chosen {
+    /// Clean, in the order of the dump; the last of those that are one object counts.
+    pub(super) objects: Vec<Clean>,
+    /// How many objects are left out, by reason.
+    pub(super) left_out: BTreeMap<String, usize>,
+    /// Sentences for people.
+    pub(super) notes: Vec<String>,
+}
+
+/// An object without what the cluster added.
+pub(super) struct Clean {
+    pub(super) what: What,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) value: Value,
+}
+
+/// What an object of a tree is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    Object(Kind),
+    /// The ConfigMap with the settings of the mesh.
+    MeshConfig,
+}
+
+/// Chooses, and cleans what is chosen.
+pub(super) fn choose(objects: Vec<Object>, with_secrets: bool) -> Chosen {
+    let makers = Makers::of(&objects);
+    let mut chosen = Chosen::default();
+    let mut known: HashMap<(String, String, String), usize> = HashMap::new();
+    let mut twice = BTreeSet::new();
+    for object in objects {
+        let why_not = match object.kind {
+            _ if object.at("metadata/deletionTimestamp").is_some() => Some("being deleted".to_owned()),
+            None if is_mesh_config(&object) => None,
+            None if object.kind_name.is_empty() => Some("without a kind".to_owned()),
+            None => Some(format!("{}: not a kind that Malha reads", object.kind_name)),
+            Some(Kind::Secret) if !with_secrets => Some("Secret: --secrets writes them".to_owned()),
+            Some(kind) => makers.maker_of(&object).map(|maker| format!("{kind}: made by a {maker} that is here")),
+        };
+        if let Some(why_not) = why_not {
+            *chosen.left_out.entry(why_not).or_default() += 1;
+            continue;
+        }
+        let key = (object.kind_name.clone(), object.namespace().to_owned(), object.name().to_owned());
+        let what = object.kind.map_or(What::MeshConfig, What::Object);
+        let clean = Clean { what, namespace: key.1.clone(), name: key.2.clone(), value: clean(object) };
+        match known.get(&key) {
+            Some(&at) => {
+                if chosen.objects[at].value != clean.value {
+                    twice.insert(format!("{} {}/{}", key.0, key.1, key.2));
+                    chosen.objects[at] = clean;
+                }
+            }
+            None => {
+                known.insert(key, chosen.objects.len());
+                chosen.objects.push(clean);
+            }
+        }
+    }
+    let differs = |name| format!("{name} is there twice and says different things: the later one counts");
+    chosen.notes.extend(twice.into_iter().map(differs));
+    chosen
+}
+
+/// Whether it is the ConfigMap that Istio reads its MeshConfig from.
+fn is_mesh_config(object: &Object) -> bool {
+    object.kind_name == "ConfigMap"
+        && object.text("apiVersion") == "v1"
+        && object.name() == "istio"
+        && object.at("data/mesh").is_some_and(Value::is_string)
+}
+
+/// Who makes objects of their own accord.
+struct Makers {
+    /// The kind of each object that Malha reads, by its identifier in the cluster.
+    kinds: HashMap<String, Kind>,
+    /// Namespace and name of Services whose endpoints come from workloads that are here.
+    services: HashSet<(String, String)>,
+}
+
+impl Makers {
+    fn of(objects: &[Object]) -> Self {
+        let mut kinds = HashMap::new();
+        for object in objects {
+            if let (Some(kind), false) = (object.kind, object.uid().is_empty()) {
+                kinds.insert(object.uid().to_owned(), kind);
+            }
+        }
+        let mut workloads: HashMap<&str, Vec<&Map<String, Value>>> = HashMap::new();
+        for object in objects {
+            let labels = match object.kind {
+                Some(Kind::Pod) => object.at("metadata/labels"),
+                Some(Kind::CronJob) => object.at("spec/jobTemplate/spec/template/metadata/labels"),
+                Some(_) => object.at("spec/template/metadata/labels"),
+                None => None,
+            };
+            if let Some(labels) = labels.and_then(Value::as_object) {
+                workloads.entry(object.namespace()).or_default().push(labels);
+            }
+        }
+        let selects = |service: &Object| {
+            let selector = service.at("spec/selector").and_then(Value::as_object).filter(|it| !it.is_empty())?;
+            let has_all = |labels: &&&Map<String, Value>| {
+                selector.iter().all(|(name, value)| labels.get(name) == Some(value))
+            };
+            workloads.get(service.namespace())?.iter().find(has_all)?;
+            Some((service.namespace().to_owned(), service.name().to_owned()))
+        };
+        let services = objects.iter().filter(|object| object.kind == Some(Kind::Service)).filter_map(selects).collect();
+        Makers { kinds, services }
+    }
+
+    /// The kind of the object that has made this one and is in the dump, too.
+    fn maker_of(&self, object: &Object) -> Option<Kind> {
+        match object.kind? {
+            Kind::Pod | Kind::ReplicaSet | Kind::Job => {
+                let owners = object.at("metadata/ownerReferences").and_then(Value::as_array)?;
+                let controller = owners.iter().find(|owner| owner.get("controller") == Some(&Value::Bool(true)))?;
+                self.kinds.get(controller.get("uid")?.as_str()?).copied()
+            }
+            Kind::EndpointSlice => self.is_of_workloads(object, object.text("metadata/labels/kubernetes.io~1service-name")),
+            Kind::Endpoints => self.is_of_workloads(object, object.name()),
+            _ => None,
+        }
+    }
+
+    fn is_of_workloads(&self, object: &Object, service: &str) -> Option<Kind> {
+        let key = (object.namespace().to_owned(), service.to_owned());
+        self.services.contains(&key).then_some(Kind::Service)
+    }
+}

@@ -1,0 +1,139 @@
+//! The files of a tree, and writing them: all or none.
+
+use super::choice::{Clean, What};
+use crate::{atomic, config, failure::Failure, values::json};
+use malha_model::Kind;
+use malha_syntax::{SourceId, read};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// How many files a failure names.
+const SHOWN: usize = 5;
+
+/// What is to be written, by path below the tree's directory.
+pub(super) struct Tree {
+    files: BTreeMap<PathBuf, Contents>,
+}
+
+struct Contents {
+    text: String,
+    /// For its owner alone.
+    is_secret: bool,
+}
+
+/// What became of the files.
+#[derive(Default)]
+pub(super) struct Written {
+    pub(super) written: usize,
+    /// There already, with the same text.
+    pub(super) unchanged: usize,
+}
+
+impl Tree {
+    /// # Errors
+    /// An object has a name that Kubernetes would not take.
+    pub(super) fn of(objects: &[Clean]) -> Result<Tree, Failure> {
+        let mut files = BTreeMap::new();
+        let mut settings = None;
+        for object in objects {
+            let (text, extension) = text_of(&object.value)?;
+            let path = path_of(object, extension)?;
+            if object.what == What::MeshConfig {
+                settings = Some(path.clone());
+            }
+            let is_secret = object.what == What::Object(Kind::Secret);
+            files.insert(path, Contents { text, is_secret });
+        }
+        if let Some(settings) = settings {
+            // Names of Kubernetes hold nothing that TOML would not take as it is.
+            let text = format!("[mesh]\nconfig = \"{}\"\n", settings.display());
+            files.insert(PathBuf::from(config::FILE_NAME), Contents { text, is_secret: false });
+        }
+        Ok(Tree { files })
+    }
+
+    /// Writes what is not there yet.
+    ///
+    /// # Errors
+    /// Files are there that say something else, and may not be replaced: then none is written. Or one cannot be written.
+    pub(super) fn write(&self, directory: &Path, replace: bool) -> Result<Written, Failure> {
+        let mut others = Vec::new();
+        let mut fresh = Vec::new();
+        let mut written = Written::default();
+        for (path, contents) in &self.files {
+            let whole = directory.join(path);
+            match fs::read(&whole) {
+                Ok(there) if there == contents.text.as_bytes() => written.unchanged += 1,
+                // The settings of a mesh are its owner's.
+                Ok(_) if path.as_os_str() == config::FILE_NAME => written.unchanged += 1,
+                Ok(_) => {
+                    others.push(path.display().to_string());
+                    fresh.push((whole, contents));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => fresh.push((whole, contents)),
+                Err(error) => return Err(Failure::path(&whole, &error)),
+            }
+        }
+        if !others.is_empty() && !replace {
+            let more = others.len().saturating_sub(SHOWN);
+            let shown = others.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            return Err(Failure::new(format!("{} holds other text for {shown}{more}", directory.display()))
+                .help("--force replaces these files, or name another directory; nothing is written"));
+        }
+        for (path, contents) in fresh {
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent).map_err(|error| Failure::path(parent, &error))?;
+            }
+            let write = if contents.is_secret { atomic::write_privately } else { atomic::write_atomically };
+            write(&path, contents.text.as_bytes())?;
+            written.written += 1;
+        }
+        Ok(written)
+    }
+}
+
+/// `NAMESPACE/KIND-NAME.yaml`.
+fn path_of(object: &Clean, extension: &str) -> Result<PathBuf, Failure> {
+    let kind = match object.what {
+        What::Object(kind) => kind.name().to_lowercase(),
+        What::MeshConfig => "configmap".to_owned(),
+    };
+    for name in [&object.namespace, &object.name] {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+        if !name.bytes().all(is_plain) || name.starts_with('.') {
+            return Err(Failure::new(format!("{kind} \"{}\": this is no name of Kubernetes", name.escape_debug())));
+        }
+    }
+    if object.name.is_empty() {
+        return Err(Failure::new(format!("a {kind} has no name")).help("was it printed by kubectl?"));
+    }
+    Ok(match (object.what, object.namespace.as_str()) {
+        (What::Object(Kind::Namespace), _) => Path::new(&object.name).join(format!("namespace.{extension}")),
+        // As kubectl has it.
+        (_, namespace) => {
+            let namespace = if namespace.is_empty() { "default" } else { namespace };
+            Path::new(namespace).join(format!("{kind}-{}.{extension}", object.name))
+        }
+    })
+}
+
+/// The text of a file and its extension: YAML, or JSON for the rare value that would be another one there.
+fn text_of(value: &Value) -> Result<(String, &'static str), Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::new(format!("an object cannot be written: {error}"));
+    let yaml = serde_yaml::to_string(value).map_err(|error| failed(&error))?;
+    let reading = read(SourceId(0), &yaml);
+    let root = match reading.documents.as_slice() {
+        [only] => only.root(),
+        _ => None,
+    };
+    if reading.findings.is_empty() && root.map(json).as_ref() == Some(value) {
+        return Ok((yaml, "yaml"));
+    }
+    let json = serde_json::to_string_pretty(value).map_err(|error| failed(&error))?;
+    Ok((json + "\n", "json"))
+}

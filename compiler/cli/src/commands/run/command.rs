@@ -1,0 +1,83 @@
+//! A program that runs in the mesh: it calls through a sidecar, and the mesh lives as long as it does.
+
+use crate::failure::{Failure, Status};
+use shared_child::SharedChild;
+use std::{
+    ffi::OsString,
+    io,
+    net::SocketAddr,
+    process::{Command, ExitStatus},
+    sync::Arc,
+    thread,
+};
+
+/// The variables that name a proxy, in both of the ways that programs look for them.
+const PROXY: [&str; 4] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"];
+
+/// Those that name hosts to call without one: in the mesh there are none.
+const NO_PROXY: [&str; 2] = ["no_proxy", "NO_PROXY"];
+
+/// A program that runs; it is ended when this is dropped.
+pub(super) struct Running(Arc<SharedChild>);
+
+impl Running {
+    /// Starts a program and its arguments with a sidecar as its proxy; `ended` hears how it ended.
+    ///
+    /// # Errors
+    /// There is no such program, or the system does not start it.
+    pub(super) fn start(
+        words: &[OsString],
+        sidecar: SocketAddr,
+        ended: impl FnOnce(io::Result<ExitStatus>) + Send + 'static,
+    ) -> Result<Running, Failure> {
+        let Some((program, arguments)) = words.split_first() else { return Err(Failure::new("no program is named")) };
+        let failed =
+            |error: io::Error| Failure::new(format!("{} cannot be started: {error}", program.to_string_lossy()));
+        let mut command = Command::new(program);
+        command.args(arguments).envs(PROXY.map(|name| (name, format!("http://{sidecar}"))));
+        for name in NO_PROXY {
+            command.env_remove(name);
+        }
+        let child = Arc::new(SharedChild::spawn(&mut command).map_err(failed)?);
+        let running = Running(Arc::clone(&child));
+        let wait = move || ended(child.wait());
+        thread::Builder::new().name("command".to_owned()).spawn(wait).map_err(failed)?;
+        Ok(running)
+    }
+
+    /// Asks it to end.
+    pub(super) fn terminate(&self) {
+        #[cfg(unix)]
+        {
+            use shared_child::SharedChildExt as _;
+            /// SIGTERM has this number everywhere.
+            const TERMINATE: i32 = 15;
+            // It may have ended meanwhile.
+            let _ = self.0.send_signal(TERMINATE);
+        }
+        #[cfg(not(unix))]
+        self.kill();
+    }
+
+    /// Ends it.
+    pub(super) fn kill(&self) {
+        // It may have ended meanwhile.
+        let _ = self.0.kill();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The exit status that says how a program ended, as a shell has it.
+pub(super) fn status(ended: ExitStatus) -> Status {
+    #[cfg(unix)]
+    let signal = std::os::unix::process::ExitStatusExt::signal(&ended).map(|signal| 128 + signal);
+    #[cfg(not(unix))]
+    let signal = None;
+    let code = ended.code().or(signal).unwrap_or(1);
+    Status::Of(u8::try_from(code).unwrap_or(1))
+}
