@@ -43,8 +43,8 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     }
     #[cfg(not(unix))]
     let _ = mode;
-    let made = builder.tempfile_in(directory);
-    let mut file = made.map_err(|error| Failure::path(path, &io::Error::from(error.kind())))?;
+    let opened = builder.tempfile_in(directory);
+    let mut file = opened.map_err(|error| Failure::path(path, &io::Error::from(error.kind())))?;
     file.write_all(bytes).map_err(|error| failed(&error))?;
     if let Some(there) = there {
         keep_owner(file.as_file(), &there);

@@ -157,14 +157,18 @@ fn typed_lists_and_json_are_read_and_the_later_of_two_counts() {
     let told = imported(directory.path(), &["dump.json", "-o", "mesh"]);
     assert!(told.out.contains("note: ServiceEntry shop/api is there twice"), "{}", told.out);
     let written = files(&directory.path().join("mesh"));
-    assert!(written["shop/serviceentry-api.yaml"].starts_with("apiVersion: networking.istio.io/v1\nkind: ServiceEntry\n"));
+    assert!(
+        written["shop/serviceentry-api.yaml"].starts_with("apiVersion: networking.istio.io/v1\nkind: ServiceEntry\n")
+    );
     assert!(written["shop/serviceentry-api.yaml"].contains("- b.example.com"));
 }
 
 #[test]
 fn what_cannot_be_imported_says_why_and_writes_nothing() {
     let named = |name: &str| {
-        format!("apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{ports: [{{port: 80}}]}}\n")
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{ports: [{{port: 80}}]}}\n"
+        )
     };
     let cases = [
         ("a: [", "dump.yaml:1: "),

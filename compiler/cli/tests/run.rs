@@ -179,7 +179,8 @@ impl Process {
                 }
                 let _ = stream.read(&mut [0; 4096]);
                 let length = words.len();
-                let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{words}");
+                let _ =
+                    write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{words}");
             }
         };
         Process { address, ends, thread: Some(thread::spawn(serve)) }

@@ -98,7 +98,8 @@ fn the_exit_status_is_the_programs() {
 
 #[test]
 fn the_environment_names_the_sidecar_and_nothing_beside_it() {
-    let script = "echo $http_proxy; echo $HTTP_PROXY; echo $https_proxy; echo $HTTPS_PROXY; echo \"$no_proxy$NO_PROXY\"";
+    let script =
+        "echo $http_proxy; echo $HTTP_PROXY; echo $https_proxy; echo $HTTPS_PROXY; echo \"$no_proxy$NO_PROXY\"";
     let mesh = mesh();
     let out = Command::new(env!("CARGO_BIN_EXE_malha"))
         .args(["run", "--mock", "--ephemeral", "--as", "shop", ".", "--", "sh", "-c", script])
@@ -117,7 +118,8 @@ fn the_environment_names_the_sidecar_and_nothing_beside_it() {
 #[test]
 fn signals_are_the_programs_to_answer() {
     let mesh = mesh();
-    let script = "trap 'echo interrupted' INT; trap 'echo ending; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
+    let script =
+        "trap 'echo interrupted' INT; trap 'echo ending; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
     let mut child = Command::new(env!("CARGO_BIN_EXE_malha"))
         .args(["run", "--mock", "--ephemeral", "--as", "shop", ".", "--", "sh", "-c", script])
         .current_dir(mesh.path())

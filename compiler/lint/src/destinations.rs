@@ -20,10 +20,29 @@ pub(crate) enum Sent {
 pub(crate) struct Destination<'a> {
     /// What it says.
     pub(crate) value: &'a istio::Destination,
-    /// Its path, as `spec.http[0].route[1].destination`.
-    pub(crate) field: String,
+    /// Where it is written.
+    place: Place,
     /// What it gets.
     pub(crate) sent: Sent,
+}
+
+/// Where in its VirtualService a destination is written.
+#[derive(Clone, Copy)]
+enum Place {
+    Route { section: &'static str, rule: usize, at: usize },
+    Mirror { rule: usize },
+    Mirrors { rule: usize, at: usize },
+}
+
+impl Destination<'_> {
+    /// Its path, as `spec.http[0].route[1].destination`.
+    pub(crate) fn field(&self) -> String {
+        match self.place {
+            Place::Route { section, rule, at } => format!("spec.{section}[{rule}].route[{at}].destination"),
+            Place::Mirror { rule } => format!("spec.http[{rule}].mirror"),
+            Place::Mirrors { rule, at } => format!("spec.http[{rule}].mirrors[{at}].destination"),
+        }
+    }
 }
 
 /// Every destination of `resource` that gets something, in the order of the file; none if it is no VirtualService.
@@ -33,19 +52,16 @@ pub(crate) fn destinations(resource: &Resource) -> Vec<Destination<'_>> {
     let Spec::VirtualService(spec) = &resource.spec else { return Vec::new() };
     let mut found = Vec::new();
     for (rule, http) in spec.http.iter().enumerate() {
-        let weights = http.route.iter().map(|route| weight(route.weight.as_ref()));
-        let used = used(weights.collect());
-        for (at, route) in http.route.iter().enumerate().filter(|(at, _)| used.contains(at)) {
-            let field = format!("spec.http[{rule}].route[{at}].destination");
-            push(&mut found, route.destination.as_ref(), field, Sent::Requests);
+        let is_lone = http.route.len() == 1;
+        let is_used = |weight: Option<&Spanned<i32>>| is_lone || weight.is_some_and(|weight| weight.value > 0);
+        for (at, route) in http.route.iter().enumerate().filter(|(_, route)| is_used(route.weight.as_ref())) {
+            push(&mut found, route.destination.as_ref(), Place::Route { section: "http", rule, at }, Sent::Requests);
         }
         if let Some(mirror) = &http.mirror {
-            let field = format!("spec.http[{rule}].mirror");
-            found.push(Destination { value: &mirror.value, field, sent: Sent::Copies });
+            found.push(Destination { value: &mirror.value, place: Place::Mirror { rule }, sent: Sent::Copies });
         }
         for (at, mirror) in http.mirrors.iter().enumerate() {
-            let field = format!("spec.http[{rule}].mirrors[{at}].destination");
-            push(&mut found, mirror.destination.as_ref(), field, Sent::Copies);
+            push(&mut found, mirror.destination.as_ref(), Place::Mirrors { rule, at }, Sent::Copies);
         }
     }
     let tls = spec.tls.iter().enumerate().map(|(rule, tls)| ("tls", rule, &tls.route));
@@ -58,34 +74,24 @@ pub(crate) fn destinations(resource: &Resource) -> Vec<Destination<'_>> {
 
 fn connections<'a>(
     found: &mut Vec<Destination<'a>>,
-    section: &str,
+    section: &'static str,
     rule: usize,
     routes: &'a [Spanned<RouteDestination>],
 ) {
-    let used = used(routes.iter().map(|route| weight(route.weight.as_ref())).collect());
-    for (at, route) in routes.iter().enumerate().filter(|(at, _)| used.contains(at)) {
-        let field = format!("spec.{section}[{rule}].route[{at}].destination");
-        push(found, route.destination.as_ref(), field, Sent::Connections);
+    let is_lone = routes.len() == 1;
+    let is_used = |weight: Option<&Spanned<i32>>| is_lone || weight.is_some_and(|weight| weight.value > 0);
+    for (at, route) in routes.iter().enumerate().filter(|(_, route)| is_used(route.weight.as_ref())) {
+        push(found, route.destination.as_ref(), Place::Route { section, rule, at }, Sent::Connections);
     }
 }
 
 fn push<'a>(
     found: &mut Vec<Destination<'a>>,
     destination: Option<&'a Spanned<istio::Destination>>,
-    field: String,
+    place: Place,
     sent: Sent,
 ) {
-    found.extend(destination.map(|destination| Destination { value: &destination.value, field, sent }));
-}
-
-fn weight(weight: Option<&Spanned<i32>>) -> i32 {
-    weight.map_or(0, |weight| weight.value)
-}
-
-/// The indices of those that get something.
-fn used(weights: Vec<i32>) -> Vec<usize> {
-    let is_lone = weights.len() == 1;
-    weights.into_iter().enumerate().filter(|(_, weight)| is_lone || *weight > 0).map(|(at, _)| at).collect()
+    found.extend(destination.map(|destination| Destination { value: &destination.value, place, sent }));
 }
 
 impl Sent {

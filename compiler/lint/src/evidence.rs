@@ -6,7 +6,7 @@ use malha_mesh::{Mesh, ObjectName, config::Completeness};
 use malha_model::{Kind, Resource};
 use malha_syntax::Severity;
 use smol_str::SmolStr;
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 /// The weight of saying that the object `wanted` is missing; none: nothing is to be said.
 ///
@@ -30,13 +30,13 @@ pub(crate) fn missing(context: &Context<'_>, kind: Kind, wanted: &ObjectName, cl
 /// The names of what the input holds, found once, when a rule first asks: a mesh may have many findings.
 #[derive(Default)]
 pub(crate) struct Known {
-    refused: OnceCell<HashSet<(Kind, ObjectName)>>,
-    namespaces: OnceCell<Namespaces>,
-    gateways: OnceCell<Gateways>,
-    delegates: OnceCell<Vec<String>>,
-    hosts: OnceCell<Hosts>,
-    rule_hosts: OnceCell<HashMap<SmolStr, Vec<u32>>>,
-    workloads: OnceCell<Workloads>,
+    refused: OnceLock<HashSet<(Kind, ObjectName)>>,
+    namespaces: OnceLock<Namespaces>,
+    gateways: OnceLock<Gateways>,
+    delegates: OnceLock<Vec<String>>,
+    hosts: OnceLock<Hosts>,
+    rule_hosts: OnceLock<HashMap<SmolStr, Vec<u32>>>,
+    workloads: OnceLock<Workloads>,
 }
 
 impl Known {

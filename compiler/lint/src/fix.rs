@@ -6,11 +6,14 @@ pub(crate) use value::NewField;
 
 use crate::rule::Context;
 use malha_syntax::{Edit, Fix, Location, SourceId, Span};
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
 
 /// Which texts have references, found once for each: a text may have many findings.
 #[derive(Default)]
-pub(crate) struct References(RefCell<HashMap<SourceId, bool>>);
+pub(crate) struct References(Mutex<HashMap<SourceId, bool>>);
 
 impl Context<'_> {
     /// The fix that removes the list item at `place` with its lines. Comments before it stay.
@@ -26,7 +29,8 @@ impl Context<'_> {
     /// A text in which every piece stands in one place only; none also if it is not at hand.
     fn text_without_references(&self, source: SourceId) -> Option<&str> {
         let text = self.sources?.get(source)?.text.as_str();
-        let referred = *self.references.0.borrow_mut().entry(source).or_insert_with(|| has_references(text));
+        let mut known = self.references.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let referred = *known.entry(source).or_insert_with(|| has_references(text));
         (!referred).then_some(text)
     }
 }

@@ -12,7 +12,7 @@ use malha_mesh::{
 use malha_model::Spec;
 use malha_syntax::{Severity, nearest};
 use smol_str::SmolStr;
-use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 
 /// A host that nobody in the files has.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ pub(crate) struct Hosts {
     slips: Slips,
     /// Wildcard hosts of ServiceEntries.
     wildcards: Vec<SmolStr>,
-    told: RefCell<HashMap<(SmolStr, SmolStr), Option<UnknownHost>>>,
+    told: Mutex<HashMap<(SmolStr, SmolStr), Option<UnknownHost>>>,
 }
 
 impl Hosts {
@@ -92,7 +92,7 @@ impl Hosts {
             by_short_name,
             slips: Slips::of(exact.into_iter().map(SmolStr::as_str)),
             wildcards,
-            told: RefCell::default(),
+            told: Mutex::default(),
         }
     }
 
@@ -116,11 +116,13 @@ impl Context<'_> {
     pub(crate) fn unknown_host(&self, written: &str, namespace: &str) -> Option<UnknownHost> {
         let known = self.known.hosts(self.mesh);
         let key = (SmolStr::new(written), SmolStr::new(namespace));
-        if let Some(told) = known.told.borrow().get(&key) {
+        // What a rule that panicked has left is as good as what it left before.
+        let memory = || known.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(told) = memory().get(&key) {
             return told.clone();
         }
         let told = unknown(self.mesh, &self.known, known, written, namespace);
-        known.told.borrow_mut().insert(key, told.clone());
+        memory().insert(key, told.clone());
         told
     }
 }

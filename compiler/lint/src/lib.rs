@@ -35,6 +35,11 @@ pub use suppression::{Judged, Suppressions};
 
 use malha_mesh::{Mesh, program::Program};
 use malha_syntax::{Finding, RuleInfo, Sources};
+use std::{
+    num::NonZero,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
 /// Everything that the rules have to say about a mesh, in order of place.
 ///
@@ -69,18 +74,45 @@ impl Options<'_> {
 /// What the rules have to say about a mesh, as [`check`] has it.
 pub fn check_with(mesh: &Mesh, program: &Program, options: &Options<'_>) -> Vec<Finding> {
     let context = Context { now: options.now, ..Context::new(mesh, program).with_sources(options.sources) };
-    let mut findings = Vec::new();
-    for rule in RULES.iter().filter(|rule| options.runs(rule.info)) {
-        let Some(check) = rule.check else { continue };
-        match options.around {
-            Some(around) => around(rule.info, &mut || check(&context, &mut findings)),
-            None => check(&context, &mut findings),
+    let checks = RULES.iter().filter(|rule| options.runs(rule.info)).filter_map(|rule| Some((rule.info, rule.check?)));
+    let mut findings = match options.around {
+        Some(around) => {
+            let mut findings = Vec::new();
+            checks.for_each(|(info, check)| around(info, &mut || check(&context, &mut findings)));
+            findings
         }
-    }
+        None => side_by_side(&context, &checks.map(|(_, check)| check).collect::<Vec<_>>()),
+    };
     sort(&mut findings);
     // A delegate that two roots share is looked at twice.
     findings.dedup_by(|a, b| a.rule == b.rule && a.location == b.location && a.message == b.message);
     findings
+}
+
+/// Runs the rules on as many threads as there are cores. They are threads of their own: what is proved once for several
+/// rules is proved by the pool, and a thread of the pool that took up a rule meanwhile could wait for what it has to prove
+/// itself.
+fn side_by_side(context: &Context<'_>, checks: &[Check]) -> Vec<Finding> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut findings = Vec::new();
+        while let Some(check) = checks.get(next.fetch_add(1, Ordering::Relaxed)) {
+            check(context, &mut findings);
+        }
+        findings
+    };
+    let others = thread::available_parallelism().map_or(1, NonZero::get).min(checks.len()).saturating_sub(1);
+    thread::scope(|scope| {
+        let others: Vec<_> = (0..others).map(|_| scope.spawn(work)).collect();
+        let mut findings = work();
+        for other in others {
+            match other.join() {
+                Ok(more) => findings.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        findings
+    })
 }
 
 /// Sorts findings by place, then code, then message: the order in which they are shown.

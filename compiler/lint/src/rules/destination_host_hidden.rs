@@ -131,7 +131,7 @@ fn hidden(
             .help(format!("add `{}` to the `exportTo` of the service", client.namespace()))
             .related(named(&service.resource), "the service")
             .resource(rules.resource.resource_name())
-            .field(format!("{}.host", destination.field)),
+            .field(format!("{}.host", destination.field())),
     )
 }
 

@@ -79,7 +79,7 @@ fn unknown(context: &Context<'_>, resource: &Resource, destination: &Destination
     let finding = Finding::new(RULE.info, location, message)
         .severity(unknown.severity)
         .resource(resource.resource_name())
-        .field(format!("{}.host", destination.field));
+        .field(format!("{}.host", destination.field()));
     let help = match (&unknown.near, &unknown.instead) {
         (Near::CutShort, Some(whole)) => format!("a name with a dot is not completed: write `{whole}`"),
         (Near::Wildcard(wildcard), _) => {

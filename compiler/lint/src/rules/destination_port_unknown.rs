@@ -90,7 +90,7 @@ fn unknown(context: &Context<'_>, resource: &Resource, destination: &Destination
     let message = format!("`{name}` has {has_ports}, not {}, so {}", number.value, destination.sent.fate());
     let finding = Finding::new(RULE.info, location, message)
         .resource(resource.resource_name())
-        .field(format!("{}.port.number", destination.field))
+        .field(format!("{}.port.number", destination.field()))
         .related(named(&first.resource), "the service");
     let targeted = first.ports.iter().find(|port| port.target == TargetPort::Number(number.value));
     let (meant, help) = match (targeted, first.ports.as_slice()) {

@@ -43,7 +43,7 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 }
                 for destination in destinations(resource) {
                     if let Some(host) = &destination.value.host {
-                        told(host, format!("{}.host", destination.field));
+                        told(host, format!("{}.host", destination.field()));
                     }
                 }
             }

@@ -135,7 +135,7 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
                     && let Some(finding) = empty(context, service, resource, subset, destination.sent)
                 {
                     told.insert(place);
-                    let what = format!("`{}` sends to it", destination.field);
+                    let what = format!("`{}` sends to it", destination.field());
                     findings.push(finding.related(rules.resource.location(name.span), what));
                 }
             }

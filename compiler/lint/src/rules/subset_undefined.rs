@@ -125,7 +125,7 @@ fn of_own_namespace(context: &Context<'_>, tell: &mut impl FnMut(&Dangling<'_>))
                 destination: &destination,
                 service,
                 mirror: found.sent == Sent::Copies,
-                written: Written { resource: &rules.resource, destination: found.value, field: found.field },
+                written: Written { resource: &rules.resource, destination: found.value, field: found.field() },
             });
         }
     }

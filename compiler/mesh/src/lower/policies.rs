@@ -11,6 +11,9 @@ use malha_model::istio::virtual_service::{
 use malha_syntax::{Location, SourceId};
 use smol_str::SmolStr;
 
+/// The condition that the status codes of a policy are given for.
+const CODES: &str = "retriable-status-codes";
+
 /// Parts per million that make all of it.
 const ALL: u32 = 1_000_000;
 
@@ -47,12 +50,11 @@ pub(super) fn retries(policy: Option<&HttpRetry>, config: &MeshConfig, is_hashed
 
 /// What holds where nothing is said (semantics C47): Istio's own default, or the MeshConfig's.
 fn default_retries(config: &MeshConfig, is_hashed: bool) -> Option<Retries> {
-    const CONDITIONS: &str = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
-    let (conditions, _) = retry_on(CONDITIONS);
+    const CONDITIONS: [&str; 5] = ["connect-failure", "refused-stream", "unavailable", "cancelled", CODES];
     let retried_503 = config.istio.major == 1 && config.istio.minor < 24;
     let mut retries = Retries {
         attempts: 2,
-        conditions,
+        conditions: CONDITIONS.map(SmolStr::new_static).to_vec(),
         status_codes: if retried_503 { vec![503] } else { Vec::new() },
         avoid_previous_hosts: !is_hashed,
         ..Retries::default()
@@ -71,13 +73,14 @@ fn default_retries(config: &MeshConfig, is_hashed: bool) -> Option<Retries> {
 
 /// Condition names and status codes; any code adds `retriable-status-codes` (semantics C50).
 fn retry_on(list: &str) -> (Vec<SmolStr>, Vec<u16>) {
-    const CODES: &str = "retriable-status-codes";
-    let mut conditions: Vec<SmolStr> = Vec::with_capacity(list.split(',').count());
+    let mut conditions: Vec<SmolStr> = Vec::new();
     let mut codes = Vec::new();
     for token in list.split(',').map(str::trim).filter(|token| !token.is_empty()) {
-        match token.parse() {
-            Ok(code) => codes.push(code),
-            Err(_) => conditions.push(token.into()),
+        // Most are names, of which none begins like a number.
+        let code = if token.starts_with(|first: char| first.is_ascii_alphabetic()) { None } else { token.parse().ok() };
+        match code {
+            Some(code) => codes.push(code),
+            None => conditions.push(token.into()),
         }
     }
     if !codes.is_empty() && !conditions.iter().any(|condition| condition == CODES) {

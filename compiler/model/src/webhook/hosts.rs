@@ -21,11 +21,12 @@ pub(super) const NAME_HELP: &str =
 
 /// Whether `text` is a DNS label as Istio takes it: capitals are fine, unlike in names of Kubernetes.
 pub(super) fn is_label(text: &str) -> bool {
-    let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let text = text.as_bytes();
+    let [first, .., last] = text else { return matches!(text, [only] if only.is_ascii_alphanumeric()) };
     text.len() <= LONGEST_LABEL
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        && edge(text.as_bytes().first())
-        && edge(text.as_bytes().last())
+        && first.is_ascii_alphanumeric()
+        && last.is_ascii_alphanumeric()
+        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
 }
 
 /// Whether `text` may be the first part of a domain with a wildcard: `*`, or a label with `*` or `*-` before it.
@@ -66,7 +67,7 @@ fn labels_fault(text: &str) -> Option<String> {
     let relative = text.strip_suffix('.').unwrap_or(text);
     let top = text.rsplit('.').next().unwrap_or(text);
     // More digits than a number of 64 bits has are no number to Istio.
-    if top.parse::<i64>().is_ok() {
+    if !top.starts_with(|first: char| first.is_ascii_alphabetic()) && top.parse::<i64>().is_ok() {
         return Some(format!("its last part `{top}` is a number"));
     }
     relative.split('.').find(|label| !is_label(label)).map(label_fault)

@@ -54,17 +54,15 @@ pub(super) fn choose(objects: Vec<Object>, with_secrets: bool) -> Chosen {
         let key = (object.kind_name.clone(), object.namespace().to_owned(), object.name().to_owned());
         let what = object.kind.map_or(What::MeshConfig, What::Object);
         let clean = Clean { what, namespace: key.1.clone(), name: key.2.clone(), value: clean(object) };
-        match known.get(&key) {
-            Some(&at) => {
-                if chosen.objects[at].value != clean.value {
-                    twice.insert(format!("{} {}/{}", key.0, key.1, key.2));
-                    chosen.objects[at] = clean;
-                }
+        let before = known.get(&key).and_then(|at| chosen.objects.get_mut(*at));
+        if let Some(before) = before {
+            if before.value != clean.value {
+                twice.insert(format!("{} {}/{}", key.0, key.1, key.2));
+                *before = clean;
             }
-            None => {
-                known.insert(key, chosen.objects.len());
-                chosen.objects.push(clean);
-            }
+        } else {
+            known.insert(key, chosen.objects.len());
+            chosen.objects.push(clean);
         }
     }
     let differs = |name| format!("{name} is there twice and says different things: the later one counts");
@@ -110,9 +108,8 @@ impl Makers {
         }
         let selects = |service: &Object| {
             let selector = service.at("spec/selector").and_then(Value::as_object).filter(|it| !it.is_empty())?;
-            let has_all = |labels: &&&Map<String, Value>| {
-                selector.iter().all(|(name, value)| labels.get(name) == Some(value))
-            };
+            let has_all =
+                |labels: &&&Map<String, Value>| selector.iter().all(|(name, value)| labels.get(name) == Some(value));
             workloads.get(service.namespace())?.iter().find(has_all)?;
             Some((service.namespace().to_owned(), service.name().to_owned()))
         };
@@ -128,7 +125,9 @@ impl Makers {
                 let controller = owners.iter().find(|owner| owner.get("controller") == Some(&Value::Bool(true)))?;
                 self.kinds.get(controller.get("uid")?.as_str()?).copied()
             }
-            Kind::EndpointSlice => self.is_of_workloads(object, object.text("metadata/labels/kubernetes.io~1service-name")),
+            Kind::EndpointSlice => {
+                self.is_of_workloads(object, object.text("metadata/labels/kubernetes.io~1service-name"))
+            }
             Kind::Endpoints => self.is_of_workloads(object, object.name()),
             _ => None,
         }

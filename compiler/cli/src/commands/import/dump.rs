@@ -81,7 +81,7 @@ impl Dump {
         };
         read.map_err(failed)?;
         let (source, findings) = Source::decode(name, bytes);
-        let reading = read_each(SourceId(0), &source.text, objects);
+        let reading = read_each(SourceId(0), &source.text, |document| objects(&document));
         if let Some(finding) = findings.first().or(reading.findings.first()) {
             let line = source.line_column(finding.location.span.start).line;
             return Err(Failure::new(format!("{}:{line}: {}", source.name, finding.message))
@@ -93,7 +93,7 @@ impl Dump {
 }
 
 /// The objects of a document, lists taken apart.
-fn objects(document: Document) -> Vec<Object> {
+fn objects(document: &Document) -> Vec<Object> {
     let mut found = Vec::new();
     if let Some(Value::Object(fields)) = document.root().map(json) {
         collect(fields, 0, &mut found);

@@ -27,7 +27,8 @@ pub fn import(args: &ImportArgs) -> Result<Status, Failure> {
     let chosen = choose(dump.objects, args.secrets);
     if chosen.objects.is_empty() {
         let failure = Failure::new("there is nothing to import: no object is of a kind that Malha reads");
-        let help = "name Istio's kinds when asking: kubectl get gateways.networking.istio.io,virtualservices -A -o yaml";
+        let help =
+            "name Istio's kinds when asking: kubectl get gateways.networking.istio.io,virtualservices -A -o yaml";
         return Err(failure.help(help));
     }
     let tree = Tree::of(&chosen.objects)?;

@@ -49,7 +49,7 @@ impl Running {
     pub(super) fn terminate(&self) {
         #[cfg(unix)]
         {
-            use shared_child::SharedChildExt as _;
+            use shared_child::unix::SharedChildExt as _;
             /// SIGTERM has this number everywhere.
             const TERMINATE: i32 = 15;
             // It may have ended meanwhile.

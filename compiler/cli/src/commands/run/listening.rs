@@ -38,7 +38,8 @@ impl Listening {
                 for (address, is_there) in looked_up(&addresses) {
                     // Those that nobody asks for any more are gone from the map.
                     let mut known = lock(&shared);
-                    let is_news = known.get_mut(&address).is_some_and(|known| std::mem::replace(known, is_there) != is_there);
+                    let is_news =
+                        known.get_mut(&address).is_some_and(|known| std::mem::replace(known, is_there) != is_there);
                     drop(known);
                     if is_news {
                         changed(address, is_there);
@@ -146,7 +147,10 @@ mod tests {
     #[test]
     fn processes_that_come_and_go_are_noticed() {
         let (told, news) = mpsc::channel();
-        let listening = Listening::new(move |address, is_there| drop(told.send((address, is_there)))).expect("a thread");
+        let listening = Listening::new(move |address, is_there| {
+            let _ = told.send((address, is_there));
+        })
+        .expect("a thread");
         let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = socket.local_addr().expect("an address");
         let elsewhere = "192.0.2.1:80".parse().expect("an address");

@@ -53,23 +53,10 @@ impl Localizer<'_> {
         Ok(local)
     }
 
-    /// Those local endpoints that stand for no service of the mesh.
-    pub(super) fn strangers(&self) -> Vec<&LocalEndpoint> {
-        let knows = |local: &&LocalEndpoint| {
-            !self
-                .mesh
-                .registry()
-                .services()
-                .iter()
-                .any(|service| self.is_named(local, &service.hostname) && service.port(local.port).is_some())
-        };
-        self.local.iter().filter(knows).collect()
-    }
-
     /// The endpoints that a cluster has on this machine; none: they are as the mesh says.
     fn endpoints(&mut self, cluster: &Cluster) -> Result<Option<Vec<Endpoint>>, Failure> {
         let mut endpoints = cluster.endpoints.clone();
-        let named = |local: &&LocalEndpoint| local.port == cluster.port && self.is_named(local, &cluster.host);
+        let named = |local: &&LocalEndpoint| local.port == cluster.port && is_named(self.mesh, local, &cluster.host);
         let local: Vec<&LocalEndpoint> = self.local.iter().filter(named).collect();
         let is_localized = !local.is_empty();
         if is_localized {
@@ -109,15 +96,6 @@ impl Localizer<'_> {
         Ok(Some(endpoints))
     }
 
-    /// Whether a local endpoint names the service of this host: as a whole, or as `service.namespace`.
-    fn is_named(&self, local: &LocalEndpoint, host: &str) -> bool {
-        let rest = host.strip_prefix(local.service.as_str());
-        rest.is_some_and(|rest| {
-            rest.is_empty()
-                || rest.strip_prefix(".svc.").is_some_and(|domain| domain == self.mesh.config().cluster_domain)
-        })
-    }
-
     fn subset_labels(&self, cluster: &Cluster) -> BTreeMap<SmolStr, SmolStr> {
         let (Some(subset), Some((namespace, name))) = (&cluster.subset, &cluster.destination_rule) else {
             return BTreeMap::new();
@@ -134,6 +112,23 @@ impl Localizer<'_> {
             .flat_map(|known| known.labels.iter().map(|(name, value)| (name.value.clone(), value.value.clone())))
             .collect()
     }
+}
+
+/// Those local endpoints that stand for no service of the mesh.
+pub(super) fn strangers<'l>(mesh: &Mesh, local: &'l [LocalEndpoint]) -> Vec<&'l LocalEndpoint> {
+    let services = mesh.registry().services();
+    let is_known = |local: &LocalEndpoint| {
+        services.iter().any(|service| is_named(mesh, local, &service.hostname) && service.port(local.port).is_some())
+    };
+    local.iter().filter(|local| !is_known(local)).collect()
+}
+
+/// Whether a local endpoint names the service of this host: as a whole, or as `service.namespace`.
+fn is_named(mesh: &Mesh, local: &LocalEndpoint, host: &str) -> bool {
+    let rest = host.strip_prefix(local.service.as_str());
+    rest.is_some_and(|rest| {
+        rest.is_empty() || rest.strip_prefix(".svc.").is_some_and(|domain| domain == mesh.config().cluster_domain)
+    })
 }
 
 fn endpoint(address: SocketAddr, labels: BTreeMap<SmolStr, SmolStr>) -> Endpoint {

@@ -3,7 +3,7 @@
 use super::{
     Built, Outcome, credentials,
     listening::Listening,
-    local::{Localizer, workload_identity},
+    local::{Localizer, strangers, workload_identity},
 };
 use crate::{
     args::RunArgs,
@@ -175,8 +175,7 @@ impl MeshSource {
 
         let mut local = self.endpoints.clone();
         local.extend(self.workspace.input().config.run.endpoints.iter().cloned());
-        let strangers = Localizer { mesh: &mesh, local: &local, stand_ins: None }.strangers();
-        let mut notes: Vec<String> = strangers
+        let mut notes: Vec<String> = strangers(&mesh, &local)
             .into_iter()
             .map(|LocalEndpoint { service, port, address, .. }| {
                 format!("{service}:{port} is no port of a service here, so {address} gets no requests")
