@@ -3,7 +3,9 @@
 use crate::common::{
     client::{connect, get},
     lines::Lines,
-    mesh, options, start,
+    mesh, options,
+    plain::upstream,
+    start,
     tls::{Authority, Speaker},
     wait_for,
 };
@@ -14,24 +16,6 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener},
     sync::{Arc, Mutex},
 };
-
-/// A server that speaks first, then sends back in capitals what it was sent, once that has ended.
-fn upstream(greeting: &'static str) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            std::thread::spawn(move || {
-                let mut text = String::new();
-                let _ = stream.write_all(greeting.as_bytes());
-                if stream.read_to_string(&mut text).is_ok() {
-                    let _ = stream.write_all(text.to_uppercase().as_bytes());
-                }
-            });
-        }
-    });
-    address
-}
 
 fn table(server: &str, rules: &str, a: &[SocketAddr], b: &[SocketAddr]) -> Arc<Table> {
     let text = format!(
