@@ -215,6 +215,7 @@ impl Caller {
     fn is_served_by(&self, listener: &ListenerAddress) -> bool {
         let (namespace, name) = (&self.proxy.namespace, &self.proxy.name);
         listener.role == "mesh"
+            && !listener.is_forward
             && listener.proxy.strip_prefix(namespace.as_str()).and_then(|it| it.strip_prefix('/')) == Some(name)
     }
 }
