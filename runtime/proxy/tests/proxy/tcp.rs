@@ -164,6 +164,38 @@ fn the_server_name_leads_tls_to_where_it_ends() {
     assert!(Speaker::new(&authority).shake(front.gateway(443), "three.com").is_err(), "A53");
 }
 
+#[test]
+fn the_meshs_own_tls_is_led_on_by_the_name_of_a_cluster() {
+    let authority = Authority::new();
+    // Where it ends stands a gateway that knows those names.
+    let name = |service: &str| format!("outbound_.80_._.{service}.default.svc.cluster.local");
+    let behind = |service: &str, greeting| {
+        let server = "  - port: {number: 443, name: tls, protocol: TLS}
+    hosts: ['*']
+    tls: {mode: SIMPLE, credentialName: own}";
+        let rules = "  tcp: [{route: [{destination: {host: a, port: {number: 80}}}]}]";
+        let table = table(server, rules, &[upstream(greeting)], &[]);
+        let namespace = table.proxies().find(|proxy| proxy.role() == Role::Gateway).unwrap().namespace().to_owned();
+        let mut credentials = Credentials::default();
+        credentials.insert(&namespace, "own", authority.issue(&[&name(service)]).credential());
+        start(Revision { table, credentials }, options())
+    };
+    let (a, b) = (behind("a", "1"), behind("b", "2"));
+    let server = "  - port: {number: 15443, name: tls, protocol: TLS}
+    hosts: ['*.cluster.local']
+    tls: {mode: AUTO_PASSTHROUGH}";
+    let rules = "  tcp: [{route: [{destination: {host: a, port: {number: 80}}}]}]";
+    let front = start(table(server, rules, &[a.gateway(443)], &[b.gateway(443)]), options());
+    for (service, greeting) in [("a", "1"), ("b", "2")] {
+        let speaker = Speaker { is_careless: true, ..Speaker::new(&authority) };
+        let mut stream = speaker.shake(front.gateway(15443), &name(service)).expect("A.6");
+        let mut first = [0];
+        stream.read_exact(&mut first).unwrap();
+        assert_eq!(&first, greeting.as_bytes(), "A.6: {service}");
+    }
+    assert!(Speaker::new(&authority).shake(front.gateway(15443), "a.default.svc.cluster.local").is_err(), "A.6");
+}
+
 /// A rule to the service `a`, whose policy is this.
 fn to_a(policy: &str) -> String {
     let rules = "  tcp: [{route: [{destination: {host: a, port: {number: 80}}}]}]\n";
