@@ -9,6 +9,7 @@ pub use import::ImportArgs;
 use crate::config;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use malha_proxy::PortForward;
 use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, path::PathBuf};
 
 /// A compiler for service-mesh traffic configuration.
@@ -157,6 +158,10 @@ pub struct RunArgs {
     /// Where mesh clients find their outbound proxy [default: 127.0.0.1:15001]
     #[arg(long, value_name = "ADDRESS")]
     pub outbound: Option<SocketAddr>,
+    /// A port of this machine, a free one if none is named, that stands for an address of the mesh: for programs that speak
+    /// to no HTTP proxy
+    #[arg(long = "forward", value_name = "SERVICE.NS:PORT[=ADDRESS]")]
+    pub forwards: Vec<PortForward>,
     /// Where the admin server listens [default: 127.0.0.1:15000]
     #[arg(long, value_name = "ADDRESS")]
     pub admin: Option<SocketAddr>,

@@ -259,6 +259,40 @@ spec:
 }
 
 #[test]
+fn ports_of_this_machine_stand_for_addresses_of_the_mesh() {
+    let mesh = mesh();
+    write(
+        &mesh,
+        "malha.toml",
+        "[[run.sidecars]]\nname = \"desk\"\nnamespace = \"office\"\nforward = [\"cart.default:8000\"]\n",
+    );
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let forward = format!("cart:8000={free}");
+    let running = Running::start(&["--mock", "--forward", &forward, "--forward", "nobody.shop:1"], mesh.path());
+    let ready = running.ready_again();
+    let forwards = ready["listeners"].as_array().expect("a list").iter().filter(|one| one["forward"] == true);
+    let forwards: Vec<_> = forwards.map(|one| (&one["role"], &one["proxy"], &one["name"], &one["port"])).collect();
+    let (role, default, desk) = (&"mesh".into(), &"default/default".into(), &"office/desk".into());
+    assert_eq!(
+        forwards,
+        [
+            (role, default, &"cart:8000".into(), &8000.into()),
+            (role, default, &"nobody.shop:1".into(), &1.into()),
+            (role, desk, &"cart.default:8000".into(), &8000.into()),
+        ],
+        "{ready}"
+    );
+    assert!(running.log().contains(&format!("sidecar default/default forwards {free} to cart:8000\n")));
+    assert!(running.log().contains("note: the forward to nobody.shop:1"), "{}", running.log());
+    for listener in ready["listeners"].as_array().expect("a list").iter().filter(|one| one["port"] == 8000) {
+        let address = listener["address"].as_str().expect("an address");
+        let answer = through(address, "http://cart.default/x");
+        assert!(answer.contains("\"app\":\"cart\""), "{listener}: {answer}");
+    }
+    running.stop();
+}
+
+#[test]
 fn the_access_log_is_written_as_the_mesh_or_the_command_line_says() {
     let mesh = mesh();
     write(&mesh, "malha.toml", "[mesh]\nconfig = \"mesh-config.txt\"\n");

@@ -45,6 +45,8 @@ pub struct MeshConfig {
     pub h2_upgrade: bool,
     /// Whether access logs are written as JSON (`accessLogEncoding: JSON`).
     pub json_access_log: bool,
+    /// How long a sidecar waits for the first bytes that tell a protocol; none: for ever, as by default.
+    pub protocol_detection_timeout: Option<time::Duration>,
     /// Settings of proxies that it makes and that are not applied, each with what holds instead.
     pub not_applied: Vec<&'static str>,
 }
@@ -129,6 +131,7 @@ impl Default for MeshConfig {
             h2_upgrade: false,
             not_applied: Vec::new(),
             json_access_log: false,
+            protocol_detection_timeout: None,
         }
     }
 }
@@ -166,6 +169,10 @@ impl MeshConfig {
                 .map(|(_, sentence)| *sentence)
                 .collect(),
             json_access_log: text(config.get("accessLogEncoding")) == Some("JSON"),
+            protocol_detection_timeout: text(config.get("protocolDetectionTimeout"))
+                .and_then(Duration::parse)
+                .map(Duration::to_std)
+                .filter(|timeout| !timeout.is_zero()),
             ..MeshConfig::default()
         };
         if let Some(namespace) = text(config.get("rootNamespace")).filter(|namespace| !namespace.is_empty()) {
@@ -229,6 +236,7 @@ mod tests {
             "rootNamespace": "mesh-root",
             "h2UpgradePolicy": "UPGRADE",
             "accessLogEncoding": "JSON",
+            "protocolDetectionTimeout": "100ms",
             "somethingNew": {"a": 1},
         }));
         assert_eq!(config.outbound, OutboundMode::RegistryOnly, "E21");
@@ -238,6 +246,7 @@ mod tests {
         assert_eq!(config.connect_timeout, Some(time::Duration::from_secs(3)), "D.6");
         assert_eq!(config.root_namespace, "mesh-root");
         assert!(config.h2_upgrade && config.json_access_log);
+        assert_eq!(config.protocol_detection_timeout, Some(time::Duration::from_millis(100)), "E24");
     }
 
     #[test]
@@ -253,7 +262,12 @@ mod tests {
 
     #[test]
     fn what_is_no_mesh_config_leaves_the_defaults() {
-        for config in [json!(null), json!([1]), json!({"outboundTrafficPolicy": 7, "connectTimeout": "soon"})] {
+        for config in [
+            json!(null),
+            json!([1]),
+            json!({"outboundTrafficPolicy": 7, "connectTimeout": "soon"}),
+            json!({"protocolDetectionTimeout": "0s"}),
+        ] {
             assert_eq!(MeshConfig::from_json(&config), MeshConfig::default(), "{config}");
         }
     }

@@ -84,6 +84,11 @@ pub fn cluster_name(port: u32, subset: Option<&str>, hostname: &str) -> SmolStr 
     format_smolstr!("outbound|{port}|{}|{hostname}", subset.unwrap_or_default())
 }
 
+/// The same as a server name: what sidecars of other networks ask a gateway for (semantics 0.11).
+pub fn cluster_server_name(port: u32, subset: Option<&str>, hostname: &str) -> SmolStr {
+    format_smolstr!("outbound_.{port}_.{}_.{hostname}", subset.unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,13 +3,14 @@
 
 use crate::{
     exchange,
-    first_bytes::{First, Rewound, look},
+    first_bytes::{First, Rewound, Sought, look},
     idle::{Activity, Overdue, Watched},
     listener::OpenListener,
+    original::OriginalDestination,
     pool::{MINIMUM_BUFFER, USUAL_HEADERS},
     reply::Reply,
     running::{Running, Shared},
-    tcp,
+    sidecar, tcp,
     tls::forwarded_cert,
     worker::{Attached, Local, OnWorker},
 };
@@ -71,13 +72,22 @@ pub(crate) struct Client {
     /// Where it connected to.
     pub(crate) local: SocketAddr,
     pub(crate) tls: Option<ClientTls>,
+    /// Where it meant to connect to, where that is known of a client of the mesh.
+    pub(crate) original: Option<OriginalDestination>,
 }
 
 impl Client {
     pub(crate) fn new(peer: SocketAddr, local: SocketAddr, tls: Option<ClientTls>) -> Self {
         // An address is made of what headers may hold.
         let address = HeaderValue::try_from(peer.ip().to_string()).unwrap_or(HeaderValue::from_static(""));
-        Client { peer, address, local, tls }
+        Client { peer, address, local, tls, original: None }
+    }
+
+    /// One of the mesh that meant to connect to `original`: as far as that names an IP address, a sidecar in a cluster
+    /// takes it for where it did.
+    pub(crate) fn of_mesh(peer: SocketAddr, local: SocketAddr, original: OriginalDestination) -> Self {
+        let local = original.ip().map_or(local, |ip| SocketAddr::new(ip, original.port()));
+        Client { original: Some(original), ..Client::new(peer, local, None) }
     }
 }
 
@@ -97,6 +107,11 @@ pub(crate) async fn serve(local: Rc<Local>, stream: TcpStream, peer: SocketAddr,
     let mut closing = held.listener.closing.subscribe();
     let patience = local.shared.options.limits.header_read_timeout;
     let running = local.running();
+    if let Some(original) = running.place(held.listener.id).and_then(|place| place.forward.clone()) {
+        drop(running);
+        let client = Client::of_mesh(peer, address, original);
+        return sidecar::serve(&local, &Rc::new(held), client, stream).await;
+    }
     let entered = tokio::select! {
         entered = tokio::time::timeout(patience, enter(&running, &held.listener, stream)) => entered,
         _ = closing.wait_for(|&is_closing| is_closing) => return,
@@ -124,23 +139,23 @@ pub(crate) async fn serve(local: Rc<Local>, stream: TcpStream, peer: SocketAddr,
 /// What a connection turned out to be.
 enum Entered {
     /// HTTP; true: HTTP/2.
-    Plain(Rewound, bool),
+    Plain(Rewound<TcpStream>, bool),
     /// HTTP in TLS that ends here.
-    Tls(Box<TlsStream<Rewound>>, ClientTls, bool),
+    Tls(Box<TlsStream<Rewound<TcpStream>>>, ClientTls, bool),
     /// Bytes to pass on, by the route of a filter chain (listener's and chain's place) of the table then in force.
     Bytes(Arc<Running>, ChainPlace, Box<dyn Bytes>),
 }
 
 /// Where a filter chain is in its table.
-struct ChainPlace {
-    proxy: usize,
-    listener: usize,
-    chain: u32,
+pub(crate) struct ChainPlace {
+    pub(crate) proxy: usize,
+    pub(crate) listener: usize,
+    pub(crate) chain: u32,
     /// What its client asked for, where it spoke TLS.
-    server_name: Option<String>,
+    pub(crate) server_name: Option<String>,
 }
 
-trait Bytes: AsyncRead + AsyncWrite + Unpin {}
+pub(crate) trait Bytes: AsyncRead + AsyncWrite + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Bytes for S {}
 
@@ -152,7 +167,7 @@ async fn enter(running: &Arc<Running>, listener: &OpenListener, stream: TcpStrea
     let Some((index, view)) = place.listener.zip(proxy).and_then(|(at, proxy)| Some((at, proxy.listeners().get(at)?)))
     else {
         // A sidecar's requests name their listeners themselves.
-        let seen = look(stream, false).await?;
+        let seen = look(stream, Sought::default()).await?;
         return Ok(seen.map(|(first, stream)| Entered::Plain(stream, first == First::Http2)));
     };
     let speaks_tls = view.speaks_tls();
@@ -168,10 +183,12 @@ async fn enter(running: &Arc<Running>, listener: &OpenListener, stream: TcpStrea
         let stream = Box::new(Rewound::new(bytes::Bytes::new(), stream));
         return Ok(Some(Entered::Bytes(Arc::clone(running), place_of(&chain, None), stream)));
     }
-    let Some((first, stream)) = look(stream, speaks_tls).await? else { return Ok(None) };
+    let Some((first, stream)) = look(stream, Sought { tls: speaks_tls, ..Sought::default() }).await? else {
+        return Ok(None);
+    };
     let hello = match &first {
         First::Tls(hello) => Some(hello.clone()),
-        First::Http2 | First::Other => None,
+        First::Http1 | First::Http2 | First::Other => None,
     };
     let connection = Connection {
         is_tls: hello.is_some(),
@@ -216,7 +233,7 @@ async fn enter(running: &Arc<Running>, listener: &OpenListener, stream: TcpStrea
 }
 
 /// Passes bytes on until both sides have ended, or the listener is closed.
-async fn bytes(
+pub(crate) async fn bytes(
     local: &Rc<Local>,
     running: &Running,
     place: &ChainPlace,
@@ -235,7 +252,7 @@ async fn bytes(
 }
 
 /// Serves requests until either side closes.
-async fn http(
+pub(crate) async fn http(
     local: &Rc<Local>,
     held: &Rc<Held>,
     client: Rc<Client>,
@@ -243,7 +260,10 @@ async fn http(
     is_http2: bool,
 ) {
     let activity = Activity::new(is_http2);
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        if request.method() == http::Method::CONNECT {
+            request.extensions_mut().insert(Arc::clone(&activity));
+        }
         let busy = activity.begin();
         // It is large, and made where it stays: not to be copied there, nor each time that it is passed on from here.
         let place = Box::new_uninit();

@@ -3,6 +3,7 @@
 use crate::{
     answer::{Own, Passed, answer_own, answer_upgrade, answer_upstream},
     body::Received,
+    connect,
     connection::{Client, Held},
     cors::CrossOrigin,
     fault,
@@ -29,7 +30,7 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 use malha_table::{
     RequestView, Role,
     http::{RedirectTo, Template, https_location, redirect_location, replace_matched},
-    view::{Action, ActionKind, Destination, Forward, Redirect, Respond, Route},
+    view::{Action, ActionKind, Destination, Discovery, Forward, Redirect, Respond, Route},
 };
 use std::{fmt, rc::Rc, sync::Arc, time::SystemTime};
 
@@ -74,16 +75,32 @@ pub(crate) async fn exchange(
 ) -> Result<Response<Reply>, ClientGone> {
     let running = local.running();
     let (mut parts, body) = request.into_parts();
-    let changes = parts.extensions.remove::<OnUpgrade>();
+    let mut changes = parts.extensions.remove::<OnUpgrade>();
+    let place = running.place(share.listener.id);
+    // A tunnel is no request: what comes through it is counted.
+    let mut refused = None;
+    match place.and_then(|place| connect::asked(&local, &running, place, &client, &parts)) {
+        Some(Ok(original)) => {
+            if let Some(changes) = changes.take() {
+                return Ok(connect::open(&local, &share, &client, original, &mut parts, changes));
+            }
+        }
+        Some(Err(reply)) => refused = Some(reply),
+        None => {}
+    }
     let mut record = Record::new(&local, &share, &client, &parts);
     let received = Received::new(body, record.clock);
     record.received = Some(Rc::clone(&received));
-    let Some(place) = running.place(share.listener.id) else {
+    let Some(place) = place else {
         // The listener went with its table; this request came just before its connection closes.
         record.refused(&parts, &client);
         let reply = LocalReply { close: true, ..LocalReply::not_found() };
         return Ok(answer_own(Own::plain(&reply, is_grpc(&parts.headers)), Role::Gateway, record));
     };
+    if let Some(reply) = refused {
+        record.refused(&parts, &client);
+        return Ok(answer_own(Own::plain(&reply, false), place.role, record));
+    }
     let original_port = place.listener.map_or(client.local.port(), |_| place.known_port);
     let arrival = Arrival { client, original_port };
     let settings = running.table.http_settings(place.role);
@@ -260,7 +277,7 @@ impl Exchange<'_> {
         record.chosen(cluster);
         // On this machine there is no original destination but the Host.
         let chosen = if outside::is_clients_choice(cluster.discovery) {
-            match outside::endpoint(self) {
+            match outside::endpoint(self, cluster.discovery) {
                 Ok(address) => Arc::new(cluster.at(address)),
                 Err(reply) => return self.local_reply(&reply, &changes, None, &Attempted::default()),
             }
@@ -344,7 +361,7 @@ impl Exchange<'_> {
             // Only bytes could be passed on as they came; `*` and CONNECT have no path to ask for.
             return self.plain(&LocalReply::not_found());
         }
-        let cluster = match outside::endpoint(self) {
+        let cluster = match outside::endpoint(self, Discovery::OriginalDestination) {
             Ok(address) => Arc::new(outside::passthrough(address)),
             Err(reply) => return self.plain(&reply),
         };

@@ -1,6 +1,6 @@
 //! Listening: which address a listener of the table takes on this machine, and its open sockets.
 
-use crate::options::Options;
+use crate::{options::Options, original::OriginalDestination};
 use malha_table::Role;
 use serde::Serialize;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -18,18 +18,22 @@ use tokio::sync::watch;
 /// A listener that accepts connections. Its JSON is that of the ready file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ListenerAddress {
-    /// Its name in the table; a sidecar's outbound listener has the sidecar's.
+    /// Its name in the table; a sidecar's outbound listener has the sidecar's, a forward's is the address that it stands
+    /// for.
     pub name: String,
     /// `gateway` or `mesh`.
     pub role: &'static str,
     /// The proxy that it belongs to, as `namespace/name`.
     pub proxy: String,
-    /// The port that the table says; for the mesh the outbound port.
+    /// The port that the table says; for the mesh the outbound port, or that of the service.
     pub port: u16,
     /// As `HTTP`.
     pub protocol: String,
     /// Whether clients may speak TLS.
     pub tls: bool,
+    /// Whether it stands for one address of the mesh, which is its name and port.
+    #[serde(rename = "forward", skip_serializing_if = "std::ops::Not::not")]
+    pub is_forward: bool,
     /// Where it accepts connections.
     pub address: SocketAddr,
 }
@@ -41,12 +45,17 @@ pub(crate) struct ListenerKey {
     pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) labels: Vec<(String, String)>,
+    /// The address of the mesh that it stands for, if for one alone.
+    pub(crate) forward: Option<OriginalDestination>,
     pub(crate) bind: Option<String>,
     pub(crate) port: u16,
 }
 
 impl fmt::Display for ListenerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(to) = &self.forward {
+            return write!(f, "the forward to {to} of sidecar {}/{}", self.namespace, self.name);
+        }
         match self.role {
             Role::Gateway => write!(f, "the listener of {}/{} on port {}", self.namespace, self.name, self.port),
             Role::Sidecar => write!(f, "the outbound listener of sidecar {}/{}", self.namespace, self.name),
@@ -104,6 +113,11 @@ fn addresses(key: &ListenerKey, options: &Options, taken: &BTreeSet<SocketAddr>)
         // The first by name has an address that several want; the others get free ones.
         if taken.contains(&address) { SocketAddr::new(address.ip(), 0) } else { address }
     };
+    if key.forward.is_some() {
+        let forward = options.forwards.iter().find(|forward| forward.is_for(key));
+        let free = SocketAddr::new(options.host, 0);
+        return (free_unless(forward.map_or(free, |forward| forward.listen)), None);
+    }
     if key.role == Role::Sidecar {
         let configured = options.sidecars.get(&key.name).copied();
         let is_default = key.namespace == "default" && key.labels.is_empty();
@@ -133,7 +147,7 @@ pub(crate) fn can_go_on_as(
 ) -> bool {
     let (first, fallback) = addresses(wanted, options, taken);
     let is_anywhere = first == SocketAddr::new(address.ip(), 0);
-    wanted.role == before.role
+    (wanted.role, &wanted.forward) == (before.role, &before.forward)
         && (first == address || wanted.port == before.port && (is_anywhere || fallback == Some(address)))
 }
 
@@ -192,7 +206,7 @@ mod tests {
 
     fn key(role: Role, name: &str, port: u16) -> ListenerKey {
         let (namespace, name) = ("default".to_owned(), name.to_owned());
-        ListenerKey { role, namespace, name, labels: Vec::new(), bind: None, port }
+        ListenerKey { role, namespace, name, labels: Vec::new(), forward: None, bind: None, port }
     }
 
     fn local(port: u16) -> SocketAddr {

@@ -1,6 +1,6 @@
 //! What a caller decides about a proxy.
 
-use crate::{AccessLog, Tracing};
+use crate::{AccessLog, PortForward, Tracing};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -28,6 +28,8 @@ pub struct Options {
     pub outbound: SocketAddr,
     /// Where mesh clients find other sidecars, by their name in the table; one without an entry takes a free port.
     pub sidecars: BTreeMap<String, SocketAddr>,
+    /// Ports that stand for addresses of the mesh.
+    pub forwards: Vec<PortForward>,
     /// The admin server's address; none: no admin server.
     pub admin: Option<SocketAddr>,
     /// Answers carry `x-malha-rule`, which names the rule that took the request and its line.
@@ -42,6 +44,9 @@ pub struct Options {
     pub limits: Limits,
     /// How far requests to hosts that the mesh does not know may go.
     pub passthrough: Passthrough,
+    /// How long a sidecar waits for the first bytes of a client where they decide about its protocol, before it takes it
+    /// for one that waits for the server; none: as long as for a request. The MeshConfig's `protocolDetectionTimeout`.
+    pub protocol_detection_timeout: Option<Duration>,
     /// Called by `POST /reload`; none: the admin server answers 501.
     pub on_reload: Option<Reload>,
 }
@@ -56,6 +61,7 @@ impl Default for Options {
             privileged_offset: 8000,
             outbound: SocketAddr::from((Ipv4Addr::LOCALHOST, 15001)),
             sidecars: BTreeMap::new(),
+            forwards: Vec::new(),
             admin: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 15000))),
             explain: false,
             seed: None,
@@ -63,6 +69,7 @@ impl Default for Options {
             tracing: None,
             limits: Limits::default(),
             passthrough: Passthrough::default(),
+            protocol_detection_timeout: None,
             on_reload: None,
         }
     }

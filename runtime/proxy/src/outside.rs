@@ -1,7 +1,7 @@
 //! Requests to hosts that the mesh does not know (semantics B39, E21).
 
 use crate::{
-    balance::Algorithm, cluster::ClusterState, exchange::Exchange, flags::Flags, forward::Outgoing,
+    balance::Algorithm, cluster::ClusterState, connection::Client, exchange::Exchange, flags::Flags, forward::Outgoing,
     listener::is_reached_at, local_reply::LocalReply, options::Passthrough, pool::EndpointAddress, select::port_of,
     worker::Local,
 };
@@ -30,13 +30,34 @@ pub(crate) fn as_it_came<'e>(exchange: &'e Exchange<'_>, headers: HeaderMap) -> 
     Outgoing::new(Cow::Borrowed(&head.sent_authority), Cow::Borrowed(&head.path_and_query), headers)
 }
 
-/// The host that the client named as an endpoint, if a request may go there.
-pub(crate) fn endpoint(exchange: &Exchange<'_>) -> Result<EndpointAddress, LocalReply> {
+/// Where the client meant a request to go as an endpoint, if it may go there: what it connected to, where that is known,
+/// else the host that it named.
+pub(crate) fn endpoint(exchange: &Exchange<'_>, discovery: Discovery) -> Result<EndpointAddress, LocalReply> {
+    let original = exchange.arrival.client.original.as_ref();
+    if let Some(original) = original.filter(|_| discovery != Discovery::DynamicDns) {
+        return allowed(exchange.local, original.endpoint(), &original.to_string());
+    }
     let authority = &exchange.head.sent_authority;
     let host = host_key(authority);
-    let address = EndpointAddress { host: bare(&host).into(), port: port_of(authority) };
+    allowed(exchange.local, EndpointAddress { host: bare(&host).into(), port: port_of(authority) }, authority)
+}
+
+/// The same of a connection; a cluster that looks names up goes by the server name.
+pub(crate) fn endpoint_of_connection(local: &Local, client: &Client, discovery: Discovery) -> Option<EndpointAddress> {
+    let original = client.original.as_ref()?;
+    let address = match client.tls.as_ref().and_then(|tls| tls.server_name.as_deref()) {
+        Some(name) if discovery == Discovery::DynamicDns => {
+            EndpointAddress { host: name.to_ascii_lowercase().into(), port: original.port() }
+        }
+        _ => original.endpoint(),
+    };
+    allowed(local, address, &original.to_string()).ok()
+}
+
+/// An address that a client named, if it may be connected to; `authority` is what people call it.
+pub(crate) fn allowed(local: &Local, address: EndpointAddress, authority: &str) -> Result<EndpointAddress, LocalReply> {
     let loopback = loopback(&address);
-    if loopback.is_none() && exchange.local.shared.options.passthrough == Passthrough::Loopback {
+    if loopback.is_none() && local.shared.options.passthrough == Passthrough::Loopback {
         return Err(refuse(
             "outside_loopback",
             format!(
@@ -44,7 +65,7 @@ pub(crate) fn endpoint(exchange: &Exchange<'_>) -> Result<EndpointAddress, Local
             ),
         ));
     }
-    if ip_address(&address).is_some_and(|address| is_own(exchange.local, address)) {
+    if ip_address(&address).is_some_and(|address| is_own(local, address)) {
         return Err(own_address(authority));
     }
     // A name below `localhost` is loopback, whether or not the system's resolver knows it.
@@ -79,7 +100,7 @@ pub(crate) fn is_own(local: &Local, address: SocketAddr) -> bool {
 }
 
 /// The address that a host stands for without being looked up.
-fn ip_address(address: &EndpointAddress) -> Option<SocketAddr> {
+pub(crate) fn ip_address(address: &EndpointAddress) -> Option<SocketAddr> {
     let ip = if &*address.host == "localhost" || address.host.ends_with(".localhost") {
         IpAddr::V4(Ipv4Addr::LOCALHOST)
     } else {

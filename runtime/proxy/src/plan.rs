@@ -1,12 +1,15 @@
 //! What to listen on for a table, and what of it this release does not execute.
 
-use crate::{certificate_problems, listener::ListenerKey, options::Options, proxy::Revision, upstream_needs};
+use crate::{
+    certificate_problems, listener::ListenerKey, options::Options, original::OriginalDestination, proxy::Revision,
+    upstream_needs,
+};
 use malha_table::{
     Role, Table,
     view::{Proxy, Route, Source},
 };
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Listeners to open, in the order in which they choose their addresses.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +44,8 @@ pub(crate) struct Place {
     pub(crate) known_port: u16,
     /// Whether clients may speak TLS.
     pub(crate) speaks_tls: bool,
+    /// Where all its clients mean to connect to.
+    pub(crate) forward: Option<OriginalDestination>,
 }
 
 /// Looks a table through.
@@ -50,7 +55,10 @@ pub(crate) fn plan(revision: &Revision, options: &Options) -> Plan {
     for (index, proxy) in table.proxies().enumerate() {
         match proxy.role() {
             Role::Gateway => plan_gateway(index, &proxy, &mut plan),
-            Role::Sidecar => plan.listeners.push(outbound(index, &proxy, options)),
+            Role::Sidecar => {
+                plan.listeners.push(outbound(index, &proxy, options));
+                plan_forwards(index, &proxy, options, &mut plan);
+            }
         }
     }
     let problems = certificate_problems(table, &revision.credentials);
@@ -92,6 +100,7 @@ fn plan_gateway(index: usize, proxy: &Proxy<'_>, plan: &mut Plan) {
             port,
             known_port: known_port.unwrap_or(port),
             speaks_tls: listener.speaks_tls(),
+            forward: None,
         };
         let key = ListenerKey { bind: listener.bind().map(str::to_owned), ..key(proxy, port) };
         plan.listeners.push(Wanted { key, place });
@@ -110,8 +119,42 @@ fn outbound(index: usize, proxy: &Proxy<'_>, options: &Options) -> Wanted {
         port,
         known_port: port,
         speaks_tls: false,
+        forward: None,
     };
     Wanted { key: key(proxy, port), place }
+}
+
+fn plan_forwards(index: usize, proxy: &Proxy<'_>, options: &Options, plan: &mut Plan) {
+    let is_default = proxy.namespace() == "default" && proxy.labels().len() == 0;
+    let mut seen = BTreeSet::new();
+    for forward in options.forwards.iter().filter(|forward| forward.is_of(proxy.name(), is_default)) {
+        let (to, port) = (&forward.to, forward.to.port());
+        // Of several the first is it.
+        if !seen.insert(to) {
+            continue;
+        }
+        let known = to.listener(proxy);
+        if known.is_none() && to.ip().is_none() {
+            plan.unsupported.push(format!(
+                "the forward to {to} of sidecar {}/{} leads nowhere: no service that it sees has port {port}",
+                proxy.namespace(),
+                proxy.name()
+            ));
+        }
+        let mut wanted = outbound(index, proxy, options);
+        wanted.key.forward = Some(to.clone());
+        wanted.key.port = port;
+        wanted.place = Place {
+            name: to.to_string(),
+            protocol: known.map_or("TCP", |listener| listener.protocol()).to_owned(),
+            port,
+            known_port: port,
+            speaks_tls: known.is_some_and(|listener| listener.speaks_tls()),
+            forward: Some(to.clone()),
+            ..wanted.place
+        };
+        plan.listeners.push(wanted);
+    }
 }
 
 fn key(proxy: &Proxy<'_>, port: u16) -> ListenerKey {
@@ -120,6 +163,7 @@ fn key(proxy: &Proxy<'_>, port: u16) -> ListenerKey {
         namespace: proxy.namespace().to_owned(),
         name: proxy.name().to_owned(),
         labels: proxy.labels().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        forward: None,
         bind: None,
         port,
     }

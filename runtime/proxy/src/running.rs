@@ -224,6 +224,7 @@ impl Running {
             port: place.port,
             protocol: place.protocol.clone(),
             tls: place.speaks_tls,
+            is_forward: place.forward.is_some(),
             address: listener.address,
         })
     }

@@ -36,11 +36,12 @@ pub(crate) fn select<'r>(exchange: &Exchange<'r>) -> Selected<'r> {
         return refuse(format!("this listener is left out, since Envoy would refuse it: {reason}\n"));
     }
     let tls = exchange.arrival.client.tls.as_ref();
+    let original = exchange.arrival.client.original.as_ref();
     let connection = Connection {
+        destination: original.and_then(|original| original.address(&listener)),
         is_tls: tls.is_some(),
         server_name: tls.and_then(|tls| tls.server_name.as_deref()),
         is_plain_http: tls.is_none(),
-        ..Connection::default()
     };
     let Some(chain) = listener.select_chain(&connection) else {
         return match (exchange.place, listener.fallback()) {
@@ -53,14 +54,21 @@ pub(crate) fn select<'r>(exchange: &Exchange<'r>) -> Selected<'r> {
     match chain.filter() {
         Some(Filter::Http(routes)) if chain.termination().is_some() == tls.is_some() => routed(exchange, &routes),
         _ if exchange.place.listener.is_some() => Selected::NotFound,
-        _ => refuse("this port is for TCP or TLS, which a sidecar does not pass on in this release\n".to_owned()),
+        _ => refuse(
+            "this port is for TCP or TLS: what is sent there goes through CONNECT, or through a forward of its own\n"
+                .to_owned(),
+        ),
     }
 }
 
-/// A gateway's connection is on its listener; a sidecar's requests name theirs by their Host's port.
+/// A gateway's connection is on its listener. A sidecar's is on that of its original destination; where that is not known,
+/// requests name theirs by their Host's port.
 fn listener<'t>(exchange: &Exchange<'_>, proxy: &Proxy<'t>) -> Option<Listener<'t>> {
     if let Some(index) = exchange.place.listener {
         return proxy.listeners().get(index);
+    }
+    if let Some(original) = &exchange.arrival.client.original {
+        return original.listener(proxy);
     }
     let authority = &exchange.head.authority;
     proxy.find_listener(u32::from(port_of(authority)), None, Some(authority))

@@ -11,13 +11,17 @@ use crate::{
     hashing,
     listener::OpenListener,
     outlier::Outcome,
+    outside,
     pool::NoConnection,
     running::Running,
     tcp_record::TcpRecord,
     upstream::InFlight,
     worker::Local,
 };
-use malha_table::{http::pick, view::TcpRoute};
+use malha_table::{
+    http::pick,
+    view::{Discovery, TcpRoute},
+};
 use std::{net::SocketAddr, pin::pin, rc::Rc, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -52,6 +56,45 @@ pub(crate) async fn pass(
         running.hit(rule.index());
         record.taken(route);
     }
+    if !outside::is_clients_choice(cluster.discovery) {
+        return carry(local, cluster, client, record, stream).await;
+    }
+    match outside::endpoint_of_connection(local, client, cluster.discovery) {
+        Some(address) => carry(local, &cluster.at(address), client, record, stream).await,
+        None => record.fails(Flags::NO_HEALTHY_UPSTREAM),
+    }
+}
+
+/// Under `ALLOW_ANY`: passes the bytes of a client on to where it meant to connect to (semantics E21).
+pub(crate) async fn pass_outside(
+    local: &Rc<Local>,
+    (listener, client): (&Arc<OpenListener>, &Client),
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+) {
+    let mut record = TcpRecord::new(local, listener, client);
+    record.passed_outside();
+    if let Some(address) = outside::endpoint_of_connection(local, client, Discovery::OriginalDestination) {
+        carry(local, &outside::passthrough(address), client, record, stream).await;
+    } else {
+        record.fails(Flags::NO_HEALTHY_UPSTREAM);
+    }
+}
+
+/// Under `REGISTRY_ONLY`: the client is closed (semantics E21).
+pub(crate) fn refuse_outside(local: &Rc<Local>, (listener, client): (&Arc<OpenListener>, &Client)) {
+    let mut record = TcpRecord::new(local, listener, client);
+    record.refused_outside();
+    record.fails(Flags::NO_HEALTHY_UPSTREAM);
+}
+
+/// Connects a client to an endpoint of a cluster, and passes bytes both ways.
+async fn carry(
+    local: &Rc<Local>,
+    cluster: &ClusterState,
+    client: &Client,
+    mut record: TcpRecord,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+) {
     let Some(_held) = cluster.breaker.hold(Resource::Connections) else {
         return record.fails(Flags::UPSTREAM_OVERFLOW);
     };
@@ -71,6 +114,10 @@ pub(crate) async fn pass(
             return record.fails(Flags::UPSTREAM_CONNECTION_FAILURE.with(Flags::RETRY_LIMIT));
         }
     };
+    // A name that leads back here is known by its address alone.
+    if endpoint.is_named && upstream.peer.is_some_and(|peer| outside::is_own(local, peer)) {
+        return record.fails(Flags::UPSTREAM_CONNECTION_FAILURE);
+    }
     record.connected(upstream.peer, upstream.local);
     let (mut client, mut upstream) = (record.counted(stream), upstream.bytes);
     let mut passing = pin!(tokio::io::copy_bidirectional(&mut client, &mut upstream));

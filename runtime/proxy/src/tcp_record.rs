@@ -79,6 +79,18 @@ impl TcpRecord {
         self.destination = cluster.destination;
     }
 
+    /// Let go to where the client meant to connect to, since the mesh does not know it.
+    pub(crate) fn passed_outside(&mut self) {
+        self.entry.cluster = Some("PassthroughCluster".into());
+        self.destination = parties::PASSTHROUGH;
+    }
+
+    /// Refused, since the mesh does not know where it was meant to go.
+    pub(crate) fn refused_outside(&mut self) {
+        self.entry.cluster = Some("BlackHoleCluster".into());
+        self.destination = parties::BLACK_HOLE;
+    }
+
     /// The endpoint that was chosen.
     pub(crate) fn sent_to(&mut self, endpoint: &EndpointState) {
         let destination = endpoint.destination.load(Ordering::Relaxed);

@@ -3,10 +3,13 @@
 //! `RECORDING=facts/C15 cargo test -p malha-proxy --test recordings -- --nocapture` shows one case.
 
 mod common;
+#[path = "recordings/layer4.rs"]
+mod layer4;
 
 use common::{
-    client::{Answer, Client},
+    client::{Answer, Client, tunnel},
     echo::{Echo, dead},
+    lines::Lines,
     mesh, options,
     tls::{Authority, Speaker},
 };
@@ -16,7 +19,7 @@ use malha_mesh::{
     program::{Role, UpstreamProtocol},
 };
 use malha_proxy::{
-    AccessLog, Credential, Credentials, Handle, ListenerAddress, Options, Proxy, Revision, certificate_problems,
+    Credential, Credentials, Handle, ListenerAddress, LogFormat, Options, Proxy, Revision, certificate_problems,
 };
 use malha_table::Table;
 use serde_json::{Map, Value, json};
@@ -25,7 +28,7 @@ use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
@@ -34,6 +37,7 @@ const EXCEPTIONS: &[(&str, usize, &str)] = &[
     ("facts/A66-A67-A68-path-normalization", 27, "hyper refuses `<`, `>`, `^` and backticks in a target"),
     ("facts/B-header-value-bytes", 3, "Envoy's RE2 reads header values as Latin-1, the table as UTF-8"),
     ("facts/B-header-value-bytes", 5, "Envoy's RE2 reads header values as Latin-1, the table as UTF-8"),
+    ("facts/B33-mesh-tcp", 4, "what no service takes does not leave this machine, and is refused in words"),
     ("gateway/0121", 11, ONLY_ONE),
     ("gateway/0121", 27, ONLY_ONE),
     ("mesh/0114", 66, ONLY_ONE),
@@ -49,7 +53,7 @@ const EXCEPTIONS: &[(&str, usize, &str)] = &[
 /// C34); the table holds those with a weight.
 const ONLY_ONE: &str = "a destination whose only companions have no weight is taken for the only one";
 
-/// What these are is executed in later releases, or is no answer at all.
+/// What these are is no answer at all.
 const LATER: [&str; 7] = ["tcp-forward", "passthrough", "no-listener", "listener-rejected", "closed", "hang", "error"];
 
 /// Headers whose values are the recorder's, or that it left out.
@@ -78,12 +82,9 @@ fn answers_are_as_recorded() {
     let authorities = Some(Arc::from(authority.pem().into_bytes()));
     let credential = Credential { authorities, ..own.credential() };
     let speaker = Speaker { shows: Some(&own), is_careless: true, ..Speaker::new(&authority) };
-    let flags = Arc::new(Mutex::new(String::new()));
-    let log = {
-        let flags = Arc::clone(&flags);
-        AccessLog::to_function(move |line| *flags.lock().unwrap() = flags_of(line))
-    };
-    let options = Options { access_log: Some(log), admin: None, explain: false, ..options() };
+    let lines = Lines::default();
+    let log = Some(lines.log().in_format(LogFormat::Json));
+    let options = Options { access_log: log, admin: None, explain: false, ..options() };
     let mut proxy: Option<Handle> = None;
     let (mut asked, mut failures) = (0, Vec::new());
     for case in cases().filter(|case| case["id"].as_str().is_some_and(|id| id.contains(&wanted))) {
@@ -106,14 +107,28 @@ fn answers_are_as_recorded() {
                 }
                 continue;
             }
-            let Some(answer) = ask(proxy, &speaker, &recorded["request"], &recorded["expect"]) else { continue };
-            asked += 1;
-            let differences = differences(&answer, proxy, &recorded["expect"], &flags.lock().unwrap());
-            let is_exception = EXCEPTIONS.iter().any(|(other, number, _)| *other == id && *number == line);
-            match (differences.is_empty(), is_exception) {
-                (false, false) => failures.push(format!("{id}:{line}: {}", differences.join("; "))),
-                (true, true) => failures.push(format!("{id}:{line}: is no exception any more")),
-                _ => {}
+            let mut compare = |differences: Vec<String>, how: &str| {
+                asked += 1;
+                let is_exception = EXCEPTIONS.iter().any(|(other, number, _)| *other == id && *number == line);
+                match (differences.is_empty(), is_exception) {
+                    (false, false) => failures.push(format!("{id}:{line}{how}: {}", differences.join("; "))),
+                    (true, true) => failures.push(format!("{id}:{line}{how}: is no exception any more")),
+                    _ => {}
+                }
+            };
+            let (request, expect) = (&recorded["request"], &recorded["expect"]);
+            let sidecar = sidecar(proxy, request);
+            if let Some(sidecar) = sidecar
+                && let Some(differences) = layer4::differences(sidecar, &lines, echo.address, request, expect)
+            {
+                compare(differences, " (bytes)");
+                continue;
+            }
+            // A mesh client says where it goes in Host, and by CONNECT.
+            for how in if sidecar.is_some() { &["", " (tunnel)"][..] } else { &[""] } {
+                lines.clear();
+                let Some(answer) = ask(proxy, &speaker, request, expect, !how.is_empty()) else { continue };
+                compare(differences(&answer, proxy, expect, &lines), how);
             }
         }
     }
@@ -198,10 +213,11 @@ fn accepted(case: &Value) -> String {
 }
 
 /// Sends a recorded request; none for one that is not for this test.
-fn ask(proxy: &Handle, speaker: &Speaker<'_>, request: &Value, expect: &Value) -> Option<Answer> {
+fn ask(proxy: &Handle, speaker: &Speaker<'_>, request: &Value, expect: &Value, through_tunnel: bool) -> Option<Answer> {
     let is_later = LATER.contains(&expect["outcome"].as_str()?);
-    // A weighted destination is drawn: what is seen is one of several answers.
-    if is_later || !request["protocol"].is_null() || !request["dest"].is_null() || !expect["observed"].is_null() {
+    // A weighted destination is drawn: what is seen is one of several answers. An address is said by CONNECT alone.
+    let is_said = request["dest"].is_null() || through_tunnel;
+    if is_later || !request["protocol"].is_null() || !is_said || !expect["observed"].is_null() {
         return None;
     }
     // Of several destinations, that drawn has a part in the headers of an abort.
@@ -222,35 +238,22 @@ fn ask(proxy: &Handle, speaker: &Speaker<'_>, request: &Value, expect: &Value) -
     {
         return None;
     }
-    let name = request["proxy"].as_str()?;
-    let is_mesh = request["via"] == "mesh";
-    let port = request["port"].as_u64()?;
-    let listeners = proxy.listeners();
-    let listener = listeners.iter().find(|listener| {
-        let is_proxys = listener.proxy.split_once('/').is_some_and(|(_, other)| other == name);
-        is_proxys && (if is_mesh { listener.role == "mesh" } else { u64::from(listener.port) == port })
-    })?;
-    let mut authority = request["authority"].as_str().map(str::to_owned);
-    if is_mesh && port != 80 {
-        // The port of a sidecar's listener is that of the connection, which a client of the outbound listener says in
-        // Host.
-        let named = authority.as_mut()?;
-        match malha_table::http::port_start(named) {
-            Some(colon) if named[colon + 1..].parse() == Ok(port) => {}
-            _ => return None,
+    let sidecar = sidecar(proxy, request);
+    let authority = request["authority"].as_str();
+    let mut client = match (sidecar, request["tls"].as_object()) {
+        (Some(sidecar), _) if through_tunnel => {
+            let to = layer4::http_destination(request)?;
+            Client::over(tunnel(sidecar, &to).unwrap_or_else(|answer| panic!("{request}: {answer:?}")))
         }
-    } else if is_mesh && authority.as_ref().is_some_and(|named| named.contains(':') && !named.ends_with(":80")) {
-        return None;
-    }
-    let mut client = match request["tls"].as_object() {
-        None => Client::connect(listener.address),
-        Some(tls) => {
+        (Some(sidecar), _) => Client::connect(says_its_port(request).then_some(sidecar)?),
+        (None, None) => Client::connect(gateway_listener(proxy, request)?.address),
+        (None, Some(tls)) => {
             let name = tls.get("sni").and_then(Value::as_str).unwrap_or("192.0.2.1");
-            let stream = speaker.shake(listener.address, name);
+            let stream = speaker.shake(gateway_listener(proxy, request)?.address, name);
             Client::over(stream.unwrap_or_else(|error| panic!("{request}: {error}")))
         }
     };
-    client.try_write(&bytes(request, authority.as_deref())?);
+    client.try_write(&http_bytes(request, authority)?);
     client.read_answer_to(request["method"] == "HEAD")
 }
 
@@ -272,7 +275,24 @@ fn gateway_listener(proxy: &Handle, request: &Value) -> Option<ListenerAddress> 
     })
 }
 
-fn bytes(request: &Value, authority: Option<&str>) -> Option<Vec<u8>> {
+/// Where a sidecar's client finds it; none for what is not for a sidecar.
+fn sidecar(proxy: &Handle, request: &Value) -> Option<SocketAddr> {
+    let name = request["proxy"].as_str().filter(|_| request["via"] == "mesh")?;
+    let is_its = |listener: &&ListenerAddress| listener.role == "mesh" && listener.name == name;
+    Some(proxy.listeners().iter().find(is_its)?.address)
+}
+
+/// Whether Host says the port of the connection, by which a sidecar knows the listener where nothing else is said.
+fn says_its_port(request: &Value) -> bool {
+    let named = request["authority"].as_str().unwrap_or_default();
+    let said = malha_table::http::port_start(named).map(|colon| named[colon + 1..].parse().ok());
+    match request["port"].as_u64() {
+        Some(80) => !named.contains(':') || named.ends_with(":80"),
+        port => said == Some(port),
+    }
+}
+
+fn http_bytes(request: &Value, authority: Option<&str>) -> Option<Vec<u8>> {
     let version = request["version"].as_str().unwrap_or("1.1");
     let mut lines = vec![format!("{} {} HTTP/{version}", request["method"].as_str()?, request["path"].as_str()?)];
     lines.extend(authority.map(|authority| format!("Host: {authority}")));
@@ -286,13 +306,7 @@ fn bytes(request: &Value, authority: Option<&str>) -> Option<Vec<u8>> {
     Some(text.chars().map(|character| u8::try_from(u32::from(character)).unwrap_or(b'?')).collect())
 }
 
-/// The flags of an access log line.
-fn flags_of(line: &str) -> String {
-    let after = line.split("\" ").nth(1).unwrap_or_default();
-    after.split(' ').nth(1).unwrap_or_default().to_owned()
-}
-
-fn differences(answer: &Answer, proxy: &Handle, expect: &Value, flags: &str) -> Vec<String> {
+fn differences(answer: &Answer, proxy: &Handle, expect: &Value, lines: &Lines) -> Vec<String> {
     let mut found = Vec::new();
     let mut compare = |what: &str, recorded: &Value, seen: Value| {
         if *recorded != seen {
@@ -310,7 +324,8 @@ fn differences(answer: &Answer, proxy: &Handle, expect: &Value, flags: &str) -> 
         compare("body", &json!(body), json!(answer.text()));
     }
     if let Some(recorded) = expect["flags"].as_str() {
-        compare("flags", &json!(recorded), json!(flags));
+        let line: Value = serde_json::from_str(&lines.wait(1)[0]).expect("lines are JSON");
+        compare("flags", &json!(recorded), line["response_flags"].clone());
     }
     if let Some(upstream) = expect["upstream"].as_object().filter(|_| !answer.body.is_empty()) {
         let seen: Value = serde_json::from_slice(&answer.body).unwrap_or_default();

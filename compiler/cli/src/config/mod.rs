@@ -3,6 +3,7 @@
 mod reader;
 
 use crate::failure::Failure;
+use malha_proxy::PortForward;
 use malha_syntax::Severity;
 use reader::Reader;
 use std::{
@@ -159,6 +160,8 @@ pub struct SidecarProxy {
     pub labels: BTreeMap<String, String>,
     /// Where its outbound proxy listens; a free port of 127.0.0.1 if absent.
     pub listen: Option<SocketAddr>,
+    /// Ports that stand for addresses of the mesh, as `--forward` has them for the default sidecar.
+    pub forward: Vec<PortForward>,
 }
 
 impl Config {
@@ -287,16 +290,25 @@ fn run(reader: &mut Reader<'_>, table: &reader::Table<'_>) -> RunSection {
         sidecars: sidecars
             .iter()
             .map(|sidecar| {
-                reader.know(sidecar, &["name", "namespace", "labels", "listen"]);
+                reader.know(sidecar, &["name", "namespace", "labels", "listen", "forward"]);
+                let name = reader.required(sidecar, "name");
                 SidecarProxy {
-                    name: reader.required(sidecar, "name"),
                     namespace: reader.string(sidecar, "namespace"),
                     labels: reader.labels(sidecar, "labels"),
                     listen: reader.parsed(sidecar, "listen", address),
+                    forward: forwards(reader, sidecar, &name),
+                    name,
                 }
             })
             .collect(),
     }
+}
+
+/// `["postgres.db:5432=127.0.0.1:15432"]`, as `--forward` has it, of the sidecar of this name.
+fn forwards(reader: &mut Reader<'_>, table: &reader::Table<'_>, sidecar: &str) -> Vec<PortForward> {
+    let texts = reader.texts(table, "forward");
+    let read = texts.iter().filter_map(|text| reader.parse_item(text, str::parse::<PortForward>));
+    read.map(|forward| PortForward { sidecar: Some(sidecar.to_owned()), ..forward }).collect()
 }
 
 /// `["80=8080"]`, as `--port` has it.
@@ -428,6 +440,7 @@ name = "front-end"
 namespace = "shop"
 labels = { app = "front-end" }
 listen = "127.0.0.1:15011"
+forward = ["postgres.db:5432=127.0.0.1:15432", "redis.db:6379"]
 "#,
         )
         .expect("every key is known");
@@ -451,6 +464,13 @@ listen = "127.0.0.1:15011"
             config.run.endpoints.iter().map(|it| (it.service.as_str(), it.address.port(), it.labels.len())).collect();
         assert_eq!(addresses, [("cart.shop", 9003, 0), ("orders.shop", 9001, 0), ("orders.shop", 9002, 1)]);
         assert_eq!(config.run.sidecars[0].listen.map(|it| it.port()), Some(15011));
+        let forwards: Vec<_> = config.run.sidecars[0]
+            .forward
+            .iter()
+            .map(|it| (it.sidecar.as_deref(), it.to.to_string(), it.listen.port()))
+            .collect();
+        let of = Some("front-end");
+        assert_eq!(forwards, [(of, "postgres.db:5432".to_owned(), 15432), (of, "redis.db:6379".to_owned(), 0)]);
     }
 
     #[test]
@@ -467,8 +487,9 @@ listen = "127.0.0.1:15011"
 
     #[test]
     fn names_every_mistake() {
-        let told =
-            problems("[mesh]\nistio = 1.31\ncolour = 1\n[run]\nports = [\"http=1\", \"80=8080\"]\n[[run.sidecars]]\n");
+        let told = problems(
+            "[mesh]\nistio = 1.31\ncolour = 1\n[run]\nports = [\"http=1\", \"80=8080\"]\n[[run.sidecars]]\nforward = [\"db\"]\n",
+        );
         assert_eq!(
             told.lines().filter(|line| line.starts_with("malha.toml:")).collect::<Vec<_>>(),
             [
@@ -476,6 +497,7 @@ listen = "127.0.0.1:15011"
                 "malha.toml:3:1: `colour` is not a key of [mesh]",
                 "malha.toml:5:10: `http=1` maps no port; write it as `80=8080`, or `80=0` for any free one",
                 "malha.toml:6:1: a table of [[run.sidecars]] has no `name`",
+                "malha.toml:7:12: `db` names no address of the mesh: write it as postgres.db:5432, a host and a port",
             ]
         );
     }

@@ -2,6 +2,7 @@
 
 use super::policies;
 use crate::config::MeshConfig;
+use crate::names::cluster_server_name;
 use crate::program::{Cluster, Destination, HashKey, Retries, Role};
 use crate::registry::Service;
 use crate::{GatewayRef, Mesh, ProxySpec};
@@ -100,6 +101,22 @@ impl<'a> Resolver<'a> {
     pub(super) fn service(&self, service: &Service, port: u32) -> Leads {
         let cluster = self.mesh.cluster(self.proxy, &service.hostname, port, None);
         self.remember(service.hostname.clone(), port, Some(port), None, cluster)
+    }
+
+    /// Where a gateway leads that passes the mesh's own TLS on: a cluster beside that of requests, by whose name clients
+    /// ask for it, and to which nothing but their bytes is sent (semantics A.6).
+    pub(super) fn by_server_name(&self, service: &Service, port: u32, subset: Option<&SmolStr>) -> Leads {
+        let name = cluster_server_name(port, subset.map(SmolStr::as_str), &service.hostname);
+        let cluster = self.mesh.cluster(self.proxy, &service.hostname, port, subset.map(SmolStr::as_str));
+        let cluster = cluster.map(|mut cluster| {
+            let own = Arc::make_mut(&mut cluster);
+            own.name = name;
+            if let Some(policy) = own.policy.source.as_mut().and_then(|policy| Arc::make_mut(policy).as_object_mut()) {
+                policy.retain(|block, _| !matches!(block.as_str(), "tls" | "tunnel"));
+            }
+            cluster
+        });
+        self.remember(service.hostname.clone(), port, Some(port), subset.cloned(), cluster)
     }
 
     fn remember(

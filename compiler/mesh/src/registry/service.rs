@@ -3,7 +3,7 @@
 use super::Protocol;
 use crate::{labels::Labels, program::Endpoint, visibility::Visibility};
 use hashbrown::{HashMap, hash_map::Entry};
-use malha_model::{Resource, Spec};
+use malha_model::{Resource, Spec, istio::service_entry};
 use malha_syntax::{Location, Span};
 use smol_str::SmolStr;
 use std::sync::{Arc, OnceLock};
@@ -118,6 +118,16 @@ impl Service {
         match &self.resource.spec {
             Spec::ServiceEntry(entry) => entry.subject_alt_names.iter().map(|name| name.value.as_str()).collect(),
             _ => Vec::new(),
+        }
+    }
+
+    /// Whether it lies outside of the mesh (semantics E9).
+    pub fn is_external(&self) -> bool {
+        match &self.resource.spec {
+            Spec::ServiceEntry(entry) => {
+                entry.location.as_ref().is_none_or(|location| location.value == service_entry::Location::MeshExternal)
+            }
+            _ => matches!(self.resolution, Resolution::Alias(_)),
         }
     }
 

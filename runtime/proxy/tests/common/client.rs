@@ -142,6 +142,30 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// How the answer begins where there is a tunnel.
+const YES: &[u8] = b"HTTP/1.1 200 ";
+
+/// A connection to `to` that a sidecar opens at the wish of CONNECT; what it says instead, where it does not.
+pub fn tunnel(sidecar: SocketAddr, to: &str) -> Result<TcpStream, Answer> {
+    let mut stream = connect(sidecar);
+    stream.write_all(format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n").as_bytes()).unwrap();
+    let mut first = [0; YES.len()];
+    while in_time(stream.peek(&mut first)).expect("an answer") < YES.len() {
+        std::thread::yield_now();
+    }
+    if first != YES {
+        return Err(Client::over(stream).read().expect("a whole answer"));
+    }
+    // Not a byte more: what follows is the tunnel's.
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        in_time(stream.read_exact(&mut byte)).expect("the rest of the head");
+        head.extend(byte);
+    }
+    Ok(stream)
+}
+
 /// A read that came to something: one that waited in vain is no end of the connection, but a failed test.
 fn in_time<T>(read: std::io::Result<T>) -> std::io::Result<T> {
     if let Err(error) = &read {

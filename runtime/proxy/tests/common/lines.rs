@@ -20,6 +20,11 @@ impl Lines {
         Options { access_log: Some(self.log()), ..options() }
     }
 
+    /// Forgets those that there are.
+    pub fn clear(&self) {
+        self.0.lock().unwrap().clear();
+    }
+
     /// Those that there are now.
     pub fn now(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()

@@ -96,6 +96,25 @@ pub fn compile(text: &str, a: &[SocketAddr], b: &[SocketAddr]) -> Arc<Table> {
     })
 }
 
+/// The services `a` and `b` as their clients in a cluster see them, with this behind them (after a line of `---`), for the
+/// default sidecar. Beside HTTP they have a port for TCP (5432), one whose protocol is detected (7000) and one for TLS
+/// (7443).
+pub fn sidecar(more: &str, config: MeshConfig, a: &[SocketAddr], b: &[SocketAddr]) -> Arc<Table> {
+    let ports = "  - {name: http, port: 80}
+  - {name: tcp, port: 5432}
+  - {name: any, port: 7000}
+  - {name: tls, port: 7443}
+";
+    let text = SERVICES.replace("  - {name: http, port: 80}\n", ports) + more;
+    compile_with(&text, &[ProxySpec::default_sidecar()], config, |cluster| {
+        match cluster.host.split_once('.').map_or("", |(first, _)| first) {
+            "a" => Some(a.to_vec()),
+            "b" => Some(b.to_vec()),
+            _ => None,
+        }
+    })
+}
+
 /// Two services.
 pub const SERVICES: &str = "apiVersion: v1
 kind: Service

@@ -9,6 +9,7 @@ pub mod held;
 pub mod lines;
 pub mod load;
 pub mod mesh;
+pub mod plain;
 #[cfg(unix)]
 pub mod process;
 pub mod tls;

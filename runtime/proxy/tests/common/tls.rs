@@ -110,9 +110,14 @@ impl<'a> Speaker<'a> {
 
     /// Shakes hands; the error is rustls's or the socket's.
     pub fn shake(&self, address: SocketAddr, name: &str) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+        self.shake_on(connect(address), name)
+    }
+
+    /// The same on a connection that is open already.
+    pub fn shake_on(&self, stream: TcpStream, name: &str) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let session = ClientConnection::new(Arc::new(self.config()), name).map_err(io::Error::other)?;
-        let mut stream = StreamOwned::new(session, connect(address));
+        let mut stream = StreamOwned::new(session, stream);
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock)?;
         }

@@ -2,7 +2,7 @@
 
 use crate::common::{
     Running,
-    client::{Client, get},
+    client::{Client, get, tunnel},
     echo::Echo,
     held::Gated,
     mesh::{self, SERVICES},
@@ -149,10 +149,12 @@ fn what_is_no_path_is_404() {
     let other = Echo::start("other");
     // A service, a host that only the catch-all takes, and one whose port has no listener.
     for host in ["a:80", "nobody.localhost:80", &other.address.to_string()] {
-        for target in [format!("CONNECT {host}"), "OPTIONS *".to_owned()] {
-            let request = format!("{target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
-            assert_eq!(Client::connect(proxy.outbound()).send(&request).status, 404, "{request}");
-        }
+        let request = format!("OPTIONS * HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(Client::connect(proxy.outbound()).send(&request).status, 404, "{request}");
+        // In a tunnel CONNECT is no more than a request.
+        let request = format!("CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let mut client = Client::over(tunnel(proxy.outbound(), "a:80").expect("a tunnel"));
+        assert_eq!(client.send(&request).status, 404, "{request}");
     }
 }
 

@@ -3,7 +3,9 @@
 use crate::common::{
     client::{connect, get},
     lines::Lines,
-    mesh, options, start,
+    mesh, options,
+    plain::upstream,
+    start,
     tls::{Authority, Speaker},
     wait_for,
 };
@@ -14,24 +16,6 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener},
     sync::{Arc, Mutex},
 };
-
-/// A server that speaks first, then sends back in capitals what it was sent, once that has ended.
-fn upstream(greeting: &'static str) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            std::thread::spawn(move || {
-                let mut text = String::new();
-                let _ = stream.write_all(greeting.as_bytes());
-                if stream.read_to_string(&mut text).is_ok() {
-                    let _ = stream.write_all(text.to_uppercase().as_bytes());
-                }
-            });
-        }
-    });
-    address
-}
 
 fn table(server: &str, rules: &str, a: &[SocketAddr], b: &[SocketAddr]) -> Arc<Table> {
     let text = format!(
@@ -178,6 +162,38 @@ fn the_server_name_leads_tls_to_where_it_ends() {
         assert_eq!(&first, greeting.as_bytes(), "A59: {name}");
     }
     assert!(Speaker::new(&authority).shake(front.gateway(443), "three.com").is_err(), "A53");
+}
+
+#[test]
+fn the_meshs_own_tls_is_led_on_by_the_name_of_a_cluster() {
+    let authority = Authority::new();
+    // Where it ends stands a gateway that knows those names.
+    let name = |service: &str| format!("outbound_.80_._.{service}.default.svc.cluster.local");
+    let behind = |service: &str, greeting| {
+        let server = "  - port: {number: 443, name: tls, protocol: TLS}
+    hosts: ['*']
+    tls: {mode: SIMPLE, credentialName: own}";
+        let rules = "  tcp: [{route: [{destination: {host: a, port: {number: 80}}}]}]";
+        let table = table(server, rules, &[upstream(greeting)], &[]);
+        let namespace = table.proxies().find(|proxy| proxy.role() == Role::Gateway).unwrap().namespace().to_owned();
+        let mut credentials = Credentials::default();
+        credentials.insert(&namespace, "own", authority.issue(&[&name(service)]).credential());
+        start(Revision { table, credentials }, options())
+    };
+    let (a, b) = (behind("a", "1"), behind("b", "2"));
+    let server = "  - port: {number: 15443, name: tls, protocol: TLS}
+    hosts: ['*.cluster.local']
+    tls: {mode: AUTO_PASSTHROUGH}";
+    let rules = "  tcp: [{route: [{destination: {host: a, port: {number: 80}}}]}]";
+    let front = start(table(server, rules, &[a.gateway(443)], &[b.gateway(443)]), options());
+    for (service, greeting) in [("a", "1"), ("b", "2")] {
+        let speaker = Speaker { is_careless: true, ..Speaker::new(&authority) };
+        let mut stream = speaker.shake(front.gateway(15443), &name(service)).expect("A.6");
+        let mut first = [0];
+        stream.read_exact(&mut first).unwrap();
+        assert_eq!(&first, greeting.as_bytes(), "A.6: {service}");
+    }
+    assert!(Speaker::new(&authority).shake(front.gateway(15443), "a.default.svc.cluster.local").is_err(), "A.6");
 }
 
 /// A rule to the service `a`, whose policy is this.

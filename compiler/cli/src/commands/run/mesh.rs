@@ -267,7 +267,7 @@ fn absent_note(LocalEndpoint { service, port, address, .. }: &LocalEndpoint, has
 /// Whether a listener is that of a sidecar.
 fn is_of(listener: &ListenerAddress, proxy: &ProxySpec) -> bool {
     let name = listener.proxy.strip_prefix(proxy.namespace.as_str()).and_then(|it| it.strip_prefix('/'));
-    listener.role == "mesh" && name == Some(&proxy.name)
+    listener.role == "mesh" && !listener.is_forward && name == Some(&proxy.name)
 }
 
 /// The client that the command line names, under a name that no other sidecar has.

@@ -153,7 +153,7 @@ impl Source {
     fn is_for_client(&self, listener: &ListenerAddress) -> bool {
         match self {
             Source::Mesh(mesh) => mesh.is_for_client(listener),
-            Source::Table(_) => listener.role == "mesh",
+            Source::Table(_) => listener.role == "mesh" && !listener.is_forward,
         }
     }
 

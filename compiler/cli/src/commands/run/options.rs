@@ -7,7 +7,7 @@ use crate::{
     terminal::Voice,
 };
 use malha_mesh::MeshConfig;
-use malha_proxy::{AccessLog, LogFormat, Options, Reload, Tracing};
+use malha_proxy::{AccessLog, LogFormat, Options, PortForward, Reload, Tracing};
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
@@ -33,6 +33,9 @@ pub(super) fn options(
         let listen = free.or(sidecar.listen).unwrap_or(any_port);
         (sidecar.name.clone(), listen)
     });
+    let of_sidecars = section.sidecars.iter().flat_map(|sidecar| &sidecar.forward);
+    let of_sidecars =
+        of_sidecars.map(|forward| PortForward { listen: free.unwrap_or(forward.listen), ..forward.clone() });
     let format = match args.access_log_format {
         Some(AccessLogFormat::Json) => LogFormat::Json,
         None if mesh.is_some_and(|mesh| mesh.json_access_log) => LogFormat::Json,
@@ -45,12 +48,15 @@ pub(super) fn options(
         ephemeral: args.ephemeral,
         outbound: args.outbound.or(free).unwrap_or(defaults.outbound),
         sidecars: sidecars.collect(),
+        // Those of the command line are the default sidecar's.
+        forwards: args.forwards.iter().cloned().chain(of_sidecars).collect(),
         admin: args.admin.or(free).or(section.admin).or(defaults.admin),
         explain: args.explain,
         seed: args.seed,
         access_log: Some(AccessLog::to_writer(voice.writer()).in_format(format)),
         on_reload: Some(on_reload),
         tracing,
+        protocol_detection_timeout: mesh.and_then(|mesh| mesh.protocol_detection_timeout),
         ..defaults
     })
 }

@@ -30,8 +30,11 @@ pub(super) fn started(handle: &Handle, built: &Built, source: &Source) -> String
                 "gateway {proxy} port {port} {protocol} on {}{address}",
                 scheme(&listener, &built.table)
             );
+        } else if listener.is_forward {
+            let _ = writeln!(page, "sidecar {proxy} forwards {address} to {}", listener.name);
+            continue;
         } else {
-            let _ = writeln!(page, "sidecar {proxy} on http://{address}, as http_proxy or by Host");
+            let _ = writeln!(page, "sidecar {proxy} on http://{address}, as http_proxy, https_proxy or by Host");
         }
         if let Some(example) = example(&listener, built) {
             let _ = writeln!(page, "  {example}");
@@ -69,11 +72,14 @@ pub(super) fn reloaded(built: &Built, report: &SwapReport, is_other: bool, took:
     for failure in &report.failed {
         let _ = writeln!(page, "error: {failure}");
     }
-    for listener in &report.added {
-        let _ = writeln!(page, "{} {} opened on http://{}", listener.role, listener.proxy, listener.address);
-    }
-    for listener in &report.removed {
-        let _ = writeln!(page, "{} {} closed on http://{}", listener.role, listener.proxy, listener.address);
+    for (listeners, what) in [(&report.added, "opened"), (&report.removed, "closed")] {
+        for ListenerAddress { role, proxy, name, address, is_forward, .. } in listeners {
+            let _ = if *is_forward {
+                writeln!(page, "forward of {proxy} to {name} {what} on {address}")
+            } else {
+                writeln!(page, "{role} {proxy} {what} on http://{address}")
+            };
+        }
     }
     let _ = write!(
         page,

@@ -2,7 +2,7 @@
 
 use crate::table_file::TableFile;
 use clap::{Parser, ValueEnum};
-use malha_proxy::{AccessLog, CredentialSource, Limits, LogFormat, Options, Passthrough, Reload, Tracing};
+use malha_proxy::{AccessLog, CredentialSource, Limits, LogFormat, Options, Passthrough, PortForward, Reload, Tracing};
 use std::{
     fs::OpenOptions,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -43,6 +43,11 @@ pub(crate) struct Arguments {
     /// Where mesh clients find another sidecar, by its name. May be given several times.
     #[arg(long = "sidecar", value_name = "NAME=ADDR", value_parser = sidecar_pair)]
     sidecars: Vec<(String, SocketAddr)>,
+
+    /// A port, a free one if none is named, that stands for an address of the mesh, for clients of the default sidecar
+    /// that speak to no HTTP proxy. May be given several times.
+    #[arg(long = "forward", value_name = "SVC.NS:PORT[=ADDR]")]
+    forwards: Vec<PortForward>,
 
     /// The admin server's address.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:15000", conflicts_with = "no_admin")]
@@ -132,6 +137,7 @@ impl Arguments {
             ephemeral: self.ephemeral,
             outbound: self.outbound,
             sidecars: self.sidecars.iter().cloned().collect(),
+            forwards: self.forwards.clone(),
             admin: (!self.no_admin).then_some(self.admin),
             explain: self.explain,
             seed: self.seed,

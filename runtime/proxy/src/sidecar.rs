@@ -1,0 +1,131 @@
+//! Connections whose original destination is known, treated as a sidecar in a cluster treats those that it intercepts:
+//! which listener and filter chain takes one, and what becomes of it (semantics B.6, B36, E21).
+
+use crate::{
+    connection::{Bytes, ChainPlace, Client, ClientTls, Held, bytes, http},
+    first_bytes::{First, Rewound, Sought, look},
+    tcp,
+    worker::{InForce, Local},
+};
+use malha_table::view::{Connection, Fallback, Filter, Listener};
+use std::rc::Rc;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Serves such a connection until either side, or its listener, closes it.
+pub(crate) async fn serve<S>(local: &Rc<Local>, held: &Rc<Held>, client: Client, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut closing = held.listener.closing.subscribe();
+    let running = local.running();
+    let entered = tokio::select! {
+        entered = enter(local, held, &running, &client, stream) => entered,
+        _ = closing.wait_for(|&is_closing| is_closing) => return,
+    };
+    let Ok(Some((way, server_name, stream))) = entered else { return };
+    let tls = server_name.map(|name| ClientTls { server_name: Some(name), certificate: None });
+    let client = Client { tls, ..client };
+    match way {
+        Way::Http { is_http2 } => {
+            drop(running);
+            http(local, held, Rc::new(client), stream, is_http2).await;
+        }
+        Way::Chain(place) => {
+            let stream: Box<dyn Bytes> = Box::new(stream);
+            bytes(local, &running, &place, (&held.listener, &client), stream, closing).await;
+        }
+        Way::Outside => {
+            tokio::select! {
+                () = tcp::pass_outside(local, (&held.listener, &client), stream) => {}
+                _ = closing.wait_for(|&is_closing| is_closing) => {}
+            }
+        }
+        Way::Blackhole => tcp::refuse_outside(local, (&held.listener, &client)),
+    }
+}
+
+/// What becomes of a connection.
+enum Way {
+    Http { is_http2: bool },
+    Chain(ChainPlace),
+    Outside,
+    Blackhole,
+}
+
+impl Way {
+    /// Of a connection that no listener or no filter chain takes; none: it is closed.
+    fn of(fallback: Fallback) -> Option<Way> {
+        match fallback {
+            Fallback::Close => None,
+            Fallback::Passthrough => Some(Way::Outside),
+            Fallback::Blackhole => Some(Way::Blackhole),
+        }
+    }
+}
+
+type Entered<S> = (Way, Option<String>, Rewound<S>);
+
+/// Chooses listener and filter chain, after a look at the first bytes where chains ask for them: a server that speaks
+/// first must not be waited for in vain. None: the connection is closed without a word.
+async fn enter<S>(
+    local: &Local,
+    held: &Held,
+    running: &InForce,
+    client: &Client,
+    stream: S,
+) -> std::io::Result<Option<Entered<S>>>
+where
+    S: AsyncRead + Unpin,
+{
+    let unseen = |stream| Rewound::new(bytes::Bytes::new(), stream);
+    let Some(place) = running.place(held.listener.id) else { return Ok(None) };
+    let Some(proxy) = running.table.proxies().get(place.proxy) else { return Ok(None) };
+    let Some(original) = &client.original else { return Ok(None) };
+    let Some(listener) = original.listener(&proxy) else {
+        return Ok(Way::of(proxy.fallback()).map(|way| (way, None, unseen(stream))));
+    };
+    if listener.rejected().is_some() {
+        return Ok(None);
+    }
+    let (first, stream) = match sought(local, &listener) {
+        None => (First::Other, unseen(stream)),
+        Some(sought) => match look(stream, sought).await? {
+            Some(seen) => seen,
+            None => return Ok(None),
+        },
+    };
+    let (is_http2, is_http) = (first == First::Http2, matches!(first, First::Http1 | First::Http2));
+    let (is_tls, server_name) = match first {
+        First::Tls(hello) => (true, hello.server_name),
+        First::Http1 | First::Http2 | First::Other => (false, None),
+    };
+    let connection = Connection {
+        destination: original.address(&listener),
+        is_tls,
+        server_name: server_name.as_deref(),
+        is_plain_http: is_http,
+    };
+    let way = match listener.select_chain(&connection) {
+        None => Way::of(listener.fallback()),
+        Some(chain) => match chain.filter() {
+            // A codec for plain HTTP makes nothing of TLS.
+            Some(Filter::Http(_)) => (!is_tls).then_some(Way::Http { is_http2 }),
+            Some(Filter::Tcp(_)) => {
+                let at = proxy.listeners().position(|other| other.index() == listener.index());
+                let (proxy, chain, server_name) = (place.proxy, chain.index(), server_name.clone());
+                at.map(|listener| Way::Chain(ChainPlace { proxy, listener, chain, server_name }))
+            }
+            None => None,
+        },
+    };
+    Ok(way.map(|way| (way, server_name, stream)))
+}
+
+/// What a listener's chains ask of the first bytes; none: nothing. Without a `protocolDetectionTimeout` Istio waits for
+/// them as long as it takes.
+fn sought(local: &Local, listener: &Listener<'_>) -> Option<Sought> {
+    let http1 = listener.chains().any(|chain| chain.is_inspected());
+    let options = &local.shared.options;
+    let patience = options.protocol_detection_timeout.unwrap_or(options.limits.client_idle_timeout);
+    (http1 || listener.speaks_tls()).then_some(Sought { tls: true, http1, patience: Some(patience) })
+}

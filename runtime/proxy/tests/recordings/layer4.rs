@@ -1,0 +1,129 @@
+//! Recorded connections of mesh clients that come to no HTTP: bytes, TLS that is passed on, and what goes nowhere. What
+//! became of one is read off its line in the access log.
+
+use crate::{
+    common::{
+        client::{Client, tunnel},
+        lines::Lines,
+        wait_for,
+    },
+    http_bytes,
+};
+use malha_proxy::OriginalDestination;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, pki_types::ServerName};
+use serde_json::Value;
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr},
+    sync::Arc,
+};
+
+/// Where connections go of which is recorded only that they were let go: to this machine, where nobody is.
+const NOWHERE: &str = "127.83.12.7";
+
+/// Where they go of which nothing is recorded.
+const ANYWHERE: &str = "192.0.2.1";
+
+/// Where the client of a recorded request meant to connect to.
+pub(crate) fn destination(request: &Value, unknown: &str) -> Option<String> {
+    let port = request["port"].as_u64()?;
+    let named = |host: &str| Some(format!("{host}:{port}")).filter(|it| it.parse::<OriginalDestination>().is_ok());
+    if let Some(address) = request["dest"].as_str() {
+        return named(address);
+    }
+    let host = request["authority"].as_str().map(malha_table::http::host_key);
+    host.and_then(|host| named(&host)).or_else(|| named(unknown))
+}
+
+/// Where a client of HTTP did.
+pub(crate) fn http_destination(request: &Value) -> Option<String> {
+    destination(request, ANYWHERE)
+}
+
+/// What differs from what is recorded; none where it is about HTTP.
+pub(crate) fn differences(
+    sidecar: SocketAddr,
+    lines: &Lines,
+    echo: SocketAddr,
+    request: &Value,
+    expect: &Value,
+) -> Option<Vec<String>> {
+    let outcome = expect["outcome"].as_str()?;
+    let protocol = request["protocol"].as_str();
+    let is_let_go = outcome == "passthrough";
+    let is_refused = outcome == "blackhole" && expect["status"].is_null();
+    if protocol.is_none() && !is_let_go && !is_refused && outcome != "tcp-forward" {
+        return None;
+    }
+    let to = match &request["dest"] {
+        Value::Null if is_let_go => destination(&serde_json::json!({"port": request["port"]}), NOWHERE)?,
+        _ => destination(request, ANYWHERE)?,
+    };
+    lines.clear();
+    let mut stream = match tunnel(sidecar, &to) {
+        Ok(stream) => stream,
+        Err(answer) => return Some(vec![format!("no tunnel to {to}: {answer:?}")]),
+    };
+    match protocol {
+        Some("tls") => drop(stream.write_all(&hello(request["tls"]["sni"].as_str()))),
+        // No HTTP, whoever looks at it.
+        Some(_) => drop(stream.write_all(b"\0\x01\x02 bytes\n")),
+        None => drop(stream.write_all(&http_bytes(request, request["authority"].as_str())?)),
+    }
+    if protocol.is_none() && outcome == "passthrough" {
+        // It is answered, or closed, as it was let go by HTTP's filter or by none.
+        Client::over(stream).read_answer_to(request["method"] == "HEAD");
+    } else {
+        // The other side may have closed it already.
+        let _ = stream.shutdown(Shutdown::Write);
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    wait_for("the connection's line", || !lines.now().is_empty());
+    let line: Value = serde_json::from_str(lines.now().first()?).expect("lines are JSON");
+    Some(compare(&line, echo, outcome, expect))
+}
+
+fn compare(line: &Value, echo: SocketAddr, outcome: &str, expect: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut hold = |what: &str, is_so: bool| {
+        if !is_so {
+            found.push(format!("{what}: recorded {expect}, logged {line}"));
+        }
+    };
+    let cluster = line["upstream_cluster"].as_str().unwrap_or_default();
+    let flags = line["response_flags"].as_str().unwrap_or_default();
+    match outcome {
+        "passthrough" => hold("cluster", cluster == "PassthroughCluster"),
+        "blackhole" => hold("cluster and flags", (cluster, flags) == ("BlackHoleCluster", "UH")),
+        "no-cluster" => hold("flags", flags == "NC"),
+        _ => {
+            let destinations = expect["destinations"].as_array().into_iter().flatten();
+            let chosen = destinations.filter(|it| it["weight"] != 0).find(|it| {
+                let subset = it["subset"].as_str().unwrap_or_default();
+                cluster == format!("outbound|{}|{subset}|{}", it["port"], it["host"].as_str().unwrap_or_default())
+            });
+            hold("cluster", chosen.is_some());
+            if let Some(chosen) = chosen {
+                let endpoints = chosen["endpoints"].as_u64();
+                // An endpoint that the client chooses is outside of this machine.
+                hold("endpoints", endpoints.is_none_or(|endpoints| (endpoints == 0) == (flags == "UH")));
+                let is_dead = cluster.contains("|dead.");
+                let is_elsewhere = endpoints.unwrap_or_default() == 0 || is_dead;
+                hold("upstream", is_elsewhere || line["upstream_host"] == echo.to_string());
+            }
+        }
+    }
+    found
+}
+
+/// The first bytes of a client of TLS.
+fn hello(server_name: Option<&str>) -> Vec<u8> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+    config.enable_sni = server_name.is_some();
+    let name = ServerName::try_from(server_name.unwrap_or("nobody.example").to_owned()).unwrap();
+    let mut bytes = Vec::new();
+    ClientConnection::new(Arc::new(config), name).unwrap().write_tls(&mut bytes).unwrap();
+    bytes
+}
