@@ -45,9 +45,11 @@ mod levels;
 mod listener;
 mod local_reply;
 mod location;
+mod members;
 mod message;
 mod metrics;
 mod mirror;
+mod names;
 mod options;
 mod outlier;
 mod outside;
@@ -65,6 +67,7 @@ mod running;
 mod select;
 mod sender;
 mod signals;
+mod socket;
 mod tap;
 mod tcp;
 mod tcp_record;
@@ -83,7 +86,7 @@ mod worker_log;
 
 pub use access_log::{AccessLog, LogFormat};
 pub use listener::ListenerAddress;
-pub use options::{Limits, Options, Passthrough, Reload};
+pub use options::{Dns, Limits, Options, Passthrough, Reload};
 pub use proxy::{Handle, Proxy, Revision, ShutdownReport, StartError, SwapReport};
 pub use signals::on_stop;
 pub use tls::{

@@ -9,6 +9,7 @@ pub mod held;
 pub mod lines;
 pub mod load;
 pub mod mesh;
+pub mod name_server;
 #[cfg(unix)]
 pub mod process;
 pub mod tls;

@@ -21,12 +21,15 @@ mod idle;
 mod istio_metrics;
 mod localities;
 mod mirrors;
+mod names;
 mod outbound;
 mod outliers;
 mod ports;
 mod reload;
 mod retries;
 mod smuggling;
+#[cfg(unix)]
+mod sockets;
 mod stats;
 mod tcp;
 mod tcp_observed;
