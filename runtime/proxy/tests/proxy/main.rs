@@ -27,6 +27,7 @@ mod outliers;
 mod ports;
 mod reload;
 mod retries;
+mod service_entries;
 mod smuggling;
 #[cfg(unix)]
 mod sockets;
