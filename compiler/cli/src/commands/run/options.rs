@@ -7,7 +7,7 @@ use crate::{
     terminal::say,
 };
 use malha_mesh::MeshConfig;
-use malha_proxy::{AccessLog, LogFormat, Options, Reload, Tracing};
+use malha_proxy::{AccessLog, Dns, LogFormat, Options, Reload, Tracing};
 use std::{
     collections::BTreeMap,
     io,
@@ -38,6 +38,7 @@ pub(super) fn options(
         None if mesh.is_some_and(|mesh| mesh.json_access_log) => LogFormat::Json,
         Some(AccessLogFormat::Text) | None => LogFormat::Text,
     };
+    let servers = if args.dns_servers.is_empty() { &section.dns } else { &args.dns_servers };
     let note = |note: &str| say(&format!("note: {note}"));
     let tracing = Tracing::to_named_collector(args.otlp.as_deref(), args.trace_sampling, note).map_err(Failure::new)?;
     Ok(Options {
@@ -51,6 +52,7 @@ pub(super) fn options(
         access_log: Some(AccessLog::to_writer(io::stdout()).in_format(format)),
         on_reload: Some(on_reload),
         tracing,
+        dns: Dns { servers: servers.clone(), ..Dns::default() },
         ..defaults
     })
 }
