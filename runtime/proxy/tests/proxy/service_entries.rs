@@ -196,7 +196,7 @@ fn an_external_name_stands_for_what_it_names() {
         ("VirtualService front", routes.to_owned()),
     ];
     let proxy = sidecar(&objects, options());
-    for host in ["front.example", "x.example"] {
+    for host in ["alias", "alias.default.svc.cluster.local", "front.example", "x.example"] {
         let answer = get(proxy.outbound(), host, "/", "");
         assert_eq!((who(&answer), answer.json()["authority"].clone()), ("echo".to_owned(), host.into()), "E28");
     }
