@@ -361,3 +361,52 @@ fn no_request_fails_while_names_move() {
     assert_eq!(outcomes.keys().collect::<Vec<_>>(), ["200"], "{outcomes:?}");
     assert!(echoes.iter().all(|echo| !echo.seen().is_empty()));
 }
+
+#[test]
+fn bytes_go_by_name_too() {
+    let echoes = Echo::start_many(&["one", "two"]);
+    let server = NameServer::start();
+    server.say("t.example", local(0, &[1]));
+    let text = format!(
+        "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: t, namespace: default}}
+spec:
+  hosts: [t.example]
+  ports:
+  - {{number: 90, name: tcp, protocol: TCP, targetPort: {port}}}
+  resolution: DNS
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: gw, namespace: default}}
+spec:
+  selector: {{istio: ingress}}
+  servers:
+  - port: {{number: 90, name: tcp, protocol: TCP}}
+    hosts: ['*']
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: t, namespace: default}}
+spec:
+  hosts: ['*']
+  gateways: [gw]
+  tcp:
+  - match: [{{port: 90}}]
+    route:
+    - destination: {{host: t.example, port: {{number: 90}}}}
+",
+        port = echoes[0].address.port()
+    );
+    let proxy = start(mesh::compile_with(&text, &[], MeshConfig::default(), |_| None), asking(&server));
+    let name = || get(proxy.gateway(90), "x.com", "/", "").json()["name"].clone();
+    assert_eq!(name(), "one", "E5");
+    server.say("t.example", local(0, &[2]));
+    wait_for("the other", || name() == "two");
+    server.say("t.example", Says::Unknown);
+    wait_for("nobody", || {
+        let mut client = Client::connect(proxy.gateway(90));
+        !client.try_write(b"GET / HTTP/1.1\r\nHost: x.com\r\n\r\n") || client.read().is_none()
+    });
+}
