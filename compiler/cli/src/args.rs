@@ -191,6 +191,10 @@ pub struct RunArgs {
     /// with which they speak the mesh's own TLS
     #[arg(long, value_name = "DIR")]
     pub mesh_certs: Option<PathBuf>,
+    /// A server that says which addresses names have, as `10.0.0.53` or `127.0.0.1:5353` [default: as `[run] dns` says,
+    /// else those of the system]. May be given several times
+    #[arg(long = "dns-server", value_name = "ADDRESS", value_parser = malha_proxy::Dns::server)]
+    pub dns_servers: Vec<SocketAddr>,
     /// A process of this machine that stands for a service's workload; its labels choose subsets
     #[arg(long = "endpoint", value_name = "SERVICE.NS:PORT=ADDRESS[,LABEL=VALUE]", value_parser = endpoint)]
     pub endpoints: Vec<config::LocalEndpoint>,

@@ -4,6 +4,7 @@ use crate::{
     balance::{self, Algorithm, Candidate},
     cluster::{ClusterState, EndpointState},
     levels::{Level, Locality, Turns},
+    members::Members,
     pool::EndpointAddress,
     priority::{Count, Spread},
     random::Random,
@@ -25,7 +26,8 @@ pub(crate) struct Wanted<'a> {
 
 /// An endpoint for a request; none: none is healthy.
 pub(crate) fn choose(cluster: &ClusterState, random: &Random, wanted: &Wanted<'_>) -> Option<Arc<EndpointState>> {
-    let view = View::of(cluster);
+    let members = cluster.members();
+    let view = View::of(cluster, &members);
     if cluster.is_hashed() {
         return view.by_hash(random, wanted);
     }
@@ -46,6 +48,7 @@ pub(crate) fn choose(cluster: &ClusterState, random: &Random, wanted: &Wanted<'_
 /// A cluster as it is now.
 struct View<'c> {
     cluster: &'c ClusterState,
+    members: &'c Members,
     now: u64,
     /// Which endpoints are ejected; empty: none is.
     ejected: Vec<bool>,
@@ -54,10 +57,10 @@ struct View<'c> {
 }
 
 impl<'c> View<'c> {
-    fn of(cluster: &'c ClusterState) -> Self {
+    fn of(cluster: &'c ClusterState, members: &'c Members) -> Self {
         let now = cluster.now();
-        let ejected = cluster.ejected(now);
-        let mut view = View { cluster, now, ejected, spread: None };
+        let ejected = cluster.ejected(members, now);
+        let mut view = View { cluster, members, now, ejected, spread: None };
         if !view.ejected.is_empty() {
             view.spread = Some(Spread::of(&view.counts(), cluster.panic_threshold()));
         }
@@ -73,15 +76,15 @@ impl<'c> View<'c> {
     }
 
     fn counts(&self) -> Vec<Count> {
-        self.cluster.levels.iter().map(|level| self.count(&level.members)).collect()
+        self.members.levels.iter().map(|level| self.count(&level.members)).collect()
     }
 
     fn spread_of_retry(&self, tried: &[EndpointAddress]) -> Option<Spread> {
-        let levels = &self.cluster.levels;
+        let levels = &self.members.levels;
         if levels.len() < 2 || tried.is_empty() {
             return self.spread.clone();
         }
-        let endpoints = &self.cluster.endpoints;
+        let endpoints = &self.members.endpoints;
         let is_of = |level: &Level, address: &EndpointAddress| {
             level.members.iter().filter_map(|at| endpoints.get(*at)).any(|endpoint| endpoint.address == *address)
         };
@@ -95,7 +98,7 @@ impl<'c> View<'c> {
 
     /// The level that a draw falls to, and whether all of its endpoints are used.
     fn level(&self, spread: Option<&Spread>, draw: impl FnOnce() -> u64) -> Option<(&'c Level, bool)> {
-        let levels = &self.cluster.levels;
+        let levels = &self.members.levels;
         let draw = if levels.len() > 1 { draw() } else { 0 };
         let (at, panics) = spread.map_or((0, false), |spread| spread.level(draw));
         Some((levels.get(at)?, panics))
@@ -103,8 +106,8 @@ impl<'c> View<'c> {
 
     fn draw(&self, spread: Option<&Spread>, random: &Random) -> Option<&'c Arc<EndpointState>> {
         let (level, panics) = self.level(spread, || random.next())?;
-        let endpoints = &self.cluster.endpoints;
-        if self.ejected.is_empty() && level.localities.is_empty() && self.cluster.levels.len() == 1 {
+        let endpoints = &self.members.endpoints;
+        if self.ejected.is_empty() && level.localities.is_empty() && self.members.levels.len() == 1 {
             return self.pick(endpoints, &level.turns, random);
         }
         let among = |members: &[usize], turns: &Turns| {
@@ -165,7 +168,7 @@ impl<'c> View<'c> {
         }
         let find = |attempt| {
             let member = level.places()?.find(hash, attempt, is_out)?;
-            self.cluster.endpoints.get(*level.members.get(member)?)
+            self.members.endpoints.get(*level.members.get(member)?)
         };
         let mut chosen = find(0)?;
         if wanted.avoids_tried {
@@ -205,18 +208,19 @@ mod tests {
         let address = |number| EndpointAddress { host: "192.0.2.1".into(), port: 80 + number };
         let mut cluster = ClusterState::of_one("c", address(0), algorithm, Duration::from_secs(1));
         cluster.set_epoch(Instant::now().checked_sub(Duration::from_hours(1)).expect("the clock is older"));
-        let endpoint = |(number, age): (u16, &u64)| EndpointState::new(address(number), 1, (3_600 - age) * 1_000);
-        cluster.endpoints = (0..).zip(ages).map(endpoint).map(Arc::new).collect();
-        cluster.levels = Level::only(ages.len());
+        let endpoint =
+            |(number, age): (u16, &u64)| EndpointState::new(address(number), false, 1, (3_600 - age) * 1_000);
+        cluster.set_members(Members::flat((0..).zip(ages).map(endpoint).map(Arc::new).collect()));
         cluster
     }
 
     fn counts(cluster: &ClusterState, draws: usize) -> Vec<usize> {
         let random = Random::new(3, 0);
-        let mut counts = vec![0; cluster.endpoints.len()];
+        let endpoints = &cluster.members().endpoints;
+        let mut counts = vec![0; endpoints.len()];
         for _ in 0..draws {
             let chosen = choose(cluster, &random, &Wanted::default()).expect("an endpoint");
-            let at = cluster.endpoints.iter().position(|endpoint| Arc::ptr_eq(endpoint, &chosen));
+            let at = endpoints.iter().position(|endpoint| Arc::ptr_eq(endpoint, &chosen));
             counts[at.expect("it is one of them")] += 1;
         }
         counts
@@ -249,9 +253,9 @@ mod tests {
         cluster.detection = Detection::of(&json!({"outlierDetection": {"maxEjectionPercent": 100}}));
         let now = cluster.now();
         let detection = cluster.detection.clone().expect("there is one");
-        cluster.endpoints[0].health.eject(&detection, now, 0, 2);
+        cluster.members().endpoints[0].health.eject(&detection, now, 0, 2);
         assert_eq!(counts(&cluster, 10), [0, 10]);
-        cluster.endpoints[1].health.eject(&detection, now, 1, 2);
+        cluster.members().endpoints[1].health.eject(&detection, now, 1, 2);
         assert!(choose(&cluster, &Random::new(3, 0), &Wanted::default()).is_none(), "D45");
         cluster.detection = Detection::of(&json!({"outlierDetection": {"minHealthPercent": 10}}));
         assert_eq!(counts(&cluster, 10), [5, 5], "D45");

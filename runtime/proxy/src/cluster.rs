@@ -6,7 +6,8 @@ use crate::{
     connection::Client,
     counters::ClusterCounters,
     dial::Keepalive,
-    levels::{Level, Place},
+    members::{Members, Recipe, Written},
+    names::{Addresses, Family},
     outlier::{self, Detection, Health, Outcome},
     parties::{self, Parties},
     pool::EndpointAddress,
@@ -16,11 +17,12 @@ use crate::{
     tunnel::Tunnel,
     warmup::WarmUp,
 };
+use arc_swap::{ArcSwap, Guard};
 use http::Version;
 use malha_table::view::{Cluster, Discovery, LoadBalancer, UpstreamProtocol};
 use serde_json::Value;
 use std::{
-    net::IpAddr,
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -55,9 +57,10 @@ pub(crate) struct ClusterState {
     pub(crate) detection: Option<Detection>,
     /// From when the times of its endpoints' ejections count.
     epoch: Instant,
-    pub(crate) endpoints: Vec<Arc<EndpointState>>,
-    /// Those by priority and locality, the nearest first.
-    pub(crate) levels: Vec<Level>,
+    /// Its endpoints now.
+    members: ArcSwap<Members>,
+    /// What its members are made of again when names lead elsewhere; none: all are addresses.
+    recipe: Option<Recipe>,
     /// None: new endpoints get their full share at once.
     pub(crate) warm_up: Option<WarmUp>,
 }
@@ -68,6 +71,8 @@ pub(crate) struct Around<'a> {
     pub(crate) credentials: &'a Credentials,
     /// That of the proxy whose cluster it is, or of the first of several.
     pub(crate) namespace: &'a str,
+    /// Of the addresses that names stand for.
+    pub(crate) family: Family,
 }
 
 /// What a cluster says of its connections, as far as one that is open must agree with it.
@@ -140,7 +145,7 @@ impl ConnectionTerms {
 #[derive(Debug)]
 pub(crate) struct EndpointState {
     pub(crate) address: EndpointAddress,
-    /// Whether it is known by a name, not by an address.
+    /// Whether it was found by a name: what that leads to is not for the table to say.
     pub(crate) is_named: bool,
     pub(crate) weight: u32,
     /// When it came to the cluster, in milliseconds since its epoch.
@@ -153,9 +158,9 @@ pub(crate) struct EndpointState {
 }
 
 impl EndpointState {
-    pub(crate) fn new(address: EndpointAddress, weight: u32, joined: u64) -> Self {
+    pub(crate) fn new(address: EndpointAddress, is_named: bool, weight: u32, joined: u64) -> Self {
         EndpointState {
-            is_named: address.host.parse::<IpAddr>().is_err(),
+            is_named,
             address,
             weight,
             joined,
@@ -165,12 +170,18 @@ impl EndpointState {
         }
     }
 
-    /// The same endpoint with another weight: what is known of it goes on.
-    fn weighing(&self, weight: u32) -> Self {
+    /// Where a client says.
+    pub(crate) fn chosen(address: EndpointAddress) -> Self {
+        let is_named = !address.is_fixed();
+        EndpointState::new(address, is_named, 1, 0)
+    }
+
+    /// The same endpoint, told otherwise: what is known of it goes on.
+    pub(crate) fn weighing(&self, is_named: bool, weight: u32) -> Self {
         EndpointState {
             active: Arc::clone(&self.active),
             health: Arc::clone(&self.health),
-            ..EndpointState::new(self.address.clone(), weight, self.joined)
+            ..EndpointState::new(self.address.clone(), is_named, weight, self.joined)
         }
     }
 }
@@ -199,25 +210,24 @@ impl ClusterState {
     /// As a table says; what is known of it from the table before goes on.
     pub(crate) fn new(cluster: &Cluster<'_>, before: Option<&Arc<ClusterState>>, around: &Around<'_>) -> Self {
         let epoch = before.map_or_else(Instant::now, |before| before.epoch);
-        let now = outlier::since(epoch);
-        let endpoints = cluster.endpoints().filter_map(|endpoint| {
-            let address = EndpointAddress {
-                host: endpoint.address()?.into(),
-                port: u16::try_from(endpoint.port()).ok().filter(|&port| port != 0)?,
-            };
-            let weight = endpoint.weight();
-            let mut known = before.iter().flat_map(|before| &before.endpoints).filter(|known| known.address == address);
-            let same = known.clone().find(|known| known.weight == weight);
-            let state = same.cloned().unwrap_or_else(|| {
-                let other = known.next().map(|known| known.weighing(weight));
-                Arc::new(other.unwrap_or_else(|| EndpointState::new(address.clone(), weight, now)))
-            });
-            state.destination.store(around.parties.endpoint(cluster, &endpoint), Ordering::Relaxed);
-            let (priority, locality) = (endpoint.priority(), endpoint.locality().unwrap_or_default());
-            Some((state, Place { priority, locality, weight: endpoint.locality_weight() }))
+        let written = cluster.endpoints().filter_map(|endpoint| {
+            Some(Written {
+                address: EndpointAddress::of(endpoint.address()?, endpoint.port())?,
+                weight: endpoint.weight(),
+                destination: around.parties.endpoint(cluster, &endpoint),
+                priority: endpoint.priority(),
+                locality: endpoint.locality().unwrap_or_default().into(),
+                locality_weight: endpoint.locality_weight(),
+            })
         });
-        let (endpoints, placed): (Vec<Arc<EndpointState>>, Vec<Place<'_>>) = endpoints.unzip();
-        let levels_before = before.map(|before| before.levels.as_slice()).unwrap_or_default();
+        let recipe = Recipe {
+            written: written.collect(),
+            load_balancer: cluster.load_balancer(),
+            is_logical: cluster.discovery() == Discovery::LogicalDns,
+            family: around.family,
+        };
+        let members_before = before.map(|before| before.members.load_full()).unwrap_or_default();
+        let members = recipe.members(&members_before, outlier::since(epoch), |_| None);
         let policy: Value = cluster.policy_json().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
         let tls = UpstreamTls::of(&policy, cluster.name(), around.namespace, around.credentials);
         ClusterState {
@@ -240,12 +250,12 @@ impl ClusterState {
             breaker: Breaker::of(cluster, &policy, before.map(|before| &before.breaker)),
             detection: Detection::of(&policy),
             epoch,
-            levels: Level::all(&endpoints, &placed, cluster.load_balancer(), levels_before),
+            recipe: (!recipe.names().is_empty()).then_some(recipe),
+            members: ArcSwap::from_pointee(members),
             // Others do not go by weights that change (semantics D26).
             warm_up: matches!(cluster.load_balancer(), LoadBalancer::RoundRobin | LoadBalancer::LeastRequest)
                 .then(|| WarmUp::of(&policy))
                 .flatten(),
-            endpoints,
         }
     }
 
@@ -272,8 +282,8 @@ impl ClusterState {
             breaker: Breaker::unlimited(),
             detection: None,
             epoch: Instant::now(),
-            endpoints: vec![Arc::new(EndpointState::new(address, 1, 0))],
-            levels: Level::only(1),
+            members: ArcSwap::from_pointee(Members::only(EndpointState::chosen(address))),
+            recipe: None,
             warm_up: None,
         }
     }
@@ -297,8 +307,8 @@ impl ClusterState {
             breaker: self.breaker.clone(),
             detection: None,
             epoch: self.epoch,
-            endpoints: vec![Arc::new(EndpointState::new(address, 1, 0))],
-            levels: Level::only(1),
+            members: ArcSwap::from_pointee(Members::only(EndpointState::chosen(address))),
+            recipe: None,
             warm_up: None,
         }
     }
@@ -323,13 +333,47 @@ impl ClusterState {
         outlier::since(self.epoch)
     }
 
-    /// Which endpoints are ejected, by index; empty: none is.
-    pub(crate) fn ejected(&self, now: u64) -> Vec<bool> {
+    /// Its endpoints now. Whoever looks twice may find others.
+    pub(crate) fn members(&self) -> Guard<Arc<Members>> {
+        self.members.load()
+    }
+
+    /// Gives it other endpoints than a table does.
+    #[cfg(test)]
+    pub(crate) fn set_members(&mut self, members: Members) {
+        self.members = ArcSwap::from_pointee(members);
+    }
+
+    /// Whether some of its endpoints are found by name.
+    pub(crate) fn has_names(&self) -> bool {
+        self.recipe.is_some()
+    }
+
+    /// The names that its endpoints are found by.
+    pub(crate) fn names(&self) -> BTreeSet<Arc<str>> {
+        self.recipe.as_ref().map(Recipe::names).unwrap_or_default()
+    }
+
+    /// Whether it is one host, wherever its name leads to (semantics E6).
+    pub(crate) fn is_logical(&self) -> bool {
+        self.recipe.as_ref().is_some_and(|recipe| recipe.is_logical)
+    }
+
+    /// Takes up where its names lead to now.
+    pub(crate) fn resolve(&self, answer: impl Fn(&str) -> Option<Addresses>) {
+        if let Some(recipe) = &self.recipe {
+            let members = recipe.members(&self.members.load(), self.now(), answer);
+            self.members.store(Arc::new(members));
+        }
+    }
+
+    /// Which of its endpoints are ejected, by index; empty: none is.
+    pub(crate) fn ejected(&self, members: &Members, now: u64) -> Vec<bool> {
         let is_ejected = |endpoint: &Arc<EndpointState>| endpoint.health.is_ejected(now);
-        if self.detection.is_none() || !self.endpoints.iter().any(is_ejected) {
+        if self.detection.is_none() || !members.endpoints.iter().any(is_ejected) {
             return Vec::new();
         }
-        self.endpoints.iter().map(is_ejected).collect()
+        members.endpoints.iter().map(is_ejected).collect()
     }
 
     /// Below so many percent of healthy endpoints a level of priority uses all (semantics D45).
@@ -339,7 +383,7 @@ impl ClusterState {
 
     /// Whether endpoints are chosen by a hash of the request.
     pub(crate) fn is_hashed(&self) -> bool {
-        self.levels.iter().any(|level| level.places().is_some())
+        self.members.load().levels.iter().any(|level| level.places().is_some())
     }
 
     /// Whether an endpoint is ejected now.
@@ -352,8 +396,9 @@ impl ClusterState {
         let Some(detection) = &self.detection else { return };
         let now = outlier::since(self.epoch);
         if endpoint.health.count(detection, now, outcome) {
-            let ejected = self.endpoints.iter().filter(|other| other.health.is_ejected(now)).count();
-            endpoint.health.eject(detection, now, ejected, self.endpoints.len());
+            let members = self.members.load();
+            let ejected = members.endpoints.iter().filter(|other| other.health.is_ejected(now)).count();
+            endpoint.health.eject(detection, now, ejected, members.endpoints.len());
         }
     }
 }

@@ -20,6 +20,30 @@ pub(crate) struct ClusterCounters {
     pub(crate) connects: AtomicU64,
     pub(crate) connect_failures: AtomicU64,
     pub(crate) connect_timeouts: AtomicU64,
+    pub(crate) updates: Updates,
+}
+
+/// Look-ups of the names that its endpoints are found by.
+#[derive(Debug, Default)]
+pub(crate) struct Updates {
+    pub(crate) attempts: AtomicU64,
+    pub(crate) successes: AtomicU64,
+    pub(crate) failures: AtomicU64,
+    /// Successes that changed nothing.
+    pub(crate) unchanged: AtomicU64,
+}
+
+impl Updates {
+    /// Everything, by Envoy's names.
+    pub(crate) fn named(&self) -> [(&'static str, u64); 4] {
+        [
+            ("update_attempt", &self.attempts),
+            ("update_failure", &self.failures),
+            ("update_no_rebuild", &self.unchanged),
+            ("update_success", &self.successes),
+        ]
+        .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
+    }
 }
 
 /// One more.

@@ -1,8 +1,10 @@
 //! Opening a connection to an endpoint: TCP, what the PROXY protocol tells, TLS (semantics D.6, D.8, D61).
 
 use crate::{
+    names::Names,
     pool::{EndpointAddress, NoConnection},
     proxy_protocol::Header,
+    socket::{self, Socket},
     tls,
 };
 use serde_json::Value;
@@ -15,10 +17,7 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
@@ -75,25 +74,27 @@ pub(crate) struct Dial {
     pub(crate) tls: Option<(Arc<ClientConfig>, Arc<str>)>,
 }
 
-/// An open connection, and its two ends.
+/// An open connection, and its two ends where they have addresses.
 pub(crate) struct Dialled {
     pub(crate) stream: Stream,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Option<SocketAddr>,
     pub(crate) local: Option<SocketAddr>,
 }
 
 impl Dial {
     /// Opens it. How long that may take is the caller's to say.
-    pub(crate) async fn connect(&self, address: &EndpointAddress) -> Result<Dialled, NoConnection> {
-        let refused = |error: io::Error| NoConnection::Failed(reason_of_connect(&error));
-        let mut stream = TcpStream::connect((&*address.host, address.port)).await.map_err(refused)?;
-        let (peer, local) = (stream.peer_addr().map_err(refused)?, stream.local_addr().ok());
-        // Only hints to the kernel; without the first small requests wait.
-        let _ = stream.set_nodelay(true);
-        if let Some(keepalive) = self.keepalive {
-            let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive.socket_option());
+    pub(crate) async fn connect(&self, address: &EndpointAddress, names: &Names) -> Result<Dialled, NoConnection> {
+        let mut stream = Socket::connect(address, names).await?;
+        let (peer, local) = stream.ends();
+        if let Socket::Tcp(stream) = &stream {
+            // Only hints to the kernel; without the first small requests wait.
+            let _ = stream.set_nodelay(true);
+            if let Some(keepalive) = self.keepalive {
+                let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive.socket_option());
+            }
         }
         if let Some(told) = self.told {
+            let refused = |error: io::Error| NoConnection::Failed(socket::reason(&error));
             stream.write_all(&told.bytes()).await.map_err(refused)?;
         }
         let stream = match &self.tls {
@@ -108,13 +109,6 @@ impl Dial {
     }
 }
 
-/// In Envoy's form; the words are the system's.
-fn reason_of_connect(error: &io::Error) -> Arc<str> {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    format!("delayed connect error: {text}").into()
-}
-
 /// In Envoy's form; the words are those of this TLS library (semantics D57).
 fn reason_of_handshake(error: &io::Error) -> Arc<str> {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
@@ -126,8 +120,8 @@ fn reason_of_handshake(error: &io::Error) -> Arc<str> {
 
 /// A connection's bytes.
 pub(crate) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 impl AsyncRead for Stream {

@@ -14,7 +14,7 @@ use crate::{
     local_reply::{LocalReply, is_grpc},
     location, mirror, outside,
     plan::Place,
-    pool::Asker,
+    pool::{Asker, EndpointAddress},
     record::Record,
     reply::{Ending, Reply},
     running::Running,
@@ -277,7 +277,7 @@ impl Exchange<'_> {
         record.chosen(cluster);
         // On this machine there is no original destination but the Host.
         let chosen = if outside::is_clients_choice(cluster.discovery) {
-            match outside::endpoint(self, cluster.discovery) {
+            match self.named_host(cluster.discovery).await {
                 Ok(address) => Arc::new(cluster.at(address)),
                 Err(reply) => return self.local_reply(&reply, &changes, None, &Attempted::default()),
             }
@@ -349,6 +349,13 @@ impl Exchange<'_> {
         Treated::Own(own)
     }
 
+    /// Where the client meant to go, once it is known where that is.
+    async fn named_host(&self, discovery: Discovery) -> Result<EndpointAddress, LocalReply> {
+        let address = outside::endpoint(self, discovery)?;
+        outside::found(self, &address).await?;
+        Ok(address)
+    }
+
     /// Under `REGISTRY_ONLY`.
     fn refuse_outside(&self, record: &mut Record) -> Treated {
         record.refused_outside();
@@ -361,7 +368,7 @@ impl Exchange<'_> {
             // Only bytes could be passed on as they came; `*` and CONNECT have no path to ask for.
             return self.plain(&LocalReply::not_found());
         }
-        let cluster = match outside::endpoint(self, Discovery::OriginalDestination) {
+        let cluster = match self.named_host(Discovery::OriginalDestination).await {
             Ok(address) => Arc::new(outside::passthrough(address)),
             Err(reply) => return self.plain(&reply),
         };

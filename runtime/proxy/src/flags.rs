@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 /// A set of response flags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Flags(u16);
+pub(crate) struct Flags(u32);
 
 impl Flags {
     pub(crate) const NO_HEALTHY_UPSTREAM: Flags = Flags(1);
@@ -24,9 +24,11 @@ impl Flags {
     pub(crate) const STREAM_IDLE: Flags = Flags(1 << 15);
     pub(crate) const DELAY_INJECTED: Flags = Flags(1 << 10);
     pub(crate) const FAULT_INJECTED: Flags = Flags(1 << 11);
+    /// A name that a client chose has no address.
+    pub(crate) const DNS_FAILED: Flags = Flags(1 << 16);
 
     /// In the order in which Envoy writes them: the retry limit before what the last try met.
-    const NAMES: [(Flags, &str); 16] = [
+    const NAMES: [(Flags, &str); 17] = [
         (Flags::NO_HEALTHY_UPSTREAM, "UH"),
         (Flags::UPSTREAM_TIMEOUT, "UT"),
         (Flags::RETRY_LIMIT, "URX"),
@@ -43,6 +45,7 @@ impl Flags {
         (Flags::STREAM_IDLE, "SI"),
         (Flags::DURATION_TIMEOUT, "DT"),
         (Flags::NO_CLUSTER, "NC"),
+        (Flags::DNS_FAILED, "DF"),
     ];
 
     /// Their letters, joined by commas; a dash for none.

@@ -392,7 +392,7 @@ async fn try_once(
         attempted.transport_failure = None;
         // Only now it is the endpoint's time that passes.
         attempted.is_trying = true;
-        attempted.upstream = Some(connection.peer());
+        attempted.upstream = connection.peer();
         attempted.local = connection.local();
         let touched = Rc::new(Cell::new(false));
         let body = Sent::new(Rc::clone(received), Rc::clone(&touched));

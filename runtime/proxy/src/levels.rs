@@ -135,10 +135,7 @@ fn hashed(
         return None;
     }
     let weights = weights(endpoints, members, localities);
-    let named = members.iter().zip(weights).map(|(at, weight)| {
-        let address = &endpoints[*at].address;
-        (format!("{}:{}", address.host, address.port), weight)
-    });
+    let named = members.iter().zip(weights).map(|(at, weight)| (endpoints[*at].address.to_string(), weight));
     let named: Vec<(String, u32)> = named.collect();
     let known = before.and_then(|level| level.hashed.as_ref());
     if let Some(known) = known.filter(|known| known.load_balancer == load_balancer && known.named == named) {
@@ -176,7 +173,7 @@ mod tests {
     fn endpoints(weights: &[u32]) -> Vec<Arc<EndpointState>> {
         let endpoint = |(number, weight): (usize, &u32)| {
             let address = EndpointAddress { host: format!("192.0.2.{number}").into(), port: 80 };
-            Arc::new(EndpointState::new(address, *weight, 0))
+            Arc::new(EndpointState::new(address, false, *weight, 0))
         };
         weights.iter().enumerate().map(endpoint).collect()
     }

@@ -47,6 +47,8 @@ pub struct Options {
     /// How long a sidecar waits for the first bytes of a client where they decide about its protocol, before it takes it
     /// for one that waits for the server; none: as long as for a request. The MeshConfig's `protocolDetectionTimeout`.
     pub protocol_detection_timeout: Option<Duration>,
+    /// How the addresses of names are found.
+    pub dns: Dns,
     /// Called by `POST /reload`; none: the admin server answers 501.
     pub on_reload: Option<Reload>,
 }
@@ -70,6 +72,7 @@ impl Default for Options {
             limits: Limits::default(),
             passthrough: Passthrough::default(),
             protocol_detection_timeout: None,
+            dns: Dns::default(),
             on_reload: None,
         }
     }
@@ -87,6 +90,35 @@ pub enum Passthrough {
     Loopback,
     /// Anywhere, as in a cluster.
     Anywhere,
+}
+
+/// How the addresses of names are found (semantics E5 to E8). `localhost` and names below it are loopback whatever anybody
+/// says, and the system's file of hosts comes before all servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dns {
+    /// Servers to ask; none: those that the system names.
+    pub servers: Vec<SocketAddr>,
+    /// How long until a name is looked up again whose answer does not say how long it holds, or that nobody could answer:
+    /// Istio's `dnsRefreshRate`.
+    pub refresh: Duration,
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Dns { servers: Vec::new(), refresh: Duration::from_mins(1) }
+    }
+}
+
+impl Dns {
+    /// A server as people write it: an address, perhaps with a port.
+    ///
+    /// # Errors
+    /// It is none, in words.
+    pub fn server(text: &str) -> Result<SocketAddr, String> {
+        let with_port = |ip: IpAddr| SocketAddr::new(ip, 53);
+        let server = text.parse().or_else(|_| text.parse().map(with_port));
+        server.map_err(|_| format!("`{text}` is no address of a server, as `10.0.0.53` or `127.0.0.1:5353`"))
+    }
 }
 
 /// Bounds on what a client or an upstream can use. The defaults are Envoy's where it has one (semantics A69, C54).
@@ -159,5 +191,20 @@ impl Reload {
 impl fmt::Debug for Reload {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Reload")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_as_people_write_them() {
+        let server = |text: &str| Dns::server(text).map(|server| server.to_string());
+        assert_eq!(server("10.0.0.53"), Ok("10.0.0.53:53".to_owned()));
+        assert_eq!(server("127.0.0.1:5353"), Ok("127.0.0.1:5353".to_owned()));
+        assert_eq!(server("2001:db8::53"), Ok("[2001:db8::53]:53".to_owned()));
+        assert_eq!(server("[2001:db8::53]:5353"), Ok("[2001:db8::53]:5353".to_owned()));
+        assert!(server("dns.example").is_err() && server("10.0.0.53:x").is_err());
     }
 }

@@ -1,8 +1,18 @@
 //! Requests to hosts that the mesh does not know (semantics B39, E21).
 
 use crate::{
-    balance::Algorithm, cluster::ClusterState, connection::Client, exchange::Exchange, flags::Flags, forward::Outgoing,
-    listener::is_reached_at, local_reply::LocalReply, options::Passthrough, pool::EndpointAddress, select::port_of,
+    balance::Algorithm,
+    cluster::ClusterState,
+    connection::Client,
+    exchange::Exchange,
+    flags::Flags,
+    forward::Outgoing,
+    listener::is_reached_at,
+    local_reply::LocalReply,
+    names::{self, NoAddress},
+    options::Passthrough,
+    pool::EndpointAddress,
+    select::port_of,
     worker::Local,
 };
 use http::{HeaderMap, StatusCode};
@@ -75,6 +85,22 @@ pub(crate) fn allowed(local: &Local, address: EndpointAddress, authority: &str) 
     })
 }
 
+/// Waits until the host that a client named has an address, if it is a name; else the answer to the request (semantics
+/// E7).
+pub(crate) async fn found(exchange: &Exchange<'_>, address: &EndpointAddress) -> Result<(), LocalReply> {
+    if address.is_fixed() {
+        return Ok(());
+    }
+    let unavailable = |body: &'static str, flags, details| {
+        Err(LocalReply::new(StatusCode::SERVICE_UNAVAILABLE, body, flags, details))
+    };
+    match exchange.local.shared.names.addresses(&address.host).await {
+        Ok(_) => Ok(()),
+        Err(NoAddress::Failed(_)) => unavailable("DNS resolution failure", Flags::DNS_FAILED, "dns_resolution_failure"),
+        Err(NoAddress::Overflow) => unavailable("DNS cache overflow", Flags::default(), "dns_cache_overflow"),
+    }
+}
+
 /// The cluster of hosts that the mesh does not know, with one of them.
 pub(crate) fn passthrough(address: EndpointAddress) -> ClusterState {
     ClusterState::of_one("PassthroughCluster", address, Algorithm::LeastRequest, Duration::from_secs(10))
@@ -101,7 +127,7 @@ pub(crate) fn is_own(local: &Local, address: SocketAddr) -> bool {
 
 /// The address that a host stands for without being looked up.
 pub(crate) fn ip_address(address: &EndpointAddress) -> Option<SocketAddr> {
-    let ip = if &*address.host == "localhost" || address.host.ends_with(".localhost") {
+    let ip = if names::is_loopback(&address.host) {
         IpAddr::V4(Ipv4Addr::LOCALHOST)
     } else {
         address.host.parse::<IpAddr>().ok()?.to_canonical()

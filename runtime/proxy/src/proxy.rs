@@ -303,6 +303,7 @@ impl Handle {
         for worker in workers {
             worker.stop();
         }
+        self.shared.names.stop();
         if let Some(log) = &self.shared.options.access_log {
             log.wait(LAST_LINES);
         }

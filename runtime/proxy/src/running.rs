@@ -4,6 +4,7 @@ use crate::{
     cluster::{Around, ClusterState, ConnectionTerms},
     listener::{ListenerAddress, ListenerKey, OpenListener, is_reached_at},
     metrics::{Metrics, lock},
+    names::{Family, Names},
     options::Options,
     outside, parties,
     plan::{Place, Plan, rule_name, rule_place},
@@ -19,7 +20,7 @@ use malha_table::{
     view::{Forward, Proxy, Route},
 };
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     fmt,
     net::SocketAddr,
     sync::{
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) seed: u64,
     pub(crate) current: Arc<ArcSwap<Running>>,
     pub(crate) metrics: Metrics,
+    pub(crate) names: Arc<Names>,
     /// What the owner published, by name.
     pub(crate) documents: Mutex<BTreeMap<String, serde_json::Value>>,
     pub(crate) draining: AtomicBool,
@@ -52,6 +54,7 @@ impl Shared {
             seed: options.seed.unwrap_or_else(random::system_seed),
             current: Arc::new(ArcSwap::from_pointee(Running::empty(Arc::clone(table)))),
             metrics: Metrics::new(options.cores.max(1)),
+            names: Arc::new(Names::new(&options.dns, Family::of(options.host))),
             documents: Mutex::default(),
             draining: AtomicBool::new(false),
             admin: OnceLock::new(),
@@ -69,7 +72,7 @@ impl Shared {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Puts a table in force. States of clusters, endpoints and rules that were in the one before are kept.
+    /// Puts a table in force, once its clusters' names have been looked up. States of clusters, endpoints and rules that were in the one before are kept.
     pub(crate) fn install(
         &self,
         revision: Revision,
@@ -111,13 +114,15 @@ impl Shared {
             let same = before.by_name.get(cluster.name()).map(Vec::as_slice).unwrap_or_default();
             let of_owner = same.iter().find(|known| known.owner == owner);
             let before = of_owner.or(same.first().filter(|_| same.len() == 1)).map(|known| &known.state);
-            let around = Around { parties: &self.metrics.parties, credentials: &credentials, namespace };
+            let family = Family::of(self.options.host);
+            let around = Around { parties: &self.metrics.parties, credentials: &credentials, namespace, family };
             let state = Arc::new(ClusterState::new(&cluster, before, &around));
-            running.endpoints.extend(state.endpoints.iter().map(|endpoint| endpoint.address.clone()));
+            self.names.watch(&state);
             let one = Owned { owner, state: Arc::clone(&state) };
             running.by_name.entry(cluster.name().to_owned()).or_default().push(one);
             running.clusters.push(state);
         }
+        self.names.wait_for(&running.clusters, LONGEST_WARMING);
         let running = Arc::new(running);
         self.current.store(Arc::clone(&running));
         running
@@ -129,6 +134,10 @@ impl fmt::Debug for Shared {
         formatter.write_str("Shared")
     }
 }
+
+/// How long a table may wait for the first answers to the names of its clusters. Envoy waits as long as its resolver does;
+/// here whoever starts a proxy or saves a file waits, too.
+const LONGEST_WARMING: Duration = Duration::from_secs(5);
 
 /// A cluster, and the first proxy that has it.
 struct Owned {
@@ -163,7 +172,6 @@ pub(crate) struct Running {
     clusters: Vec<Arc<ClusterState>>,
     /// In order of their indexes.
     by_name: HashMap<String, Vec<Owned>>,
-    endpoints: HashSet<EndpointAddress>,
 }
 
 impl Running {
@@ -181,7 +189,6 @@ impl Running {
             retries: Vec::new(),
             clusters: Vec::new(),
             by_name: HashMap::new(),
-            endpoints: HashSet::new(),
         }
     }
 
@@ -268,7 +275,7 @@ impl Running {
     pub(crate) fn wants_connection(&self, cluster: &str, address: &EndpointAddress, terms: ConnectionTerms) -> bool {
         let has = |cluster: &Owned| {
             cluster.state.terms == terms
-                && (outside::is_clients_choice(cluster.state.discovery) || self.endpoints.contains(address))
+                && (outside::is_clients_choice(cluster.state.discovery) || cluster.state.members().has(address))
         };
         self.by_name.get(cluster).is_some_and(|same| same.iter().any(has))
     }

@@ -104,7 +104,7 @@ async fn carry(
     };
     record.sent_to(&endpoint);
     let _in_flight = InFlight::new(&endpoint);
-    let upstream = match connect(cluster, &endpoint, client).await {
+    let upstream = match connect(local, cluster, &endpoint, client).await {
         Ok(upstream) => upstream,
         // As Envoy, which tries once, and calls that the limit of its tries.
         Err(reason) => {
@@ -149,12 +149,13 @@ struct Upstream {
 }
 
 async fn connect(
+    local: &Local,
     cluster: &ClusterState,
     endpoint: &Arc<EndpointState>,
     client: &Client,
 ) -> Result<Upstream, NoConnection> {
     count(&cluster.counters.connects);
-    let opening = timeout(cluster.connect_timeout, open(cluster, endpoint, client)).await;
+    let opening = timeout(cluster.connect_timeout, open(local, cluster, endpoint, client)).await;
     let opened = opening.unwrap_or(Err(NoConnection::TimedOut));
     cluster.observe(endpoint, if opened.is_ok() { Outcome::Connected } else { Outcome::Failure });
     if let Err(reason) = &opened {
@@ -163,7 +164,12 @@ async fn connect(
     opened
 }
 
-async fn open(cluster: &ClusterState, endpoint: &EndpointState, client: &Client) -> Result<Upstream, NoConnection> {
+async fn open(
+    local: &Local,
+    cluster: &ClusterState,
+    endpoint: &EndpointState,
+    client: &Client,
+) -> Result<Upstream, NoConnection> {
     let tls = match &cluster.tls {
         None => None,
         // Nobody has named a host.
@@ -171,10 +177,10 @@ async fn open(cluster: &ClusterState, endpoint: &EndpointState, client: &Client)
         Some(Err(problem)) => return Err(NoConnection::no_tls(problem)),
     };
     let dial = Dial { keepalive: cluster.terms.keepalive, told: cluster.terms.told(client), tls };
-    let dialled = dial.connect(&endpoint.address).await?;
+    let dialled = dial.connect(&endpoint.address, &local.shared.names).await?;
     let bytes: Box<dyn Duplex> = match &cluster.tunnel {
         None => Box::new(dialled.stream),
         Some(tunnel) => Box::new(tunnel.open(dialled.stream).await?),
     };
-    Ok(Upstream { bytes, peer: Some(dialled.peer), local: dialled.local })
+    Ok(Upstream { bytes, peer: dialled.peer, local: dialled.local })
 }

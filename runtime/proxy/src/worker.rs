@@ -141,7 +141,7 @@ async fn work(index: usize, shared: Arc<Shared>, mut commands: UnboundedReceiver
     let local = Rc::new(Local {
         index,
         log,
-        pool: Pool::new(limits, Arc::clone(&shared.metrics.pool)),
+        pool: Pool::new(limits, Arc::clone(&shared.metrics.pool), Arc::clone(&shared.names)),
         random: Random::new(shared.seed, index as u64),
         copies: Cell::new(0),
         running: RefCell::new(Cache::new(Arc::clone(&shared.current))),

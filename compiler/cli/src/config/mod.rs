@@ -3,7 +3,7 @@
 mod reader;
 
 use crate::failure::Failure;
-use malha_proxy::PortForward;
+use malha_proxy::{Dns, PortForward};
 use malha_syntax::Severity;
 use reader::Reader;
 use std::{
@@ -134,6 +134,8 @@ pub struct RunSection {
     pub endpoints: Vec<LocalEndpoint>,
     /// Mesh clients.
     pub sidecars: Vec<SidecarProxy>,
+    /// Servers that say which addresses names have; those of the system if there are none.
+    pub dns: Vec<SocketAddr>,
 }
 
 /// `[run.endpoints]`: a workload of a service that listens on this machine.
@@ -279,10 +281,12 @@ fn policy(reader: &mut Reader<'_>, table: &reader::Table<'_>) -> LintPolicy {
 }
 
 fn run(reader: &mut Reader<'_>, table: &reader::Table<'_>) -> RunSection {
-    reader.know(table, &["ports", "admin", "watch", "endpoints", "sidecars"]);
+    reader.know(table, &["ports", "admin", "watch", "endpoints", "sidecars", "dns"]);
     let endpoints = reader.table(table, "endpoints");
     let sidecars = reader.tables(table, "sidecars");
+    let servers = reader.texts(table, "dns");
     RunSection {
+        dns: servers.iter().filter_map(|server| reader.parse_item(server, Dns::server)).collect(),
         ports: ports(reader, table),
         admin: reader.parsed(table, "admin", address),
         watch: reader.bool(table, "watch"),
@@ -430,6 +434,7 @@ field = "spec.http"
 ports = ["80=9080", "443=0"]
 admin = "127.0.0.1:0"
 watch = false
+dns = ["10.0.0.53", "127.0.0.1:5353"]
 
 [run.endpoints]
 "orders.shop:8000" = ["127.0.0.1:9001", { address = "127.0.0.1:9002", labels = { version = "v2" } }]
@@ -460,6 +465,7 @@ forward = ["postgres.db:5432=127.0.0.1:15432", "redis.db:6379"]
         assert_eq!(config.lint.policies[0].kinds, ["VirtualService"]);
         assert_eq!(config.lint.policies[0].severity, Some(Severity::Error));
         assert_eq!(config.run.ports, BTreeMap::from([(80, 9080), (443, 0)]));
+        assert_eq!(config.run.dns.iter().map(SocketAddr::port).collect::<Vec<_>>(), [53, 5353]);
         let addresses: Vec<_> =
             config.run.endpoints.iter().map(|it| (it.service.as_str(), it.address.port(), it.labels.len())).collect();
         assert_eq!(addresses, [("cart.shop", 9003, 0), ("orders.shop", 9001, 0), ("orders.shop", 9002, 1)]);

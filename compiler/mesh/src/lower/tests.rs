@@ -368,6 +368,30 @@ fn on_a_sidecar_the_first_service_has_the_host_and_the_most_specific_the_wildcar
 }
 
 #[test]
+fn a_service_has_the_names_of_those_that_stand_for_it() {
+    let alias = |name: &str, target: &str| {
+        let ports = "ports: [{name: http, port: 80}]";
+        object(&format!("Service {name}"), &format!("spec: {{type: ExternalName, externalName: {target}, {ports}}}"))
+    };
+    let entry = "spec: {hosts: [one.ext], resolution: STATIC, ports: [{number: 80, name: h, protocol: HTTP}, \
+                 {number: 443, name: t, protocol: TLS}]}";
+    let program = on_sidecar(&[
+        object("ServiceEntry default/s", entry),
+        alias("default/near", "one.ext"),
+        alias("other/far", "near.default.svc.cluster.local"),
+        alias("default/lost", "nowhere.ext"),
+    ]);
+    let own = host(&program, "80", "one.ext").expect("it has a virtual host");
+    for name in ["near", "near.default", "near.default.svc.cluster.local", "far.other", "far.other.svc"] {
+        assert!(own.domains.iter().any(|domain| domain == name), "E28: {name} in {:?}", own.domains);
+    }
+    assert!(!own.domains.iter().any(|domain| domain == "far"), "E28: of another namespace");
+    assert!(host(&program, "80", "lost").is_none(), "E28: it stands for nobody");
+    let names = &listener(&program, 443).filter_chains[0].server_names;
+    assert!(names.iter().any(|name| name == "near.default"), "E28: {names:?}");
+}
+
+#[test]
 fn subnets_of_a_tls_match_are_inherited_by_the_next() {
     let program = on_sidecar(&[
         object(

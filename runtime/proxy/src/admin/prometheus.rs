@@ -138,8 +138,8 @@ fn ejections(out: &mut String, running: &Running) {
         // Of clusters of one name: left out by any proxy, and how often by all.
         let mut known: BTreeMap<(&str, String), u64> = BTreeMap::new();
         for cluster in running.clusters().filter(|cluster| cluster.detection.is_some()) {
-            for endpoint in &cluster.endpoints {
-                let address = format!("{}:{}", endpoint.address.host, endpoint.address.port);
+            for endpoint in &cluster.members().endpoints {
+                let address = endpoint.address.to_string();
                 let value = known.entry((&cluster.name, address)).or_default();
                 if kind == "gauge" {
                     *value = u64::from(cluster.is_ejected(endpoint)).max(*value);

@@ -279,6 +279,11 @@ fn add_clusters(known: &mut Known, running: &Running) {
         for (name, value) in cluster.counters.named() {
             known.add(&owner, name, Kind::Counter, value);
         }
+        if cluster.has_names() {
+            for (name, value) in cluster.counters.updates.named() {
+                known.add(&owner, name, Kind::Counter, value);
+            }
+        }
         for (resource, used, limit) in cluster.breaker.all() {
             let (active, open) = resource.envoy_names();
             if let Some(active) = active {
@@ -286,12 +291,13 @@ fn add_clusters(known: &mut Known, running: &Running) {
             }
             known.add_most(&owner, format!("circuit_breakers.default.{open}"), u64::from(used >= limit));
         }
-        let ejected = cluster.endpoints.iter().filter(|endpoint| cluster.is_ejected(endpoint)).count() as u64;
-        let total = cluster.endpoints.len() as u64;
+        let members = cluster.members();
+        let ejected = members.endpoints.iter().filter(|endpoint| cluster.is_ejected(endpoint)).count() as u64;
+        let total = members.endpoints.len() as u64;
         known.add_most(&owner, "membership_total", total);
         known.add_most(&owner, "membership_healthy", total - ejected);
         if cluster.detection.is_some() {
-            let all = cluster.endpoints.iter().map(|endpoint| endpoint.health.total.load(Ordering::Relaxed)).sum();
+            let all = members.endpoints.iter().map(|endpoint| endpoint.health.total.load(Ordering::Relaxed)).sum();
             known.add_most(&owner, "outlier_detection.ejections_active", ejected);
             known.add(&owner, "outlier_detection.ejections_enforced_total", Kind::Counter, all);
         }

@@ -21,7 +21,7 @@ pub(crate) struct Connection {
 
 /// What all shares of a connection hold: the connection ends with the last of them.
 struct Lease {
-    peer: SocketAddr,
+    peer: Option<SocketAddr>,
     local: Option<SocketAddr>,
     /// What it was opened by, and is kept by.
     terms: ConnectionTerms,
@@ -52,7 +52,7 @@ const LONGEST_REST: Duration = Duration::from_secs(1);
 impl Connection {
     pub(super) fn new(
         sender: Sender,
-        (peer, local): (SocketAddr, Option<SocketAddr>),
+        (peer, local): (Option<SocketAddr>, Option<SocketAddr>),
         terms: ConnectionTerms,
         driver: Attached,
         open: Open,
@@ -63,8 +63,8 @@ impl Connection {
         Connection { sender, reused: false, lease: Rc::new(lease), ticket: None }
     }
 
-    /// Where it leads.
-    pub(crate) fn peer(&self) -> SocketAddr {
+    /// Where it leads; none: to a socket of the file system.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
         self.lease.peer
     }
 
@@ -157,6 +157,6 @@ impl std::fmt::Debug for Connection {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Connection { reused, lease, .. } = self;
         let (Lease { peer, local, .. }, requests) = (&**lease, lease.requests.get());
-        write!(formatter, "{local:?} -> {peer}, reused: {reused}, requests: {requests}")
+        write!(formatter, "{local:?} -> {peer:?}, reused: {reused}, requests: {requests}")
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     cluster::{ClusterState, ConnectionTerms},
     counters::count,
     dial::{Dial, Dialled},
+    names::Names,
     options::Limits,
     proxy_protocol::Header,
     sender::Sender,
@@ -128,6 +129,7 @@ pub(super) struct Host {
     queue: RefCell<VecDeque<Rc<Turn>>>,
     limits: Rc<Limits>,
     gauges: Arc<PoolGauges>,
+    names: Arc<Names>,
 }
 
 struct Idle {
@@ -168,6 +170,7 @@ impl Host {
         kind: Kind,
         limits: Rc<Limits>,
         gauges: Arc<PoolGauges>,
+        names: Arc<Names>,
     ) -> Rc<Self> {
         let host = Rc::new(Host {
             group,
@@ -181,6 +184,7 @@ impl Host {
             queue: RefCell::default(),
             limits,
             gauges,
+            names,
         });
         host.group.hosts.borrow_mut().push(Rc::downgrade(&host));
         host
@@ -347,7 +351,7 @@ impl Host {
     /// A new connection.
     async fn connect(&self, open: Open, dial: Dial, limit: Duration) -> Result<Connection, NoConnection> {
         self.gauges.connects.fetch_add(1, Ordering::Relaxed);
-        let connecting = async { self.handshake(dial.connect(&self.address).await?, open).await };
+        let connecting = async { self.handshake(dial.connect(&self.address, &self.names).await?, open).await };
         let connected = tokio::time::timeout(limit, connecting).await.unwrap_or(Err(NoConnection::TimedOut));
         if connected.is_err() {
             self.gauges.connect_failures.fetch_add(1, Ordering::Relaxed);

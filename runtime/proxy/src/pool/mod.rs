@@ -7,6 +7,7 @@ use crate::{
     breaker::Resource,
     cluster::{ClusterState, ConnectionTerms},
     connection::Client,
+    names::Names,
     options::Limits,
 };
 pub(crate) use connection::Connection;
@@ -15,15 +16,53 @@ use host::{Host, Kind, Waiting};
 use http::Version;
 use std::{
     cell::RefCell,
+    fmt,
+    net::IpAddr,
     rc::Rc,
     sync::{Arc, atomic::AtomicU64},
 };
 
-/// Where an endpoint listens: an IP address or a name, and a port.
+/// Where an endpoint listens: an IP address or a name, and a port; or a socket of the file system.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct EndpointAddress {
     pub(crate) host: Arc<str>,
     pub(crate) port: u16,
+}
+
+impl EndpointAddress {
+    /// As a table writes it: an address or a name and a port, or `unix://` and the path of a socket (semantics E4).
+    pub(crate) fn of(written: &str, port: u32) -> Option<Self> {
+        if let Some(path) = written.strip_prefix("unix://") {
+            let is_path = path.len() > 1 && path.starts_with(['/', '@']);
+            return is_path.then(|| EndpointAddress { host: path.into(), port: 0 });
+        }
+        let port = u16::try_from(port).ok().filter(|&port| port != 0)?;
+        (!written.is_empty()).then(|| EndpointAddress { host: written.into(), port })
+    }
+
+    /// The path of a socket; one that begins with `@` is none of the file system's.
+    pub(crate) fn socket(&self) -> Option<&str> {
+        (self.port == 0 && self.host.starts_with(['/', '@'])).then_some(&self.host)
+    }
+
+    /// The IP address, where it is one.
+    pub(crate) fn ip(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+
+    /// Whether it leads to one place, whatever anybody says of names.
+    pub(crate) fn is_fixed(&self) -> bool {
+        self.socket().is_some() || self.ip().is_some()
+    }
+}
+
+impl fmt::Display for EndpointAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.socket() {
+            Some(path) => formatter.write_str(path),
+            None => write!(formatter, "{}:{}", self.host, self.port),
+        }
+    }
 }
 
 /// Why there is no connection.
@@ -72,11 +111,12 @@ pub(crate) struct Pool {
     hosts: RefCell<HashMap<EndpointAddress, Hosts>>,
     limits: Rc<Limits>,
     gauges: Arc<PoolGauges>,
+    names: Arc<Names>,
 }
 
 impl Pool {
-    pub(crate) fn new(limits: Rc<Limits>, gauges: Arc<PoolGauges>) -> Self {
-        Pool { hosts: RefCell::default(), limits, gauges }
+    pub(crate) fn new(limits: Rc<Limits>, gauges: Arc<PoolGauges>, names: Arc<Names>) -> Self {
+        Pool { hosts: RefCell::default(), limits, gauges, names }
     }
 
     fn host(&self, cluster: &ClusterState, address: &EndpointAddress, kind: Kind) -> Rc<Host> {
@@ -94,9 +134,9 @@ impl Pool {
             hosts.retain(|(_, host)| host.sweep(false, &mut given_up) || Rc::strong_count(host) > 1);
             drop(given_up);
         }
-        let (limits, gauges) = (Rc::clone(&self.limits), Arc::clone(&self.gauges));
+        let (limits, gauges, names) = (Rc::clone(&self.limits), Arc::clone(&self.gauges), Arc::clone(&self.names));
         let group = hosts.iter().find(|(name, _)| *name == cluster.name).map(|(_, host)| host.group());
-        let host = Host::new(group.unwrap_or_default(), address.clone(), kind, limits, gauges);
+        let host = Host::new(group.unwrap_or_default(), address.clone(), kind, limits, gauges, names);
         hosts.push((Arc::clone(&cluster.name), Rc::clone(&host)));
         host
     }
@@ -158,7 +198,7 @@ pub(crate) const MINIMUM_BUFFER: usize = 8192;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{balance::Algorithm, breaker::Breaker};
+    use crate::{balance::Algorithm, breaker::Breaker, names::Family, options::Dns};
     use std::{
         net::{Ipv4Addr, SocketAddr},
         sync::atomic::Ordering,
@@ -189,7 +229,7 @@ mod tests {
         cluster.breaker = Breaker::of_connections(1);
         let gauges: Arc<PoolGauges> = Arc::default();
         let client = client();
-        let pool = Pool::new(Rc::default(), Arc::clone(&gauges));
+        let pool = Pool::new(Rc::default(), Arc::clone(&gauges), Arc::new(Names::new(&Dns::default(), Family::V4)));
         let test = async {
             let connection = pool.acquire(&cluster, &address, asker(&client)).await.expect("a connection");
             let mut waiting: Vec<_> =
@@ -227,7 +267,7 @@ mod tests {
         let cluster = ClusterState::of_one("c", address.clone(), Algorithm::LeastRequest, Duration::from_secs(10));
         let gauges: Arc<PoolGauges> = Arc::default();
         let client = client();
-        let pool = Pool::new(Rc::default(), Arc::clone(&gauges));
+        let pool = Pool::new(Rc::default(), Arc::clone(&gauges), Arc::new(Names::new(&Dns::default(), Family::V4)));
         let test = async {
             let mut gone = Box::pin(pool.acquire(&cluster, &address, asker(&client)));
             assert!(poll(gone.as_mut()).is_pending());

@@ -29,6 +29,29 @@ impl Echo {
     /// closes the connection.
     pub fn start_with(name: &str, answer: impl Fn(&Value, usize) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::start_on(listener, name, answer)
+    }
+
+    /// As many as there are names, at 127.0.0.1, 127.0.0.2 and so on, and all at one port: as the addresses of a name are.
+    pub fn start_many(names: &[&str]) -> Vec<Self> {
+        let listeners = loop {
+            let first = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            let port = first.local_addr().unwrap().port();
+            let others = (2..)
+                .take(names.len() - 1)
+                .map(|number| TcpListener::bind(SocketAddr::from(([127, 0, 0, number], port))));
+            if let Ok(all) = std::iter::once(Ok(first)).chain(others).collect::<Result<Vec<_>, _>>() {
+                break all;
+            }
+        };
+        listeners.into_iter().zip(names).map(|(listener, name)| Self::start_on(listener, name, |_, _| None)).collect()
+    }
+
+    fn start_on(
+        listener: TcpListener,
+        name: &str,
+        answer: impl Fn(&Value, usize) -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let echo = Echo { address, seen: Arc::default(), connections: Arc::default() };
         let (seen, connections) = (Arc::clone(&echo.seen), Arc::clone(&echo.connections));

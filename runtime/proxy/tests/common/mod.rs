@@ -10,6 +10,7 @@ pub mod lines;
 pub mod load;
 pub mod mesh;
 pub mod plain;
+pub mod name_server;
 #[cfg(unix)]
 pub mod process;
 pub mod tls;

@@ -24,12 +24,16 @@ mod istio_metrics;
 mod localities;
 mod mesh_bytes;
 mod mirrors;
+mod names;
 mod outbound;
 mod outliers;
 mod ports;
 mod reload;
 mod retries;
+mod service_entries;
 mod smuggling;
+#[cfg(unix)]
+mod sockets;
 mod stats;
 mod tcp;
 mod tcp_observed;

@@ -6,10 +6,11 @@ use crate::common::{
     echo::Echo,
     held::Gated,
     mesh::{self, SERVICES},
+    name_server::{self, NameServer},
     options, start, wait_for,
 };
 use malha_mesh::{MeshConfig, ProxySpec};
-use malha_proxy::{Options, Passthrough};
+use malha_proxy::{Dns, Options, Passthrough};
 use std::net::SocketAddr;
 
 const RULE: &str = "---
@@ -108,9 +109,11 @@ fn its_own_port_is_no_destination_at_any_address() {
 #[test]
 fn a_name_that_leads_back_to_it_is_no_destination() {
     let a = Echo::start("a");
-    let proxy = sidecar(a.address, a.address, Options { passthrough: Passthrough::Anywhere, ..options() });
-    // Spelt so, only the resolver knows the address.
-    let host = format!("127.1:{}", proxy.outbound().port());
+    let server = NameServer::start();
+    server.say("back.example", name_server::local(60, &[1]));
+    let dns = Dns { servers: vec![server.address], ..Dns::default() };
+    let proxy = sidecar(a.address, a.address, Options { passthrough: Passthrough::Anywhere, dns, ..options() });
+    let host = format!("back.example:{}", proxy.outbound().port());
     let answer = get(proxy.outbound(), &host, "/", "");
     assert_eq!(answer.status, 502, "{answer:?}");
     assert!(answer.text().contains("this proxy's own address"), "{answer:?}");

@@ -7,7 +7,7 @@ use crate::{
     terminal::Voice,
 };
 use malha_mesh::MeshConfig;
-use malha_proxy::{AccessLog, LogFormat, Options, PortForward, Reload, Tracing};
+use malha_proxy::{AccessLog, Dns, LogFormat, Options, PortForward, Reload, Tracing};
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
@@ -41,6 +41,7 @@ pub(super) fn options(
         None if mesh.is_some_and(|mesh| mesh.json_access_log) => LogFormat::Json,
         Some(AccessLogFormat::Text) | None => LogFormat::Text,
     };
+    let servers = if args.dns_servers.is_empty() { &section.dns } else { &args.dns_servers };
     let note = |note: &str| voice.say(&format!("note: {note}"));
     let tracing = Tracing::to_named_collector(args.otlp.as_deref(), args.trace_sampling, note).map_err(Failure::new)?;
     Ok(Options {
@@ -57,6 +58,7 @@ pub(super) fn options(
         on_reload: Some(on_reload),
         tracing,
         protocol_detection_timeout: mesh.and_then(|mesh| mesh.protocol_detection_timeout),
+        dns: Dns { servers: servers.clone(), ..Dns::default() },
         ..defaults
     })
 }

@@ -48,8 +48,11 @@ pub(super) fn lower(context: &Context<'_>) -> ProxyProgram {
         OutboundMode::RegistryOnly => Fallback::Blackhole,
         OutboundMode::AllowAny | OutboundMode::AllowAnyDynamicDns => Fallback::Passthrough,
     };
-    // Services that are hidden from the namespace are reached by routes alone: they open no listeners.
-    let is_visible = |service: &&Arc<Service>| service.visibility.includes(&context.proxy.namespace);
+    // Services that are hidden from the namespace are reached by routes alone: they open no listeners. Nor do those that
+    // only stand for others, which have their names (semantics E28).
+    let is_visible = |service: &&Arc<Service>| {
+        service.visibility.includes(&context.proxy.namespace) && !matches!(service.resolution, Resolution::Alias(_))
+    };
     let services: Vec<Arc<Service>> = context.mesh.services(context.proxy).iter().filter(is_visible).cloned().collect();
     let virtual_services = context.mesh.virtual_services_for(&GatewayRef::Mesh, &context.proxy.namespace);
     let mut outbound = Outbound { context, virtual_services, fallback, opened: BTreeMap::new() };

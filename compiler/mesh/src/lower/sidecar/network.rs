@@ -1,5 +1,6 @@
 //! Filter chains of sidecars for bytes: `tls` and `tcp` rules, and the service's own chain (semantics B.6).
 
+use super::domains;
 use crate::lower::context::Context;
 use crate::lower::destinations::Target;
 use crate::lower::http_match::has_labels;
@@ -81,7 +82,7 @@ fn tls(
     }
     if chains.is_empty() {
         let names =
-            if is_wildcard || !ranges.is_empty() { sni(std::slice::from_ref(&service.hostname)) } else { Vec::new() };
+            if is_wildcard || !ranges.is_empty() { sni(&domains::server_names(service, context)) } else { Vec::new() };
         chains.push(chain(names, ranges.to_vec(), own_route(context, service, port), None));
     }
     chains

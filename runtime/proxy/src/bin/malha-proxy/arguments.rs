@@ -2,7 +2,9 @@
 
 use crate::table_file::TableFile;
 use clap::{Parser, ValueEnum};
-use malha_proxy::{AccessLog, CredentialSource, Limits, LogFormat, Options, Passthrough, PortForward, Reload, Tracing};
+use malha_proxy::{
+    AccessLog, CredentialSource, Dns, Limits, LogFormat, Options, Passthrough, PortForward, Reload, Tracing,
+};
 use std::{
     fs::OpenOptions,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -98,6 +100,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value_t = Reach::Loopback)]
     passthrough: Reach,
 
+    /// A server that says which addresses names have, as 10.0.0.53 or 127.0.0.1:5353; without one, those of the system.
+    /// May be given several times.
+    #[arg(long = "dns-server", value_name = "ADDR", value_parser = Dns::server)]
+    dns_servers: Vec<SocketAddr>,
+
     /// Written, atomically, once all listeners accept: their addresses as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
@@ -150,6 +157,7 @@ impl Arguments {
                 Reach::Loopback => Passthrough::Loopback,
                 Reach::Anywhere => Passthrough::Anywhere,
             },
+            dns: Dns { servers: self.dns_servers.clone(), ..Dns::default() },
             on_reload: Some(Reload::new(move || again.reload())),
             ..Options::default()
         })

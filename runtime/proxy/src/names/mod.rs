@@ -1,0 +1,168 @@
+//! Names of hosts and the addresses they stand for, for all workers (semantics E5 to E8).
+//!
+//! Names that clusters have are watched: looked up again and again, as their answers' lifetimes say, and the clusters
+//! told. Names that only requests know are looked up when they are asked for, and kept for a while. One thread looks up.
+
+mod asked;
+mod lookup;
+mod thread;
+mod watched;
+
+use crate::{cluster::ClusterState, metrics::lock, options::Dns};
+use asked::{Asked, Standing};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+use thread::Thread;
+use tokio::sync::oneshot;
+use watched::Watched;
+
+/// Addresses of a name, in the order of the answer.
+pub(crate) type Addresses = Arc<[IpAddr]>;
+
+/// Which kind of address is asked for: that of this proxy, as Istio has it (semantics E5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Family {
+    #[default]
+    V4,
+    V6,
+}
+
+impl Family {
+    pub(crate) fn of(address: IpAddr) -> Self {
+        if address.is_ipv6() { Family::V6 } else { Family::V4 }
+    }
+
+    pub(crate) fn loopback(self) -> IpAddr {
+        match self {
+            Family::V4 => Ipv4Addr::LOCALHOST.into(),
+            Family::V6 => Ipv6Addr::LOCALHOST.into(),
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Family::V4 => Family::V6,
+            Family::V6 => Family::V4,
+        }
+    }
+}
+
+/// Whether a name is this machine's own, whatever anybody answers: `localhost`, and names below it.
+pub(crate) fn is_loopback(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let (rest, last) = name.rsplit_once('.').unwrap_or(("", name));
+    last.eq_ignore_ascii_case("localhost") && (!rest.is_empty() || !name.starts_with('.'))
+}
+
+/// Why a name has no address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NoAddress {
+    /// There is none, or nobody could say; in words.
+    Failed(Arc<str>),
+    /// So many names are asked for that this one is not.
+    Overflow,
+}
+
+impl NoAddress {
+    /// In Envoy's form.
+    pub(crate) fn reason(&self) -> Arc<str> {
+        match self {
+            NoAddress::Failed(why) => format!("dns_resolution_failure{{{}}}", why.replace(' ', "_")).into(),
+            NoAddress::Overflow => "dns_cache_overflow".into(),
+        }
+    }
+}
+
+/// What is known of names.
+#[derive(Debug)]
+pub(crate) struct Names {
+    family: Family,
+    known: Arc<Known>,
+    thread: Thread,
+}
+
+/// What the thread that looks up shares with those who ask.
+#[derive(Debug)]
+struct Known {
+    family: Family,
+    /// How long until an answer that does not say it is asked for again, and one that failed.
+    refresh: Duration,
+    watched: Watched,
+    asked: Mutex<Asked>,
+}
+
+impl Names {
+    pub(crate) fn new(dns: &Dns, family: Family) -> Self {
+        let refresh = dns.refresh;
+        let known = Known { family, refresh, watched: Watched::default(), asked: Mutex::default() };
+        Names { family, known: Arc::new(known), thread: Thread::new(dns.servers.clone()) }
+    }
+
+    /// Keeps a cluster's members as the names of its endpoints say, as long as the cluster is there.
+    pub(crate) fn watch(&self, cluster: &Arc<ClusterState>) {
+        for name in self.known.watched.add(cluster) {
+            if !self.thread.keep(&self.known, &name) {
+                self.known.watched.heard(&name, None);
+            }
+        }
+    }
+
+    /// Waits until of each of these clusters some name was looked up, whatever came of it, as Envoy does before it puts
+    /// clusters in force; no longer than `limit`.
+    pub(crate) fn wait_for(&self, clusters: &[Arc<ClusterState>], limit: Duration) {
+        self.known.watched.wait_for(clusters, limit);
+    }
+
+    /// The newest addresses of a name that clusters have; of another, what it is looked up for now or was a while ago.
+    pub(crate) async fn addresses(&self, name: &str) -> Result<Addresses, NoAddress> {
+        if is_loopback(name) {
+            return Ok(Arc::new([self.family.loopback()]));
+        }
+        if let Some(addresses) = self.known.watched.newest(name) {
+            return Ok(addresses);
+        }
+        let name: Arc<str> = name.to_ascii_lowercase().into();
+        let waiting = {
+            let mut asked = lock(&self.known.asked);
+            match asked.standing(&name, Instant::now()) {
+                Standing::Known(outcome) => return outcome,
+                Standing::Overflow => return Err(NoAddress::Overflow),
+                Standing::Wait(waiting) => waiting,
+                Standing::LookUp(waiting) => {
+                    if !self.thread.ask(&self.known, &name) {
+                        asked.give_up(&name);
+                    }
+                    waiting
+                }
+            }
+        };
+        wait(waiting).await
+    }
+
+    /// Looks nothing up any more.
+    pub(crate) fn stop(&self) {
+        self.thread.stop();
+    }
+}
+
+async fn wait(waiting: oneshot::Receiver<Result<Addresses, NoAddress>>) -> Result<Addresses, NoAddress> {
+    waiting.await.unwrap_or_else(|_| Err(NoAddress::Failed("nothing is looked up any more".into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_this_machine_need_no_answer() {
+        for name in ["localhost", "LocalHost", "localhost.", "a.localhost", "a.b.localhost."] {
+            assert!(is_loopback(name), "{name}");
+        }
+        for name in ["", "localhost.org", "notlocalhost", ".localhost", "localhost.evil.org", "a.localhostx"] {
+            assert!(!is_loopback(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Sockets that lead to endpoints: of TCP, or of the file system (semantics E4).
+
+use crate::{
+    names::{Names, NoAddress},
+    pool::{EndpointAddress, NoConnection},
+};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// An open one.
+pub(crate) enum Socket {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+impl Socket {
+    /// Opens one to where an endpoint is. Of several addresses of a name the first one counts; another only where that
+    /// cannot be reached.
+    pub(crate) async fn connect(address: &EndpointAddress, names: &Names) -> Result<Socket, NoConnection> {
+        let refused = |error: io::Error| NoConnection::Failed(reason(&error));
+        if let Some(path) = address.socket() {
+            return connect_unix(path).await.map_err(refused);
+        }
+        if let Some(ip) = address.ip() {
+            return TcpStream::connect(SocketAddr::new(ip, address.port)).await.map(Socket::Tcp).map_err(refused);
+        }
+        let addresses = names.addresses(&address.host).await.map_err(|none| NoConnection::Failed(none.reason()))?;
+        let mut last = NoConnection::Failed(NoAddress::Failed("the name has no address".into()).reason());
+        for ip in addresses.iter() {
+            match TcpStream::connect(SocketAddr::new(*ip, address.port)).await {
+                Ok(stream) => return Ok(Socket::Tcp(stream)),
+                Err(error) => last = refused(error),
+            }
+        }
+        Err(last)
+    }
+
+    /// The two ends; of a socket of the file system there are none to tell.
+    pub(crate) fn ends(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        match self {
+            Socket::Tcp(stream) => (stream.peer_addr().ok(), stream.local_addr().ok()),
+            #[cfg(unix)]
+            Socket::Unix(_) => (None, None),
+        }
+    }
+}
+
+#[cfg(unix)]
+async fn connect_unix(path: &str) -> io::Result<Socket> {
+    // As the kernel has it where it is none of the file system's.
+    let path = path.strip_prefix('@').map_or_else(|| path.to_owned(), |name| format!("\0{name}"));
+    UnixStream::connect(path).await.map(Socket::Unix)
+}
+
+#[cfg(not(unix))]
+async fn connect_unix(_: &str) -> io::Result<Socket> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// In Envoy's form; the words are the system's.
+pub(crate) fn reason(error: &io::Error) -> Arc<str> {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    format!("delayed connect error: {text}").into()
+}
+
+/// Does the same with whichever it is.
+macro_rules! either {
+    ($socket:expr, $stream:ident => $do:expr) => {
+        match $socket {
+            Socket::Tcp($stream) => $do,
+            #[cfg(unix)]
+            Socket::Unix($stream) => $do,
+        }
+    };
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        either!(self.get_mut(), stream => Pin::new(stream).poll_read(context, buffer))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        either!(self.get_mut(), stream => Pin::new(stream).poll_write(context, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self.get_mut(), stream => Pin::new(stream).poll_flush(context))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(context))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        either!(self.get_mut(), stream => Pin::new(stream).poll_write_vectored(context, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        either!(self, stream => stream.is_write_vectored())
+    }
+}

@@ -1,0 +1,254 @@
+//! What ServiceEntries and Services without endpoints of their own lead to (semantics E1 to E20, E28).
+
+use crate::common::{
+    Running,
+    client::{Answer, Client, get},
+    echo::Echo,
+    lines::Lines,
+    mesh,
+    name_server::{NameServer, Says, local},
+    options, start,
+};
+use malha_mesh::{MeshConfig, ProxySpec};
+use malha_proxy::{Dns, Options, Passthrough};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+
+/// A sidecar in `default`, in a mesh of these objects: `KIND NAME`, and what follows its metadata.
+fn sidecar(objects: &[(&str, String)], options: Options) -> Running {
+    let proxies = [ProxySpec::default_sidecar()];
+    start(mesh::compile_with(&text(objects), &proxies, MeshConfig::default(), |_| None), options)
+}
+
+/// A gateway whose requests all go to port `port` of `host`, in such a mesh.
+fn gateway(host: &str, port: u16, objects: &[(&str, String)]) -> Running {
+    let servers = "{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}";
+    let destination = format!("{{destination: {{host: '{host}', port: {{number: {port}}}}}}}");
+    let all = [
+        objects,
+        &[
+            ("Gateway gw", format!("spec: {{selector: {{istio: ingress}}, servers: [{servers}]}}")),
+            ("VirtualService v", format!("spec: {{hosts: ['*'], gateways: [gw], http: [{{route: [{destination}]}}]}}")),
+        ],
+    ]
+    .concat();
+    start(mesh::compile_with(&text(&all), &[], MeshConfig::default(), |_| None), options())
+}
+
+fn text(objects: &[(&str, String)]) -> String {
+    let object = |(name, rest): &(&str, String)| {
+        let (kind, name) = name.split_once(' ').expect("a kind and a name");
+        let version = if matches!(kind, "Service" | "Pod") { "v1" } else { "networking.istio.io/v1" };
+        let (name, labels) = name.split_once(' ').unwrap_or((name, "{}"));
+        format!(
+            "apiVersion: {version}\nkind: {kind}\nmetadata: {{name: {name}, namespace: default, labels: {labels}}}\n{rest}\n"
+        )
+    };
+    objects.iter().map(object).collect::<Vec<_>>().join("---\n")
+}
+
+/// A ServiceEntry of this host, with port 80 for HTTP.
+fn entry(host: &str, rest: &str) -> String {
+    entry_at(host, 80, rest)
+}
+
+fn entry_at(host: &str, port: u16, rest: &str) -> String {
+    format!("spec: {{hosts: ['{host}'], ports: [{{number: {port}, name: http, protocol: HTTP}}], {rest}}}")
+}
+
+fn who(answer: &Answer) -> String {
+    answer.json()["name"].as_str().unwrap_or_default().to_owned()
+}
+
+fn whos(address: SocketAddr, host: &str, requests: usize) -> BTreeSet<String> {
+    let mut client = Client::connect(address);
+    (0..requests).map(|_| who(&client.get(host, "/", ""))).collect()
+}
+
+fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
+    names.map(str::to_owned).into()
+}
+
+#[test]
+fn static_endpoints_have_ports_weights_and_labels() {
+    let echoes = Echo::start_many(&["one", "two"]);
+    let port = echoes[0].address.port();
+    let endpoints = format!(
+        "resolution: STATIC, endpoints: [{{address: 127.0.0.1, ports: {{http: {port}}}, labels: {{v: a}}, weight: 3}}, \
+         {{address: 127.0.0.2, ports: {{http: {port}}}}}]"
+    );
+    let rule = "spec: {host: x.example, trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}, \
+                subsets: [{name: a, labels: {v: a}}, {name: b, labels: {v: b}}]}";
+    let routes = "spec: {hosts: [x.example], http: [\
+                  {match: [{uri: {prefix: /a}}], route: [{destination: {host: x.example, subset: a}}]}, \
+                  {match: [{uri: {prefix: /b}}], route: [{destination: {host: x.example, subset: b}}]}, \
+                  {route: [{destination: {host: x.example}}]}]}";
+    let objects = [
+        ("ServiceEntry x", entry("x.example", &endpoints)),
+        ("DestinationRule x", rule.to_owned()),
+        ("VirtualService x", routes.to_owned()),
+    ];
+    let proxy = sidecar(&objects, options());
+    let mut client = Client::connect(proxy.outbound());
+    for _ in 0..8 {
+        client.get("x.example", "/", "");
+    }
+    let counts: Vec<usize> = echoes.iter().map(|echo| echo.seen().len()).collect();
+    assert_eq!(counts, [6, 2], "E10, E12: three to one");
+    let subset: BTreeSet<String> = (0..4).map(|_| who(&client.get("x.example", "/a", ""))).collect();
+    assert_eq!(subset, set(["one"]), "E12");
+    let none = client.get("x.example", "/b", "");
+    assert_eq!((none.status, none.text()), (503, "no healthy upstream".to_owned()), "E12");
+}
+
+#[test]
+fn where_a_port_leads_is_said_by_the_nearest() {
+    let echo = Echo::start("echo");
+    let port = echo.address.port();
+    let ports = format!(
+        "{{number: 80, name: http, protocol: HTTP, targetPort: {port}}}, {{number: 81, name: other, protocol: HTTP}}"
+    );
+    let with = |endpoint: &str| {
+        let spec =
+            format!("spec: {{hosts: [x.example], ports: [{ports}], resolution: STATIC, endpoints: [{endpoint}]}}");
+        let proxy = sidecar(&[("ServiceEntry x", spec)], options());
+        get(proxy.outbound(), "x.example", "/", "").status
+    };
+    assert_eq!(with("{address: 127.0.0.1}"), 200, "E10: targetPort");
+    assert_eq!(with("{address: 127.0.0.1, ports: {http: 1}}"), 503, "E10: the endpoint's own is nearer");
+    assert_eq!(with("{address: 127.0.0.1, ports: {other: 1}}"), 200, "E10: by the name of the port");
+}
+
+#[test]
+fn entries_of_one_host_add_up() {
+    let echoes = Echo::start_many(&["one", "two"]);
+    let port = echoes[0].address.port();
+    let at = |address: &str| {
+        let endpoint = format!("{{address: {address}, ports: {{http: {port}}}}}");
+        entry("x.example", &format!("resolution: STATIC, endpoints: [{endpoint}]"))
+    };
+    let proxy =
+        sidecar(&[("ServiceEntry first", at("127.0.0.1")), ("ServiceEntry second", at("127.0.0.2"))], options());
+    assert_eq!(whos(proxy.outbound(), "x.example", 32), set(["one", "two"]), "E17");
+}
+
+#[test]
+fn an_entry_takes_its_workloads_by_label() {
+    let echoes = Echo::start_many(&["entry", "pod", "other"]);
+    let port = echoes[0].address.port();
+    let spec = entry_at("x.example", port, "resolution: STATIC, workloadSelector: {labels: {app: a}}");
+    let workload = |address: &str, labels: &str| {
+        format!("spec: {{address: {address}, labels: {labels}, ports: {{http: {port}}}}}")
+    };
+    let objects = [
+        ("ServiceEntry x", spec),
+        ("WorkloadEntry w", workload("127.0.0.1", "{app: a}")),
+        ("WorkloadEntry o", workload("127.0.0.3", "{app: o}")),
+        ("Pod p {app: a}", "status: {podIP: 127.0.0.2}".to_owned()),
+    ];
+    let proxy = sidecar(&objects, options());
+    assert_eq!(whos(proxy.outbound(), &format!("x.example:{port}"), 32), set(["entry", "pod"]), "E13");
+}
+
+#[test]
+fn without_resolution_a_sidecar_goes_where_the_client_meant_to_and_a_gateway_nowhere() {
+    let echo = Echo::start("echo");
+    let port = echo.address.port();
+    for host in ["x.localhost", "*.localhost"] {
+        let none = entry_at(host, port, "resolution: NONE");
+        let proxy = sidecar(&[("ServiceEntry x", none.clone())], options());
+        let answer = get(proxy.outbound(), &format!("x.localhost:{port}"), "/", "");
+        assert_eq!((answer.status, who(&answer)), (200, "echo".to_owned()), "E2, E3");
+        let proxy = gateway(host, port, &[("ServiceEntry x", none)]);
+        let answer = get(proxy.gateway(80), &format!("x.localhost:{port}"), "/", "");
+        assert_eq!((answer.status, answer.text()), (503, "no healthy upstream".to_owned()), "E3");
+    }
+    let proxy = sidecar(&[("ServiceEntry x", entry("x.example", "resolution: STATIC"))], options());
+    let answer = get(proxy.outbound(), "x.example", "/", "");
+    assert_eq!((answer.status, answer.text()), (503, "no healthy upstream".to_owned()), "E4");
+}
+
+#[test]
+fn each_host_of_an_entry_is_a_service_wherever_it_is() {
+    let echo = Echo::start("echo");
+    let port = echo.address.port();
+    for location in ["MESH_EXTERNAL", "MESH_INTERNAL"] {
+        let spec = format!(
+            "spec: {{hosts: [a.example, b.example], ports: [{{number: 80, name: http, protocol: HTTP}}], \
+             location: {location}, resolution: STATIC, endpoints: [{{address: 127.0.0.1, ports: {{http: {port}}}}}]}}"
+        );
+        let proxy = sidecar(&[("ServiceEntry x", spec)], Options { seed: Some(3), ..options() });
+        for host in ["a.example", "b.example", "a.example:80"] {
+            assert_eq!(whos(proxy.outbound(), host, 1), set(["echo"]), "E1, E9, E20");
+        }
+    }
+}
+
+#[test]
+fn an_external_name_stands_for_what_it_names() {
+    let echo = Echo::start("echo");
+    let alias = "spec: {type: ExternalName, externalName: x.example, ports: [{name: http, port: 80}]}";
+    let endpoints =
+        format!("resolution: STATIC, endpoints: [{{address: 127.0.0.1, ports: {{http: {}}}}}]", echo.address.port());
+    let routes = "spec: {hosts: [front.example], http: [{route: [{destination: {host: alias}}]}]}";
+    let objects = [
+        ("Service alias", alias.to_owned()),
+        ("ServiceEntry x", entry("x.example", &endpoints)),
+        ("VirtualService front", routes.to_owned()),
+    ];
+    let proxy = sidecar(&objects, options());
+    for host in ["alias", "alias.default.svc.cluster.local", "front.example", "x.example"] {
+        let answer = get(proxy.outbound(), host, "/", "");
+        assert_eq!((who(&answer), answer.json()["authority"].clone()), ("echo".to_owned(), host.into()), "E28");
+    }
+}
+
+#[test]
+fn a_headless_service_is_its_pods() {
+    let echoes = Echo::start_many(&["one", "two"]);
+    let port = echoes[0].address.port();
+    let spec = format!("spec: {{clusterIP: None, selector: {{app: a}}, ports: [{{name: http, port: {port}}}]}}");
+    let pod = |address: &str| format!("status: {{podIP: {address}}}");
+    let objects = [("Service a", spec), ("Pod a-1 {app: a}", pod("127.0.0.1")), ("Pod a-2 {app: a}", pod("127.0.0.2"))];
+    let proxy = gateway("a.default.svc.cluster.local", port, &objects);
+    assert_eq!(whos(proxy.gateway(80), "x.com", 32), set(["one", "two"]), "E28: on a gateway by its endpoints");
+    let proxy = sidecar(&objects, options());
+    let answer = get(proxy.outbound(), &format!("127.0.0.2:{port}"), "/", "");
+    assert_eq!(who(&answer), "two", "E28: on a sidecar where the client meant to");
+}
+
+#[test]
+fn a_name_that_the_client_chooses_is_looked_up_for_it() {
+    let echo = Echo::start("echo");
+    let port = echo.address.port();
+    let server = NameServer::start();
+    server.say("a.wild.example", local(3600, &[1]));
+    server.say("broken.wild.example", Says::Failure);
+    let dns = Dns { servers: vec![server.address], refresh: Duration::from_millis(20) };
+    let lines = Lines::default();
+    let anywhere = Options { passthrough: Passthrough::Anywhere, dns, ..lines.options() };
+    let wild = entry_at("*.wild.example", port, "resolution: DYNAMIC_DNS");
+    let proxy = sidecar(&[("ServiceEntry x", wild.clone())], anywhere);
+    for _ in 0..3 {
+        let answer = get(proxy.outbound(), &format!("A.wild.example:{port}"), "/", "");
+        assert_eq!(who(&answer), "echo", "E7: {answer:?}");
+    }
+    assert_eq!(server.asked("a.wild.example"), 1, "it is kept for as long as the answer says");
+    for host in ["none.wild.example", "broken.wild.example"] {
+        let answer = get(proxy.outbound(), &format!("{host}:{port}"), "/", "");
+        assert_eq!((answer.status, answer.text()), (503, "DNS resolution failure".to_owned()), "E7, E8: {host}");
+    }
+    let logged = lines.wait(5).pop().expect("five lines");
+    assert!(logged.contains(" 503 DF dns_resolution_failure "), "{logged}");
+    // A host that the mesh does not know is found in the same way.
+    server.say("outside.example", local(3600, &[1]));
+    let answer = get(proxy.outbound(), &format!("outside.example:{port}"), "/", "");
+    assert_eq!(who(&answer), "echo", "B39: {answer:?}");
+    // Unless requests are to stay on this machine: nobody is asked then.
+    let asked = server.names();
+    let dns = Dns { servers: vec![server.address], ..Dns::default() };
+    let proxy = sidecar(&[("ServiceEntry x", wild)], Options { dns, ..options() });
+    for host in ["b.wild.example", "c.example"] {
+        assert_eq!(get(proxy.outbound(), &format!("{host}:{port}"), "/", "").status, 502, "{host}");
+    }
+    assert_eq!(server.names(), asked);
+}
