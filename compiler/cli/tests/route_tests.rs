@@ -2,6 +2,8 @@
 
 #[path = "support/command.rs"]
 mod command;
+#[path = "support/junit_schema.rs"]
+mod junit_schema;
 
 use command::{GOOD, malha, malha_with_input, tree, write};
 use insta::assert_snapshot;
@@ -66,6 +68,7 @@ fn programs_get_json_junit_and_annotations() {
     let told = malha(mesh.path(), &["test", "--format", "junit"]);
     assert_eq!(told.status, 1);
     assert_snapshot!("test_junit", told.out);
+    junit_schema::holds_for(&[told.out]);
     let told = malha(mesh.path(), &["test", "--format", "json", "--coverage"]);
     let report: Value = serde_json::from_str(&told.out).expect("JSON");
     assert_eq!(report["summary"], json!({"tests": 7, "passed": 3, "failed": 4}));
@@ -104,6 +107,7 @@ fn junit_is_well_formed_whatever_tests_are_called() {
     }
     assert_eq!((depth, names.len()), (0, 3), "{}", told.out);
     assert!(!told.out.contains(['\u{1}', '\u{2}', '\u{FFFF}']), "XML cannot hold these:\n{}", told.out);
+    junit_schema::holds_for(&[told.out]);
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use malha_mesh::{
     Mesh, ObjectName, ProxySpec, Service,
-    names::fully_qualified,
-    program::{ActionKind, Destination, Filter, Origin, Program, ProxyProgram},
+    program::{ActionKind, Destination, Filter, Origin, Program, ProxyProgram, Role},
 };
 use malha_model::{Resource, Spec, istio};
 use malha_syntax::{Location, Span};
+use smol_str::SmolStr;
 use std::{collections::BTreeSet, sync::Arc};
 
 /// A destination without a cluster, whose service the executing proxy knows.
@@ -50,9 +50,12 @@ pub(crate) fn dangling(mesh: &Mesh, program: &Program, mut visit: impl FnMut(&Da
             name: proxy.name.clone(),
             labels: proxy.labels.clone(),
         };
-        without_cluster(&proxy.program, &mut |origin, destination, mirror| {
+        without_cluster(&proxy.program, &mut |domains, origin, destination, mirror| {
             let Some(service) = mesh.service(&executing, &destination.host) else { return };
-            let Some(written) = written(mesh, origin, destination, mirror) else { return };
+            let Some(written) = written(mesh, &executing, origin, destination, mirror) else { return };
+            if written.destination.port.is_none() && is_called_by_nobody(mesh, &executing, domains, destination.port) {
+                return;
+            }
             let host = written.destination.host.as_ref().map(|host| host.span).unwrap_or_default();
             if seen.insert((written.location(host), written.field.clone())) {
                 visit(&Dangling { proxy: &executing, destination, service, mirror, written });
@@ -61,36 +64,55 @@ pub(crate) fn dangling(mesh: &Mesh, program: &Program, mut visit: impl FnMut(&Da
     }
 }
 
-fn without_cluster(program: &ProxyProgram, visit: &mut impl FnMut(&Origin, &Destination, bool)) {
-    let mut missing = |origin: &Option<Arc<Origin>>, destinations: &[Destination], mirror| {
+/// Whether these are the domains of a service that does not have the listener's port: sidecars have a virtual host for
+/// it on port 80 all the same (semantics B37), where there is no service to call.
+fn is_called_by_nobody(mesh: &Mesh, proxy: &ProxySpec, domains: &[SmolStr], port: u32) -> bool {
+    let service = |domain: &SmolStr| mesh.service(proxy, domain).filter(|service| service.hostname == *domain);
+    proxy.role == Role::Sidecar && domains.iter().filter_map(service).any(|service| service.port(port).is_none())
+}
+
+fn without_cluster(program: &ProxyProgram, visit: &mut impl FnMut(&[SmolStr], &Origin, &Destination, bool)) {
+    let mut missing = |domains: &[SmolStr], origin: &Option<Arc<Origin>>, destinations: &[Destination], mirror| {
         let Some(origin) = origin else { return };
         for destination in destinations.iter().filter(|destination| destination.cluster.is_none()) {
-            visit(origin, destination, mirror);
+            visit(domains, origin, destination, mirror);
         }
     };
-    for table in &program.route_tables {
-        for route in table.virtual_hosts.iter().flat_map(|host| host.routes.iter()) {
+    for host in program.route_tables.iter().flat_map(|table| &table.virtual_hosts) {
+        for route in host.routes.iter() {
             let ActionKind::Forward(forward) = &route.action.kind else { continue };
-            missing(&route.origin, &forward.destinations, false);
+            missing(&host.domains, &route.origin, &forward.destinations, false);
             for mirror in &forward.mirrors {
-                missing(&route.origin, std::slice::from_ref(&mirror.destination), true);
+                missing(&host.domains, &route.origin, std::slice::from_ref(&mirror.destination), true);
             }
         }
     }
     for chain in program.listeners.iter().flat_map(|listener| &listener.filter_chains) {
         if let Filter::Tcp(route) = &chain.filter {
-            missing(&route.origin, &route.destinations, false);
+            missing(&[], &route.origin, &route.destinations, false);
         }
     }
 }
 
 /// Where `origin` writes `destination`. A mirror that a delegate does not have is the root's (semantics B22).
-fn written<'a>(mesh: &'a Mesh, origin: &Origin, destination: &Destination, mirror: bool) -> Option<Written<'a>> {
-    let delegate = origin.delegate.as_deref().and_then(|delegate| find(mesh, delegate, destination, mirror));
-    delegate.or_else(|| find(mesh, origin, destination, mirror))
+fn written<'a>(
+    mesh: &'a Mesh,
+    proxy: &ProxySpec,
+    origin: &Origin,
+    destination: &Destination,
+    mirror: bool,
+) -> Option<Written<'a>> {
+    let delegate = origin.delegate.as_deref().and_then(|delegate| find(mesh, proxy, delegate, destination, mirror));
+    delegate.or_else(|| find(mesh, proxy, origin, destination, mirror))
 }
 
-fn find<'a>(mesh: &'a Mesh, origin: &Origin, wanted: &Destination, mirror: bool) -> Option<Written<'a>> {
+fn find<'a>(
+    mesh: &'a Mesh,
+    proxy: &ProxySpec,
+    origin: &Origin,
+    wanted: &Destination,
+    mirror: bool,
+) -> Option<Written<'a>> {
     let name = ObjectName::new(origin.namespace.clone(), origin.name.clone());
     let resource = &*mesh.virtual_service(&name)?.resource;
     let Spec::VirtualService(spec) = &resource.spec else { return None };
@@ -117,12 +139,12 @@ fn find<'a>(mesh: &'a Mesh, origin: &Origin, wanted: &Destination, mirror: bool)
             }));
         }
     }
-    let domain = &mesh.config().cluster_domain;
     let (below, destination) = places.into_iter().find(|(_, written)| {
-        let host = written.host.as_ref().map(|host| fully_qualified(host, &resource.namespace, domain));
+        // As it was lowered: an ExternalName Service stands for another host (semantics E28).
+        let host = mesh.destination(proxy, &resource.namespace, written, wanted.port).host;
         let subset = written.subset.as_ref().map(|subset| subset.value.clone()).filter(|subset| !subset.is_empty());
         let port = written.port.as_ref().and_then(|port| port.number.as_ref()).map(|number| number.value);
-        host.as_ref() == Some(&wanted.host) && subset == wanted.subset && port.is_none_or(|port| port == wanted.port)
+        host == wanted.host && subset == wanted.subset && port.is_none_or(|port| port == wanted.port)
     })?;
     Some(Written { resource, destination, field: format!("spec.{section}[{index}].{below}") })
 }

@@ -1,8 +1,8 @@
 //! How sure it is that what the input does not hold does not exist.
 
-use crate::{hosts::Hosts, namespaces::Namespaces, rule::Context, shown::Workloads};
+use crate::{hosts::Hosts, namespaces::Namespaces, rule::Context, shown::Workloads, slip::Names};
 use hashbrown::{HashMap, HashSet};
-use malha_mesh::{Mesh, ObjectName, config::Completeness};
+use malha_mesh::{Mesh, ObjectName, config::Completeness, names::MESH_GATEWAY};
 use malha_model::{Kind, Resource};
 use malha_syntax::Severity;
 use smol_str::SmolStr;
@@ -33,7 +33,7 @@ pub(crate) struct Known {
     refused: OnceLock<HashSet<(Kind, ObjectName)>>,
     namespaces: OnceLock<Namespaces>,
     gateways: OnceLock<Gateways>,
-    delegates: OnceLock<Vec<String>>,
+    delegates: OnceLock<Names>,
     hosts: OnceLock<Hosts>,
     rule_hosts: OnceLock<HashMap<SmolStr, Vec<u32>>>,
     workloads: OnceLock<Workloads>,
@@ -80,7 +80,7 @@ impl Known {
     }
 
     /// VirtualServices that may be delegates, as `namespace/name`.
-    pub(crate) fn delegates(&self, mesh: &Mesh) -> &[String] {
+    pub(crate) fn delegates(&self, mesh: &Mesh) -> &Names {
         let services = || mesh.virtual_services().iter().filter(|service| service.hosts.is_empty());
         self.delegates.get_or_init(|| services().map(|service| service.name.to_string()).collect())
     }
@@ -88,33 +88,43 @@ impl Known {
 
 /// The Gateways of a mesh.
 pub(crate) struct Gateways {
-    /// With how other namespaces write them, in the order of the mesh.
-    all: Vec<(ObjectName, String)>,
     /// The first of each name.
-    by_name: HashMap<SmolStr, usize>,
+    by_name: HashMap<SmolStr, ObjectName>,
+    /// With their namespaces.
+    whole: Names,
+    /// Those of a namespace as it writes them, and `mesh`.
+    own: HashMap<SmolStr, Names>,
+    /// What all namespaces may write without one.
+    for_all: Names,
 }
 
 impl Gateways {
     fn of(mesh: &Mesh) -> Self {
-        let names = mesh.gateways().iter().map(|gateway| (gateway.name.clone(), gateway.name.to_string()));
-        let all: Vec<(ObjectName, String)> = names.collect();
         let mut by_name = HashMap::new();
-        for (index, (gateway, _)) in all.iter().enumerate() {
-            by_name.entry(gateway.name.clone()).or_insert(index);
+        let mut own: HashMap<SmolStr, Vec<SmolStr>> = HashMap::new();
+        for gateway in mesh.gateways() {
+            by_name.entry(gateway.name.name.clone()).or_insert_with(|| gateway.name.clone());
+            own.entry(gateway.name.namespace.clone()).or_default().push(gateway.name.name.clone());
         }
-        Gateways { all, by_name }
+        let with_mesh = |names: Vec<SmolStr>| names.into_iter().chain([SmolStr::new_static(MESH_GATEWAY)]).collect();
+        Gateways {
+            by_name,
+            whole: mesh.gateways().iter().map(|gateway| gateway.name.to_string()).collect(),
+            own: own.into_iter().map(|(namespace, names)| (namespace, with_mesh(names))).collect(),
+            for_all: with_mesh(Vec::new()),
+        }
     }
 
     /// The first of this name, whatever its namespace.
     pub(crate) fn named(&self, name: &str) -> Option<&ObjectName> {
-        self.all.get(*self.by_name.get(name)?).map(|(gateway, _)| gateway)
+        self.by_name.get(name)
     }
 
-    /// As objects of `namespace` write them.
-    pub(crate) fn as_written_in<'g>(&'g self, namespace: &'g str) -> impl Iterator<Item = &'g str> {
-        let written = move |(gateway, whole): &'g (ObjectName, String)| {
-            if gateway.namespace == namespace { gateway.name.as_str() } else { whole.as_str() }
-        };
-        self.all.iter().map(written)
+    /// The one that an object of `namespace` probably means by `written`, as it may write it.
+    pub(crate) fn near(&self, written: &str, namespace: &str) -> Option<&str> {
+        if written.contains('/') {
+            return self.whole.near(written);
+        }
+        self.own.get(namespace).unwrap_or(&self.for_all).near(written)
     }
 }

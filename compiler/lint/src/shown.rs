@@ -37,6 +37,8 @@ impl Workloads {
         for resource in mesh.resources() {
             match &resource.spec {
                 Spec::Pod(_) => workloads.add(resource, labels(&resource.metadata.labels)),
+                // A Rollout may take the template of a Deployment, which shows its labels.
+                Spec::Workload(workload) if resource.kind == Kind::Rollout && workload.template.is_none() => {}
                 Spec::Workload(workload) => workloads.add(resource, labels_of_pods(workload)),
                 Spec::CronJob(cron) => {
                     let job = cron.job_template.as_ref().and_then(|template| template.spec.as_ref());

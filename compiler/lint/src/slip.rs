@@ -1,7 +1,9 @@
 //! Names that are one slip of the pen away from each other, found without comparing every two.
 
 use hashbrown::HashMap;
+use malha_syntax::nearest;
 use smol_str::SmolStr;
+use std::cell::OnceCell;
 
 /// No name that anything is called has more bytes.
 const LONGEST: usize = 256;
@@ -51,6 +53,34 @@ impl Slips {
     }
 }
 
+/// Among more names than this only slips of one letter are looked for: a mesh may name many objects in vain.
+const MOST_COMPARED: usize = 256;
+
+/// Names that others may be meant for.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    all: Vec<SmolStr>,
+    /// Found when it is first asked for.
+    slips: OnceCell<Slips>,
+}
+
+impl Names {
+    /// The one that `written` is nearest to, if it is near enough; of equals the first.
+    pub(crate) fn near(&self, written: &str) -> Option<&str> {
+        if self.all.len() <= MOST_COMPARED {
+            return nearest(written, self.all.iter().map(SmolStr::as_str));
+        }
+        let slips = self.slips.get_or_init(|| Slips::of(self.all.iter().map(SmolStr::as_str)));
+        slips.meant(written).map(SmolStr::as_str)
+    }
+}
+
+impl<N: Into<SmolStr>> FromIterator<N> for Names {
+    fn from_iter<I: IntoIterator<Item = N>>(names: I) -> Self {
+        Names { all: names.into_iter().map(Into::into).collect(), slips: OnceCell::new() }
+    }
+}
+
 /// `name` with one letter left out, wherever its piece between dots stays long enough.
 fn without_one_letter(name: &str) -> Vec<String> {
     let letters =
@@ -95,7 +125,16 @@ fn is_in_long_piece(name: &str, at: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Slips;
+    use super::{Names, Slips};
+
+    #[test]
+    fn among_many_names_a_slip_of_one_letter_is_found() {
+        let many = || (0..1000).map(|at| format!("infra/gateway-{at}")).chain(["infra/public".to_owned()]);
+        let (few, many): (Names, Names) = (many().skip(990).collect(), many().collect());
+        assert_eq!(few.near("infra/pubilk"), Some("infra/public"));
+        assert_eq!(many.near("infra/pubilc"), Some("infra/public"));
+        assert_eq!(many.near("infra/private"), None);
+    }
 
     #[test]
     fn a_slip_is_found_and_a_sibling_is_not() {

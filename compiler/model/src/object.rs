@@ -272,15 +272,24 @@ fn read_spec<'d>(node: Node<'d>, kind: Kind, reader: &mut Reader<'d>) -> Spec {
         Kind::PeerAuthentication => Spec::PeerAuthentication(Box::new(below_spec(node, kind, reader))),
         Kind::RequestAuthentication => Spec::RequestAuthentication(Box::new(below_spec(node, kind, reader))),
         Kind::Service => Spec::Service(Box::new(below_spec(node, kind, reader))),
-        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet | Kind::Job => {
-            Spec::Workload(Box::new(below_spec(node, kind, reader)))
-        }
+        Kind::Deployment
+        | Kind::StatefulSet
+        | Kind::DaemonSet
+        | Kind::ReplicaSet
+        | Kind::Job
+        | Kind::ReplicationController
+        | Kind::DeploymentConfig
+        | Kind::Rollout
+        | Kind::CloneSet => Spec::Workload(Box::new(below_spec(node, kind, reader))),
         Kind::CronJob => Spec::CronJob(Box::new(below_spec(node, kind, reader))),
         Kind::Endpoints => Spec::Endpoints(Box::new(whole(node, reader))),
         Kind::EndpointSlice => Spec::EndpointSlice(Box::new(whole(node, reader))),
         Kind::Pod => Spec::Pod(Box::new(whole(node, reader))),
         Kind::Namespace => Spec::Namespace(Box::new(whole(node, reader))),
         Kind::Secret => Spec::Secret(Box::new(whole(node, reader))),
+        Kind::Certificate | Kind::SealedSecret | Kind::ExternalSecret => {
+            Spec::SecretSource(Box::new(below_spec(node, kind, reader)))
+        }
     }
 }
 

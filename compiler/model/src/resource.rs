@@ -45,10 +45,24 @@ pub enum Kind {
     Job,
     /// `batch` CronJob.
     CronJob,
+    /// ReplicationController.
+    ReplicationController,
+    /// `apps.openshift.io` DeploymentConfig.
+    DeploymentConfig,
+    /// `argoproj.io` Rollout.
+    Rollout,
+    /// `apps.kruise.io` CloneSet.
+    CloneSet,
     /// Namespace.
     Namespace,
     /// Secret.
     Secret,
+    /// `cert-manager.io` Certificate.
+    Certificate,
+    /// `bitnami.com` SealedSecret.
+    SealedSecret,
+    /// `external-secrets.io` ExternalSecret.
+    ExternalSecret,
 }
 
 impl Kind {
@@ -73,8 +87,15 @@ impl Kind {
             Kind::ReplicaSet => "ReplicaSet",
             Kind::Job => "Job",
             Kind::CronJob => "CronJob",
+            Kind::ReplicationController => "ReplicationController",
+            Kind::DeploymentConfig => "DeploymentConfig",
+            Kind::Rollout => "Rollout",
+            Kind::CloneSet => "CloneSet",
             Kind::Namespace => "Namespace",
             Kind::Secret => "Secret",
+            Kind::Certificate => "Certificate",
+            Kind::SealedSecret => "SealedSecret",
+            Kind::ExternalSecret => "ExternalSecret",
         }
     }
 
@@ -114,8 +135,15 @@ impl Kind {
             ("apps", "ReplicaSet") => Kind::ReplicaSet,
             ("batch", "Job") => Kind::Job,
             ("batch", "CronJob") => Kind::CronJob,
+            ("", "ReplicationController") => Kind::ReplicationController,
+            ("apps.openshift.io", "DeploymentConfig") => Kind::DeploymentConfig,
+            ("argoproj.io", "Rollout") => Kind::Rollout,
+            ("apps.kruise.io", "CloneSet") => Kind::CloneSet,
             ("", "Namespace") => Kind::Namespace,
             ("", "Secret") => Kind::Secret,
+            ("cert-manager.io", "Certificate") => Kind::Certificate,
+            ("bitnami.com", "SealedSecret") => Kind::SealedSecret,
+            ("external-secrets.io", "ExternalSecret") => Kind::ExternalSecret,
             _ => return None,
         })
     }
@@ -160,7 +188,7 @@ pub enum Spec {
     EndpointSlice(Box<kubernetes::EndpointSlice>),
     /// Of a Pod.
     Pod(Box<kubernetes::Pod>),
-    /// Of a Deployment, StatefulSet, DaemonSet, ReplicaSet or Job.
+    /// Of what makes Pods by a template at `spec.template`: a Deployment, a StatefulSet, a Rollout, ...
     Workload(Box<kubernetes::Workload>),
     /// Of a CronJob.
     CronJob(Box<kubernetes::CronJob>),
@@ -168,6 +196,8 @@ pub enum Spec {
     Namespace(Box<kubernetes::Namespace>),
     /// Of a Secret, without its values.
     Secret(Box<kubernetes::Secret>),
+    /// Of what another program makes a Secret of: a Certificate, a SealedSecret or an ExternalSecret.
+    SecretSource(Box<kubernetes::SecretSource>),
 }
 
 impl Serialize for Spec {
@@ -191,6 +221,7 @@ impl Serialize for Spec {
             Spec::Service(spec) => below_spec(serializer, spec),
             Spec::Workload(spec) => below_spec(serializer, spec),
             Spec::CronJob(spec) => below_spec(serializer, spec),
+            Spec::SecretSource(spec) => below_spec(serializer, spec),
             Spec::Endpoints(object) => object.serialize(serializer),
             Spec::EndpointSlice(object) => object.serialize(serializer),
             Spec::Pod(object) => object.serialize(serializer),

@@ -1,10 +1,11 @@
-//! `check` and `compile` of 10,000 VirtualServices, beside `gzip -6` of the same file.
+//! `check` and `compile` of 10,000 VirtualServices, beside `gzip -6` of the same file; and the same mesh in many files, of
+//! which one is checked, as before a commit.
 
 use super::scratch;
 use crate::corpus::corpus;
 use std::{
-    fs,
-    path::Path,
+    fs, io,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -12,6 +13,9 @@ use std::{
 
 const VIRTUAL_SERVICES: u64 = 10_000;
 const ROUNDS: usize = 7;
+
+/// How many objects a file has, where there are many.
+const OBJECTS_OF_FILE: usize = 10;
 
 /// Prints the least wall time of each over some rounds taken in turn, its ratio to gzip's, and peak memory.
 pub(super) fn run(binaries: &Path) -> Result<(), String> {
@@ -22,15 +26,19 @@ pub(super) fn run(binaries: &Path) -> Result<(), String> {
     fs::write(&file, &text).map_err(|error| format!("{}: {error}", file.display()))?;
     fs::write(directory.join("malha.toml"), "").map_err(|error| error.to_string())?;
     let table = directory.join("corpus.table");
-    let commands: [(&str, Command); 3] = [
+    let (many, changed) = in_many_files(&text)?;
+    let mut commands: [(&str, Command); 4] = [
         ("gzip -6", command("gzip", &[&"-6", &"-c", &file])),
         ("malha check", command(malha, &[&"check", &file])),
+        ("malha check, one file of many", command(malha, &[&"check", &changed])),
         ("malha compile", command(malha, &[&"compile", &file, &"-o", &table])),
     ];
-    println!("{VIRTUAL_SERVICES} VirtualServices, {:.1} MB, least of {ROUNDS} rounds\n", megabytes(text.len()));
+    println!(
+        "{VIRTUAL_SERVICES} VirtualServices, {:.1} MB, or {many} files; least of {ROUNDS} rounds\n",
+        megabytes(text.len())
+    );
     println!("| command | s | of gzip | peak MB |\n| --- | --- | --- | --- |");
-    let mut best = [(Duration::MAX, 0); 3];
-    let mut commands = commands;
+    let mut best = [(Duration::MAX, 0); 4];
     for _ in 0..ROUNDS {
         for ((name, command), best) in commands.iter_mut().zip(&mut best) {
             let (took, peak) = measure(command).map_err(|error| format!("{name}: {error}"))?;
@@ -42,6 +50,24 @@ pub(super) fn run(binaries: &Path) -> Result<(), String> {
         println!("| {name} | {:.3} | {ratio:.2} | {:.0} |", took.as_secs_f64(), megabytes(peak));
     }
     Ok(())
+}
+
+/// Lays out a mesh in files of some objects each; says how many there are, and which is in their middle.
+fn in_many_files(text: &str) -> Result<(usize, PathBuf), String> {
+    let directory = scratch::directory("compile-files")?;
+    let failed = |error: io::Error| format!("{}: {error}", directory.display());
+    fs::write(directory.join("malha.toml"), "").map_err(failed)?;
+    let objects: Vec<&str> = text.split("---\n").collect();
+    let files: Vec<String> = objects.chunks(OBJECTS_OF_FILE).map(|objects| objects.join("---\n")).collect();
+    let place = |at: usize| {
+        let below = directory.join(format!("team-{:02}", at % 20));
+        (below.clone(), below.join(format!("part-{at}.yaml")))
+    };
+    for (at, file) in files.iter().enumerate() {
+        let (below, path) = place(at);
+        fs::create_dir_all(below).and_then(|()| fs::write(path, file)).map_err(failed)?;
+    }
+    Ok((files.len(), place(files.len() / 2).1))
 }
 
 fn command(program: impl AsRef<std::ffi::OsStr>, arguments: &[&dyn AsRef<std::ffi::OsStr>]) -> Command {

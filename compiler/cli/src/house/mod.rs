@@ -4,6 +4,7 @@
 //! files have them, so each finding has the place of the field that it is about.
 
 mod budget;
+mod cost;
 mod object;
 mod policy;
 mod schema;

@@ -2,6 +2,7 @@
 
 use super::{
     SCHEMA,
+    cost::Cost,
     object::{Object, Step, written},
 };
 use crate::failure::Failure;
@@ -21,6 +22,7 @@ pub(super) struct Schema {
     /// What people call it: its path in `malha.toml`.
     name: String,
     hash: u64,
+    cost: Cost,
     validator: Validator,
 }
 
@@ -29,15 +31,16 @@ impl Schema {
     /// references stay inside of it: nothing is fetched.
     ///
     /// # Errors
-    /// It cannot be read, or is no JSON Schema.
+    /// It cannot be read, is no JSON Schema, or is one that asks without end.
     pub(super) fn load(root: &Path, path: &Path) -> Result<Schema, Failure> {
         let name = path.display().to_string();
         let failed = |error: &dyn std::fmt::Display| Failure::new(format!("lint.schemas: {name}: {error}"));
         let text = fs::read_to_string(root.join(path)).map_err(|error| failed(&error))?;
         let schema: Value = serde_json::from_str(&text).map_err(|error| failed(&error))?;
+        let cost = Cost::of(&schema).map_err(|error| failed(&error))?;
         let options = jsonschema::options().with_pattern_options(PatternOptions::regex());
         let validator = options.build(&schema).map_err(|error| failed(&error))?;
-        Ok(Schema { name, hash: xxh3_64(text.as_bytes()), validator })
+        Ok(Schema { name, hash: xxh3_64(text.as_bytes()), cost, validator })
     }
 
     /// A hash of its text.
@@ -48,6 +51,12 @@ impl Schema {
     /// Adds a finding for each place that is not as the schema says.
     pub(super) fn check(&self, object: &Object<'_>, findings: &mut Vec<Finding>) {
         let value = object.json();
+        if self.cost.is_too_much(&value) {
+            let message = format!("asking `{}` about this object takes over {} steps", self.name, Cost::STEPS);
+            let help = "let fewer references of the schema lead to the same part";
+            findings.push(object.finding(&SCHEMA, object.named_at(), &[], message).help(help));
+            return;
+        }
         for error in self.validator.iter_errors(&value).take(MOST_ERRORS) {
             let segments: Vec<LocationSegment<'_>> = error.instance_path().iter().collect();
             let path: Vec<Step<'_>> = segments

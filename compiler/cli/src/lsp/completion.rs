@@ -229,10 +229,11 @@ fn named(cursor: &Cursor<'_>, reference: Reference<'_>, checked: &Checked, offer
             }
         }
         Reference::Secret => {
-            let secrets = mesh.resources().iter().filter(|resource| resource.kind == Kind::Secret);
-            offers.extend(secrets.map(|secret| {
-                let detail = format!("Secret {}/{}", secret.namespace, secret.name);
-                Offer::value(secret.name.as_str(), CompletionItemKind::REFERENCE, Some(detail))
+            offers.extend(mesh.resources().iter().filter_map(|resource| {
+                let made = resource.made_secret();
+                let secret = made.or_else(|| (resource.kind == Kind::Secret).then_some(&resource.name))?;
+                let detail = format!("{} {}/{}", resource.kind, resource.namespace, resource.name);
+                Some(Offer::value(secret.as_str(), CompletionItemKind::REFERENCE, Some(detail)))
             }));
         }
     }

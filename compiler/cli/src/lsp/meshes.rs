@@ -7,7 +7,7 @@ use crate::{
     inputs::{InputFile, Inputs, MeshInput},
     selection::Selection,
     watch::Change,
-    workspace::{ReadFile, Workspace},
+    workspace::{ReadFile, Workspace, mesh_config},
 };
 use malha_mesh::{Mesh, MeshConfig, program::Program};
 use malha_syntax::{Finding, Location, Source};
@@ -139,11 +139,11 @@ impl Checked {
     fn open(input: MeshInput, documents: &Documents) -> Result<Checked, Failure> {
         let selection = Selection::new(&input.config.lint, &[], &[])?;
         let house = House::load(&input)?;
+        let settings = mesh_config(&input)?;
         let mut workspace = Workspace::empty(input.clone());
         let mut overlaid = BTreeSet::new();
         overlay(&mut workspace, &input, documents, &mut overlaid);
         workspace.update(input, &Change::Anything)?;
-        let settings = workspace.config()?;
         let (mesh, program, findings) = examine(&mut workspace, &selection, &house, settings.clone());
         Ok(Checked { workspace, selection, house, settings, mesh, program, findings, overlaid })
     }
@@ -164,20 +164,20 @@ impl Checked {
         if !is_other && !settings_are_stale && !stale.iter().any(is_ours) {
             return Ok(());
         }
-        let mut is_examined_anew = is_other;
-        if is_other || settings_are_stale {
+        // All that may fail comes before the files count as read: what is read once is not looked at again.
+        let settings = if is_other || settings_are_stale {
             let selection = Selection::new(&input.config.lint, &[], &[])?;
-            let house = House::load(&input)?;
-            is_examined_anew |= !house.is_same(&self.house);
-            (self.selection, self.house) = (selection, house);
-        }
+            Some((selection, House::load(&input)?, mesh_config(&input)?))
+        } else {
+            None
+        };
         let mut changed = overlay(&mut self.workspace, &input, documents, &mut self.overlaid);
         changed.extend(stale.iter().cloned());
         let read = self.workspace.update(input, &Change::Files(changed))?;
-        if is_other || settings_are_stale {
-            let settings = self.workspace.config()?;
-            is_examined_anew |= settings != self.settings;
-            self.settings = settings;
+        let mut is_examined_anew = is_other;
+        if let Some((selection, house, settings)) = settings {
+            is_examined_anew |= !house.is_same(&self.house) || settings != self.settings;
+            (self.selection, self.house, self.settings) = (selection, house, settings);
         }
         if read > 0 || is_examined_anew {
             let Checked { workspace, selection, house, settings, .. } = self;

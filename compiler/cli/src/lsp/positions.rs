@@ -4,22 +4,42 @@ use lsp_types::{Position, Range};
 use malha_syntax::Span;
 
 /// The lines of a text. A line ends with `\n`, `\r\n` or `\r`, as the protocol has it.
+///
+/// The text is walked over once: a document may be one long line.
 pub(super) struct Lines<'t> {
     text: &'t str,
     /// The first byte of each line.
     starts: Vec<usize>,
+    /// The characters that have more bytes than units: where each begins, and how many more up to its end.
+    wide: Vec<(usize, usize)>,
 }
 
 impl<'t> Lines<'t> {
     pub(super) fn new(text: &'t str) -> Lines<'t> {
         let bytes = text.as_bytes();
         let mut starts = vec![0];
+        let (mut wide, mut more) = (Vec::new(), 0);
         for (at, byte) in bytes.iter().enumerate() {
             if *byte == b'\n' || (*byte == b'\r' && bytes.get(at + 1) != Some(&b'\n')) {
                 starts.push(at + 1);
+            } else if let 0xC2.. = *byte {
+                // The first byte of a character of two bytes, of three, or of four, which UTF-16 has in two units.
+                more += if *byte < 0xE0 { 1 } else { 2 };
+                wide.push((at, more));
             }
         }
-        Lines { text, starts }
+        Lines { text, starts, wide }
+    }
+
+    /// The units before a byte, from the start of the text. A character that the byte is within counts whole.
+    fn units(&self, offset: usize) -> usize {
+        let mut offset = offset.min(self.text.len());
+        while !self.text.is_char_boundary(offset) {
+            offset += 1;
+        }
+        let before = self.wide.partition_point(|(start, _)| *start < offset);
+        let more = before.checked_sub(1).and_then(|last| self.wide.get(last)).map_or(0, |(_, more)| *more);
+        offset - more
     }
 
     /// The byte at a position. Past the end of a line it is the end, past the last line that of the text; within a
@@ -29,14 +49,18 @@ impl<'t> Lines<'t> {
         let Some(&start) = self.starts.get(line) else { return self.text.len() };
         let end = self.starts.get(line + 1).copied().unwrap_or(self.text.len());
         let content = self.text.get(start..end).unwrap_or_default().trim_end_matches(['\r', '\n']);
-        let mut units = 0;
-        for (at, character) in content.char_indices() {
-            units += character.len_utf16();
-            if units > position.character as usize {
-                return start + at;
+        let wanted = self.units(start).saturating_add(position.character as usize);
+        // The last byte with no more units before it.
+        let (mut low, mut high) = (start, start + content.len());
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            if self.units(middle) <= wanted {
+                low = middle;
+            } else {
+                high = middle - 1;
             }
         }
-        start + content.len()
+        low
     }
 
     /// The bytes of a range; an end before the start is taken for the start.
@@ -51,9 +75,7 @@ impl<'t> Lines<'t> {
         let line = self.starts.partition_point(|start| *start <= offset).max(1) - 1;
         let start = self.starts.get(line).copied().unwrap_or_default();
         // Spans lie between characters; if one did not, its character would count whole.
-        let units = self.text.get(start..).into_iter().flat_map(str::char_indices);
-        let units = units.take_while(|(at, _)| start + at < offset).map(|(_, character)| character.len_utf16());
-        Position { line: line as u32, character: units.sum::<usize>() as u32 }
+        Position { line: line as u32, character: (self.units(offset) - self.units(start)) as u32 }
     }
 
     /// The range of a span.
@@ -80,6 +102,25 @@ mod tests {
         assert_eq!(lines.offset(at(0, 5)), 5);
         for position in [at(0, 0), at(0, 3), at(0, 4), at(0, 6), at(0, 7), at(1, 0), at(1, 4)] {
             assert_eq!(lines.position(lines.offset(position)), position);
+        }
+    }
+
+    #[test]
+    fn every_byte_is_where_walking_would_find_it() {
+        for text in ["", "a: ä𝄞x\nb: €y\r\n𝄞𝄞\rä", "\u{feff}ä\n\n", "𝄞\r\r\n€"] {
+            let lines = Lines::new(text);
+            for (at, _) in text.char_indices().chain([(text.len(), ' ')]) {
+                let before = &text[..at];
+                // A byte between `\r` and `\n` is still of the line that they end.
+                let is_split = before.ends_with('\r') && text[at..].starts_with('\n');
+                let whole = if is_split { &before[..at - 1] } else { before };
+                let ends = whole.replace("\r\n", "\n").replace('\r', "\n");
+                let line = ends.matches('\n').count();
+                let units = ends.rsplit('\n').next().expect("a line").encode_utf16().count() + usize::from(is_split);
+                let position = lines.position(at);
+                assert_eq!((position.line as usize, position.character as usize), (line, units), "{text:?} {at}");
+                assert!(is_split || lines.offset(position) == at, "{text:?} {at}");
+            }
         }
     }
 

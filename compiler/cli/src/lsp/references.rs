@@ -157,7 +157,7 @@ impl<'m> Names<'m> {
         Some(named(&self.mesh.virtual_service(&name)?.resource))
     }
 
-    /// The Secrets of this name: in the namespaces of the proxies that a Gateway of the namespace selects, and in it.
+    /// The Secrets of this name, and what they are made of: in the namespaces of the proxies that a Gateway of the namespace selects, and in it.
     pub(super) fn secret_places(&self, written: &str, gateway: Option<&str>) -> Vec<Location> {
         let name = written.strip_prefix("kubernetes://").unwrap_or(written);
         let mut namespaces: BTreeSet<&str> = BTreeSet::from([self.namespace.as_str()]);
@@ -168,8 +168,8 @@ impl<'m> Names<'m> {
         }
         let (namespace, name) = name.split_once('/').map_or((None, name), |(namespace, name)| (Some(namespace), name));
         let is_it = |resource: &&Arc<Resource>| {
-            resource.kind == Kind::Secret
-                && resource.name == name
+            let is_held = resource.kind == Kind::Secret && resource.name == name;
+            (is_held || resource.made_secret().is_some_and(|made| made == name))
                 && namespace.map_or_else(|| namespaces.contains(&*resource.namespace), |one| resource.namespace == one)
         };
         self.mesh.resources().iter().filter(is_it).map(|resource| named(resource)).collect()

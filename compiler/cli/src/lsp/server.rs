@@ -129,7 +129,9 @@ impl Server {
                     return End::Broken;
                 }
             }
-            if self.state == State::Running && self.refresh().and_then(|()| self.publish()).is_err() {
+            // What was found changes with the files and the texts alone, not with what is asked of them.
+            let is_stale = self.state == State::Running && self.meshes.is_stale();
+            if is_stale && self.refresh().and_then(|()| self.publish()).is_err() {
                 return End::Broken;
             }
         }
@@ -281,9 +283,6 @@ impl Server {
 
     /// Brings the meshes up to date; says why, if that cannot be done.
     fn refresh(&mut self) -> Result<(), Gone> {
-        if !self.meshes.is_stale() {
-            return Ok(());
-        }
         let complaint = self.meshes.update(&self.documents).err().map(|failure| failure.to_string());
         let is_new = complaint != self.complained;
         self.complained.clone_from(&complaint);

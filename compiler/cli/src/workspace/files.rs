@@ -60,6 +60,16 @@ impl Files {
     /// # Errors
     /// A file cannot be read; then nothing is changed.
     pub fn refresh(&mut self, files: &[InputFile], change: &Change) -> Result<usize, Failure> {
+        self.refresh_telling(files, change, &|| {})
+    }
+
+    /// As [`Files::refresh`]; calls `is_read` after each file that is read anew.
+    pub(super) fn refresh_telling(
+        &mut self,
+        files: &[InputFile],
+        change: &Change,
+        is_read: &(dyn Fn() + Sync),
+    ) -> Result<usize, Failure> {
         if self.stdin.is_none() && files.iter().any(|file| file.path.is_none()) {
             let mut bytes = Vec::new();
             let read = io::stdin().lock().read_to_end(&mut bytes);
@@ -91,7 +101,11 @@ impl Files {
             .collect();
         let read: Vec<_> = placed
             .into_par_iter()
-            .map(|(file, hash, id, source, findings)| (file.relative.clone(), read_file(id, &source, hash, findings)))
+            .map(|(file, hash, id, source, findings)| {
+                let read = read_file(id, &source, hash, findings);
+                is_read();
+                (file.relative.clone(), read)
+            })
             .collect();
         let count = read.len();
         self.read.extend(read);

@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 ///
 /// # Errors
 /// The `MeshConfig` file cannot be read.
-pub(super) fn mesh_config(mesh: &MeshInput) -> Result<MeshConfig, Failure> {
+pub(crate) fn mesh_config(mesh: &MeshInput) -> Result<MeshConfig, Failure> {
     let section = &mesh.config.mesh;
     let mut config = match &section.config {
         Some(file) => MeshConfig::from_json(&read_yaml(&mesh.root.join(file))?),

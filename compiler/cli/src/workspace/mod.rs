@@ -5,7 +5,7 @@ mod mesh_config;
 mod route_tests;
 
 pub use files::{Files, ReadFile};
-pub(crate) use mesh_config::labels;
+pub(crate) use mesh_config::{labels, mesh_config};
 pub use route_tests::TestDocuments;
 pub(crate) use route_tests::VALIDATOR_KEYS;
 
@@ -59,8 +59,13 @@ impl Workspace {
     /// # Errors
     /// A file cannot be read.
     pub fn open(input: MeshInput) -> Result<Workspace, Failure> {
+        Workspace::open_telling(input, &|| {})
+    }
+
+    /// As [`Workspace::open`]; calls `is_read` after each file.
+    pub(crate) fn open_telling(input: MeshInput, is_read: &(dyn Fn() + Sync)) -> Result<Workspace, Failure> {
         let mut files = Files::default();
-        files.refresh(&input.files, &Change::Anything)?;
+        files.refresh_telling(&input.files, &Change::Anything, is_read)?;
         Ok(Workspace { input, files, cache: Cache::default() })
     }
 
@@ -106,7 +111,7 @@ impl Workspace {
     /// # Errors
     /// The `MeshConfig` file cannot be read.
     pub fn config(&self) -> Result<MeshConfig, Failure> {
-        mesh_config::mesh_config(&self.input)
+        mesh_config(&self.input)
     }
 
     /// Links what was read.

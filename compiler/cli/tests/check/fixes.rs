@@ -5,7 +5,7 @@ use super::{
     command::{malha, tree, write},
     places, report,
 };
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 fn lines_without(text: &str, gone: &[usize]) -> String {
     let kept = text.split_inclusive('\n').enumerate().filter(|(index, _)| !gone.contains(&(index + 1)));
@@ -154,6 +154,52 @@ fn permissions_and_links_stay() {
     assert_eq!(fs::read_to_string(&real).expect("text"), DEAD);
     let left: Vec<_> = fs::read_dir(mesh.path().join("deep")).expect("a directory").collect();
     assert_eq!(left.len(), 1, "nothing is left beside it");
+}
+
+#[test]
+fn a_fix_in_json_is_quoted() {
+    let route = r#"{"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "shop"},
+  "spec": {"hosts": ["shop.example.com"], "gateways": ["public.infra"], "http": [{"directResponse": {"status": 200}}]}}
+"#;
+    let mesh = tree(&[("a.json", route)]);
+    let told = malha(mesh.path(), &["check", "--fix", "--select", "H008"]);
+    assert!(told.err.contains("1 finding fixed in 1 file"), "{}", told.err);
+    let fixed = fs::read_to_string(mesh.path().join("a.json")).expect("text");
+    assert_eq!(fixed, route.replace("public.infra", "infra/public"));
+}
+
+/// Where a user may write, and not own what is written.
+#[cfg(unix)]
+#[test]
+fn a_file_of_another_user_stays_theirs() {
+    use std::os::unix::{
+        fs::{MetadataExt as _, PermissionsExt as _},
+        process::CommandExt as _,
+    };
+    let mesh = tree(&[("a.yaml", DEAD)]);
+    let file = mesh.path().join("a.yaml");
+    if fs::metadata(&file).expect("it is there").uid() != 0 {
+        eprintln!("only root can be somebody else: NOT checked");
+        return;
+    }
+    for (path, mode) in [(mesh.path(), 0o777), (&file, 0o666)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("they are set");
+    }
+    // Where the binary is may be closed to others.
+    let malha = mesh.path().join("malha");
+    fs::copy(env!("CARGO_BIN_EXE_malha"), &malha).expect("a copy");
+    let told = Command::new(malha)
+        .args(["check", "--fix"])
+        .current_dir(mesh.path())
+        .uid(65_534)
+        .gid(65_534)
+        .output()
+        .expect("malha starts");
+    let told = String::from_utf8_lossy(&told.stderr);
+    assert!(told.contains("1 finding fixed in 1 file"), "{told}");
+    assert_eq!(fs::read_to_string(&file).expect("text"), lines_without(DEAD, &[11, 12]));
+    let there = fs::metadata(&file).expect("it is there");
+    assert_eq!((there.uid(), there.mode() & 0o777), (0, 0o666));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::{
     command::{malha, tree, write},
     places, report,
 };
+use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 
 const ROUTES: &str = "apiVersion: networking.istio.io/v1
@@ -129,6 +130,38 @@ fn what_asks_for_nothing_sensible_is_refused() {
         let told = malha(mesh.path(), &["check"]);
         assert_eq!(told.status, 2, "{toml}: {}", told.out);
         assert!(told.err.contains(expected), "{toml}: {}", told.err);
+    }
+}
+
+/// References that fan out: what a validator does doubles with each.
+#[test]
+fn a_schema_that_would_take_for_ever_is_given_up() {
+    let definition = |at: usize| {
+        let next = json!({"$ref": format!("#/$defs/d{}", at + 1)});
+        (format!("d{at}"), json!({"allOf": [next.clone(), next]}))
+    };
+    let chain = |length: usize| {
+        let mut definitions: Map<String, Value> = (0..length).map(definition).collect();
+        definitions.insert(format!("d{length}"), json!({"required": ["owner"]}));
+        json!({"$ref": "#/$defs/d0", "$defs": definitions}).to_string()
+    };
+    let endless = json!({"properties": {"spec": {"allOf": [{"$ref": "#/properties/spec"}]}}}).to_string();
+    let steps = "asking `policies/routes.json` about this object takes over 1000000 steps";
+    let cases = [
+        (chain(2), 1, "X001"),
+        (chain(30), 1, steps),
+        (chain(90), 2, "malha.toml: lint.schemas: policies/routes.json: over 64 of its parts ask each other"),
+        (endless, 2, "its references come back to themselves without a step into the object"),
+    ];
+    for (schema, status, said) in &cases {
+        let mesh = tree(&[
+            ("malha.toml", "[lint.schemas]\nVirtualService = \"policies/routes.json\"\n"),
+            ("policies/routes.json", schema),
+            ("a.yaml", ROUTES),
+        ]);
+        let told = malha(mesh.path(), &["check", "--select", "X", "--format", "concise"]);
+        assert_eq!(told.status, *status, "{said}: {}{}", told.out, told.err);
+        assert!(told.out.contains(said) || told.err.contains(said), "{said}: {}{}", told.out, told.err);
     }
 }
 

@@ -1,11 +1,14 @@
 //! `malha check` as people and CI use it: fixes, formats, baselines, comments, policies.
 
+mod clean;
 #[path = "../support/command.rs"]
 mod command;
 mod fixes;
 mod fixes_everywhere;
 mod formats;
 mod house;
+#[path = "../support/junit_schema.rs"]
+mod junit_schema;
 mod named;
 mod quiet;
 mod schemas;

@@ -90,3 +90,22 @@ fn settings_that_break_meanwhile_leave_the_rest_as_it_was() {
     assert_eq!(codes(&client.replace("routes.yaml", &text.replace("[shop]", "[shot]"))), ["H007"]);
     assert!(client.told(|message| message["method"] == "window/showMessage").is_none(), "once is enough");
 }
+
+#[test]
+fn a_change_counts_though_the_mesh_config_cannot_be_read_for_a_moment() {
+    let settings = [("malha.toml", "[mesh]\nconfig = \"mesh/config\"\n"), ("mesh/config", "{}\n")];
+    let mut client = Client::new(tree(&[GOOD, &settings].concat()));
+    assert!(client.open_file("routes.yaml").is_empty());
+    let root = client.directory.path().to_owned();
+    std::fs::rename(root.join("mesh/config"), root.join("mesh/away")).expect("it is there");
+    let gateway = std::fs::read_to_string(root.join("gateway.yaml")).expect("it is there");
+    std::fs::write(root.join("gateway.yaml"), gateway.replace("name: shop\n", "name: shops\n")).expect("a file");
+    let changes =
+        json!([{ "uri": client.uri("gateway.yaml"), "type": 2 }, { "uri": client.uri("mesh/config"), "type": 3 }]);
+    client.notify("workspace/didChangeWatchedFiles", json!({ "changes": changes }));
+    client.told(|message| message["method"] == "window/showMessage").expect("it is told");
+    std::fs::rename(root.join("mesh/away"), root.join("mesh/config")).expect("it is there");
+    let changes = json!([{ "uri": client.uri("mesh/config"), "type": 1 }]);
+    client.notify("workspace/didChangeWatchedFiles", json!({ "changes": changes }));
+    assert_eq!(codes(&client.findings("routes.yaml")), ["H007"]);
+}

@@ -80,6 +80,13 @@ enum Entry {
 }
 
 impl<'a> HeldSecret<'a> {
+    /// Whether it is made for TLS: by its type, or by what it holds.
+    pub(crate) fn is_for_tls(&self) -> bool {
+        let is_of_type = self.secret.r#type.as_ref().is_some_and(|kind| kind.value == "kubernetes.io/tls");
+        let holds = |name: &&str| self.secret.data.get(name).is_some() || self.secret.string_data.get(name).is_some();
+        is_of_type || [CERTIFICATE, AUTHORITIES].iter().flatten().any(holds)
+    }
+
     /// What is wrong with it, where; none also if nobody can tell. `now`: the time in seconds since 1970.
     pub(crate) fn flaw(&self, now: Option<i64>) -> Option<(Flaw, Location)> {
         let whole = crate::place::named(self.resource);

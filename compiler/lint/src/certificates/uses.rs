@@ -1,10 +1,10 @@
 //! Which servers of gateways use which credentials.
 
 use super::secret::HeldSecret;
-use crate::rule::Context;
+use crate::{rule::Context, slip::Names};
 use malha_mesh::{Gateway, Mesh, registry::WorkloadKind};
 use malha_model::{
-    Kind, Spanned, Spec,
+    Kind, Resource, Spanned, Spec,
     istio::gateway::{Server, ServerTlsMode},
 };
 use malha_syntax::Location;
@@ -105,22 +105,61 @@ fn homes(mesh: &Mesh, gateway: &Gateway) -> Vec<Home> {
 /// The Secrets of a mesh, by name.
 pub(crate) struct Secrets<'a> {
     by_name: BTreeMap<&'a str, Vec<HeldSecret<'a>>>,
+    /// What other programs make Secrets of, by the name of the Secret.
+    made: BTreeMap<&'a str, Vec<&'a Resource>>,
+    /// Those that hold a certificate, or that one is made for.
     namespaces: BTreeSet<&'a str>,
     refused: BTreeSet<&'a str>,
+    /// All names, and those of each namespace.
+    all: Names,
+    own: BTreeMap<&'a str, Names>,
 }
 
 impl<'a> Secrets<'a> {
     pub(crate) fn of(mesh: &'a Mesh) -> Secrets<'a> {
         let mut by_name: BTreeMap<&str, Vec<HeldSecret<'_>>> = BTreeMap::new();
+        let mut made: BTreeMap<&str, Vec<&Resource>> = BTreeMap::new();
         let mut namespaces = BTreeSet::new();
         for resource in mesh.resources() {
             if let Spec::Secret(secret) = &resource.spec {
-                by_name.entry(&resource.name).or_default().push(HeldSecret { resource, secret });
-                namespaces.insert(resource.namespace.as_str());
+                let held = HeldSecret { resource, secret };
+                by_name.entry(&resource.name).or_default().push(held);
+                if held.is_for_tls() {
+                    namespaces.insert(resource.namespace.as_str());
+                }
+            } else if let Some(name) = resource.made_secret() {
+                made.entry(name).or_default().push(resource);
+                if resource.kind == Kind::Certificate {
+                    namespaces.insert(resource.namespace.as_str());
+                }
             }
         }
-        let refused = mesh.refused().iter().filter(|resource| resource.kind == Kind::Secret);
-        Secrets { by_name, namespaces, refused: refused.map(|resource| resource.name.as_str()).collect() }
+        let refused = mesh.refused().iter().filter_map(|resource| match resource.kind {
+            Kind::Secret => Some(&resource.name),
+            _ => resource.made_secret(),
+        });
+        let refused = refused.map(SmolStr::as_str).collect();
+        let mut own: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        let held = by_name.iter().flat_map(|(name, held)| held.iter().map(move |held| (*name, held.resource)));
+        let others = made.iter().flat_map(|(name, made)| made.iter().map(move |made| (*name, *made)));
+        for (name, resource) in held.chain(others) {
+            own.entry(resource.namespace.as_str()).or_default().insert(name);
+        }
+        let all: BTreeSet<&str> = by_name.keys().chain(made.keys()).copied().collect();
+        let own = own.into_iter().map(|(namespace, names)| (namespace, names.into_iter().collect())).collect();
+        Secrets { by_name, made, namespaces, refused, all: all.into_iter().collect(), own }
+    }
+
+    /// Whether a namespace has a Secret of this name, or will have it once another program has made it.
+    pub(crate) fn has(&self, namespace: &str, name: &str) -> bool {
+        let made = self.made.get(name).into_iter().flatten();
+        self.get(namespace, name).is_some() || made.into_iter().any(|resource| resource.namespace == namespace)
+    }
+
+    /// An object by which some namespace has, or will have, a Secret of this name.
+    pub(crate) fn somewhere(&self, name: &str) -> Option<&'a Resource> {
+        let held = self.named(name).first().map(|held| held.resource);
+        held.or_else(|| self.made.get(name).and_then(|made| made.first().copied()))
     }
 
     /// Those of a name, whatever the namespace.
@@ -146,16 +185,15 @@ impl<'a> Secrets<'a> {
         self.refused.contains(name)
     }
 
-    /// Whether the input holds Secrets of a namespace: then it may hold all of them.
+    /// Whether the input holds certificates of a namespace: then it may hold all of them. Passwords say nothing of where
+    /// certificates are kept.
     pub(crate) fn has_namespace(&self, namespace: &str) -> bool {
         self.namespaces.contains(namespace)
     }
 
-    /// The names of Secrets, of a namespace if one is given.
-    pub(crate) fn names<'s>(&'s self, namespace: Option<&'s str>) -> impl Iterator<Item = &'s str> {
-        let is_there = move |secrets: &[HeldSecret<'_>]| {
-            namespace.is_none_or(|namespace| secrets.iter().any(|it| it.resource.namespace == namespace))
-        };
-        self.by_name.iter().filter(move |(_, secrets)| is_there(secrets)).map(|(name, _)| *name)
+    /// The name of a Secret that `name` is probably meant for: of a namespace, if one is given and it has one; else of any.
+    pub(crate) fn near(&self, name: &str, namespace: Option<&str>) -> Option<&str> {
+        let own = namespace.and_then(|namespace| self.own.get(namespace));
+        own.and_then(|own| own.near(name)).or_else(|| self.all.near(name))
     }
 }

@@ -5,15 +5,17 @@ use crate::{
 };
 use malha_mesh::config::Completeness;
 use malha_model::{Spec, istio::destination_rule::ClientTlsMode};
-use malha_syntax::{Finding, Group, Location, RuleInfo, Severity, nearest};
+use malha_syntax::{Finding, Group, Location, RuleInfo, Severity};
 use std::collections::BTreeSet;
 
 pub(super) static RULE: Rule = Rule {
     info: &RuleInfo { code: "C001", name: "credential-missing", group: Group::Correctness, aliases: &["IST0101"] },
     what: "A server of a Gateway, or the `tls` of a DestinationRule, names a Secret that is not where the proxy looks for it.",
     why: "A gateway reads Secrets of its own namespace alone: that of its workload, not that of the Gateway object. Without the \
-          certificate no handshake succeeds. Secrets are often kept out of repositories, so this is told only where the files hold \
-          others of that namespace, one of that name elsewhere, or one of a similar name; and where the registry is `closed`.",
+          certificate no handshake succeeds. What a cert-manager Certificate, a SealedSecret or an ExternalSecret makes counts. \
+          Secrets are often kept out of repositories, so this is told only where the files hold \
+          other certificates of that namespace, a Secret of that name elsewhere, or one of a similar name; and where the registry is \
+          `closed`.",
     bad: Example::yaml(
         "apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -112,10 +114,10 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
 
 fn missing(context: &Context<'_>, secrets: &Secrets<'_>, usage: &CredentialUse<'_>) -> Option<Finding> {
     let name = usage.name.as_str();
-    let home = usage.homes.iter().find(|home| secrets.get(&home.namespace, name).is_none());
+    let home = usage.homes.iter().find(|home| !secrets.has(&home.namespace, name));
     let namespace = home.map(|home| home.namespace.as_str());
     // Where nobody knows the proxy, any Secret of the name may be the one.
-    if namespace.is_none() && (!usage.homes.is_empty() || !secrets.named(name).is_empty()) {
+    if namespace.is_none() && (!usage.homes.is_empty() || secrets.somewhere(name).is_some()) {
         return None;
     }
     let who = match home {
@@ -148,10 +150,8 @@ fn of_destination_rules(
                 if spec.workload_selector.is_some() { own.to_vec() } else { gateways.iter().copied().collect() };
             // A credential that checks servers alone may be the authorities', whose name ends otherwise.
             let authorities = format!("{}-cacert", name.value);
-            let is_there = |namespace: &str| {
-                secrets.get(namespace, name).is_some() || secrets.get(namespace, &authorities).is_some()
-            };
-            let is_anywhere = !secrets.named(name).is_empty() || !secrets.named(&authorities).is_empty();
+            let is_there = |namespace: &str| secrets.has(namespace, name) || secrets.has(namespace, &authorities);
+            let is_anywhere = secrets.somewhere(name).is_some() || secrets.somewhere(&authorities).is_some();
             if homes.iter().any(|namespace| is_there(namespace)) || (homes.is_empty() && is_anywhere) {
                 continue;
             }
@@ -180,8 +180,8 @@ impl Missing<'_> {
     /// The finding, where there is some evidence that it is not simply kept elsewhere.
     fn told(self, context: &Context<'_>, secrets: &Secrets<'_>) -> Option<Finding> {
         let Missing { name, namespace, who, location } = self;
-        let elsewhere = secrets.named(name).first();
-        let near = nearest(name, secrets.names(namespace)).or_else(|| nearest(name, secrets.names(None)));
+        let elsewhere = secrets.somewhere(name);
+        let near = secrets.near(name, namespace);
         let is_known = namespace.is_some_and(|namespace| secrets.has_namespace(namespace));
         let severity = match context.mesh.config().registry {
             Completeness::Closed => Severity::Error,
@@ -190,13 +190,13 @@ impl Missing<'_> {
             Completeness::Auto | Completeness::Open => return None,
         };
         let message = match (elsewhere, namespace) {
-            (Some(secret), Some(_)) => format!("{who}, but it is in namespace `{}`", secret.resource.namespace),
+            (Some(secret), Some(_)) => format!("{who}, but it is in namespace `{}`", secret.namespace),
             (None, Some(_)) => format!("{who}, and the files hold none"),
             (_, None) => who,
         };
         let mut finding = Finding::new(RULE.info, location, message).severity(severity);
         if let Some(secret) = elsewhere {
-            finding = finding.related(crate::place::named(secret.resource), "a Secret of this name");
+            finding = finding.related(crate::place::named(secret), "a Secret of this name");
         }
         Some(match (elsewhere, near, namespace) {
             (Some(_), _, Some(namespace)) => finding.help(format!("move the Secret to namespace `{namespace}`")),

@@ -5,7 +5,7 @@ use crate::{
 };
 use malha_mesh::{DelegationOutcome, DropReason, ObjectName};
 use malha_model::Kind;
-use malha_syntax::{Finding, Group, RuleInfo, Severity, nearest};
+use malha_syntax::{Finding, Group, RuleInfo, Severity};
 use std::collections::BTreeSet;
 
 pub(super) static RULE: Rule = Rule {
@@ -100,7 +100,7 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 }
                 DelegationOutcome::Missing => {
                     let known = context.known.delegates(context.mesh);
-                    let close = nearest(&target.to_string(), known.iter().map(String::as_str));
+                    let close = known.near(&target.to_string());
                     let Some(weight) = missing(context, Kind::VirtualService, target, close.is_some()) else {
                         continue;
                     };

@@ -4,10 +4,10 @@ use crate::{
 };
 use malha_mesh::{
     GatewayRef, VirtualService,
-    names::{MESH_GATEWAY, gateway_ref},
+    names::gateway_ref,
 };
 use malha_model::{Kind, Spanned, Spec};
-use malha_syntax::{Edit, Finding, Fix, Group, RuleInfo, nearest};
+use malha_syntax::{Edit, Finding, Fix, Group, RuleInfo};
 use smol_str::SmolStr;
 use std::fmt::Display;
 
@@ -115,7 +115,7 @@ fn unbound(context: &Context<'_>, service: &VirtualService, name: &Spanned<SmolS
     }
     let gateways = context.known.gateways(context.mesh);
     let elsewhere = gateways.named(&target.name);
-    let close = nearest(name, gateways.as_written_in(namespace).chain([MESH_GATEWAY]));
+    let close = gateways.near(name, namespace);
     let severity = missing(context, Kind::Gateway, &target, elsewhere.is_some() || close.is_some())?;
     let location = service.resource.location(name.span);
     let message = format!("there is no Gateway `{target}` in these files, so this binds to nothing");

@@ -1,7 +1,7 @@
 use crate::rule::{Context, Example, Rule};
 use malha_mesh::{GatewayRef, names::gateway_ref};
 use malha_model::Spec;
-use malha_syntax::{Edit, Finding, Fix, Group, RuleInfo};
+use malha_syntax::{Finding, Group, RuleInfo};
 
 pub(super) static RULE: Rule = Rule {
     info: &RuleInfo {
@@ -74,17 +74,15 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             }
             let location = service.resource.location(name.span);
             let whole = target.to_string();
-            findings.push(
-                Finding::new(RULE.info, location, format!("`{}` means Gateway `{whole}`, but reads like a host", name.value))
-                    .help(format!("write `{whole}`"))
-                    .resource(service.resource.resource_name())
-                    .field(format!("spec.gateways[{index}]"))
-                    .fix(Fix {
-                        safe: true,
-                        title: format!("write `{whole}`"),
-                        edits: vec![Edit { location, text: whole }],
-                    }),
-            );
+            let message = format!("`{}` means Gateway `{whole}`, but reads like a host", name.value);
+            let finding = Finding::new(RULE.info, location, message)
+                .help(format!("write `{whole}`"))
+                .resource(service.resource.resource_name())
+                .field(format!("spec.gateways[{index}]"));
+            findings.push(match context.rewrite(location, &whole, true) {
+                Some(fix) => finding.fix(fix),
+                None => finding,
+            });
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 use hashbrown::HashSet;
 use malha_mesh::{
-    GatewayRef, ProxySpec,
+    GatewayRef, ProxySpec, ResolvedDestination,
     names::fully_qualified,
     program::{Destination, Role},
 };
@@ -109,16 +109,10 @@ fn of_own_namespace(context: &Context<'_>, tell: &mut impl FnMut(&Dangling<'_>))
         }
         let client = ProxySpec { namespace: namespace.clone(), ..ProxySpec::default_sidecar() };
         for found in destinations(&rules.resource) {
-            let (Some(host), Some(subset)) = (&found.value.host, &found.value.subset) else { continue };
-            let host = fully_qualified(host, namespace, &mesh.config().cluster_domain);
+            let Some(subset) = &found.value.subset else { continue };
+            // Without a number the listener's counts, if there are several: that has no port then.
+            let ResolvedDestination { host, port, .. } = mesh.destination(&client, namespace, found.value, 0);
             let Some(service) = mesh.service(&client, &host) else { continue };
-            let given = found.value.port.as_ref().and_then(|port| port.number.as_ref());
-            // Without a number the listener's counts, if there are several.
-            let port = match (given, service.ports.as_slice()) {
-                (Some(number), _) => number.value,
-                (None, [only]) => only.number,
-                (None, _) => continue,
-            };
             let destination = Destination { host, port, subset: Some(subset.value.clone()), ..Destination::default() };
             tell(&Dangling {
                 proxy: &client,

@@ -55,9 +55,12 @@ pub(crate) fn object(head: &str, body: &str) -> String {
     let labels = words.next().unwrap_or("{}");
     let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
     let api_version = match kind {
-        "Service" | "Pod" | "Endpoints" | "Namespace" => "v1",
+        "Service" | "Pod" | "Endpoints" | "Namespace" | "ReplicationController" => "v1",
         "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" => "apps/v1",
         "Job" | "CronJob" => "batch/v1",
+        "DeploymentConfig" => "apps.openshift.io/v1",
+        "Rollout" => "argoproj.io/v1alpha1",
+        "CloneSet" => "apps.kruise.io/v1alpha1",
         "EndpointSlice" => "discovery.k8s.io/v1",
         _ => "networking.istio.io/v1",
     };

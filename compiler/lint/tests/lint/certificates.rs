@@ -51,6 +51,25 @@ fn pair(names: &[&str], years: (i32, i32)) -> (String, String) {
     (params.self_signed(&key).expect("a certificate").pem(), key.serialize_pem())
 }
 
+/// `apiVersion kind: spec` of what another program makes the Secret `shop-tls` of; a SealedSecret is called as it is.
+fn made(what: &str, namespace: &str) -> String {
+    let (kind, spec) = what.split_once(": ").expect("a kind and a spec");
+    let (api_version, kind) = kind.split_once(' ').expect("a version and a kind");
+    let name = if kind == "SealedSecret" { "shop-tls" } else { "made" };
+    format!(
+        "apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {spec}\n---\n"
+    )
+}
+
+const CERTIFICATE: &str = "cert-manager.io/v1 Certificate: {secretName: shop-tls, dnsNames: [a.com]}";
+
+const EXTERNAL_SECRET: &str = "external-secrets.io/v1 ExternalSecret: {target: {name: shop-tls}, data: []}";
+
+/// With another certificate in the namespace of the gateway.
+fn of_tls(text: &str) -> String {
+    format!("{text}{}", secret("edge/other", &[("tls.crt", "${CRT}"), ("tls.key", "${KEY}")]))
+}
+
 fn checked(text: &str, registry: Completeness) -> Vec<Finding> {
     let resources = read_documents(&read(SourceId(0), text).documents).resources;
     let config = MeshConfig { registry, ..MeshConfig::default() };
@@ -79,6 +98,19 @@ fn a_secret_is_missing_only_by_evidence() {
         ("another Secret of the namespace", known(&secret("edge/other", &hidden)), &missing),
         ("a name that is close", known(&secret("edge/shop-tsl", &hidden)), &missing),
         ("another Secret elsewhere", known(&secret("shops/other", &hidden)), &[]),
+        ("a password of the namespace", known(&secret("edge/db", &[("password", "${PASSWORD}")])), &[]),
+        ("a Certificate makes it", known(&of_tls(&made(CERTIFICATE, "edge"))), &[]),
+        ("a SealedSecret makes it", known(&of_tls(&made("bitnami.com/v1alpha1 SealedSecret: {}", "edge"))), &[]),
+        ("an ExternalSecret makes it", known(&of_tls(&made(EXTERNAL_SECRET, "edge"))), &[]),
+        ("a Certificate makes another", known(&made(CERTIFICATE, "edge").replace("shop-tls", "web")), &missing),
+        ("an ExternalSecret makes another", known(&made(EXTERNAL_SECRET, "edge").replace("shop-tls", "web")), &[]),
+        ("a Certificate elsewhere", known(&made(CERTIFICATE, "shops")), &missing),
+        ("a Certificate, and nobody knows the workload", format!("{server}{}", made(CERTIFICATE, "any")), &[]),
+        (
+            "an ExternalSecret of a close name",
+            known(&made(EXTERNAL_SECRET, "edge").replace("shop-tls", "shop-tsl")),
+            &missing,
+        ),
         ("nobody knows the workload", format!("{server}{}", secret("anywhere/shop-tls", &hidden)), &[]),
         (
             "nobody knows the workload, and a name is close",

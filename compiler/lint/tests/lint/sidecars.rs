@@ -64,7 +64,18 @@ fn a_workload_has_one_sidecar() {
 #[test]
 fn a_selector_selects_by_the_labels_of_pods() {
     let wanted = || selecting("shop/s", "{app: orders}", "'./*'");
-    for kind in ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob"] {
+    for kind in [
+        "Deployment",
+        "StatefulSet",
+        "DaemonSet",
+        "ReplicaSet",
+        "Job",
+        "CronJob",
+        "ReplicationController",
+        "DeploymentConfig",
+        "Rollout",
+        "CloneSet",
+    ] {
         assert_eq!(told(&[template(kind, "shop/w", "{app: orders}"), wanted()]), [""; 0], "{kind}");
         let found = told(&[template(kind, "shop/w", "{app: order}"), wanted()]);
         assert_eq!(found, ["H024? s spec.workloadSelector"], "{kind}");

@@ -170,6 +170,58 @@ fn a_port_is_one_of_the_service() {
 }
 
 #[test]
+fn a_service_is_not_called_on_ports_that_it_does_not_have() {
+    let two = || object("Service shop/orders", "spec: {ports: [{name: http, port: 8080}, {name: http-b, port: 9090}]}");
+    // By this one sidecars listen on port 80, and have a virtual host there for whatever a VirtualService names.
+    let other = || object("Service edge/gw", "spec: {ports: [{name: http, port: 80}]}");
+    let rules = |host: &str| {
+        let http = "http: [{route: [{destination: {host: orders}}]}]";
+        object("VirtualService shop/v", &format!("spec: {{hosts: [{host}], {http}}}"))
+    };
+    let found = |host: &str| said(&[two(), other(), rules(host)], &["D005"], MeshConfig::default());
+    assert_eq!(found("orders"), [""; 0], "B37");
+    assert_eq!(found("orders.example.com"), ["D005 v spec.http[0].route[0].destination"], "B37");
+    assert_eq!(found("orders, orders.example.com"), ["D005 v spec.http[0].route[0].destination"], "B37");
+}
+
+#[test]
+fn a_name_for_another_host_counts_as_that_host() {
+    let objects = |gateways: &str, subset: &str| {
+        vec![
+            object(
+                "Service shop/alias",
+                "spec: {type: ExternalName, externalName: x.org, ports: [{name: h, port: 443}]}",
+            ),
+            object(
+                "ServiceEntry shop/x",
+                "spec: {hosts: [x.org], resolution: DNS, ports: [{number: 443, name: p, protocol: HTTP}]}",
+            ),
+            object("DestinationRule shop/r", "spec: {host: x.org, subsets: [{name: a, labels: {a: b}}]}"),
+            object(
+                "Gateway edge/gw",
+                "spec: {selector: {istio: gw}, servers: [{port: {number: 80, name: h, protocol: HTTP}, hosts: ['*']}]}",
+            ),
+            object(
+                "VirtualService shop/v",
+                &format!(
+                    "spec: {{hosts: [v.example.com], gateways: [{gateways}], http: [{{route: [{{destination: {{host: alias, \
+                     subset: {subset}}}}}]}}]}}"
+                ),
+            ),
+        ]
+    };
+    for gateways in ["edge/gw", "mesh"] {
+        let found = |subset| said(&objects(gateways, subset), &["D001", "D010"], under(Completeness::Closed));
+        assert_eq!(found("a"), [""; 0], "E28: {gateways}");
+        assert_eq!(found("b"), ["D001 v spec.http[0].route[0].destination.subset"], "E28: {gateways}");
+    }
+    let mut others = objects("mesh", "a");
+    others.push(object("DestinationRule shop/s", "spec: {host: alias, trafficPolicy: {tls: {mode: DISABLE}}}"));
+    others.push(object("Sidecar shop/s", "spec: {egress: [{hosts: [./alias.shop.svc.cluster.local, ./x.org]}]}"));
+    assert_eq!(said(&others, &["D010", "D012", "H022"], under(Completeness::Closed)), [""; 0]);
+}
+
+#[test]
 fn a_destination_rule_is_for_a_service() {
     let rule = |host: &str| {
         object("DestinationRule shop/r", &format!("spec: {{host: '{host}', subsets: [{{name: a, labels: {{a: b}}}}]}}"))

@@ -10,8 +10,8 @@ use malha_model::{Resource, Spanned, Spec, istio, kubernetes};
 use smol_str::SmolStr;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// The label that a ReplicaSet of a Deployment adds to its Pods.
-const TEMPLATE_HASH: &str = "pod-template-hash";
+/// The labels that a ReplicaSet of a Deployment, or of a Rollout, adds to its Pods.
+const TEMPLATE_HASHES: [&str; 2] = ["pod-template-hash", "rollouts-pod-template-hash"];
 
 /// Copies of a template beyond this many are not told apart: no test of a mesh needs more.
 const MOST_REPLICAS: u32 = 256;
@@ -44,7 +44,7 @@ pub struct Workload {
 pub enum WorkloadKind {
     /// A Pod.
     Pod,
-    /// A Deployment, StatefulSet, DaemonSet, ReplicaSet or Job.
+    /// What makes Pods by a template: a Deployment, a StatefulSet, a Rollout, ...
     Template,
     /// A WorkloadEntry.
     WorkloadEntry,
@@ -92,14 +92,17 @@ impl Workloads {
         // A dump of a cluster holds Pods beside what made them: those Pods are the workload then. In the same way a
         // Deployment stands for its ReplicaSets.
         let mut all = Workloads::default();
-        templates.sort_by_key(|template| template.labels.contains_key(TEMPLATE_HASH));
+        let is_one_of_several =
+            |template: &Workload| TEMPLATE_HASHES.iter().any(|hash| template.labels.contains_key(*hash));
+        templates.sort_by_key(is_one_of_several);
         for template in templates {
             let namespace = &template.name.namespace;
             let has_pods =
                 pods.matching(namespace, &template.labels).any(|workload| workload.kind == WorkloadKind::Pod);
             let mut made_by = template.labels.clone();
-            let is_made = made_by.remove(TEMPLATE_HASH).is_some()
-                && all.matching(namespace, &made_by).any(|workload| !workload.labels.contains_key(TEMPLATE_HASH));
+            made_by.retain(|name, _| !TEMPLATE_HASHES.contains(&name.as_str()));
+            let is_made = is_one_of_several(&template)
+                && all.matching(namespace, &made_by).any(|workload| !is_one_of_several(workload));
             if !has_pods && !is_made {
                 all.extend(Some(template));
             }

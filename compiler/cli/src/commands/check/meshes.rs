@@ -15,7 +15,7 @@ use crate::{
     rules,
     selection::Selection,
     watch::Change,
-    workspace::{ReadFile, Reported, Workspace},
+    workspace::{ReadFile, Reported, Workspace, mesh_config},
 };
 use malha_mesh::{Mesh, MeshConfig, program::Program};
 use malha_syntax::{Finding, RuleInfo, SourceId, Sources};
@@ -78,8 +78,8 @@ impl Meshes {
     fn check(&self, input: MeshInput, clock: &Clock, progress: &Progress) -> Result<Checked, Failure> {
         let selection = Selection::new(&input.config.lint, &self.select, &self.ignore)?;
         let house = House::load(&input)?;
-        progress.say(format!("reading {} files", input.files.len()));
-        let mut workspace = clock.time("read", || Workspace::open(input))?;
+        progress.count("reading files", input.files.len());
+        let mut workspace = clock.time("read", || Workspace::open_telling(input, &|| progress.step(None)))?;
         let settings = workspace.config()?;
         let (mesh, program, found) = examine(&mut workspace, &selection, &house, settings.clone(), clock, progress);
         Ok(Checked { workspace, selection, house, settings, mesh, program, found })
@@ -130,9 +130,10 @@ impl Meshes {
         let again = |checked: &mut Checked| -> Result<(), Failure> {
             let selection = Selection::new(&input.config.lint, &self.select, &self.ignore)?;
             let house = House::load(input)?;
+            // All that may fail comes before the files count as read: what is read once is not looked at again.
+            let settings = mesh_config(input)?;
             let is_other = input != checked.workspace.input() || !house.is_same(&checked.house);
             let read = clock.time("read", || checked.workspace.update(input.clone(), change))?;
-            let settings = checked.workspace.config()?;
             if read > 0 || is_other || settings != checked.settings {
                 (checked.selection, checked.house, checked.settings) = (selection, house, settings);
                 checked.examine(clock, progress);
@@ -302,8 +303,11 @@ fn examine(
     progress.say("lowering");
     let proxies = workspace.proxies(&mesh);
     let (program, _) = clock.time("lower", || workspace.lower(&mesh, &proxies));
+    let runs = |rule: &RuleInfo| rule.group.on_by_default() || selection.selects_somewhere(rule);
+    let rules = malha_lint::RULES.iter().filter(|rule| rule.check.is_some() && runs(rule.info));
+    progress.count("checking", rules.count());
     let around = |rule: &'static RuleInfo, check: &mut dyn FnMut()| {
-        progress.say(format!("checking {} {}", rule.code, rule.name));
+        progress.step(Some(format!("checking {} {}", rule.code, rule.name)));
         clock.rule(rule, check);
     };
     let mut findings = clock.time("lint", || workspace.findings_by(&mesh, &program, selection, Some(&around)));
@@ -311,6 +315,7 @@ fn examine(
         progress.say("asking the house's policies");
         findings.extend(clock.time("policies", || house.check(workspace)));
     }
+    progress.say("sorting out what was found");
     let found = clock.time("sort out", || workspace.report(findings, selection, &[]));
     (mesh, program, found)
 }

@@ -25,6 +25,8 @@ pub(super) fn watch(args: &CheckArgs, inputs: &Inputs) -> Result<Status, Failure
     meshes.update(inputs, &Change::Anything, &clock, &progress)?;
     let mut status = tell(args, &mut meshes, &clock, progress)?;
     eprintln!("waiting for saves");
+    // Whether a change came that could not be followed.
+    let mut has_missed = false;
     loop {
         let mut change = match changes.recv_timeout(SLOW_POLL) {
             Ok(change) => change,
@@ -35,10 +37,14 @@ pub(super) fn watch(args: &CheckArgs, inputs: &Inputs) -> Result<Status, Failure
         while let Ok(more) = changes.try_recv() {
             change = change.and(more);
         }
+        if has_missed {
+            change = Change::Anything;
+        }
         let clock = Clock::new();
         let progress = Progress::on_terminal();
         let before = meshes.state();
         let updated = meshes.update(inputs, &change, &clock, &progress);
+        has_missed = updated.is_err();
         let told = match updated {
             Ok(()) if meshes.state() == before => continue,
             Ok(()) => watcher.watch(&meshes.watched(inputs)).and_then(|()| tell(args, &mut meshes, &clock, progress)),

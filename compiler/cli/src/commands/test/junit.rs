@@ -29,7 +29,8 @@ fn write(results: &Results, writer: &mut Writer<Vec<u8>>) -> io::Result<()> {
         .create_element("testsuites")
         .with_attribute(("name", "malha test"))
         .with_attribute(("tests", results.outcomes.len().to_string().as_str()))
-        .with_attribute(("failures", results.failed().to_string().as_str()));
+        .with_attribute(("failures", results.failed().to_string().as_str()))
+        .with_attribute(("errors", "0"));
     suites.write_inner_content(|writer| {
         let suites = results.outcomes.chunk_by(|a, b| a.file == b.file);
         suites.into_iter().try_for_each(|suite| write_suite(suite, writer))
@@ -44,7 +45,9 @@ fn write_suite(suite: &[Outcome], writer: &mut Writer<Vec<u8>>) -> io::Result<()
         .create_element("testsuite")
         .with_attribute(("name", clean(&first.file).as_str()))
         .with_attribute(("tests", suite.len().to_string().as_str()))
-        .with_attribute(("failures", failures.to_string().as_str()));
+        .with_attribute(("failures", failures.to_string().as_str()))
+        .with_attribute(("errors", "0"))
+        .with_attribute(("file", clean(&first.file).as_str()));
     element.write_inner_content(|writer| suite.iter().try_for_each(|outcome| write_case(outcome, writer)))?;
     Ok(())
 }
@@ -53,16 +56,16 @@ fn write_case(outcome: &Outcome, writer: &mut Writer<Vec<u8>>) -> io::Result<()>
     let element = writer
         .create_element("testcase")
         .with_attribute(("name", clean(&title(outcome)).as_str()))
-        .with_attribute(("classname", clean(&outcome.file).as_str()))
-        .with_attribute(("file", clean(&outcome.file).as_str()))
-        .with_attribute(("line", outcome.line.to_string().as_str()));
+        .with_attribute(("classname", clean(&outcome.file).as_str()));
     if outcome.passed() {
         element.write_empty()?;
         return Ok(());
     }
     element.write_inner_content(|writer| {
         let failure = writer.create_element("failure").with_attribute(("message", clean(&message(outcome)).as_str()));
-        failure.write_text_content(BytesText::new(&clean(&details(outcome))))?;
+        // A case has no attribute for its line.
+        let text = format!("{}:{}: {}", outcome.file, outcome.line, details(outcome));
+        failure.write_text_content(BytesText::new(&clean(&text)))?;
         Ok(())
     })?;
     Ok(())
