@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 use malha_syntax::nearest;
 use smol_str::SmolStr;
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 /// No name that anything is called has more bytes.
 const LONGEST: usize = 256;
@@ -61,7 +61,7 @@ const MOST_COMPARED: usize = 256;
 pub(crate) struct Names {
     all: Vec<SmolStr>,
     /// Found when it is first asked for.
-    slips: OnceCell<Slips>,
+    slips: OnceLock<Slips>,
 }
 
 impl Names {
@@ -77,7 +77,7 @@ impl Names {
 
 impl<N: Into<SmolStr>> FromIterator<N> for Names {
     fn from_iter<I: IntoIterator<Item = N>>(names: I) -> Self {
-        Names { all: names.into_iter().map(Into::into).collect(), slips: OnceCell::new() }
+        Names { all: names.into_iter().map(Into::into).collect(), slips: OnceLock::new() }
     }
 }
 

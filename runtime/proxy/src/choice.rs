@@ -49,6 +49,7 @@ pub(crate) fn choose(cluster: &ClusterState, random: &Random, wanted: &Wanted<'_
 struct View<'c> {
     cluster: &'c ClusterState,
     members: &'c Members,
+    /// Where something hangs on the time.
     now: u64,
     /// Which endpoints are ejected; empty: none is.
     ejected: Vec<bool>,
@@ -58,7 +59,8 @@ struct View<'c> {
 
 impl<'c> View<'c> {
     fn of(cluster: &'c ClusterState, members: &'c Members) -> Self {
-        let now = cluster.now();
+        let is_timed = cluster.detection.is_some() || cluster.warm_up.is_some();
+        let now = if is_timed { cluster.now() } else { 0 };
         let ejected = cluster.ejected(members, now);
         let mut view = View { cluster, members, now, ejected, spread: None };
         if !view.ejected.is_empty() {

@@ -39,7 +39,7 @@ fn mapped_port(exchange: &Exchange<'_>, host: &str, port: u16) -> Option<u16> {
 /// Whether a listener has a virtual host that names the host; `*` names none.
 fn serves(listener: &Listener<'_>, host: &str) -> bool {
     listener.chains().any(|chain| match chain.filter() {
-        Some(Filter::Http(routes)) => routes.find_host(host).is_some_and(|found| found.domain != "*"),
+        Some(Filter::Http(routes)) => routes.find_host(host).is_some_and(|found| found.domain() != "*"),
         _ => false,
     })
 }

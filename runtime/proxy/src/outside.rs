@@ -6,11 +6,11 @@ use crate::{
     connection::Client,
     exchange::Exchange,
     flags::Flags,
-    forward::Outgoing,
     listener::is_reached_at,
     local_reply::LocalReply,
     names::{self, NoAddress},
     options::Passthrough,
+    outgoing::Outgoing,
     pool::EndpointAddress,
     select::port_of,
     worker::Local,
@@ -37,7 +37,7 @@ pub(crate) fn blackhole() -> LocalReply {
 /// The request as it goes to a host outside the mesh: as it came.
 pub(crate) fn as_it_came<'e>(exchange: &'e Exchange<'_>, headers: HeaderMap) -> Outgoing<'e> {
     let head = &exchange.head;
-    Outgoing::new(Cow::Borrowed(&head.sent_authority), Cow::Borrowed(&head.path_and_query), headers)
+    Outgoing::new(Cow::Borrowed(&head.sent_authority), Cow::Borrowed(&head.path_and_query), headers, head.host.as_ref())
 }
 
 /// Where the client meant a request to go as an endpoint, if it may go there: what it connected to, where that is known,

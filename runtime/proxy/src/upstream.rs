@@ -105,7 +105,7 @@ pub(crate) async fn admit(
     let mut in_flight = InFlight::new(endpoint);
     let connection = local.pool.acquire(cluster, &endpoint.address, asker).await?;
     // Where a name leads is known only now.
-    if endpoint.is_named && connection.peer().is_some_and(|peer| outside::is_own(local, peer)) {
+    if endpoint.is_named && connection.ends().peer.is_some_and(|peer| outside::is_own(local, peer)) {
         return Err(Failure::OwnAddress.into());
     }
     cluster.observe(endpoint, Outcome::Connected);

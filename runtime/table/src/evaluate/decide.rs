@@ -112,7 +112,7 @@ impl Run<'_> {
         decision.outcome = Outcome::NotFound;
         let Some(found) = routes.find_host(&head.authority) else { return Ok(()) };
         if found.host.catch_all().is_none() {
-            decision.host = Some(found.domain.to_owned());
+            decision.host = Some(found.domain().to_owned());
         }
         if !head.is_routable() {
             return Ok(());

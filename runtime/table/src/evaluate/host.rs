@@ -1,7 +1,7 @@
 //! Which virtual host takes a Host (semantics A34, A35).
 
 use crate::{
-    format::{self, DomainSlot, Section},
+    format::{self, DomainSlot, Section, Str},
     http::port_start,
     table,
     view::{RouteTable, VirtualHost, at},
@@ -12,8 +12,15 @@ use crate::{
 pub struct HostMatch<'t> {
     /// The virtual host.
     pub host: VirtualHost<'t>,
+    /// None: `*`.
+    domain: Option<Str>,
+}
+
+impl<'t> HostMatch<'t> {
     /// Its domain that matched.
-    pub domain: &'t str,
+    pub fn domain(&self) -> &'t str {
+        self.domain.map_or("*", |domain| self.host.table.str(domain))
+    }
 }
 
 impl<'t> RouteTable<'t> {
@@ -32,7 +39,7 @@ impl<'t> RouteTable<'t> {
         };
         self.exact(key).or_else(|| self.wildcard(key)).or_else(|| {
             let host = at(self.table, table::index(self.record.default_host)?)?;
-            Some(HostMatch { host, domain: "*" })
+            Some(HostMatch { host, domain: None })
         })
     }
 
@@ -56,7 +63,7 @@ impl<'t> RouteTable<'t> {
             (occupied, is_it(self.table.str_bytes(slot.domain)))
         })?;
         let host = at(self.table, found.virtual_host.get())?;
-        Some(HostMatch { host, domain: self.table.str(found.domain) })
+        Some(HostMatch { host, domain: Some(found.domain) })
     }
 }
 

@@ -24,14 +24,11 @@ pub struct InvalidPath;
 ///
 /// The query stays as sent; only what stands before the first `?` is changed.
 pub fn normalize_path(path: &str, mode: PathNormalization) -> Result<Cow<'_, str>, InvalidPath> {
-    let path = path.split_once('#').map_or(path, |(before, _)| before);
-    if mode == PathNormalization::None {
+    let path = path.bytes().position(|byte| byte == b'#').map_or(path, |end| &path[..end]);
+    if mode == PathNormalization::None || is_normal(path.as_bytes(), mode) {
         return Ok(Cow::Borrowed(path));
     }
     let (plain, query) = path.split_at(path.find('?').unwrap_or(path.len()));
-    if is_normal(plain, mode) {
-        return Ok(Cow::Borrowed(path));
-    }
     let mut bytes = plain.as_bytes();
     let decoded;
     if mode == PathNormalization::DecodeAndMergeSlashes {
@@ -46,20 +43,26 @@ pub fn normalize_path(path: &str, mode: PathNormalization) -> Result<Cow<'_, str
     Ok(Cow::Owned(text))
 }
 
-/// Whether nothing in `path` needs a change, so that it need not be copied.
-fn is_normal(path: &str, mode: PathNormalization) -> bool {
-    let bytes = path.as_bytes();
-    if !path.starts_with('/') {
-        return false;
+/// Whether nothing in a path is in need of a change, as in nearly all, so that it need not be copied; its query counts for
+/// nothing.
+fn is_normal(path: &[u8], mode: PathNormalization) -> bool {
+    let mut before = 0;
+    for &byte in path {
+        if byte == b'?' {
+            break;
+        }
+        // A dot segment begins with a dot after a slash; other such names take the long way too.
+        let is_odd = before == b'/' && (byte == b'.' || byte == b'/' && mode != PathNormalization::Base);
+        if !PLAIN[usize::from(byte)] || is_odd {
+            return false;
+        }
+        before = byte;
     }
-    // A dot segment begins with a dot after a slash; other such names take the long way too.
-    let is_plain = |byte: u8| PLAIN[usize::from(byte)];
-    let is_odd = |pair: &[u8]| pair == b"/." || (pair == b"//" && mode != PathNormalization::Base);
-    bytes.iter().all(|byte| is_plain(*byte)) && !bytes.windows(2).any(is_odd)
+    path.first() == Some(&b'/')
 }
 
 /// Bytes that stay as they are, wherever they stand, but for dots and slashes after a slash.
-const PLAIN: [bool; 256] = {
+static PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut byte = 0;
     while byte < 256 {
