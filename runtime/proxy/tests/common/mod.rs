@@ -9,8 +9,8 @@ pub mod held;
 pub mod lines;
 pub mod load;
 pub mod mesh;
-pub mod plain;
 pub mod name_server;
+pub mod plain;
 #[cfg(unix)]
 pub mod process;
 pub mod tls;
