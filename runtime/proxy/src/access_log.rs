@@ -1,13 +1,13 @@
 //! One line for each request and each connection of plain bytes, in Istio's default formats (semantics C85): text with
 //! the rule at its end, or JSON with the rule as a key of its own.
 
-use crate::{flags::Flags, json_line::JsonLine, text_line};
+use crate::{connection::Client, ends::Ends, flags::Flags, json_line::JsonLine, text_line, time::Stamp};
 use http::{HeaderValue, Method, Version};
 use std::{
     borrow::Cow,
-    fmt::{self, Write as _},
+    fmt,
     io::Write,
-    net::SocketAddr,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -43,7 +43,7 @@ enum Sink {
 /// What is handed to a writer.
 enum Handed {
     /// So many whole ones, each with its line feed.
-    Lines(String, u64),
+    Lines(Vec<u8>, u64),
     /// Whoever sent it wants to know that all before it is written.
     Asks(SyncSender<()>),
 }
@@ -63,7 +63,7 @@ impl AccessLog {
             while let Ok(one) = handed.recv() {
                 match one {
                     Handed::Lines(lines, count) => {
-                        works = works && writer.write_all(lines.as_bytes()).and_then(|()| writer.flush()).is_ok();
+                        works = works && writer.write_all(&lines).and_then(|()| writer.flush()).is_ok();
                         if !works {
                             lost.fetch_add(count, Ordering::Relaxed);
                         }
@@ -93,10 +93,10 @@ impl AccessLog {
     }
 
     /// Appends an entry's line, without its line feed.
-    pub(crate) fn format(&self, entry: &Entry, lines: &mut String) {
+    pub(crate) fn format(&self, entry: &Entry, stamp: &mut Stamp, lines: &mut Vec<u8>) {
         match self.format {
-            LogFormat::Text => text_line::write(entry, lines),
-            // Text takes whatever comes.
+            LogFormat::Text => text_line::write(entry, stamp, lines),
+            // Memory takes whatever comes.
             LogFormat::Json => _ = write!(lines, "{}", JsonLine::of(entry)),
         }
     }
@@ -110,7 +110,7 @@ impl AccessLog {
     }
 
     /// Hands so many whole lines to the writer.
-    pub(crate) fn hand_on(&self, lines: String, count: u64) {
+    pub(crate) fn hand_on(&self, lines: Vec<u8>, count: u64) {
         if let Sink::Writer(sender) = &self.sink
             && sender.try_send(Handed::Lines(lines, count)).is_err()
         {
@@ -150,7 +150,7 @@ pub(crate) struct Entry {
     /// Of a request.
     pub(crate) method: Option<Method>,
     /// As asked for, before any rewrite.
-    pub(crate) path: Option<String>,
+    pub(crate) path: Option<Rc<str>>,
     /// Of a request.
     pub(crate) version: Option<Version>,
     /// 0 where no answer was sent.
@@ -165,16 +165,12 @@ pub(crate) struct Entry {
     pub(crate) forwarded_for: Option<HeaderValue>,
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) request_id: Option<HeaderValue>,
-    pub(crate) authority: Option<String>,
-    pub(crate) upstream: Option<SocketAddr>,
+    pub(crate) authority: Option<Rc<str>>,
+    pub(crate) upstream: Option<Rc<Ends>>,
     /// Why the last try had no connection (semantics D57).
     pub(crate) transport_failure: Option<Arc<str>>,
-    pub(crate) upstream_local: Option<SocketAddr>,
     pub(crate) cluster: Option<Arc<str>>,
-    pub(crate) local: SocketAddr,
-    pub(crate) remote: SocketAddr,
-    /// What a client of TLS asked for.
-    pub(crate) server_name: Option<String>,
+    pub(crate) client: Rc<Client>,
     pub(crate) route_name: Option<String>,
     /// Where the rule is, as `default/shop http[1].match[0] path/file.yaml:12`.
     pub(crate) rule: Option<Arc<str>>,
@@ -182,7 +178,7 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// Of what begins now.
-    pub(crate) fn new(local: SocketAddr, remote: SocketAddr) -> Self {
+    pub(crate) fn new(client: Rc<Client>) -> Self {
         Entry {
             start: SystemTime::now(),
             method: None,
@@ -201,14 +197,16 @@ impl Entry {
             authority: None,
             upstream: None,
             transport_failure: None,
-            upstream_local: None,
             cluster: None,
-            local,
-            remote,
-            server_name: None,
+            client,
             route_name: None,
             rule: None,
         }
+    }
+
+    /// What a client of TLS asked for.
+    pub(crate) fn server_name(&self) -> Option<&str> {
+        self.client.tls.as_ref()?.server_name.as_deref()
     }
 }
 
@@ -229,8 +227,8 @@ mod tests {
         let (reader, writer) = std::io::pipe().unwrap();
         let log = AccessLog::to_writer(writer);
         let Sink::Writer(sender) = &log.sink else { panic!("a writer") };
-        assert!(sender.try_send(Handed::Lines("one\n".into(), 1)).is_ok());
-        log.hand_on("two\n".into(), 1);
+        assert!(sender.try_send(Handed::Lines(b"one\n".into(), 1)).is_ok());
+        log.hand_on(b"two\n".into(), 1);
         log.wait(Duration::from_secs(10));
         drop(log);
         assert_eq!(std::io::read_to_string(reader).unwrap(), "one\ntwo\n");

@@ -1,14 +1,17 @@
 //! What goes back to the client: an answer of the proxy's own, an upstream's, or a change of protocol.
 
 use crate::{
+    body::Deadline,
     cluster::ClusterState,
     flags::Flags,
     forward::Answered,
     local_reply::{GRPC_STATUS, LocalReply},
     outlier::Outcome,
+    pool::Connection,
     record::Record,
     reply::{Ending, Expiry, Reply},
-    upgrade, upstream,
+    upgrade,
+    upstream::{self, InFlight},
 };
 use bytes::Bytes;
 use http::{
@@ -17,9 +20,12 @@ use http::{
 };
 use hyper::upgrade::OnUpgrade;
 use malha_table::Role;
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{cell::Cell, rc::Rc, sync::Arc};
+use tokio::task::JoinHandle;
 
 const EXPLAIN: HeaderName = HeaderName::from_static("x-malha-rule");
+const ISTIO_ENVOY: HeaderValue = HeaderValue::from_static("istio-envoy");
+const ENVOY: HeaderValue = HeaderValue::from_static("envoy");
 
 /// An answer of the proxy's own, operations applied.
 pub(crate) struct Own {
@@ -31,7 +37,7 @@ pub(crate) struct Own {
 
 /// An upstream's answer, operations applied.
 pub(crate) struct Passed {
-    pub(crate) answered: Answered,
+    pub(crate) answered: Box<Answered>,
     pub(crate) cluster: Arc<ClusterState>,
 }
 
@@ -61,14 +67,48 @@ impl Own {
     }
 }
 
+/// What an answer holds of its upstream until its end.
+enum Taken {
+    Alone((Connection, InFlight)),
+    /// Also a timer has it, and takes it when time is over.
+    Timed(Rc<Cell<Option<(Connection, InFlight)>>>, JoinHandle<()>),
+}
+
+impl Taken {
+    /// Apart from the answer's way to the client: one who does not read it must not hold the upstream longer.
+    fn until(deadline: Deadline, taken: (Connection, InFlight), cluster: Arc<ClusterState>) -> (Rc<Expiry>, Taken) {
+        let (expiry, taken) = (Rc::<Expiry>::default(), Rc::new(Cell::new(Some(taken))));
+        let (expires, held) = (Rc::clone(&expiry), Rc::clone(&taken));
+        let timer = tokio::task::spawn_local(async move {
+            deadline.passed().await;
+            expires.pass();
+            if let Some((_, in_flight)) = held.take() {
+                cluster.observe(in_flight.endpoint(), Outcome::Failure);
+            }
+        });
+        (expiry, Taken::Timed(taken, timer))
+    }
+
+    /// None: its time was over before.
+    fn give(self) -> Option<(Connection, InFlight)> {
+        match self {
+            Taken::Alone(taken) => Some(taken),
+            Taken::Timed(taken, timer) => {
+                timer.abort();
+                taken.take()
+            }
+        }
+    }
+}
+
 /// What every answer carries.
 fn finish(headers: &mut HeaderMap, role: Role, record: &Record) {
     headers.insert(
         SERVER,
-        HeaderValue::from_static(match role {
-            Role::Gateway => "istio-envoy",
-            Role::Sidecar => "envoy",
-        }),
+        match role {
+            Role::Gateway => ISTIO_ENVOY,
+            Role::Sidecar => ENVOY,
+        },
     );
     if record.explains()
         && let Some(rule) = &record.entry.rule
@@ -111,7 +151,7 @@ pub(crate) fn answer_upgrade(
     role: Role,
     mut record: Box<Record>,
 ) -> Response<Reply> {
-    let Answered { mut response, connection, in_flight, flags, .. } = passed.answered;
+    let Answered { mut response, connection, in_flight, flags, .. } = *passed.answered;
     let upstream = hyper::upgrade::on(&mut response);
     let (mut parts, _) = response.into_parts();
     record.answered(parts.status, &parts.headers);
@@ -125,33 +165,22 @@ pub(crate) fn answer_upgrade(
 /// Passes an upstream's answer on, and gives its connection back at the end.
 pub(crate) fn answer_upstream(passed: Passed, role: Role, mut record: Box<Record>) -> Response<Reply> {
     let Passed { answered, cluster } = passed;
-    let Answered { response, connection, in_flight, flags, deadline, .. } = answered;
+    let Answered { response, connection, in_flight, flags, deadline, .. } = *answered;
     let (mut parts, body) = response.into_parts();
     record.answered(parts.status, &parts.headers);
     record.entry.flags = record.entry.flags.with(flags);
     record.entry.details = "via_upstream";
     finish(&mut parts.headers, role, &record);
-    let expiry: Rc<Expiry> = Rc::default();
-    let taken = Rc::new(RefCell::new(Some((connection, in_flight))));
-    // Apart from the answer's way to the client: one who does not read it must not hold the upstream longer.
-    let timer = deadline.map(|deadline| {
-        let (expiry, taken, cluster) = (Rc::clone(&expiry), Rc::clone(&taken), Arc::clone(&cluster));
-        tokio::task::spawn_local(async move {
-            deadline.passed().await;
-            expiry.pass();
-            let taken = taken.borrow_mut().take();
-            if let Some((_, in_flight)) = taken {
-                cluster.observe(in_flight.endpoint(), Outcome::Failure);
-            }
-        })
-    });
+    let (expiry, taken) = match deadline {
+        None => (None, Taken::Alone((connection, in_flight))),
+        Some(deadline) => {
+            let (expiry, taken) = Taken::until(deadline, (connection, in_flight), Arc::clone(&cluster));
+            (Some(expiry), taken)
+        }
+    };
     let has_trailers = record.entry.version == Some(Version::HTTP_2);
     let end = move |ending, sent, trailers: Option<&HeaderMap>| {
-        if let Some(timer) = timer {
-            timer.abort();
-        }
-        let taken = taken.borrow_mut().take();
-        if let Some((connection, in_flight)) = taken {
+        if let Some((connection, in_flight)) = taken.give() {
             // A client that is still sending keeps the upstream's connection busy, which then is of no use to others.
             let is_sent = record.received.as_ref().is_some_and(|received| received.is_complete());
             if let Some(outcome) = trailers.filter(|_| ending == Ending::Whole).and_then(upstream::grpc_outcome) {

@@ -38,6 +38,9 @@ pub(crate) struct Received {
     completed_at: Cell<Option<Instant>>,
     /// Copies, from its start.
     taps: RefCell<Vec<Rc<Tap>>>,
+    /// How many tries there were, and which of them asked for anything last.
+    tries: Cell<u32>,
+    touched: Cell<u32>,
 }
 
 /// What a piece of a body counts as that is kept: the smallest take more memory than they hold.
@@ -72,7 +75,14 @@ impl Received {
             lacking_since: Cell::default(),
             completed_at,
             taps: RefCell::default(),
+            tries: Cell::default(),
+            touched: Cell::default(),
         })
+    }
+
+    /// Whether the try at hand has read anything of it, or, without a body, asked for it.
+    pub(crate) fn is_touched(&self) -> bool {
+        self.touched.get() == self.tries.get()
     }
 
     /// Keeps at most `bound` bytes of what a try reads.
@@ -242,37 +252,40 @@ impl Received {
 
 /// A request's body as one try sends it, or a copy of it.
 pub(crate) struct Sent {
-    from: Option<From>,
+    from: From,
+    is_empty: bool,
     hint: SizeHint,
-    touched: Rc<Cell<bool>>,
     /// Whether trailers go with it: on HTTP/1 Envoy drops them.
     has_trailers: bool,
 }
 
 enum From {
-    /// What was kept, and what comes after it.
-    Received(Rc<Received>),
+    /// What was kept, and what comes after it; and which try it is.
+    Received(Rc<Received>, u32),
     Tap(Rc<Tap>),
+    /// The copy of nothing.
+    Nothing,
 }
 
 impl Sent {
-    /// From its start. `touched` tells whether anything was read of it, or, without a body, whether it was asked.
-    pub(crate) fn new(from: Rc<Received>, touched: Rc<Cell<bool>>) -> Self {
+    /// From its start, for the next try.
+    pub(crate) fn new(from: Rc<Received>) -> Self {
         from.next.set(0);
-        let empty = from.incoming.borrow().is_none() && from.kept.borrow().is_empty();
-        let hint = if empty { SizeHint::with_exact(0) } else { from.hint };
-        Sent { from: (!empty).then_some(From::Received(from)), hint, touched, has_trailers: false }
+        let is_empty = from.incoming.borrow().is_none() && from.kept.borrow().is_empty();
+        let hint = if is_empty { SizeHint::with_exact(0) } else { from.hint };
+        let number = from.tries.get().saturating_add(1);
+        from.tries.set(number);
+        Sent { from: From::Received(from, number), is_empty, hint, has_trailers: false }
     }
 
     /// A copy that may be `bound` bytes behind; asked for before anything of the body is read.
     pub(crate) fn copy(of: &Received, bound: usize) -> Self {
-        let touched = Rc::default();
         if of.incoming.borrow().is_none() {
-            return Sent { from: None, hint: SizeHint::with_exact(0), touched, has_trailers: false };
+            return Sent { from: From::Nothing, is_empty: true, hint: SizeHint::with_exact(0), has_trailers: false };
         }
         let tap = Tap::new(bound);
         of.taps.borrow_mut().push(Rc::clone(&tap));
-        Sent { from: Some(From::Tap(tap)), hint: of.hint, touched, has_trailers: false }
+        Sent { from: From::Tap(tap), is_empty: false, hint: of.hint, has_trailers: false }
     }
 
     /// With the trailers, if there are any.
@@ -283,15 +296,15 @@ impl Sent {
     /// The copy that is read, where there is one of something.
     pub(crate) fn tap(&self) -> Option<Rc<Tap>> {
         match &self.from {
-            Some(From::Tap(tap)) => Some(Rc::clone(tap)),
-            _ => None,
+            From::Tap(tap) => Some(Rc::clone(tap)),
+            From::Received(..) | From::Nothing => None,
         }
     }
 }
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        if let Some(From::Tap(tap)) = &self.from {
+        if let From::Tap(tap) = &self.from {
             tap.give_up();
         }
     }
@@ -303,10 +316,13 @@ impl Body for Sent {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unsent>>> {
         let this = self.get_mut();
-        this.touched.set(true);
-        match &mut this.from {
-            None => Poll::Ready(None),
-            Some(From::Received(from)) => {
+        match &this.from {
+            From::Nothing => Poll::Ready(None),
+            From::Received(from, number) => {
+                from.touched.set(*number);
+                if this.is_empty {
+                    return Poll::Ready(None);
+                }
                 let data = std::task::ready!(from.poll_next(context));
                 if data.is_none() && std::mem::take(&mut this.has_trailers) {
                     let trailers = from.trailers.borrow().clone();
@@ -314,7 +330,7 @@ impl Body for Sent {
                 }
                 Poll::Ready(data.map(|data| data.map(Frame::data).map_err(Unsent::Client)))
             }
-            Some(From::Tap(tap)) => {
+            From::Tap(tap) => {
                 let data = std::task::ready!(tap.poll_next(context));
                 Poll::Ready(data.map(|data| data.map(Frame::data).map_err(Unsent::Copy)))
             }
@@ -322,7 +338,7 @@ impl Body for Sent {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.from.is_none()
+        self.is_empty
     }
 
     fn size_hint(&self) -> SizeHint {

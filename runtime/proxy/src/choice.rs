@@ -46,6 +46,7 @@ pub(crate) fn choose(cluster: &ClusterState, random: &Random, wanted: &Wanted<'_
 /// A cluster as it is now.
 struct View<'c> {
     cluster: &'c ClusterState,
+    /// Where something hangs on the time.
     now: u64,
     /// Which endpoints are ejected; empty: none is.
     ejected: Vec<bool>,
@@ -55,7 +56,8 @@ struct View<'c> {
 
 impl<'c> View<'c> {
     fn of(cluster: &'c ClusterState) -> Self {
-        let now = cluster.now();
+        let is_timed = cluster.detection.is_some() || cluster.warm_up.is_some();
+        let now = if is_timed { cluster.now() } else { 0 };
         let ejected = cluster.ejected(now);
         let mut view = View { cluster, now, ejected, spread: None };
         if !view.ejected.is_empty() {

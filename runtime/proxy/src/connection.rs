@@ -2,6 +2,7 @@
 //! the others; or its bytes.
 
 use crate::{
+    ends::Ends,
     exchange,
     first_bytes::{First, Rewound, look},
     idle::{Activity, Overdue, Watched},
@@ -71,13 +72,15 @@ pub(crate) struct Client {
     /// Where it connected to.
     pub(crate) local: SocketAddr,
     pub(crate) tls: Option<ClientTls>,
+    /// Both, as log lines have them.
+    pub(crate) ends: Rc<Ends>,
 }
 
 impl Client {
     pub(crate) fn new(peer: SocketAddr, local: SocketAddr, tls: Option<ClientTls>) -> Self {
         // An address is made of what headers may hold.
         let address = HeaderValue::try_from(peer.ip().to_string()).unwrap_or(HeaderValue::from_static(""));
-        Client { peer, address, local, tls }
+        Client { peer, address, local, tls, ends: Ends::new(peer, Some(local)) }
     }
 }
 
@@ -115,7 +118,7 @@ pub(crate) async fn serve(local: Rc<Local>, stream: TcpStream, peer: SocketAddr,
         }
         Entered::Bytes(running, route, stream) => {
             let tls = route.server_name.clone().map(|name| ClientTls { server_name: Some(name), certificate: None });
-            let client = Client::new(peer, address, tls);
+            let client = Rc::new(Client::new(peer, address, tls));
             bytes(&local, &running, &route, (&held.listener, &client), stream, closing).await;
         }
     }
@@ -220,7 +223,7 @@ async fn bytes(
     local: &Rc<Local>,
     running: &Running,
     place: &ChainPlace,
-    client: (&Arc<OpenListener>, &Client),
+    client: (&Arc<OpenListener>, &Rc<Client>),
     stream: Box<dyn Bytes>,
     mut closing: watch::Receiver<bool>,
 ) {
@@ -274,6 +277,7 @@ async fn http(
             .keep_alive_timeout(PING_TIMEOUT);
         let mut connection = pin!(builder.serve_connection(stream, service));
         tokio::select! {
+            biased;
             _ = connection.as_mut() => return,
             is_orderly = ends => if is_orderly { connection.as_mut().graceful_shutdown() } else { return },
         }
@@ -293,6 +297,7 @@ async fn http(
         }
         let mut connection = pin!(builder.serve_connection(stream, service).with_upgrades());
         tokio::select! {
+            biased;
             _ = connection.as_mut() => return,
             is_orderly = ends => if is_orderly { connection.as_mut().graceful_shutdown() } else { return },
         }
@@ -349,10 +354,19 @@ async fn guarded<E>(
 
 /// What the work comes to; none if it panics.
 async fn caught<W: Future + Unpin>(mut work: W) -> Option<W::Output> {
-    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut work).poll(context))) {
-        Ok(Poll::Pending) => Poll::Pending,
-        Ok(Poll::Ready(outcome)) => Poll::Ready(Some(outcome)),
-        Err(_) => Poll::Ready(None),
+    poll_fn(|context| {
+        // Put here at once, since it is large.
+        let mut outcome = None;
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            if let Poll::Ready(ready) = Pin::new(&mut work).poll(context) {
+                outcome = Some(ready);
+            }
+        }));
+        match polled {
+            Ok(()) if outcome.is_none() => Poll::Pending,
+            Ok(()) => Poll::Ready(outcome),
+            Err(_) => Poll::Ready(None),
+        }
     })
     .await
 }

@@ -7,11 +7,13 @@ use crate::{
     cors::CrossOrigin,
     fault,
     flags::Flags,
-    forward::{self, Answered, Attempted, Outgoing, Tries, Unanswered},
+    forward::{self, Answered, Attempted, Tries, Unanswered},
     hashing::Hashed,
     header_ops, hygiene,
     local_reply::{LocalReply, is_grpc},
-    location, mirror, outside,
+    location, message, mirror,
+    outgoing::Outgoing,
+    outside,
     plan::Place,
     pool::Asker,
     record::Record,
@@ -24,7 +26,7 @@ use crate::{
     worker::Local,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header::SET_COOKIE};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Version, header::SET_COOKIE};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use malha_table::{
     RequestView, Role,
@@ -60,9 +62,16 @@ impl std::error::Error for ClientGone {}
 
 /// What became of a request.
 enum Treated {
-    Own(Own),
-    Upstream(Box<Passed>),
+    /// Boxed, since most requests have none.
+    Own(Box<Own>),
+    Upstream(Passed),
     ClientGone,
+}
+
+impl From<Own> for Treated {
+    fn from(own: Own) -> Self {
+        Treated::Own(Box::new(own))
+    }
 }
 
 /// Serves one request.
@@ -80,7 +89,7 @@ pub(crate) async fn exchange(
     record.received = Some(Rc::clone(&received));
     let Some(place) = running.place(share.listener.id) else {
         // The listener went with its table; this request came just before its connection closes.
-        record.refused(&parts, &client);
+        record.refused(&parts);
         let reply = LocalReply { close: true, ..LocalReply::not_found() };
         return Ok(answer_own(Own::plain(&reply, is_grpc(&parts.headers)), Role::Gateway, record));
     };
@@ -91,27 +100,27 @@ pub(crate) async fn exchange(
     if parts.version == Version::HTTP_2 && parts.headers.len() > local.shared.options.limits.headers {
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         let reply = LocalReply::bad_request(status, "", "http2.too_many_headers");
-        record.refused(&parts, &arrival.client);
+        record.refused(&parts);
         return Ok(answer_own(Own::plain(&reply, false), place.role, record));
     }
     let head = match RequestHead::admit(&mut parts, settings, &arrival, &local.random) {
         Ok(head) => head,
         Err(reply) => {
-            record.refused(&parts, &arrival.client);
+            record.refused(&parts);
             return Ok(answer_own(Own::plain(&reply, false), place.role, record));
         }
     };
-    record.admitted(&head, &parts, &arrival.client);
+    record.admitted(&head, &parts);
     let start = record.entry.start;
     let trace = record.trace.clone();
     let mut exchange = Exchange { local: &local, running: &running, place, head, arrival, trace, start };
     match exchange.treat(&received, &mut record).await {
-        Treated::Own(own) => Ok(answer_own(own, place.role, record)),
+        Treated::Own(own) => Ok(answer_own(*own, place.role, record)),
         Treated::Upstream(passed) => match changes {
             Some(changes) if passed.answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                Ok(answer_upgrade(*passed, changes, place.role, record))
+                Ok(answer_upgrade(passed, changes, place.role, record))
             }
-            _ => Ok(answer_upstream(*passed, place.role, record)),
+            _ => Ok(answer_upstream(passed, place.role, record)),
         },
         Treated::ClientGone => {
             record.end(Ending::ClientGone, 0);
@@ -153,7 +162,7 @@ impl Exchange<'_> {
             Selected::Refused(reply) => self.plain(&reply),
             Selected::HttpsRedirect => {
                 let location = location::on_this_machine(self, https_location(&self.head));
-                Treated::Own(Own::direct(StatusCode::MOVED_PERMANENTLY, &location))
+                Own::direct(StatusCode::MOVED_PERMANENTLY, &location).into()
             }
             Selected::Outside => self.pass_outside(received, record).await,
             Selected::Blackhole => self.refuse_outside(record),
@@ -185,7 +194,7 @@ impl Exchange<'_> {
     }
 
     fn plain(&self, reply: &LocalReply) -> Treated {
-        Treated::Own(Own::plain(reply, self.head.is_grpc))
+        Own::plain(reply, self.head.is_grpc).into()
     }
 
     fn redirect(&self, route: &Route<'_>, action: &Action<'_>, redirect: &Redirect<'_>) -> Treated {
@@ -198,7 +207,7 @@ impl Exchange<'_> {
             [&path, &self.head.path_and_query[self.head.path().len()..]].concat()
         });
         self.change_own(&mut own, action, path.as_deref());
-        Treated::Own(own)
+        own.into()
     }
 
     /// A direct response; with 201 and 3xx it names the request's own URL (semantics C29, sharpened by the recordings).
@@ -212,7 +221,7 @@ impl Exchange<'_> {
         };
         self.change_own(&mut own, action, None);
         *own.response.body_mut() = Bytes::copy_from_slice(respond.body());
-        Treated::Own(own)
+        own.into()
     }
 
     /// The route's response operations, on an answer that no destination had a part in; `path` is the rewritten one.
@@ -250,7 +259,7 @@ impl Exchange<'_> {
         if let Some(headers) =
             cross_origin.as_ref().and_then(|origin| origin.preflight(&self.head.method, &self.head.headers))
         {
-            return Treated::Own(Own::preflight(headers));
+            return Own::preflight(headers).into();
         }
         changes.cross_origin = cross_origin.as_ref();
         let state = destination.cluster().and_then(|cluster| self.running.cluster(cluster.index()));
@@ -299,14 +308,14 @@ impl Exchange<'_> {
                 for cookie in hashed.cookies {
                     answered.response.headers_mut().append(SET_COOKIE, cookie);
                 }
-                let facts = Facts {
-                    code: answered.response.status().as_u16(),
-                    upstream: attempted.upstream,
+                let code = answered.response.status().as_u16();
+                changes.apply(answered.response.headers_mut(), || Facts {
+                    code,
+                    upstream: attempted.upstream(),
                     cluster: Some(&cluster.name),
                     ..forward::facts_upstream(self.facts(), &outgoing)
-                };
-                changes.apply(answered.response.headers_mut(), &facts);
-                Treated::Upstream(Box::new(Passed { answered, cluster: chosen }))
+                });
+                Treated::Upstream(Passed { answered, cluster: chosen })
             }
             Err(Unanswered::Reply(reply)) => self.local_reply(&reply, &changes, Some(&outgoing), &attempted),
             Err(Unanswered::ClientGone) => Treated::ClientGone,
@@ -323,13 +332,14 @@ impl Exchange<'_> {
         attempted: &Attempted,
     ) -> Treated {
         let mut own = Own::plain(reply, self.head.is_grpc);
-        let facts = match outgoing {
-            Some(outgoing) => forward::facts_upstream(self.facts(), outgoing),
-            None => self.facts(),
-        };
-        let facts = Facts { flags: reply.flags, upstream: attempted.upstream, ..facts };
-        changes.apply(own.response.headers_mut(), &facts);
-        Treated::Own(own)
+        changes.apply(own.response.headers_mut(), || {
+            let facts = match outgoing {
+                Some(outgoing) => forward::facts_upstream(self.facts(), outgoing),
+                None => self.facts(),
+            };
+            Facts { flags: reply.flags, upstream: attempted.upstream(), ..facts }
+        });
+        own.into()
     }
 
     /// Under `REGISTRY_ONLY`.
@@ -362,7 +372,7 @@ impl Exchange<'_> {
         match sent {
             Ok(mut answered) => {
                 take_answer(&mut answered, self.head.asks_for_upgrade, record);
-                Treated::Upstream(Box::new(Passed { answered, cluster }))
+                Treated::Upstream(Passed { answered, cluster })
             }
             Err(Unanswered::Reply(reply)) => self.plain(&reply),
             Err(Unanswered::ClientGone) => Treated::ClientGone,
@@ -376,7 +386,7 @@ fn take_answer(answered: &mut Answered, asked_for_upgrade: bool, record: &mut Re
     let headers = answered.response.headers_mut();
     hygiene::drop_hop_by_hop_of_response(headers, asked_for_upgrade);
     if let Some(time) = answered.service_time {
-        headers.insert(SERVICE_TIME, HeaderValue::from(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
+        headers.insert(SERVICE_TIME, message::number(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
     }
 }
 
@@ -389,12 +399,16 @@ struct Changes<'a> {
 }
 
 impl Changes<'_> {
-    fn apply(&self, headers: &mut HeaderMap, facts: &Facts<'_>) {
+    fn apply<'f>(&self, headers: &mut HeaderMap, facts: impl FnOnce() -> Facts<'f>) {
         let (route, destination) = (self.action.response_headers(), self.destination.response_headers());
-        let expand =
-            |template: &Template, headers: &HeaderMap| template.evaluate(&Facts { response: Some(headers), ..*facts });
-        let is_only = self.forward.destinations().len() == 1;
-        header_ops::change(headers, &route, Some(&destination), is_only, expand);
+        if !route.is_empty() || !destination.is_empty() {
+            let facts = facts();
+            let expand = |template: &Template, headers: &HeaderMap| {
+                template.evaluate(&Facts { response: Some(headers), ..facts })
+            };
+            let is_only = self.forward.destinations().len() == 1;
+            header_ops::change(headers, &route, Some(&destination), is_only, expand);
+        }
         if let Some(origin) = self.cross_origin {
             origin.allow(headers);
         }

@@ -6,11 +6,13 @@ use crate::{
     choice::{self, Wanted},
     cluster::{ClusterState, EndpointState},
     counters::count,
+    ends::Ends,
     exchange::Exchange,
     flags::Flags,
     grpc_timeout, header_ops,
     local_reply::LocalReply,
     message::{self, ATTEMPT_COUNT, EXPECTED_TIMEOUT},
+    outgoing::Outgoing,
     outlier::Outcome,
     outside,
     pool::{Connection, EndpointAddress},
@@ -21,7 +23,7 @@ use crate::{
     view::RequestHead,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header::HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use hyper::body::Incoming;
 use malha_table::{
     RequestView,
@@ -30,8 +32,8 @@ use malha_table::{
 };
 use std::{
     borrow::Cow,
-    cell::Cell,
     net::SocketAddr,
+    pin::pin,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -41,32 +43,7 @@ use tokio::time::Instant;
 const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
 const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 
-/// A request as it goes upstream: what response operations can refer to.
-#[derive(Clone, Debug)]
-pub(crate) struct Outgoing<'e> {
-    pub(crate) authority: Cow<'e, str>,
-    /// With its query.
-    pub(crate) path: Cow<'e, str>,
-    /// With the Host.
-    pub(crate) headers: HeaderMap,
-}
-
-impl<'e> Outgoing<'e> {
-    /// With the one Host that the upstream sees.
-    pub(crate) fn new(authority: Cow<'e, str>, path: Cow<'e, str>, mut headers: HeaderMap) -> Self {
-        if let Ok(host) = HeaderValue::try_from(&*authority) {
-            headers.insert(HOST, host);
-        }
-        Outgoing { authority, path, headers }
-    }
-
-    /// Whether its path is another than the request's: that one is borrowed, what is made of it is owned.
-    pub(crate) fn is_rewritten(&self) -> bool {
-        matches!(self.path, Cow::Owned(_))
-    }
-}
-
-/// An upstream's answer.
+/// An upstream's answer. It is large, and handed on often: boxed from the first.
 pub(crate) struct Answered {
     pub(crate) response: Response<Incoming>,
     pub(crate) connection: Connection,
@@ -76,6 +53,13 @@ pub(crate) struct Answered {
     pub(crate) service_time: Option<Duration>,
     /// Until when the whole answer must have come.
     pub(crate) deadline: Option<Deadline>,
+}
+
+impl Answered {
+    /// What a try came to; the rest is known when it is the last.
+    fn new(response: Response<Incoming>, connection: Connection, in_flight: InFlight) -> Self {
+        Answered { response, connection, in_flight, flags: Flags::default(), service_time: None, deadline: None }
+    }
 }
 
 /// Why there is no answer to pass on.
@@ -89,8 +73,8 @@ pub(crate) enum Unanswered {
 /// What is known of the upstream, for the access log.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Attempted {
-    pub(crate) upstream: Option<SocketAddr>,
-    pub(crate) local: Option<SocketAddr>,
+    /// Of the connection that the last try went on.
+    pub(crate) ends: Option<Rc<Ends>>,
     pub(crate) attempts: u32,
     /// Where the last try went.
     pub(crate) endpoint: Option<Arc<EndpointState>>,
@@ -98,6 +82,13 @@ pub(crate) struct Attempted {
     pub(crate) transport_failure: Option<Arc<str>>,
     /// Whether a try is under way there.
     is_trying: bool,
+}
+
+impl Attempted {
+    /// Where the last try was connected to.
+    pub(crate) fn upstream(&self) -> Option<SocketAddr> {
+        self.ends.as_ref().map(|ends| ends.peer)
+    }
 }
 
 /// The destination that this request goes to, for all its tries (semantics C6 to C9).
@@ -186,13 +177,13 @@ pub(crate) fn prepare<'e>(
     let path = match forward.path_rewrite() {
         None => Cow::Borrowed(&*head.path_and_query),
         Some(rewrite) => {
-            if let Ok(original) = HeaderValue::try_from(&head.path_and_query) {
+            if let Ok(original) = HeaderValue::from_str(&head.path_and_query) {
                 headers.insert(ORIGINAL_PATH, original);
             }
             Cow::Owned(rewrite_path(head, route, &rewrite))
         }
     };
-    Outgoing::new(authority, path, headers)
+    Outgoing::new(authority, path, headers, head.host.as_ref())
 }
 
 /// The Host that the upstream sees (semantics C16). A single destination's is a rewrite like the route's, which beats
@@ -241,8 +232,13 @@ pub(crate) async fn send(
     tries: &Tries<'_>,
     first: Arc<EndpointState>,
     attempted: &mut Attempted,
-) -> Result<Answered, Unanswered> {
+) -> Result<Box<Answered>, Unanswered> {
+    if tries.timeout.is_none() && received.is_complete() {
+        // Nothing is waited for but the upstream.
+        return try_until_answered(exchange, cluster, outgoing, received, tries, first, attempted).await;
+    }
     let answered = tokio::select! {
+        biased;
         answered = try_until_answered(exchange, cluster, outgoing, received, tries, first, attempted) => Some(answered),
         () = limit_from_completion(received, tries.timeout) => None,
         () = received.lacking(exchange.local.shared.options.limits.stream_idle_timeout) => {
@@ -269,7 +265,7 @@ async fn try_until_answered(
     tries: &Tries<'_>,
     first: Arc<EndpointState>,
     attempted: &mut Attempted,
-) -> Result<Answered, Unanswered> {
+) -> Result<Box<Answered>, Unanswered> {
     let policy = tries.policy;
     let mut previous = Vec::new();
     // Held from one retry to the next, and to the end of the last.
@@ -286,14 +282,17 @@ async fn try_until_answered(
         let outcome = try_once(exchange, cluster, &endpoint, outgoing, received, tries, attempted).await;
         attempted.is_trying = false;
         if let Some(trace) = &exchange.trace {
-            trace.end_try(attempted.upstream, outcome.as_ref().map_err(|failure| *failure).map(|(r, ..)| r.status()));
+            trace.end_try(
+                attempted.upstream(),
+                outcome.as_ref().map_err(|failure| *failure).map(|it| it.response.status()),
+            );
         }
         if let Err(failure) = &outcome {
             cluster.counters.failed(*failure);
         }
         match &outcome {
-            Ok((response, ..)) => {
-                if let Some(outcome) = upstream::outcome(exchange.head.is_grpc, response) {
+            Ok(answered) => {
+                if let Some(outcome) = upstream::outcome(exchange.head.is_grpc, &answered.response) {
                     cluster.observe(&endpoint, outcome);
                 }
             }
@@ -303,7 +302,7 @@ async fn try_until_answered(
             Err(_) => cluster.observe(&endpoint, Outcome::Failure),
         }
         let is_retriable = match &outcome {
-            Ok((response, ..)) => policy.retries_response(response.status(), response.headers()),
+            Ok(answered) => policy.retries_response(answered.response.status(), answered.response.headers()),
             Err(_) if received.failed() => return Err(Unanswered::ClientGone),
             Err(failure) => policy.retries_failure(*failure),
         };
@@ -338,12 +337,14 @@ async fn try_until_answered(
             (false, false) => Flags::default(),
         };
         return match outcome {
-            Ok((response, connection, in_flight)) => {
+            Ok(mut answered) => {
                 received.forget();
-                let service_time = tries.elapsed(received);
-                let (received, begun) = (Rc::clone(received), tries.begun);
-                let deadline = tries.timeout.map(|timeout| Deadline { received, begun, timeout });
-                Ok(Answered { response, connection, in_flight, flags, service_time, deadline })
+                answered.flags = flags;
+                answered.service_time = tries.elapsed(received);
+                let begun = tries.begun;
+                let deadline = |timeout| Deadline { received: Rc::clone(received), begun, timeout };
+                answered.deadline = tries.timeout.map(deadline);
+                Ok(answered)
             }
             Err(failure) => Err(Unanswered::Reply(failed(failure, &outgoing.authority, retries > 0, flags))),
         };
@@ -367,8 +368,6 @@ pub(crate) fn choose(
     choice::choose(cluster, &exchange.local.random, &wanted)
 }
 
-type Tried = (Response<Incoming>, Connection, InFlight);
-
 async fn try_once(
     exchange: &Exchange<'_>,
     cluster: &ClusterState,
@@ -377,7 +376,7 @@ async fn try_once(
     received: &Rc<Received>,
     tries: &Tries<'_>,
     attempted: &mut Attempted,
-) -> Result<Tried, Failure> {
+) -> Result<Box<Answered>, Failure> {
     let ahead = exchange.local.shared.options.limits.replay_bytes;
     if cluster.is_http2(exchange.head.version) && !message::is_speakable(exchange, outgoing) {
         return Err(Failure::Unspeakable);
@@ -392,10 +391,8 @@ async fn try_once(
         attempted.transport_failure = None;
         // Only now it is the endpoint's time that passes.
         attempted.is_trying = true;
-        attempted.upstream = Some(connection.peer());
-        attempted.local = connection.local();
-        let touched = Rc::new(Cell::new(false));
-        let body = Sent::new(Rc::clone(received), Rc::clone(&touched));
+        attempted.ends = Some(Rc::clone(connection.ends()));
+        let body = Sent::new(Rc::clone(received));
         let mut request = message::message(exchange, outgoing, received.length(), body);
         if attempted.attempts > 1 {
             let expected = tries.expected(tries.elapsed(received).unwrap_or_default());
@@ -407,16 +404,22 @@ async fn try_once(
         if connection.sender.is_http2() {
             message::as_http2(&mut request, exchange.head.scheme, &outgoing.authority).ok_or(Failure::Unspeakable)?;
         }
-        let sent = tokio::select! {
-            sent = connection.sender.try_send_request(request) => sent,
-            () = limit_from_completion(received, tries.limit) => return Err(Failure::PerTryTimeout),
+        let mut sending = pin!(connection.sender.try_send_request(request));
+        let sent = if tries.limit.is_none() {
+            sending.await
+        } else {
+            tokio::select! {
+                biased;
+                sent = sending.as_mut() => sent,
+                () = limit_from_completion(received, tries.limit) => return Err(Failure::PerTryTimeout),
+            }
         };
         match sent {
             // Nobody asked for another protocol.
             Ok(response) if is_change(&response) && !exchange.head.asks_for_upgrade => return Err(Failure::Protocol),
-            Ok(response) => return Ok((response, connection, in_flight)),
+            Ok(response) => return Ok(Box::new(Answered::new(response, connection, in_flight))),
             // A kept connection that the upstream closed meanwhile, before it took anything: this was no try.
-            Err(error) if error.message().is_some() && connection.reused && !touched.get() => {
+            Err(error) if error.message().is_some() && connection.reused && !received.is_touched() => {
                 attempted.is_trying = false;
             }
             Err(error) if error.message().is_some() => return Err(Failure::ResetBeforeRequest),
@@ -492,5 +495,5 @@ fn failed(failure: Failure, authority: &str, is_retried: bool, flags: Flags) -> 
 
 /// The facts of a request as it went upstream.
 pub(crate) fn facts_upstream<'a>(facts: Facts<'a>, outgoing: &'a Outgoing<'_>) -> Facts<'a> {
-    Facts { authority: &outgoing.authority, path: &outgoing.path, request: &outgoing.headers, ..facts }
+    Facts { authority: &outgoing.authority, path: &outgoing.path, request: outgoing.headers(), ..facts }
 }

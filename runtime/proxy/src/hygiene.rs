@@ -3,7 +3,10 @@
 use crate::{connection::Client, random::Random};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
+    header::{
+        ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE,
+        DATE, EXPECT, HOST, SERVER, TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    },
 };
 use malha_table::http::{
     TE_TRAILERS, asks_for_trailers, asks_for_upgrade, connection_tokens, is_inline, is_internal, is_nominable,
@@ -22,12 +25,49 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 #[derive(Debug)]
 pub(crate) struct NotNominable;
 
-/// Removes what belongs to the client's connection, but what asks for another protocol. The length of the body and
-/// `expect` stay: matches see them.
-pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) -> Result<(), NotNominable> {
-    if !headers.keys().any(is_of_connection) {
-        headers.remove(HOST);
-        return Ok(());
+/// What one look over the names of a request's headers shows. Most requests have little of it, and are spared the rest:
+/// what was not seen is not looked for.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub(crate) struct Seen {
+    /// A transfer coding.
+    pub(crate) coding: bool,
+    /// Something about the connection that it came on.
+    pub(crate) of_connection: bool,
+    pub(crate) content_type: bool,
+    internal: bool,
+    forwarded_for: bool,
+    forwarded_proto: bool,
+    request_id: bool,
+}
+
+impl Seen {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut seen = Seen::default();
+        for name in headers.keys() {
+            match *name {
+                TRANSFER_ENCODING => (seen.coding, seen.of_connection) = (true, true),
+                CONNECTION | TE | UPGRADE => seen.of_connection = true,
+                CONTENT_TYPE => seen.content_type = true,
+                HOST | USER_AGENT | ACCEPT | ACCEPT_ENCODING | ACCEPT_LANGUAGE | COOKIE | CONTENT_LENGTH => {}
+                _ => match name.as_str() {
+                    "keep-alive" | "proxy-connection" => seen.of_connection = true,
+                    "x-forwarded-for" => seen.forwarded_for = true,
+                    "x-forwarded-proto" => seen.forwarded_proto = true,
+                    "x-request-id" => seen.request_id = true,
+                    other => seen.internal |= is_internal(other),
+                },
+            }
+        }
+        seen
+    }
+}
+
+/// Removes what belongs to the client's connection, but what asks for another protocol; gives the Host line. The length
+/// of the body and `expect` stay: matches see them.
+pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap, seen: Seen) -> Result<Option<HeaderValue>, NotNominable> {
+    if !seen.of_connection {
+        return Ok(headers.remove(HOST));
     }
     let named = named_by_connection(headers);
     if !named.iter().all(|name| is_nominable(name)) {
@@ -35,12 +75,12 @@ pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) -> Result<(), NotNominabl
     }
     let wants_trailers = headers.get_all(TE).iter().any(|line| asks_for_trailers(line.as_bytes()));
     drop_connection(headers, &named, true);
-    headers.remove(HOST);
+    let host = headers.remove(HOST);
     headers.remove(TE);
     if wants_trailers {
         headers.insert(TE, HeaderValue::from_static(TE_TRAILERS));
     }
-    Ok(())
+    Ok(host)
 }
 
 /// Removes what says how the client framed its body, and that it waits to send it: the message that leaves is framed
@@ -70,7 +110,11 @@ pub(crate) fn drop_hop_by_hop_of_response(headers: &mut HeaderMap, asked: bool) 
 
 /// Whether a header is about the connection that it comes on. Most messages have none, and are spared the rest.
 fn is_of_connection(name: &HeaderName) -> bool {
-    matches!(name.as_str(), "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade")
+    match *name {
+        CONNECTION | TE | TRANSFER_ENCODING | UPGRADE => true,
+        CONTENT_LENGTH | CONTENT_TYPE | DATE | SERVER | CACHE_CONTROL => false,
+        _ => matches!(name.as_str(), "keep-alive" | "proxy-connection"),
+    }
 }
 
 fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
@@ -96,10 +140,19 @@ fn drop_connection(headers: &mut HeaderMap, named: &[String], may_change: bool) 
     }
 }
 
-/// Removes what only the mesh may say and adds what the proxy says; gives the scheme that x-forwarded-proto tells,
-/// which httpsRedirect goes by. A gateway (`is_edge`) trusts none of its clients' forwarding headers.
-pub(crate) fn mutate(headers: &mut HeaderMap, is_edge: bool, client: &Client, random: &Random) -> &'static str {
-    if headers.keys().any(|name| is_internal(name.as_str())) {
+/// What is told of a request everywhere it goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    /// The scheme that `x-forwarded-proto` tells, which httpsRedirect goes by.
+    pub(crate) forwarded_proto: &'static str,
+    pub(crate) forwarded_for: Option<HeaderValue>,
+    pub(crate) request_id: Option<HeaderValue>,
+}
+
+/// Removes what only the mesh may say and adds what the proxy says. A gateway (`is_edge`) trusts none of its clients'
+/// forwarding headers. `seen` is what the headers were as they came.
+pub(crate) fn mutate(headers: &mut HeaderMap, seen: Seen, is_edge: bool, client: &Client, random: &Random) -> Told {
+    if seen.internal {
         let internal: Vec<HeaderName> = headers.keys().filter(|name| is_internal(name.as_str())).cloned().collect();
         for name in internal {
             headers.remove(name);
@@ -111,25 +164,24 @@ pub(crate) fn mutate(headers: &mut HeaderMap, is_edge: bool, client: &Client, ra
             insert(headers, FORWARDED_CLIENT_CERT, certificate.as_bytes());
         }
         let address = &client.address;
-        match headers.get(FORWARDED_FOR).filter(|before| !before.is_empty()) {
-            Some(before) => {
-                let chain = [before.as_bytes(), b",", address.as_bytes()].concat();
-                insert(headers, FORWARDED_FOR, &chain);
-            }
-            None => {
-                headers.insert(FORWARDED_FOR, address.clone());
-            }
+        let before = if seen.forwarded_for { headers.get(FORWARDED_FOR) } else { None };
+        let chain = match before.filter(|before| !before.is_empty()) {
+            Some(before) => HeaderValue::from_bytes(&[before.as_bytes(), b",", address.as_bytes()].concat()).ok(),
+            None => Some(address.clone()),
+        };
+        if let Some(chain) = &chain {
+            headers.insert(FORWARDED_FOR, chain.clone());
         }
         headers.insert(EXTERNAL_ADDRESS, address.clone());
-        insert(headers, REQUEST_ID, &random.uuid());
+        let request_id = add_request_id(headers, random);
         let own = own_scheme(client);
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(own));
-        return own;
+        return Told { forwarded_proto: own, forwarded_for: chain, request_id };
     }
-    if !headers.contains_key(REQUEST_ID) {
-        insert(headers, REQUEST_ID, &random.uuid());
-    }
-    match headers.get(FORWARDED_PROTO).map(HeaderValue::as_bytes) {
+    let known = |headers: &HeaderMap, is_seen: bool, name| is_seen.then(|| headers.get(name).cloned()).flatten();
+    let request_id = known(headers, seen.request_id, REQUEST_ID).or_else(|| add_request_id(headers, random));
+    let proto = known(headers, seen.forwarded_proto, FORWARDED_PROTO);
+    let forwarded_proto = match proto.as_ref().map(HeaderValue::as_bytes) {
         Some(b"https") => "https",
         Some(b"http") => "http",
         _ => {
@@ -137,7 +189,15 @@ pub(crate) fn mutate(headers: &mut HeaderMap, is_edge: bool, client: &Client, ra
             headers.insert(FORWARDED_PROTO, HeaderValue::from_static(own));
             own
         }
-    }
+    };
+    Told { forwarded_proto, forwarded_for: known(headers, seen.forwarded_for, FORWARDED_FOR), request_id }
+}
+
+fn add_request_id(headers: &mut HeaderMap, random: &Random) -> Option<HeaderValue> {
+    // Its digits are what headers may hold.
+    let id = HeaderValue::from_bytes(&random.uuid()).ok()?;
+    headers.insert(REQUEST_ID, id.clone());
+    Some(id)
 }
 
 /// What a client speaks to this proxy.
@@ -183,6 +243,11 @@ mod tests {
         headers
     }
 
+    fn request_without_hops(headers: &mut HeaderMap) -> Result<Option<HeaderValue>, NotNominable> {
+        let seen = Seen::of(headers);
+        drop_hop_by_hop(headers, seen)
+    }
+
     /// Recorded as C11-headers-stripped.
     fn plain_client() -> Client {
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
@@ -195,7 +260,8 @@ mod tests {
         let tls = ClientTls { server_name: None, certificate: Some("Hash=1".to_owned()) };
         let client = Client { tls: Some(tls), ..plain_client() };
         let mut at_edge = headers(&[("x-forwarded-proto", "http")]);
-        assert_eq!(mutate(&mut at_edge, true, &client, &random), "https");
+        let seen = Seen::of(&at_edge);
+        assert_eq!(mutate(&mut at_edge, seen, true, &client, &random).forwarded_proto, "https");
         assert_eq!(
             (&at_edge[FORWARDED_PROTO], &at_edge[FORWARDED_CLIENT_CERT]),
             (&"https".parse().unwrap(), &"Hash=1".parse().unwrap())
@@ -224,12 +290,17 @@ mod tests {
             ("accept", "a"),
             ("accept", "b"),
         ]);
-        drop_hop_by_hop(&mut headers).unwrap();
+        let seen = Seen::of(&headers);
+        drop_hop_by_hop(&mut headers, seen).unwrap();
         assert_eq!(headers["content-length"], "3");
         drop_framing(&mut headers);
         let random = Random::new(1, 0);
-        let scheme = mutate(&mut headers, true, &plain_client(), &random);
-        assert_eq!(scheme, "http");
+        let told = mutate(&mut headers, seen, true, &plain_client(), &random);
+        assert_eq!(told.forwarded_proto, "http");
+        assert_eq!(
+            (told.request_id.as_ref(), told.forwarded_for.as_ref()),
+            (headers.get(REQUEST_ID), headers.get(FORWARDED_FOR))
+        );
         let id = headers.remove(REQUEST_ID).unwrap();
         assert_eq!(id.len(), 36);
         let mut left: Vec<String> =
@@ -252,10 +323,12 @@ mod tests {
     fn a_sidecar_keeps_the_request_id_and_a_good_forwarded_proto() {
         let random = Random::new(1, 0);
         let mut kept = headers(&[("x-request-id", "mine"), ("x-forwarded-proto", "https")]);
-        assert_eq!(mutate(&mut kept, false, &plain_client(), &random), "https");
+        let seen = Seen::of(&kept);
+        assert_eq!(mutate(&mut kept, seen, false, &plain_client(), &random).forwarded_proto, "https");
         assert_eq!(kept[REQUEST_ID], "mine");
         let mut bad = headers(&[("x-forwarded-proto", "gopher")]);
-        assert_eq!(mutate(&mut bad, false, &plain_client(), &random), "http");
+        let seen = Seen::of(&bad);
+        assert_eq!(mutate(&mut bad, seen, false, &plain_client(), &random).forwarded_proto, "http");
         assert_eq!(bad[FORWARDED_PROTO], "http");
         assert!(!bad.contains_key(FORWARDED_FOR));
     }
@@ -264,11 +337,11 @@ mod tests {
     fn a_change_of_protocol_is_told_where_it_is_asked_for() {
         let lines = [("connection", "Upgrade, x"), ("upgrade", "websocket"), ("x", "1"), ("keep-alive", "5")];
         let mut request = headers(&lines);
-        drop_hop_by_hop(&mut request).unwrap();
+        request_without_hops(&mut request).unwrap();
         assert_eq!(request, headers(&lines[..2]));
         let apart = [("connection", "keep-alive"), ("connection", "Upgrade"), ("upgrade", "websocket")];
         let mut request = headers(&apart);
-        drop_hop_by_hop(&mut request).unwrap();
+        request_without_hops(&mut request).unwrap();
         assert_eq!(request, headers(&[("upgrade", "websocket"), ("connection", "keep-alive, Upgrade")]));
         let mut answer = headers(&lines);
         drop_hop_by_hop_of_response(&mut answer, true);
@@ -279,8 +352,8 @@ mod tests {
 
     #[test]
     fn connection_may_not_name_forwarding_headers() {
-        assert!(drop_hop_by_hop(&mut headers(&[("connection", "x-forwarded-for")])).is_err());
-        assert!(drop_hop_by_hop(&mut headers(&[("connection", ":path")])).is_err());
+        assert!(request_without_hops(&mut headers(&[("connection", "x-forwarded-for")])).is_err());
+        assert!(request_without_hops(&mut headers(&[("connection", ":path")])).is_err());
     }
 
     #[test]

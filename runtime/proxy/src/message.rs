@@ -1,6 +1,6 @@
 //! A request as it is written to an endpoint.
 
-use crate::{body::Sent, exchange::Exchange, forward::Outgoing, grpc_timeout, hygiene, local_reply::percent_encoded};
+use crate::{body::Sent, exchange::Exchange, grpc_timeout, local_reply::percent_encoded, outgoing::Outgoing};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri, Version,
     header::{HOST, TRANSFER_ENCODING, UPGRADE},
@@ -25,8 +25,7 @@ pub(crate) fn message(
         Some(as_it_came) if !outgoing.is_rewritten() => as_it_came.clone(),
         _ => request_target(&outgoing.path),
     };
-    let mut headers = outgoing.headers.clone();
-    hygiene::drop_framing(&mut headers);
+    let mut headers = outgoing.for_message();
     if length.is_none() {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
@@ -65,6 +64,13 @@ pub(crate) fn tell_again(headers: &mut HeaderMap, attempt: u32, expected: Option
         headers.insert(EXPECTED_TIMEOUT, HeaderValue::from(expected));
         grpc_timeout::tell(headers, expected);
     }
+}
+
+/// A number as a header's value. The smallest, which most are, take no memory.
+pub(crate) fn number(number: u64) -> HeaderValue {
+    const SMALLEST: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    let known = usize::try_from(number).ok().and_then(|number| SMALLEST.get(number));
+    known.map_or_else(|| HeaderValue::from(number), |text| HeaderValue::from_static(text))
 }
 
 /// A rewritten path as a request target. What a path may not hold is percent-encoded; one without a leading slash gets

@@ -1,8 +1,8 @@
 //! Requests to hosts that the mesh does not know (semantics B39, E21).
 
 use crate::{
-    balance::Algorithm, cluster::ClusterState, exchange::Exchange, flags::Flags, forward::Outgoing,
-    listener::is_reached_at, local_reply::LocalReply, options::Passthrough, pool::EndpointAddress, select::port_of,
+    balance::Algorithm, cluster::ClusterState, exchange::Exchange, flags::Flags, listener::is_reached_at,
+    local_reply::LocalReply, options::Passthrough, outgoing::Outgoing, pool::EndpointAddress, select::port_of,
     worker::Local,
 };
 use http::{HeaderMap, StatusCode};
@@ -27,7 +27,7 @@ pub(crate) fn blackhole() -> LocalReply {
 /// The request as it goes to a host outside the mesh: as it came.
 pub(crate) fn as_it_came<'e>(exchange: &'e Exchange<'_>, headers: HeaderMap) -> Outgoing<'e> {
     let head = &exchange.head;
-    Outgoing::new(Cow::Borrowed(&head.sent_authority), Cow::Borrowed(&head.path_and_query), headers)
+    Outgoing::new(Cow::Borrowed(&head.sent_authority), Cow::Borrowed(&head.path_and_query), headers, head.host.as_ref())
 }
 
 /// The host that the client named as an endpoint, if a request may go there.

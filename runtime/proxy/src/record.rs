@@ -7,7 +7,6 @@ use crate::{
     connection::{Client, Held},
     flags::Flags,
     forward::Attempted,
-    hygiene::{FORWARDED_FOR, REQUEST_ID},
     local_reply::GRPC_STATUS,
     metrics::{Measures, Protocol, RequestKey, lock},
     parties,
@@ -52,14 +51,18 @@ pub(crate) struct Record {
 
 impl Record {
     /// From a head as it came, before anything is known to be right with it.
-    pub(crate) fn new(local: &Rc<Local>, share: &Rc<Held>, client: &Client, parts: &Parts) -> Box<Self> {
+    pub(crate) fn new(local: &Rc<Local>, share: &Rc<Held>, client: &Rc<Client>, parts: &Parts) -> Box<Self> {
         share.listener.requests.fetch_add(1, Ordering::Relaxed);
         let options = &local.shared.options;
         let begin = |tracing: &Tracing| Rc::new(tracing.begin(client, &parts.headers, &local.random));
         let trace = options.tracing.as_ref().map(begin);
         let is_told = local.log.is_some() || trace.as_ref().is_some_and(|trace| trace.is_sampled);
-        Box::new(Record {
-            entry: Entry { version: Some(parts.version), ..Entry::new(client.local, client.peer) },
+        let mut entry = Entry::new(Rc::clone(client));
+        entry.version = Some(parts.version);
+        // Made where it stays.
+        let place = Box::new_uninit();
+        let record = Record {
+            entry,
             clock: Instant::now(),
             received: None,
             share: Rc::clone(share),
@@ -70,36 +73,36 @@ impl Record {
             is_told,
             trace,
             is_ended: false,
-        })
+        };
+        Box::write(place, record)
     }
 
     /// What a head says that is not admitted.
-    pub(crate) fn refused(&mut self, parts: &Parts, client: &Client) {
+    pub(crate) fn refused(&mut self, parts: &Parts) {
         if self.is_told {
-            self.told(&parts.method, &parts.headers, client);
+            self.told(&parts.method, &parts.headers);
             self.entry.path = path_of(parts);
-            self.entry.authority = parts.headers.get(HOST).map(|host| text(host).into_owned());
+            self.entry.authority = parts.headers.get(HOST).map(|host| text(host).into());
         }
     }
 
     /// What admission made of the head.
-    pub(crate) fn admitted(&mut self, head: &RequestHead, parts: &Parts, client: &Client) {
+    pub(crate) fn admitted(&mut self, head: &RequestHead, parts: &Parts) {
         if self.is_told {
-            self.told(&head.method, &head.headers, client);
-            self.entry.path = if head.is_routable() { Some(head.path_and_query.clone()) } else { path_of(parts) };
-            self.entry.authority = Some(head.sent_authority.clone());
-            self.entry.forwarded_for = head.headers.get(FORWARDED_FOR).cloned();
-            self.entry.request_id = head.headers.get(REQUEST_ID).cloned();
+            self.told(&head.method, &head.headers);
+            self.entry.path = if head.is_routable() { Some(Rc::clone(&head.path_and_query)) } else { path_of(parts) };
+            self.entry.authority = Some(Rc::clone(&head.sent_authority));
+            self.entry.forwarded_for.clone_from(&head.told.forwarded_for);
+            self.entry.request_id.clone_from(&head.told.request_id);
         }
         if head.is_grpc {
             self.protocol = Protocol::Grpc(None);
         }
     }
 
-    fn told(&mut self, method: &Method, headers: &HeaderMap, client: &Client) {
+    fn told(&mut self, method: &Method, headers: &HeaderMap) {
         self.entry.method = Some(method.clone());
         self.entry.user_agent = headers.get(USER_AGENT).cloned();
-        self.entry.server_name = client.tls.as_ref().and_then(|tls| tls.server_name.clone());
     }
 
     /// The rule that took it.
@@ -126,9 +129,8 @@ impl Record {
     }
 
     pub(crate) fn attempted(&mut self, attempted: &Attempted) {
-        self.entry.upstream = attempted.upstream;
+        self.entry.upstream.clone_from(&attempted.ends);
         self.entry.transport_failure.clone_from(&attempted.transport_failure);
-        self.entry.upstream_local = attempted.local;
         let endpoint = attempted.endpoint.as_ref().map(|endpoint| endpoint.destination.load(Ordering::Relaxed));
         if let Some(destination) = endpoint.filter(|&destination| destination != parties::UNKNOWN) {
             self.destination = destination;
@@ -210,8 +212,8 @@ impl Record {
     }
 }
 
-fn path_of(parts: &Parts) -> Option<String> {
-    parts.uri.path_and_query().map(|path| path.as_str().to_owned())
+fn path_of(parts: &Parts) -> Option<Rc<str>> {
+    parts.uri.path_and_query().map(|path| path.as_str().into())
 }
 
 impl Drop for Record {

@@ -65,12 +65,13 @@ impl Expiry {
 /// to its pool) is told when it is dropped, since hyper asks for no more than it needs.
 pub(crate) struct Reply {
     source: Source,
-    expiry: Rc<Expiry>,
+    /// None: it has all the time.
+    expiry: Option<Rc<Expiry>>,
     sent: u64,
     ending: Option<Ending>,
     /// Whether trailers go with it: on HTTP/1 Envoy drops them.
     has_trailers: bool,
-    trailers: Option<HeaderMap>,
+    trailers: Option<Box<HeaderMap>>,
     end: Option<Box<Ended>>,
     /// The client's connection is not idle as long as this is.
     busy: Option<Busy>,
@@ -91,7 +92,7 @@ impl Reply {
         let end = |ending, sent, _: Option<&HeaderMap>| end(ending, sent);
         Reply {
             source,
-            expiry: Rc::default(),
+            expiry: None,
             sent: 0,
             ending: Some(Ending::Whole),
             has_trailers: false,
@@ -105,7 +106,7 @@ impl Reply {
     pub(crate) fn upstream(
         body: Incoming,
         has_trailers: bool,
-        expiry: Rc<Expiry>,
+        expiry: Option<Rc<Expiry>>,
         end: impl FnOnce(Ending, u64, Option<&HeaderMap>) + 'static,
     ) -> Self {
         let ending = body.is_end_stream().then_some(Ending::Whole);
@@ -133,7 +134,7 @@ impl Body for Reply {
             }
             Source::Upstream(body) => body,
         };
-        if this.expiry.is_over.get() && !body.is_end_stream() {
+        if this.expiry.as_ref().is_some_and(|expiry| expiry.is_over.get()) && !body.is_end_stream() {
             this.ending = Some(Ending::TimedOut);
             return Poll::Ready(Some(Err(Broken::Timeout)));
         }
@@ -143,8 +144,8 @@ impl Body for Reply {
                     let data = match frame.into_data() {
                         Ok(data) => data,
                         Err(frame) => {
-                            this.trailers = frame.into_trailers().ok();
-                            match this.trailers.clone().filter(|_| this.has_trailers) {
+                            this.trailers = frame.into_trailers().ok().map(Box::new);
+                            match this.trailers.as_deref().filter(|_| this.has_trailers).cloned() {
                                 Some(trailers) => return Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
                                 None => continue,
                             }
@@ -167,7 +168,9 @@ impl Body for Reply {
                 Poll::Pending => break,
             }
         }
-        this.expiry.reader.set(Some(context.waker().clone()));
+        if let Some(expiry) = &this.expiry {
+            expiry.reader.set(Some(context.waker().clone()));
+        }
         Poll::Pending
     }
 
@@ -189,10 +192,11 @@ impl Body for Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         let whole = matches!(&self.source, Source::Upstream(body) if body.is_end_stream());
-        let otherwise = if self.expiry.is_over.get() { Ending::TimedOut } else { Ending::ClientGone };
+        let is_over = self.expiry.as_ref().is_some_and(|expiry| expiry.is_over.get());
+        let otherwise = if is_over { Ending::TimedOut } else { Ending::ClientGone };
         let ending = if whole { Ending::Whole } else { self.ending.unwrap_or(otherwise) };
         if let Some(end) = self.end.take() {
-            end(ending, self.sent, self.trailers.as_ref());
+            end(ending, self.sent, self.trailers.as_deref());
         }
     }
 }

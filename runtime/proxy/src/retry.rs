@@ -133,9 +133,13 @@ impl Policy {
 
     /// Whether a response is thrown away for another try.
     pub(crate) fn retries_response(&self, status: StatusCode, headers: &HeaderMap) -> bool {
-        if headers.contains_key(RATE_LIMITED) {
-            return self.conditions.holds(Conditions::RATE_LIMITED);
-        }
+        let if_rate_limited = self.conditions.holds(Conditions::RATE_LIMITED);
+        let otherwise = self.retries_usual_response(status, headers);
+        if if_rate_limited == otherwise || !headers.contains_key(RATE_LIMITED) { otherwise } else { if_rate_limited }
+    }
+
+    /// The same for one that says nothing of a limit of rates.
+    fn retries_usual_response(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         let code = status.as_u16();
         let by_status = match code {
             502..=504 => Conditions::SERVER_ERROR.or(Conditions::GATEWAY_ERROR),
@@ -143,7 +147,10 @@ impl Policy {
             409 => Conditions::RETRIABLE_4XX,
             _ => Conditions::default(),
         };
-        let by_grpc = match headers.get(GRPC_STATUS).map(http::HeaderValue::as_bytes) {
+        // Few names are compared sooner than one is hashed, and most answers have few.
+        let has_grpc_status = headers.keys().any(|name| *name == GRPC_STATUS);
+        let by_grpc = match has_grpc_status.then(|| headers.get(GRPC_STATUS)).flatten().map(http::HeaderValue::as_bytes)
+        {
             Some(b"1") => Conditions::CANCELLED,
             Some(b"4") => Conditions::DEADLINE_EXCEEDED,
             Some(b"8") => Conditions::RESOURCE_EXHAUSTED,

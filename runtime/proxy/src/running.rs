@@ -149,8 +149,8 @@ pub(crate) struct Running {
     pub(crate) unsupported: Vec<String>,
     /// How TLS ends at its filter chains.
     pub(crate) terminations: Terminations,
-    /// By listener id.
-    listeners: HashMap<u32, (Arc<OpenListener>, Place)>,
+    /// By listener id, which no client chooses.
+    listeners: foldhash::HashMap<u32, (Arc<OpenListener>, Place)>,
     /// By listener id, those of tables before included: counters outlive listeners.
     known_names: HashMap<u32, String>,
     /// By rule index.
@@ -174,7 +174,7 @@ impl Running {
             since: Instant::now(),
             unsupported: Vec::new(),
             terminations: Terminations::default(),
-            listeners: HashMap::new(),
+            listeners: foldhash::HashMap::default(),
             known_names: HashMap::new(),
             rule_hits: Vec::new(),
             rule_names: Vec::new(),

@@ -77,7 +77,7 @@ fn routed<'t>(exchange: &Exchange<'_>, routes: &RouteTable<'t>) -> Selected<'t> 
     if !head.is_routable() {
         return Selected::NotFound;
     }
-    if found.host.requires_tls() && head.forwarded_proto != "https" {
+    if found.host.requires_tls() && head.told.forwarded_proto != "https" {
         return Selected::HttpsRedirect;
     }
     found.host.route(head).map_or(Selected::NotFound, Selected::Route)

@@ -6,6 +6,7 @@ use hyper::{
     body::Incoming,
     client::conn::{TrySendError, http1, http2},
 };
+use tokio_util::either::Either;
 
 /// By the connection's protocol: one request at a time, or many.
 pub(crate) enum Sender {
@@ -48,14 +49,14 @@ impl Sender {
         }
     }
 
-    /// Sends a request and waits for the head of its answer.
-    pub(crate) async fn try_send_request(
-        &mut self,
-        request: Request<Sent>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Sent>>> {
+    /// Sends a request; what it gives waits for the head of its answer. The request is handed on at once, since it is
+    /// large, and would be moved with whatever waits.
+    pub(crate) fn try_send_request(&mut self, request: Request<Sent>) -> impl Future<Output = Tried> + use<> {
         match self {
-            Sender::Http1(sender) => sender.try_send_request(request).await,
-            Sender::Http2(sender) => sender.try_send_request(request).await,
+            Sender::Http1(sender) => Either::Left(sender.try_send_request(request)),
+            Sender::Http2(sender) => Either::Right(sender.try_send_request(request)),
         }
     }
 }
+
+type Tried = Result<Response<Incoming>, TrySendError<Request<Sent>>>;

@@ -33,7 +33,7 @@ pub(crate) async fn pass(
     local: &Rc<Local>,
     running: &Running,
     route: &TcpRoute<'_>,
-    (listener, client): (&Arc<OpenListener>, &Client),
+    (listener, client): (&Arc<OpenListener>, &Rc<Client>),
     stream: impl AsyncRead + AsyncWrite + Unpin,
 ) {
     let mut record = TcpRecord::new(local, listener, client);

@@ -4,6 +4,7 @@ use crate::{
     access_log::Entry,
     cluster::{ClusterState, EndpointState},
     connection::Client,
+    ends::Ends,
     flags::Flags,
     listener::OpenListener,
     metrics::{TcpKey, TcpTally},
@@ -47,13 +48,9 @@ pub(crate) struct Traffic {
 }
 
 impl TcpRecord {
-    pub(crate) fn new(local: &Rc<Local>, listener: &Arc<OpenListener>, client: &Client) -> Self {
-        let mut entry = Entry::new(client.local, client.peer);
-        if local.log.is_some() {
-            entry.server_name = client.tls.as_ref().and_then(|tls| tls.server_name.clone());
-        }
+    pub(crate) fn new(local: &Rc<Local>, listener: &Arc<OpenListener>, client: &Rc<Client>) -> Self {
         TcpRecord {
-            entry,
+            entry: Entry::new(Rc::clone(client)),
             clock: Instant::now(),
             listener: Arc::clone(listener),
             destination: parties::UNKNOWN,
@@ -89,8 +86,7 @@ impl TcpRecord {
 
     /// Where it is connected to.
     pub(crate) fn connected(&mut self, upstream: Option<SocketAddr>, local: Option<SocketAddr>) {
-        self.entry.upstream = upstream;
-        self.entry.upstream_local = local;
+        self.entry.upstream = upstream.map(|peer| Ends::new(peer, local));
         self.open();
     }
 

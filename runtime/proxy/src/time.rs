@@ -45,6 +45,40 @@ impl fmt::Display for Iso {
     }
 }
 
+/// Writes one time after the other as [`Iso`] does. Most are of the same second as the one before, and of those only the
+/// milliseconds are worked out.
+#[derive(Debug)]
+pub(crate) struct Stamp {
+    /// Since the epoch.
+    second: u64,
+    text: [u8; Iso::LENGTH],
+}
+
+impl Default for Stamp {
+    fn default() -> Self {
+        let mut text = [0; Iso::LENGTH];
+        Iso(UNIX_EPOCH).write(&mut text);
+        Stamp { second: 0, text }
+    }
+}
+
+impl Stamp {
+    /// The text of a time.
+    pub(crate) fn of(&mut self, time: SystemTime) -> &[u8; Iso::LENGTH] {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        if since.as_secs() == self.second {
+            let milliseconds = since.subsec_millis();
+            for (place, unit) in [(20, 100), (21, 10), (22, 1)] {
+                self.text[place] = b'0' + (milliseconds / unit % 10) as u8;
+            }
+        } else {
+            self.second = since.as_secs();
+            Iso(time).write(&mut self.text);
+        }
+        &self.text
+    }
+}
+
 /// Year, month and day of a day counted from 1970-01-01 (Gregorian; an era is 400 years from 1 March of year 0).
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
@@ -93,6 +127,15 @@ mod tests {
         assert_eq!(at(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(at(951_782_400_007), "2000-02-29T00:00:00.007Z");
         assert_eq!(at(1_735_689_599_999), "2024-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn one_time_after_the_other_is_written_as_each_alone() {
+        let mut stamp = Stamp::default();
+        for milliseconds in [0, 7, 999, 1_000, 1_735_689_599_999, 1_735_689_599_120, 1_735_689_600_000, 999] {
+            let time = UNIX_EPOCH + Duration::from_millis(milliseconds);
+            assert_eq!(stamp.of(time), Iso(time).to_string().as_bytes());
+        }
     }
 
     #[test]

@@ -105,7 +105,7 @@ pub(crate) async fn admit(
     let mut in_flight = InFlight::new(endpoint);
     let connection = local.pool.acquire(cluster, &endpoint.address, asker).await?;
     // Where a name leads is known only now.
-    if endpoint.is_named && outside::is_own(local, connection.peer()) {
+    if endpoint.is_named && outside::is_own(local, connection.ends().peer) {
         return Err(Failure::OwnAddress.into());
     }
     cluster.observe(endpoint, Outcome::Connected);

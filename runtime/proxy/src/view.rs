@@ -2,7 +2,7 @@
 
 use crate::{
     connection::Client,
-    hygiene,
+    hygiene::{self, Seen, Told},
     local_reply::{LocalReply, is_grpc},
     random::Random,
 };
@@ -24,16 +24,17 @@ pub(crate) struct RequestHead {
     pub(crate) method: Method,
     pub(crate) version: Version,
     pub(crate) scheme: &'static str,
-    /// What `x-forwarded-proto` tells.
-    pub(crate) forwarded_proto: &'static str,
+    pub(crate) told: Told,
     /// As sent: what goes upstream if nothing rewrites it (semantics C17).
-    pub(crate) sent_authority: String,
+    pub(crate) sent_authority: Rc<str>,
     /// With a mapped port read as the original one.
-    pub(crate) authority: String,
+    pub(crate) authority: Rc<str>,
     /// Normalised, with query; empty where there is none to route (`*`, CONNECT).
-    pub(crate) path_and_query: String,
+    pub(crate) path_and_query: Rc<str>,
     /// `path_and_query` as a request target, where it came as one that can go on as it is.
     pub(crate) target: Option<Uri>,
+    /// The Host line, where there was one.
+    pub(crate) host: Option<HeaderValue>,
     /// Length of the path in it.
     path_length: usize,
     /// None any more, once it goes upstream.
@@ -70,48 +71,53 @@ impl RequestHead {
         if !method_is_known(method.as_str()) {
             return Err(malformed());
         }
-        if !coding_is_understood(headers) {
+        let seen = Seen::of(headers);
+        if seen.coding && !coding_is_understood(headers) {
             let status = StatusCode::NOT_IMPLEMENTED;
             return Err(LocalReply::bad_request(status, "Not Implemented", "http1.invalid_transfer_encoding"));
         }
-        let said = hosts(headers).map_err(|Several| malformed())?.map(<[u8]>::to_vec);
+        let said = hosts(headers).map_err(|Several| malformed())?;
         let own_scheme = hygiene::own_scheme(&arrival.client);
         let (scheme, said, path) = target(method, uri, said, own_scheme).ok_or_else(malformed)?;
         let authority = said.ok_or_else(|| refuse("missing_host_header"))?;
-        let sent_authority = String::from_utf8(authority).ok().filter(|authority| authority_is_valid(authority));
-        let sent_authority = sent_authority
+        let sent_authority = authority.ok().filter(|authority| authority_is_valid(authority)).map(Rc::from);
+        let sent_authority: Rc<str> = sent_authority
             .ok_or_else(|| LocalReply::bad_request(StatusCode::BAD_REQUEST, "Bad Request", "http.invalid_authority"))?;
-        let path_and_query = if path.is_empty() {
-            String::new()
+        let path_and_query: Rc<str> = if path.is_empty() {
+            Rc::default()
         } else {
             let normal = normalize_path(path, settings.path_normalization);
-            normal.map_err(|_| refuse("path_normalization_failed"))?.into_owned()
+            normal.map_err(|_| refuse("path_normalization_failed"))?.into()
         };
         let target = as_it_came(uri, &path_and_query);
-        hygiene::drop_hop_by_hop(headers).map_err(|_| malformed())?;
-        let upgrade = headers.get(UPGRADE);
+        let host = hygiene::drop_hop_by_hop(headers, seen).map_err(|_| malformed())?;
+        let upgrade = if seen.of_connection { headers.get(UPGRADE) } else { None };
         if upgrade.is_some_and(|upgrade| !upgrade_is_allowed(upgrade.as_bytes())) {
             // What is told of a refused request is told of what it said.
-            if let Ok(host) = HeaderValue::try_from(sent_authority) {
+            if let Ok(host) = HeaderValue::from_str(&sent_authority) {
                 headers.insert(HOST, host);
             }
             return Err(LocalReply::upgrade_failed());
         }
         let asks_for_upgrade = upgrade.is_some();
-        let forwarded_proto = hygiene::mutate(headers, settings.edge, &arrival.client, random);
-        let path_length = path_and_query.find('?').unwrap_or(path_and_query.len());
+        let told = hygiene::mutate(headers, seen, settings.edge, &arrival.client, random);
+        let path_length = match &target {
+            Some(target) => target.path().len(),
+            None => path_and_query.find('?').unwrap_or(path_and_query.len()),
+        };
         let authority = original(&sent_authority, arrival);
         Ok(RequestHead {
             method: method.clone(),
             version: *version,
             scheme,
-            forwarded_proto,
+            told,
             sent_authority,
             authority,
             path_and_query,
             target,
+            host,
             path_length,
-            is_grpc: is_grpc(headers),
+            is_grpc: seen.content_type && is_grpc(headers),
             asks_for_upgrade,
             headers: std::mem::take(headers),
         })
@@ -126,9 +132,9 @@ impl RequestHead {
 struct Several;
 
 /// The one Host line. Several are refused, whatever they say: what stands behind this proxy might take the other one.
-fn hosts(headers: &HeaderMap) -> Result<Option<&[u8]>, Several> {
+fn hosts(headers: &HeaderMap) -> Result<Said<'_>, Several> {
     let mut lines = headers.get_all(HOST).iter();
-    let first = lines.next().map(|line| line.as_bytes().trim_ascii());
+    let first = lines.next().map(|line| line.to_str().map(str::trim_ascii).map_err(|_| NoText));
     if lines.next().is_some() { Err(Several) } else { Ok(first) }
 }
 
@@ -143,18 +149,23 @@ fn coding_is_understood(headers: &HeaderMap) -> bool {
     }
 }
 
-type Said = Option<Vec<u8>>;
+/// It holds bytes that none may hold.
+struct NoText;
+
+/// An authority as a client said it, if it did.
+type Said<'a> = Option<Result<&'a str, NoText>>;
 
 /// Scheme, authority and path of a request target. The authority of an absolute one wins over the Host header
 /// (semantics B10); `*` and CONNECT have no path.
 fn target<'u>(
     method: &Method,
     uri: &'u Uri,
-    host: Said,
+    host: Said<'u>,
     own_scheme: &'static str,
-) -> Option<(&'static str, Said, &'u str)> {
+) -> Option<(&'static str, Said<'u>, &'u str)> {
     let path = uri.path_and_query().map_or("", |path| path.as_str());
-    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+    // All of it is looked at: a loop that stops at the first find takes longer for what there mostly is.
+    if !path.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic()) {
         return None;
     }
     let Some(authority) = uri.authority() else {
@@ -164,7 +175,7 @@ fn target<'u>(
             _ => None,
         };
     };
-    let authority = Some(authority.as_str().as_bytes().to_vec());
+    let authority = Some(Ok(authority.as_str()));
     match uri.scheme_str() {
         None if method == Method::CONNECT => Some((own_scheme, authority, "")),
         Some("http") if method != Method::CONNECT => Some(("http", authority, absolute_path(path))),
@@ -189,20 +200,23 @@ fn absolute_path(path: &str) -> &str {
 
 /// The authority with a mapped port read as the original: a client of the cluster would have named that one, or none
 /// where it is HTTP's own.
-fn original(authority: &str, arrival: &Arrival) -> String {
+fn original(authority: &Rc<str>, arrival: &Arrival) -> Rc<str> {
     let mapped = arrival.client.local.port();
     if mapped == arrival.original_port {
-        return authority.to_owned();
+        return Rc::clone(authority);
     }
     match port_start(authority) {
         Some(colon) if authority[colon + 1..].parse() == Ok(mapped) => match arrival.original_port {
-            80 if arrival.client.tls.is_none() => authority[..colon].to_owned(),
-            443 if arrival.client.tls.is_some() => authority[..colon].to_owned(),
-            port => format!("{}:{port}", &authority[..colon]),
+            80 if arrival.client.tls.is_none() => authority[..colon].into(),
+            443 if arrival.client.tls.is_some() => authority[..colon].into(),
+            port => format!("{}:{port}", &authority[..colon]).into(),
         },
-        _ => authority.to_owned(),
+        _ => Rc::clone(authority),
     }
 }
+
+/// So many lines are looked through sooner than a name is hashed.
+const FEW: usize = 16;
 
 impl RequestView for RequestHead {
     fn method(&self) -> &str {
@@ -226,7 +240,10 @@ impl RequestView for RequestHead {
     }
 
     fn any_line(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
-        self.headers.get_all(name).iter().any(|line| test(line.as_bytes()))
+        if self.headers.len() > FEW {
+            return self.headers.get_all(name).iter().any(|line| test(line.as_bytes()));
+        }
+        self.headers.iter().any(|(other, line)| other.as_str() == name && test(line.as_bytes()))
     }
 }
 

@@ -1,6 +1,9 @@
 //! A worker's end of the access log: lines are gathered for a moment, so that whoever writes them wakes for many at once.
 
-use crate::access_log::{AccessLog, Entry};
+use crate::{
+    access_log::{AccessLog, Entry},
+    time::Stamp,
+};
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
@@ -14,10 +17,14 @@ const MOMENT: Duration = Duration::from_millis(10);
 /// So many bytes are handed on at once.
 const FULL: usize = 32 * 1024;
 
+/// More than usual lines have.
+const LINE: usize = 1024;
+
 /// Lines of one worker.
 pub(crate) struct WorkerLog {
     log: AccessLog,
-    lines: RefCell<String>,
+    lines: RefCell<Vec<u8>>,
+    stamp: RefCell<Stamp>,
     count: Cell<u64>,
     /// There are some.
     begun: Notify,
@@ -25,22 +32,28 @@ pub(crate) struct WorkerLog {
 
 impl WorkerLog {
     pub(crate) fn new(log: AccessLog) -> Rc<Self> {
-        Rc::new(WorkerLog { log, lines: RefCell::default(), count: Cell::default(), begun: Notify::new() })
+        Rc::new(WorkerLog {
+            log,
+            lines: RefCell::default(),
+            stamp: RefCell::default(),
+            count: Cell::default(),
+            begun: Notify::new(),
+        })
     }
 
     /// One more line.
     pub(crate) fn write(&self, entry: &Entry) {
-        let Ok(mut lines) = self.lines.try_borrow_mut() else { return };
+        let (Ok(mut lines), Ok(mut stamp)) = (self.lines.try_borrow_mut(), self.stamp.try_borrow_mut()) else { return };
         if let Some(function) = self.log.function() {
             lines.clear();
-            self.log.format(entry, &mut lines);
-            return function(&lines);
+            self.log.format(entry, &mut stamp, &mut lines);
+            return function(&String::from_utf8_lossy(&lines));
         }
         if lines.is_empty() {
             self.begun.notify_one();
         }
-        self.log.format(entry, &mut lines);
-        lines.push('\n');
+        self.log.format(entry, &mut stamp, &mut lines);
+        lines.push(b'\n');
         self.count.set(self.count.get() + 1);
         let is_full = lines.len() >= FULL;
         drop(lines);
@@ -53,7 +66,10 @@ impl WorkerLog {
         if self.log.function().is_some() {
             return;
         }
-        let lines = std::mem::take(&mut *self.lines.borrow_mut());
+        let mut lines = self.lines.borrow_mut();
+        // The next ones will be about as many, up to a line.
+        let room = Vec::with_capacity(lines.len() + LINE);
+        let lines = std::mem::replace(&mut *lines, room);
         let count = self.count.take();
         if !lines.is_empty() {
             self.log.hand_on(lines, count);

@@ -1,7 +1,7 @@
 //! Open connections: what takes requests, and what is kept between them.
 
 use super::host::{Host, Open};
-use crate::{cluster::ConnectionTerms, sender::Sender, worker::Attached};
+use crate::{cluster::ConnectionTerms, ends::Ends, sender::Sender, worker::Attached};
 use std::{
     cell::Cell,
     net::SocketAddr,
@@ -21,8 +21,7 @@ pub(crate) struct Connection {
 
 /// What all shares of a connection hold: the connection ends with the last of them.
 struct Lease {
-    peer: SocketAddr,
-    local: Option<SocketAddr>,
+    ends: Rc<Ends>,
     /// What it was opened by, and is kept by.
     terms: ConnectionTerms,
     requests: Cell<u32>,
@@ -59,18 +58,14 @@ impl Connection {
     ) -> Self {
         let now = Instant::now();
         let (requests, used) = (Cell::new(0), Cell::new(now));
-        let lease = Lease { peer, local, terms, requests, opened: now, used, _driver: driver, open };
+        let ends = Ends::new(peer, local);
+        let lease = Lease { ends, terms, requests, opened: now, used, _driver: driver, open };
         Connection { sender, reused: false, lease: Rc::new(lease), ticket: None }
     }
 
-    /// Where it leads.
-    pub(crate) fn peer(&self) -> SocketAddr {
-        self.lease.peer
-    }
-
-    /// Where it comes from.
-    pub(crate) fn local(&self) -> Option<SocketAddr> {
-        self.lease.local
+    /// Where it leads, and where it comes from.
+    pub(crate) fn ends(&self) -> &Rc<Ends> {
+        &self.lease.ends
     }
 
     /// Another request's share of it; none where it takes no more at once.
@@ -156,7 +151,7 @@ impl Connection {
 impl std::fmt::Debug for Connection {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Connection { reused, lease, .. } = self;
-        let (Lease { peer, local, .. }, requests) = (&**lease, lease.requests.get());
+        let (Ends { peer, local, .. }, requests) = (&*lease.ends, lease.requests.get());
         write!(formatter, "{local:?} -> {peer}, reused: {reused}, requests: {requests}")
     }
 }

@@ -98,7 +98,8 @@ impl Group {
 
     /// Whether requests wait for a connection of some kind that may not be opened.
     fn is_starved(&self) -> bool {
-        self.hosts().iter().any(|host| host.is_starved.get() && host.has_queue())
+        let is_starved = |host: Rc<Host>| host.is_starved.get() && host.has_queue();
+        self.hosts.borrow().iter().filter_map(Weak::upgrade).any(is_starved)
     }
 
     /// Closes one that nobody uses, since another kind is wanted. Whether there was one.
