@@ -107,7 +107,7 @@ pub(crate) async fn exchange(
         return Ok(answer_own(Own::plain(&reply, is_grpc(&parts.headers)), Role::Gateway, record));
     };
     if let Some(reply) = refused {
-        record.refused(&parts, &client);
+        record.refused(&parts);
         return Ok(answer_own(Own::plain(&reply, false), place.role, record));
     }
     let original_port = place.listener.map_or(client.local.port(), |_| place.known_port);

@@ -24,11 +24,11 @@ where
     };
     let Ok(Some((way, server_name, stream))) = entered else { return };
     let tls = server_name.map(|name| ClientTls { server_name: Some(name), certificate: None });
-    let client = Client { tls, ..client };
+    let client = Rc::new(Client { tls, ..client });
     match way {
         Way::Http { is_http2 } => {
             drop(running);
-            http(local, held, Rc::new(client), stream, is_http2).await;
+            http(local, held, client, stream, is_http2).await;
         }
         Way::Chain(place) => {
             let stream: Box<dyn Bytes> = Box::new(stream);

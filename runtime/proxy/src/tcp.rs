@@ -68,7 +68,7 @@ pub(crate) async fn pass(
 /// Under `ALLOW_ANY`: passes the bytes of a client on to where it meant to connect to (semantics E21).
 pub(crate) async fn pass_outside(
     local: &Rc<Local>,
-    (listener, client): (&Arc<OpenListener>, &Client),
+    (listener, client): (&Arc<OpenListener>, &Rc<Client>),
     stream: impl AsyncRead + AsyncWrite + Unpin,
 ) {
     let mut record = TcpRecord::new(local, listener, client);
@@ -81,7 +81,7 @@ pub(crate) async fn pass_outside(
 }
 
 /// Under `REGISTRY_ONLY`: the client is closed (semantics E21).
-pub(crate) fn refuse_outside(local: &Rc<Local>, (listener, client): (&Arc<OpenListener>, &Client)) {
+pub(crate) fn refuse_outside(local: &Rc<Local>, (listener, client): (&Arc<OpenListener>, &Rc<Client>)) {
     let mut record = TcpRecord::new(local, listener, client);
     record.refused_outside();
     record.fails(Flags::NO_HEALTHY_UPSTREAM);
