@@ -42,16 +42,16 @@ pub(super) fn repository(teams: usize) -> BTreeMap<String, String> {
 /// The gateway, and a host of which each team has a part.
 fn platform(teams: usize) -> String {
     let mut ports = String::new();
-    let mut parts = String::new();
+    let mut rules = String::new();
     for team in 0..teams {
         let _ = writeln!(ports, "  - {{name: tcp-{team}, port: {}}}", FIRST_TCP + team);
         let _ = write!(
-            parts,
+            rules,
             "  - name: team-{team:03}\n    match:\n    - uri: {{prefix: /team-{team:03}/}}\n    delegate: {{name: portal, \
              namespace: team-{team:03}}}\n"
         );
     }
-    PLATFORM.replace("  - PORTS\n", &ports).replace("  - PARTS\n", &parts)
+    PLATFORM.replace("  - PORTS\n", &ports).replace("  - PARTS\n", &rules)
 }
 
 /// The certificate of a team as a Secret in JSON.
