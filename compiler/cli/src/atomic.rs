@@ -17,19 +17,57 @@ use tempfile::{Builder, NamedTempFile};
 /// half-way, the error says where the new content is.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     // As any other program would make it: the process's mask still holds.
-    write(path, bytes, 0o666)
+    write(path, bytes, Access::AsOthers)
 }
 
-/// As [`write_atomically`], but a file that is made is for its owner alone.
+/// As [`write_atomically`], but the file is for its owner alone afterwards, whatever it was.
 ///
 /// # Errors
 /// The file cannot be written; what was there is untouched.
 pub(crate) fn write_privately(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    write(path, bytes, 0o600)
+    write(path, bytes, Access::Private)
 }
 
-/// `mode`: who may read and write a file that is made, where the system knows that.
-fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+/// Lets nobody but its owner read or write a file that is there.
+///
+/// # Errors
+/// The system does not allow it.
+pub(crate) fn make_private(path: &Path) -> Result<(), Failure> {
+    #[cfg(unix)]
+    {
+        let failed = |error: io::Error| Failure::path(path, &error);
+        let there = fs::metadata(path).map_err(failed)?.permissions();
+        fs::set_permissions(path, Access::Private.permissions(Some(there))).map_err(failed)?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+/// Who may read and write a file, where the system knows that.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Those who may read and write the one that it replaces, else as any other program would make it.
+    AsOthers,
+    /// Its owner.
+    Private,
+}
+
+impl Access {
+    #[cfg(unix)]
+    fn permissions(self, there: Option<fs::Permissions>) -> fs::Permissions {
+        use std::os::unix::fs::PermissionsExt as _;
+        match (self, there) {
+            // The process's mask still holds.
+            (Access::AsOthers, None) => fs::Permissions::from_mode(0o666),
+            (Access::AsOthers, Some(there)) => there,
+            (Access::Private, None) => fs::Permissions::from_mode(0o600),
+            (Access::Private, Some(there)) => fs::Permissions::from_mode(there.mode() & 0o700),
+        }
+    }
+}
+
+fn write(path: &Path, bytes: &[u8], access: Access) -> Result<(), Failure> {
     let failed = |error: &io::Error| Failure::path(path, error);
     let followed = fs::canonicalize(path);
     if followed.is_err() && path.is_symlink() {
@@ -51,20 +89,24 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     let mut builder = Builder::new();
     builder.prefix(".malha-");
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(fs::Permissions::from_mode(mode));
-    }
+    builder.permissions(access.permissions(None));
     #[cfg(not(unix))]
-    let _ = mode;
+    let _ = access;
     let opened = builder.tempfile_in(directory);
     let mut file = opened.map_err(|error| Failure::path(path, &io::Error::from(error.kind())))?;
     file.write_all(bytes).map_err(|error| failed(&error))?;
     if let Some(there) = there {
         let stays = keeps_owner(file.as_file(), &there);
-        file.as_file().set_permissions(there.permissions()).map_err(|error| failed(&error))?;
+        #[cfg(unix)]
+        let permissions = access.permissions(Some(there.permissions()));
+        #[cfg(not(unix))]
+        let permissions = there.permissions();
+        file.as_file().set_permissions(permissions.clone()).map_err(|error| failed(&error))?;
         file.as_file().sync_all().map_err(|error| failed(&error))?;
         if !stays || has_other_names(&there) {
+            if access == Access::Private {
+                fs::set_permissions(path, permissions).map_err(|error| failed(&error))?;
+            }
             return write_into(path, bytes, file);
         }
     }

@@ -13,6 +13,11 @@ pub fn colour() -> bool {
         && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
+/// Whether the command was started on a terminal, which tells all that run there of Ctrl-C.
+pub fn is_there() -> bool {
+    io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal()
+}
+
 /// Columns of a page where neither the environment nor a terminal says it.
 const COLUMNS: usize = 100;
 

@@ -95,7 +95,7 @@ spec:
         "left out: 1 object (EndpointSlice: made by a Service that is here)",
         "left out: 1 object (Pod: made by a ReplicaSet that is here)",
         "left out: 1 object (ReplicaSet: made by a Deployment that is here)",
-        "left out: 1 object (Secret: --secrets writes them)",
+        "left out: 1 object (Secret: --secrets writes it)",
         "left out: 1 object (PersistentVolumeClaim: not a kind that Malha reads)",
         "left out: 1 object (being deleted)",
         "next: malha check mesh",
@@ -131,6 +131,8 @@ fn what_is_there_is_kept_unless_told_otherwise() {
     let forced = imported(directory.path(), &["dump.yaml", "-o", "mesh", "--force"]);
     assert!(forced.out.starts_with("2 files written to mesh, 7 there already\n"), "{}", forced.out);
     assert_ne!(fs::read_to_string(changed).expect("text"), "mine\n");
+    let note = "note: mesh/malha.toml does not name the mesh's settings: say `config = \"istio-system/configmap-istio.yaml\"` in its [mesh]";
+    assert!(forced.out.contains(note), "{}", forced.out);
     let kept = fs::read_to_string(settings).expect("text");
     assert_eq!(kept, "[mesh]\nregistry = \"closed\"\n", "settings are people's own");
 }
@@ -144,8 +146,75 @@ fn secrets_are_for_their_owner_alone() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        assert_eq!(fs::metadata(secret).expect("it is there").permissions().mode() & 0o777, 0o600);
+        let mode = || fs::metadata(&secret).expect("it is there").permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o600);
+        let open = || fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).expect("it is mine");
+        open();
+        imported(directory.path(), &["dump.yaml", "-o", "mesh", "--secrets"]);
+        assert_eq!(mode(), 0o600, "the same text");
+        open();
+        fs::write(&secret, "another").expect("written");
+        imported(directory.path(), &["dump.yaml", "-o", "mesh", "--secrets", "--force"]);
+        assert_eq!(mode(), 0o600, "another text");
     }
+}
+
+/// Of each object of a List in YAML its file.
+fn imported_list(items: &str) -> BTreeMap<String, String> {
+    let directory = tree(&[("dump.yaml", &format!("apiVersion: v1\nkind: List\nitems:\n{items}"))]);
+    imported(directory.path(), &["dump.yaml", "-o", "mesh", "--secrets"]);
+    files(&directory.path().join("mesh"))
+}
+
+#[test]
+fn what_others_make_is_left_out_only_where_their_template_is_there() {
+    let owned = |kind: &str, name: &str, group: &str, maker: &str, template: &str| {
+        format!(
+            "- apiVersion: {group}
+  kind: {kind}
+  metadata: {{name: {name}, namespace: shop, uid: {name}, ownerReferences: [{{controller: true, uid: {maker}}}]}}
+  spec: {{{template}}}
+"
+        )
+    };
+    let template = "template: {metadata: {labels: {app: a}}}";
+    // A Rollout that borrows the template of a Deployment makes the ReplicaSet that has it.
+    let borrowed = [
+        owned("Rollout", "roll", "argoproj.io/v1alpha1", "nobody", "workloadRef: {kind: Deployment, name: a}"),
+        owned("ReplicaSet", "set", "apps/v1", "roll", template),
+        owned("Pod", "pod", "v1", "set", ""),
+    ];
+    let names: Vec<String> = imported_list(&borrowed.concat()).into_keys().collect();
+    assert_eq!(names, ["shop/replicaset-set.yaml", "shop/rollout-roll.yaml"]);
+    let config = [
+        owned("DeploymentConfig", "config", "apps.openshift.io/v1", "nobody", template),
+        owned("ReplicationController", "controller", "v1", "config", template),
+        owned("Pod", "pod", "v1", "controller", ""),
+    ];
+    let names: Vec<String> = imported_list(&config.concat()).into_keys().collect();
+    assert_eq!(names, ["shop/deploymentconfig-config.yaml"]);
+}
+
+#[test]
+fn ages_stay_where_they_count_and_secrets_of_accounts_out() {
+    let written = imported_list(
+        "- apiVersion: security.istio.io/v1
+  kind: PeerAuthentication
+  metadata: {name: a, creationTimestamp: 2026-01-01T00:00:00Z}
+- apiVersion: v1
+  kind: Secret
+  metadata: {name: account-token}
+  type: kubernetes.io/service-account-token
+  data: {ca.crt: Zm9v, token: Zm9v}
+- apiVersion: v1
+  kind: Secret
+  metadata: {name: password}
+  data: {password: Zm9v}
+",
+    );
+    let names: Vec<&str> = written.keys().map(String::as_str).collect();
+    assert_eq!(names, ["default/peerauthentication-a.yaml"]);
+    assert!(written["default/peerauthentication-a.yaml"].contains("creationTimestamp: 2026-01-01T00:00:00Z"));
 }
 
 #[test]

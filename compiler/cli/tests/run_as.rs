@@ -123,6 +123,7 @@ fn signals_are_the_programs_to_answer() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_malha"))
         .args(["run", "--mock", "--ephemeral", "--as", "shop", ".", "--", "sh", "-c", script])
         .current_dir(mesh.path())
+        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -134,8 +135,9 @@ fn signals_are_the_programs_to_answer() {
     let signal = |name: &str| {
         assert!(Command::new("kill").args([name, &pid]).status().expect("kill runs").success());
     };
-    // Ctrl-C reaches the program by the terminal, not by malha, which goes on until the program ends.
+    // On a terminal Ctrl-C reaches the program by itself; here malha passes it on, and goes on until the program ends.
     signal("-INT");
+    assert_eq!(next(), "interrupted");
     signal("-TERM");
     assert_eq!(next(), "ending");
     let since = Instant::now();

@@ -37,24 +37,30 @@ pub(super) fn choose(objects: Vec<Object>, with_secrets: bool) -> Chosen {
     let makers = Makers::of(&objects);
     let mut chosen = Chosen::default();
     let mut known: HashMap<(String, String, String), usize> = HashMap::new();
-    let mut twice = BTreeSet::new();
+    let (mut twice, mut settings) = (BTreeSet::new(), BTreeSet::new());
     for object in objects {
         let why_not = match object.kind {
             _ if object.at("metadata/deletionTimestamp").is_some() => Some("being deleted".to_owned()),
             None if is_mesh_config(&object) => None,
             None if object.kind_name.is_empty() => Some("without a kind".to_owned()),
             None => Some(format!("{}: not a kind that Malha reads", object.kind_name)),
-            Some(Kind::Secret) if !with_secrets => Some("Secret: --secrets writes them".to_owned()),
+            Some(Kind::Secret) if !is_for_tls(&object) => Some("Secret: holds no certificate or key".to_owned()),
+            Some(Kind::Secret) if !with_secrets => Some("Secret: --secrets writes it".to_owned()),
             Some(kind) => makers.maker_of(&object).map(|maker| format!("{kind}: made by a {maker} that is here")),
         };
         if let Some(why_not) = why_not {
             *chosen.left_out.entry(why_not).or_default() += 1;
             continue;
         }
-        let key = (object.kind_name.clone(), object.namespace().to_owned(), object.name().to_owned());
+        // As kubectl has it.
+        let namespace = if object.namespace().is_empty() { "default" } else { object.namespace() };
+        let key = (object.kind_name.clone(), namespace.to_owned(), object.name().to_owned());
         let what = object.kind.map_or(What::MeshConfig, What::Object);
         let clean = Clean { what, namespace: key.1.clone(), name: key.2.clone(), value: clean(object) };
         let before = known.get(&key).and_then(|at| chosen.objects.get_mut(*at));
+        if what == What::MeshConfig {
+            settings.insert(format!("{}/{}", key.1, key.2));
+        }
         if let Some(before) = before {
             if before.value != clean.value {
                 twice.insert(format!("{} {}/{}", key.0, key.1, key.2));
@@ -67,7 +73,24 @@ pub(super) fn choose(objects: Vec<Object>, with_secrets: bool) -> Chosen {
     }
     let differs = |name| format!("{name} is there twice and says different things: the later one counts");
     chosen.notes.extend(twice.into_iter().map(differs));
+    if settings.len() > 1 {
+        let all = settings.into_iter().collect::<Vec<_>>().join(" and ");
+        chosen.notes.push(format!("{all} are settings of a mesh, of which the later ones of the input count"));
+    }
     chosen
+}
+
+/// Whether a Secret has what gateways read of one.
+fn is_for_tls(secret: &Object) -> bool {
+    const KEYS: [&str; 7] = ["tls.crt", "tls.key", "ca.crt", "ca.crl", "cert", "key", "cacert"];
+    let holds = |block: &str| {
+        secret
+            .at(block)
+            .and_then(Value::as_object)
+            .is_some_and(|values| KEYS.iter().any(|key| values.contains_key(*key)))
+    };
+    let is_of_account = secret.text("type") == "kubernetes.io/service-account-token";
+    !is_of_account && (holds("data") || holds("stringData"))
 }
 
 /// Whether it is the ConfigMap that Istio reads its MeshConfig from.
@@ -80,7 +103,7 @@ fn is_mesh_config(object: &Object) -> bool {
 
 /// Who makes objects of their own accord.
 struct Makers {
-    /// The kind of each object that Malha reads, by its identifier in the cluster.
+    /// The kind of each object that has a template for others, by its identifier in the cluster.
     kinds: HashMap<String, Kind>,
     /// Namespace and name of Services whose endpoints come from workloads that are here.
     services: HashSet<(String, String)>,
@@ -90,7 +113,9 @@ impl Makers {
     fn of(objects: &[Object]) -> Self {
         let mut kinds = HashMap::new();
         for object in objects {
-            if let (Some(kind), false) = (object.kind, object.uid().is_empty()) {
+            // What borrows its template from another is no workload by itself.
+            let has_template = object.at("spec/template").or_else(|| object.at("spec/jobTemplate")).is_some();
+            if let (Some(kind), true, false) = (object.kind, has_template, object.uid().is_empty()) {
                 kinds.insert(object.uid().to_owned(), kind);
             }
         }
@@ -120,7 +145,7 @@ impl Makers {
     /// The kind of the object that has made this one and is in the dump, too.
     fn maker_of(&self, object: &Object) -> Option<Kind> {
         match object.kind? {
-            Kind::Pod | Kind::ReplicaSet | Kind::Job => {
+            Kind::Pod | Kind::ReplicaSet | Kind::ReplicationController | Kind::Job => {
                 let owners = object.at("metadata/ownerReferences").and_then(Value::as_array)?;
                 let controller = owners.iter().find(|owner| owner.get("controller") == Some(&Value::Bool(true)))?;
                 self.kinds.get(controller.get("uid")?.as_str()?).copied()

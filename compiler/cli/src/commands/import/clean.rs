@@ -20,10 +20,12 @@ const POD_STATUS: [&str; 4] = ["phase", "podIP", "podIPs", "conditions"];
 
 /// The object as a file of a tree has it.
 pub(super) fn clean(object: Object) -> Value {
+    let api_version = object.text("apiVersion");
+    let is_istios = api_version.split_once('/').is_some_and(|(group, _)| group.ends_with(".istio.io"));
     let Object { kind, mut fields, .. } = object;
     if let Some(Value::Object(metadata)) = fields.get_mut("metadata") {
         // Istio settles conflicts by age (semantics 0.1).
-        let keeps_age = kind.is_some_and(|kind| kind.is_istio() || kind == Kind::Service);
+        let keeps_age = is_istios || kind == Some(Kind::Service);
         keep(metadata, |name| METADATA.contains(&name) || keeps_age && name == "creationTimestamp");
         clean_annotations(metadata);
     }

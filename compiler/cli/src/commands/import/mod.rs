@@ -40,7 +40,7 @@ pub fn import(args: &ImportArgs) -> Result<Status, Failure> {
 /// What became of the dump, for people.
 fn told(args: &ImportArgs, chosen: &Chosen, written: &Written) -> String {
     let directory = args.output.display();
-    let mut out = format!("{} written to {directory}", counted(written.written, "file"));
+    let mut out = format!("{} written to {directory}", counted(written.fresh, "file"));
     if written.unchanged > 0 {
         let _ = write!(out, ", {} there already", written.unchanged);
     }
@@ -48,7 +48,7 @@ fn told(args: &ImportArgs, chosen: &Chosen, written: &Written) -> String {
     for (why, count) in &chosen.left_out {
         let _ = writeln!(out, "left out: {} ({why})", counted(*count, "object"));
     }
-    for note in &chosen.notes {
+    for note in chosen.notes.iter().chain(&written.notes) {
         let _ = writeln!(out, "note: {note}");
     }
     let _ = writeln!(out, "next: malha check {directory}");

@@ -1,7 +1,12 @@
-//! The files of a tree, and writing them: all or none.
+//! The files of a tree, and writing them: none if one would replace another text.
 
 use super::choice::{Clean, What};
-use crate::{atomic, config, failure::Failure, values::json};
+use crate::{
+    atomic,
+    config::{self, Config},
+    failure::Failure,
+    values::json,
+};
 use malha_model::Kind;
 use malha_syntax::{SourceId, read};
 use serde_json::Value;
@@ -17,6 +22,8 @@ const SHOWN: usize = 5;
 /// What is to be written, by path below the tree's directory.
 pub(super) struct Tree {
     files: BTreeMap<PathBuf, Contents>,
+    /// The file with the settings of the mesh, as `malha.toml` names it.
+    settings: Option<String>,
 }
 
 struct Contents {
@@ -28,9 +35,11 @@ struct Contents {
 /// What became of the files.
 #[derive(Default)]
 pub(super) struct Written {
-    pub(super) written: usize,
+    pub(super) fresh: usize,
     /// There already, with the same text.
     pub(super) unchanged: usize,
+    /// What is left to do, for people.
+    pub(super) notes: Vec<String>,
 }
 
 impl Tree {
@@ -48,12 +57,14 @@ impl Tree {
             let is_secret = object.what == What::Object(Kind::Secret);
             files.insert(path, Contents { text, is_secret });
         }
-        if let Some(settings) = settings {
+        let parts = |path: &PathBuf| path.iter().map(|part| part.to_string_lossy().into_owned()).collect::<Vec<_>>();
+        let settings = settings.map(|path| parts(&path).join("/"));
+        if let Some(settings) = &settings {
             // Names of Kubernetes hold nothing that TOML would not take as it is.
-            let text = format!("[mesh]\nconfig = \"{}\"\n", settings.display());
+            let text = format!("[mesh]\nconfig = \"{settings}\"\n");
             files.insert(PathBuf::from(config::FILE_NAME), Contents { text, is_secret: false });
         }
-        Ok(Tree { files })
+        Ok(Tree { files, settings })
     }
 
     /// Writes what is not there yet.
@@ -61,15 +72,27 @@ impl Tree {
     /// # Errors
     /// Files are there that say something else, and may not be replaced: then none is written. Or one cannot be written.
     pub(super) fn write(&self, directory: &Path, replace: bool) -> Result<Written, Failure> {
-        let mut others = Vec::new();
-        let mut fresh = Vec::new();
+        let (mut others, mut fresh, mut gone) = (Vec::new(), Vec::new(), Vec::new());
         let mut written = Written::default();
         for (path, contents) in &self.files {
             let whole = directory.join(path);
+            if let Some(other) = in_other_form(&whole).filter(|other| other.exists()) {
+                // Both would be one object twice.
+                others.extend(in_other_form(path).map(|path| path.display().to_string()));
+                gone.push(other);
+            }
             match fs::read(&whole) {
-                Ok(there) if there == contents.text.as_bytes() => written.unchanged += 1,
+                Ok(there) if there == contents.text.as_bytes() => {
+                    written.unchanged += 1;
+                    if contents.is_secret {
+                        atomic::make_private(&whole)?;
+                    }
+                }
                 // The settings of a mesh are its owner's.
-                Ok(_) if path.as_os_str() == config::FILE_NAME => written.unchanged += 1,
+                Ok(_) if path.as_os_str() == config::FILE_NAME => {
+                    written.unchanged += 1;
+                    written.notes.extend(self.settings_note(&whole));
+                }
                 Ok(_) => {
                     others.push(path.display().to_string());
                     fresh.push((whole, contents));
@@ -91,9 +114,33 @@ impl Tree {
             }
             let write = if contents.is_secret { atomic::write_privately } else { atomic::write_atomically };
             write(&path, contents.text.as_bytes())?;
-            written.written += 1;
+            written.fresh += 1;
+        }
+        for path in gone {
+            fs::remove_file(&path).map_err(|error| Failure::path(&path, &error))?;
         }
         Ok(written)
+    }
+}
+
+impl Tree {
+    /// What a `malha.toml` that was there lacks for the imported settings to be in force.
+    fn settings_note(&self, file: &Path) -> Option<String> {
+        let settings = self.settings.as_deref()?;
+        let is_named =
+            Config::load(file).is_ok_and(|config| config.mesh.config.as_deref() == Some(Path::new(settings)));
+        let shown = file.display();
+        let note = || format!("{shown} does not name the mesh's settings: say `config = \"{settings}\"` in its [mesh]");
+        (!is_named).then(note)
+    }
+}
+
+/// The file that would hold the same object as JSON, or as YAML.
+fn in_other_form(path: &Path) -> Option<PathBuf> {
+    match path.extension()?.to_str()? {
+        "yaml" => Some(path.with_extension("json")),
+        "json" => Some(path.with_extension("yaml")),
+        _ => None,
     }
 }
 
@@ -112,13 +159,10 @@ fn path_of(object: &Clean, extension: &str) -> Result<PathBuf, Failure> {
     if object.name.is_empty() {
         return Err(Failure::new(format!("a {kind} has no name")).help("was it printed by kubectl?"));
     }
-    Ok(match (object.what, object.namespace.as_str()) {
-        (What::Object(Kind::Namespace), _) => Path::new(&object.name).join(format!("namespace.{extension}")),
-        // As kubectl has it.
-        (_, namespace) => {
-            let namespace = if namespace.is_empty() { "default" } else { namespace };
-            Path::new(namespace).join(format!("{kind}-{}.{extension}", object.name))
-        }
+    Ok(if object.what == What::Object(Kind::Namespace) {
+        Path::new(&object.name).join(format!("namespace.{extension}"))
+    } else {
+        Path::new(&object.namespace).join(format!("{kind}-{}.{extension}", object.name))
     })
 }
 

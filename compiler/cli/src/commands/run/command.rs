@@ -47,16 +47,27 @@ impl Running {
 
     /// Asks it to end.
     pub(super) fn terminate(&self) {
+        self.signal(15);
+    }
+
+    /// Tells it what Ctrl-C says.
+    pub(super) fn interrupt(&self) {
+        self.signal(2);
+    }
+
+    /// Sends a signal, by the number that POSIX gives it.
+    fn signal(&self, number: i32) {
         #[cfg(unix)]
         {
             use shared_child::unix::SharedChildExt as _;
-            /// SIGTERM has this number everywhere.
-            const TERMINATE: i32 = 15;
             // It may have ended meanwhile.
-            let _ = self.0.send_signal(TERMINATE);
+            let _ = self.0.send_signal(number);
         }
         #[cfg(not(unix))]
-        self.kill();
+        {
+            let _ = number;
+            self.kill();
+        }
     }
 
     /// Ends it.

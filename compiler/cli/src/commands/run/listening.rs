@@ -36,7 +36,8 @@ impl Listening {
                     continue;
                 }
                 for (address, is_there) in looked_up(&addresses) {
-                    // Those that nobody asks for any more are gone from the map.
+                    // Those that nobody asks for any more are gone from the map. Only this thread says what is known,
+                    // so that each change is told once.
                     let mut known = lock(&shared);
                     let is_news =
                         known.get_mut(&address).is_some_and(|known| std::mem::replace(known, is_there) != is_there);
@@ -55,7 +56,8 @@ impl Listening {
     pub(super) fn watch(&self, addresses: impl IntoIterator<Item = SocketAddr>) -> BTreeMap<SocketAddr, bool> {
         let addresses: Vec<SocketAddr> = addresses.into_iter().collect();
         let now: BTreeMap<SocketAddr, bool> = looked_up(&addresses).collect();
-        *lock(&self.known) = now.clone();
+        let mut known = lock(&self.known);
+        *known = now.iter().map(|(address, is_there)| (*address, *known.get(address).unwrap_or(is_there))).collect();
         now
     }
 }
@@ -79,7 +81,8 @@ fn looked_up(addresses: &[SocketAddr]) -> impl Iterator<Item = (SocketAddr, bool
     })
 }
 
-/// Whether a connection to `address` comes to a listener.
+/// Whether a connection to `address` comes to a listener. One of all addresses of IPv6 takes those of IPv4, too, unless its
+/// program said otherwise, which nobody tells.
 fn reaches(listener: SocketAddr, address: SocketAddr) -> bool {
     let (bound, wanted) = (listener.ip().to_canonical(), address.ip().to_canonical());
     listener.port() == address.port()

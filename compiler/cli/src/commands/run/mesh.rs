@@ -46,6 +46,8 @@ pub(super) struct MeshSource {
     client: Option<ProxySpec>,
     /// None: local endpoints are taken to be there.
     listening: Option<Listening>,
+    /// Whether the table that is served lacks what a cluster would refuse.
+    is_partial: bool,
 }
 
 /// A stand-in that calls others, and the sidecar that it calls through.
@@ -71,6 +73,7 @@ impl MeshSource {
             callers: Vec::new(),
             client,
             listening: None,
+            is_partial: false,
         })
     }
 
@@ -135,7 +138,8 @@ impl MeshSource {
         if files_read == 0 && !is_other && same_settings && !self.has_other_files() && !whole {
             return Ok(Outcome::Same);
         }
-        self.build(files_read, false)
+        // Where only processes or certificates are others, the mesh is as good as it was.
+        self.build(files_read, self.is_partial && files_read == 0 && !is_other && same_settings)
     }
 
     /// Whether a certificate's file is not what it was.
@@ -217,6 +221,7 @@ impl MeshSource {
             notes.extend(lacking.iter().map(credentials::remedy));
         }
         self.callers = callers;
+        self.is_partial = !refused.is_empty();
         let authority =
             self.authority.as_ref().filter(|_| !lacking.is_empty()).map(|authority| authority.certificate_file());
         Ok(Outcome::Built(Box::new(Built {

@@ -11,7 +11,7 @@ use crate::{
     atomic::write_atomically,
     failure::{Failure, Status},
     mock::Counts,
-    terminal::Voice,
+    terminal::{self, Voice},
     watch::{Change, SLOW_POLL, Watcher},
 };
 use malha_proxy::{Handle, ListenerAddress, Proxy, Reload, StopSignal, on_stop, on_stop_signal};
@@ -24,6 +24,7 @@ use std::{
     process::ExitStatus,
     sync::{
         Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender},
     },
     time::{Duration, Instant},
@@ -84,10 +85,15 @@ pub(super) fn serve(args: &RunArgs, mut source: Source) -> Result<Status, Failur
     let mut served = Served { source, handle, program_hash: built.table.program_hash(), stale: false, voice };
     served.publish(&built);
     let told = events.clone();
+    let has_program = Arc::new(AtomicBool::new(false));
+    let is_running = Arc::clone(&has_program);
     let heard = if args.command.is_empty() {
         on_stop(move || drop(told.send(Event::Stop)))
     } else {
-        on_stop_signal(move |signal| drop(told.send(Event::Signal(signal))))
+        on_stop_signal(move |signal| {
+            let is_running = is_running.load(Ordering::Acquire);
+            drop(told.send(if is_running { Event::Signal(signal) } else { Event::Stop }));
+        })
     };
     heard.map_err(|error| Failure::new(format!("signals cannot be waited for: {error}")))?;
     let watcher = if section.watch.unwrap_or(true) { Some(watch(&served.source, &events, voice)?) } else { None };
@@ -97,6 +103,7 @@ pub(super) fn serve(args: &RunArgs, mut source: Source) -> Result<Status, Failur
         write_ready_file(file, &served.handle)?;
     }
     let program = if args.command.is_empty() { None } else { Some(start_program(args, &served, events)?) };
+    has_program.store(program.is_some(), Ordering::Release);
     let status = served.follow(&received, watcher, args.ready_file.as_deref(), program.as_ref())?;
     if program.is_none() {
         voice.say("malha: stopping");
@@ -186,7 +193,7 @@ impl Served {
             };
             let mut change = first.is_none().then_some(Change::Anything);
             let mut replies = Vec::new();
-            let mut whole = false;
+            let mut processes = Vec::new();
             for event in first.into_iter().chain(events.try_iter()) {
                 match event {
                     Event::Change(other) => {
@@ -199,13 +206,16 @@ impl Served {
                         change = Some(Change::Anything);
                         replies.push(reply);
                     }
-                    Event::Listening(address, is_there) => {
-                        whole = true;
-                        self.voice.say(&tell::listening(address, is_there, self.source.stand_ins().is_some()));
-                    }
+                    Event::Listening(address, is_there) => processes.push((address, is_there)),
+                    // As a shell has it that was interrupted.
+                    Event::Stop if program.is_some() => return Ok(Status::Of(130)),
                     Event::Stop => return Ok(Status::Clean),
-                    // The program heard it, too, and does with it as it likes.
-                    Event::Signal(StopSignal::Interrupt) => {}
+                    // Of a terminal the program heard it, too, and does with it as it likes.
+                    Event::Signal(StopSignal::Interrupt) => {
+                        if let Some(program) = program.filter(|_| !terminal::is_there()) {
+                            program.interrupt();
+                        }
+                    }
                     Event::Signal(StopSignal::Terminate) => {
                         program.inspect(|program| program.terminate());
                         patience.begin();
@@ -216,13 +226,20 @@ impl Served {
                     }
                 }
             }
-            let change = match change {
-                Some(change) => change,
-                None if whole => Change::Files(BTreeSet::new()),
-                None => continue,
-            };
+            // Without stand-ins requests go there, come what may.
+            let has_stand_ins = self.source.stand_ins().is_some();
+            let whole = !replies.is_empty() || has_stand_ins && !processes.is_empty();
             let before = self.handle.listeners();
-            let told = self.reload(&change, whole || !replies.is_empty());
+            let told = match change {
+                Some(change) => self.reload(&change, whole),
+                None if whole => self.reload(&Change::Files(BTreeSet::new()), true),
+                None => Ok(Value::Null),
+            };
+            if told.is_ok() {
+                for (address, is_there) in processes {
+                    self.voice.say(&tell::listening(address, is_there, has_stand_ins));
+                }
+            }
             for reply in replies {
                 // Whoever asked may be gone.
                 let _ = reply.send(told.clone());
