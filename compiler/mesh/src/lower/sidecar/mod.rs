@@ -84,12 +84,11 @@ pub(super) fn lower(context: &Context<'_>) -> ProxyProgram {
         OutboundMode::AllowAny | OutboundMode::AllowAnyDynamicDns => Fallback::Passthrough,
     };
     let open: [EgressListener; 1];
-    let listeners = match context.mesh.egress(context.proxy) {
-        Some(egress) => egress.listeners.as_slice(),
-        None => {
-            open = [context.mesh.open_listener(context.proxy)];
-            &open
-        }
+    let listeners = if let Some(egress) = context.mesh.egress(context.proxy) {
+        egress.listeners.as_slice()
+    } else {
+        open = [context.mesh.open_listener(context.proxy)];
+        &open
     };
     let stands_for_itself = |service: &&Arc<Service>| !matches!(service.resolution, Resolution::Alias(_));
     let sources = listeners.iter().map(|listener| Source {
@@ -106,7 +105,6 @@ pub(super) fn lower(context: &Context<'_>) -> ProxyProgram {
 }
 
 /// Where an `egress[]` entry listens.
-#[derive(Clone)]
 enum Bind {
     /// At the addresses of the services.
     OfServices,
