@@ -28,8 +28,12 @@ impl Client<'_> {
     }
 }
 
-/// The gateway proxies by the Gateways that configure them.
-pub(crate) struct Clients<'a>(HashMap<GatewayRef, Vec<&'a ProxySpec>>);
+/// Proxies by what makes them execute rules.
+pub(crate) struct Clients<'a> {
+    mesh: &'a Mesh,
+    /// The gateway proxies by the Gateways that configure them.
+    by_gateway: HashMap<GatewayRef, Vec<&'a ProxySpec>>,
+}
 
 impl<'a> Clients<'a> {
     pub(crate) fn of(mesh: &'a Mesh) -> Self {
@@ -39,16 +43,19 @@ impl<'a> Clients<'a> {
                 by_gateway.entry(GatewayRef::Named(gateway.name.clone())).or_default().push(proxy);
             }
         }
-        Clients(by_gateway)
+        Clients { mesh, by_gateway }
     }
 
-    /// Those that execute the rules of a VirtualService: gateways, and a sidecar of its own namespace. A delegate is
-    /// executed where its roots are: as if it bound to the mesh.
+    /// Those that execute the rules of a VirtualService: gateways, and a sidecar of its own namespace, if no Sidecar there
+    /// keeps the rules from it. A delegate is executed where its roots are: as if it bound to the mesh.
     pub(crate) fn executing(&self, rules: &'a VirtualService) -> Vec<Client<'a>> {
-        let gateways = rules.gateways.iter().filter_map(|gateway| self.0.get(gateway)).flatten();
+        let gateways = rules.gateways.iter().filter_map(|gateway| self.by_gateway.get(gateway)).flatten();
         let mut clients: Vec<Client<'_>> = gateways.map(|proxy| Client::Gateway(proxy)).collect();
-        if rules.hosts.is_empty() || rules.binds_to(&GatewayRef::Mesh) {
-            clients.push(Client::Sidecar(&rules.name.namespace));
+        let sidecar = Client::Sidecar(&rules.name.namespace);
+        let is_let_through =
+            || self.mesh.sidecar(&sidecar.proxy()).is_none() || self.mesh.has_rules(&sidecar.proxy(), rules);
+        if rules.hosts.is_empty() || (rules.binds_to(&GatewayRef::Mesh) && is_let_through()) {
+            clients.push(sidecar);
         }
         clients
     }

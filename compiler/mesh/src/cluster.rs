@@ -18,7 +18,7 @@ impl Mesh {
     /// The cluster of `port` and `subset` of the service `hostname`, as `proxy` has it; none: there is no such cluster,
     /// and requests to it get 503 NC (semantics B26).
     pub fn cluster(&self, proxy: &ProxySpec, hostname: &str, port: u32, subset: Option<&str>) -> Option<Arc<Cluster>> {
-        let service = self.registry().view(&proxy.namespace).get_reachable(hostname)?;
+        let service = self.view(proxy).get_reachable(hostname)?;
         let port = service.port(port).filter(|port| port.protocol != Protocol::Udp)?;
         let rule = self.destination_rule(proxy, service);
         let selector = match subset {
@@ -59,7 +59,7 @@ impl Mesh {
     /// The keys of every cluster that `proxy` has: each port of each service it reaches, and its subsets.
     pub fn cluster_keys(&self, proxy: &ProxySpec) -> Vec<ClusterKey> {
         let mut keys = Vec::new();
-        for service in self.registry().view(&proxy.namespace).reachable() {
+        for service in self.view(proxy).reachable() {
             let rule = self.destination_rule(proxy, service);
             for port in &service.ports {
                 let subsets = rule.into_iter().flat_map(DestinationRule::subset_names).map(Some);

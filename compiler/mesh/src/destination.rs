@@ -63,16 +63,16 @@ impl Mesh {
         port: Option<u32>,
         subset: Option<&str>,
     ) -> Option<HashKey> {
-        let service = self.registry().view(&proxy.namespace).get_reachable(hostname)?;
+        let service = self.view(proxy).get_reachable(hostname)?;
         policy::hash_key(self.destination_rule(proxy, service)?, port, subset)
     }
 
     /// The service that a destination of a config in `namespace` means: on gateways that of the config's own namespace
     /// first, where several namespaces have the name.
     fn destination_service(&self, proxy: &ProxySpec, namespace: &str, hostname: &str) -> Option<&Arc<Service>> {
-        let view = self.registry().view(&proxy.namespace);
+        let view = self.view(proxy);
         match proxy.role {
-            Role::Sidecar => view.get(hostname),
+            Role::Sidecar => view.get_reachable(hostname),
             Role::Gateway => {
                 let own = self.registry().service_in(hostname, namespace);
                 own.filter(|service| service.visibility.includes(&proxy.namespace))

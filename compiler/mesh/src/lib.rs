@@ -18,6 +18,7 @@ pub mod visibility;
 mod cluster;
 mod delegate;
 mod destination;
+mod egress;
 mod interpret;
 mod labels;
 mod locality;

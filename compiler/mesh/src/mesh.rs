@@ -4,6 +4,7 @@ use crate::{
     config::MeshConfig,
     delegate,
     destination_rule::{DestinationRule, DestinationRules},
+    egress::Sidecars,
     gateway::Gateway,
     graph::ReferenceGraph,
     names::{GatewayRef, ObjectName},
@@ -33,6 +34,7 @@ pub struct Mesh {
     bindings: HashMap<GatewayRef, Vec<u32>>,
     destination_rules: DestinationRules,
     registry: Registry,
+    pub(crate) sidecars: Sidecars,
     proxies: Vec<ProxySpec>,
     graph: OnceLock<ReferenceGraph>,
 }
@@ -73,6 +75,8 @@ impl Mesh {
         }
         let registry = Registry::link(&resources, &virtual_services, &config);
         let proxies = proxy::proxies(&gateways, &registry, &config);
+        let sidecars =
+            Sidecars::link(&resources, &config.root_namespace, || named_namespaces(&registry, &virtual_services));
         Mesh {
             gateways_by_name: index_by_name(gateways.iter().map(|gateway| &gateway.name)),
             virtual_services_by_name: index_by_name(virtual_services.iter().map(|service| &service.name)),
@@ -86,6 +90,7 @@ impl Mesh {
             virtual_services,
             bindings,
             registry,
+            sidecars,
             proxies,
         }
     }
@@ -156,14 +161,18 @@ impl Mesh {
         visible
     }
 
-    /// The services that `proxy` sees, one for each host (semantics 0.7, E17).
+    /// The services that `proxy` sees, one for each host (semantics 0.7, E17, E31).
     pub fn services(&self, proxy: &ProxySpec) -> &[Arc<Service>] {
-        self.registry.view(&proxy.namespace).services()
+        self.view(proxy).services()
     }
 
-    /// The service of this name that `proxy` sees. A wildcard is found by its own text only.
+    /// The service of this name that `proxy` sees, or that rules lead it to past its Sidecar, with all its ports. A
+    /// wildcard is found by its own text only.
     pub fn service(&self, proxy: &ProxySpec, hostname: &str) -> Option<&Arc<Service>> {
-        self.registry.view(&proxy.namespace).get(hostname)
+        match self.egress(proxy) {
+            None => self.registry.view(&proxy.namespace).get(hostname),
+            Some(_) => self.registry.service_in(hostname, &self.view(proxy).get_reachable(hostname)?.namespace),
+        }
     }
 
     /// The DestinationRule for `service` as `proxy` sees it (semantics D.1).
@@ -194,6 +203,19 @@ impl Mesh {
 
 fn index_by_name<'a>(names: impl Iterator<Item = &'a ObjectName>) -> HashMap<ObjectName, u32> {
     names.enumerate().map(|(index, name)| (name.clone(), index as u32)).collect()
+}
+
+/// The namespaces that services or rules live in or name, each perhaps several times.
+fn named_namespaces(registry: &Registry, virtual_services: &[Arc<VirtualService>]) -> Vec<SmolStr> {
+    let mut names: Vec<SmolStr> = registry.namespaces().cloned().collect();
+    for rules in virtual_services {
+        names.push(rules.name.namespace.clone());
+        if let Visibility::Namespaces(namespaces) = &rules.visibility {
+            names.extend(namespaces.iter().cloned());
+        }
+        names.extend(rules.source_namespaces().cloned());
+    }
+    names
 }
 
 /// `resources`, which are by source and position, with the last of each object alone.

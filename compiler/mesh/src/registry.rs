@@ -11,6 +11,7 @@ mod workload;
 pub use protocol::Protocol;
 pub use service::{Resolution, Service, ServiceOrigin, ServicePort, TargetPort};
 pub use view::ServiceView;
+pub(crate) use view::{OLDEST_FIRST, is_preferred};
 pub use workload::{Workload, WorkloadKind};
 
 use crate::{config::MeshConfig, labels::Labels, order::Age, program::Endpoint, virtual_service::VirtualService};
@@ -96,6 +97,17 @@ impl Registry {
     /// What proxies of `namespace` see (semantics 0.7, E17).
     pub fn view(&self, namespace: &str) -> &ServiceView {
         self.views.of(namespace, &self.services)
+    }
+
+    /// The services that are visible to proxies of `namespace`, of one name perhaps several: private ones first, then
+    /// those exported by name, then public ones.
+    pub(crate) fn visible(&self, namespace: &str) -> Vec<&Arc<Service>> {
+        view::visible(namespace, &self.services)
+    }
+
+    /// The namespaces that services live in or are exported to.
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = &SmolStr> {
+        self.views.namespaces()
     }
 
     /// All workloads.

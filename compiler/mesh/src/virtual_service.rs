@@ -101,7 +101,28 @@ impl VirtualService {
 
     /// Every destination that its rules name, copies of requests included.
     pub fn destinations(&self) -> impl Iterator<Item = &Destination> {
-        let http = self.http_rules().flat_map(|rule| {
+        self.destinations_of(|_| true)
+    }
+
+    /// The same for proxies of `namespace`: without HTTP rules of which a match is for another namespace and none for
+    /// this (semantics E33).
+    pub(crate) fn destinations_for<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Destination> {
+        self.destinations_of(move |rule| {
+            let mut sources = rule.matches().filter_map(source_namespace).peekable();
+            sources.peek().is_none() || sources.any(|source| *source == *namespace)
+        })
+    }
+
+    /// The namespaces whose clients matches of HTTP rules ask for.
+    pub(crate) fn source_namespaces(&self) -> impl Iterator<Item = &SmolStr> {
+        self.http_rules().flat_map(HttpRule::matches).filter_map(source_namespace)
+    }
+
+    fn destinations_of<'a>(
+        &'a self,
+        wanted: impl Fn(&HttpRule<'a>) -> bool + 'a,
+    ) -> impl Iterator<Item = &'a Destination> {
+        let http = self.http_rules().filter(wanted).flat_map(|rule| {
             let routes = rule.route.route.iter().filter_map(|item| item.destination.as_ref());
             let mirrors = rule.route.mirrors.iter().filter_map(|item| item.destination.as_ref());
             let destinations = routes.chain(mirrors).map(|destination| &destination.value);
@@ -127,6 +148,11 @@ impl VirtualService {
             _ => &[],
         }
     }
+}
+
+/// The namespace whose clients a match asks for.
+fn source_namespace(item: HttpMatch<'_>) -> Option<&SmolStr> {
+    item.request.source_namespace.as_ref().map(|name| &name.value).filter(|name| !name.is_empty())
 }
 
 /// One HTTP rule in force.

@@ -30,6 +30,8 @@ const QUERIES: &[&str] = &["q", "version", "debug"];
 const METHODS: &[&str] = &["GET", "POST", "HEAD", "P"];
 const SERVICES: &[&str] = &["web", "cart", "web.default.svc.cluster.local", "nosuch", "other.prod.svc.cluster.local"];
 
+const EGRESS: &[&str] = &["./*", "*/*", "prod/*", "~/*", "./web.default.svc.cluster.local", "*/*.org", "*/bar.org"];
+
 /// A mesh: its YAML and its mesh configuration.
 pub(crate) struct Mesh {
     pub(crate) yaml: String,
@@ -46,6 +48,9 @@ pub(crate) fn mesh(random: &mut Random) -> Mesh {
     }
     for number in 0..=random.below(5) {
         virtual_service(random, number, &mut yaml);
+    }
+    if random.one_in(3) {
+        sidecar(random, &mut yaml);
     }
     let normalization = *random.pick(&["NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES", "DEFAULT"]);
     let outbound = *random.pick(&["ALLOW_ANY", "REGISTRY_ONLY"]);
@@ -163,6 +168,39 @@ fn destination_rule(random: &mut Random, number: usize, out: &mut String) {
         random.pick(&["RANDOM", "ROUND_ROBIN", "LEAST_REQUEST"])
     );
     put!(out, "    connectionPool: {{http: {{maxRetries: {}}}, tcp: {{connectTimeout: 3s}}}}", 1 + random.below(9));
+}
+
+/// A Sidecar for the client, with a listener that has a port, one for the rest, or both.
+fn sidecar(random: &mut Random, out: &mut String) {
+    let scope = *random.pick(&["{labels: {app: client}}", "{labels: {app: other}}"]);
+    put!(
+        out,
+        "---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: s, namespace: default}}\nspec:"
+    );
+    if random.one_in(2) {
+        put!(out, "  workloadSelector: {scope}");
+    }
+    if random.one_in(2) {
+        put!(out, "  outboundTrafficPolicy: {{mode: {}}}", random.pick(&["ALLOW_ANY", "REGISTRY_ONLY"]));
+    }
+    put!(out, "  egress:");
+    let has_port = random.one_in(2);
+    if has_port {
+        let (number, protocol) = *random.pick(&[(80, "HTTP"), (80, "TCP"), (443, "TLS"), (7070, ""), (9000, "TCP")]);
+        put!(out, "  - port: {{number: {number}, protocol: '{protocol}', name: p}}");
+        put!(out, "    hosts: {}", list(random, EGRESS, 3));
+        if random.one_in(3) {
+            put!(out, "    bind: 127.0.0.9");
+        }
+    }
+    if !has_port || random.one_in(2) {
+        put!(out, "  - hosts: {}", list(random, EGRESS, 3));
+        match random.below(4) {
+            0 => put!(out, "    captureMode: NONE"),
+            1 => put!(out, "    bind: 127.0.0.8"),
+            _ => {}
+        }
+    }
 }
 
 fn virtual_service(random: &mut Random, number: usize, out: &mut String) {

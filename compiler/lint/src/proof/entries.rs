@@ -3,7 +3,7 @@
 use super::{Proof, claim::observed, replay::Replay};
 use malha_mesh::program::Program;
 use malha_mesh::registry::{ServiceOrigin, TargetPort};
-use malha_mesh::{Mesh, Protocol, Resolution, Service, ServicePort, Visibility};
+use malha_mesh::{Mesh, Protocol, ProxySpec, Resolution, Service, ServicePort, Visibility};
 use malha_model::{Resource, Spec, istio::ServiceEntry};
 use malha_syntax::Location;
 use malha_table::{Address, ProxyIdentity, Request};
@@ -93,7 +93,7 @@ fn of_entry(mesh: &Mesh, host: &str, entry: &Entry<'_>, all: &[Entry<'_>], losse
         if !entry.visibility.includes(&viewer) {
             continue;
         }
-        let Some(seen) = mesh.registry().view(&viewer).get(host) else { continue };
+        let Some(seen) = mesh.service(&client_of(&viewer), host) else { continue };
         // A Kubernetes Service is not to be extended, and what a namespace says for itself is meant to hide others'.
         let is_override = seen.namespace != *namespace && seen.namespace == viewer;
         let is_own = Arc::ptr_eq(&seen.resource, entry.resource);
@@ -273,6 +273,11 @@ pub(super) fn names_no_host(protocol: Protocol) -> bool {
     matches!(protocol, Protocol::Tcp | Protocol::Mongo | Protocol::Redis | Protocol::Mysql)
 }
 
+/// A client of `namespace` without labels.
+fn client_of(namespace: &SmolStr) -> ProxySpec {
+    ProxySpec { namespace: namespace.clone(), ..ProxySpec::default_sidecar() }
+}
+
 /// A namespace whose clients see both services.
 fn shared_viewer(mesh: &Mesh, one: &Service, other: &Service) -> Option<SmolStr> {
     let exported_to = |service: &Service| match &service.visibility {
@@ -283,7 +288,7 @@ fn shared_viewer(mesh: &Mesh, one: &Service, other: &Service) -> Option<SmolStr>
     names.extend(exported_to(one));
     names.extend(exported_to(other));
     let sees = |name: &SmolStr, service: &Service| {
-        let seen = mesh.registry().view(name).get(&service.hostname);
+        let seen = mesh.service(&client_of(name), &service.hostname);
         seen.is_some_and(|seen| seen.namespace == service.namespace)
     };
     names.into_iter().find(|name| sees(name, one) && sees(name, other))

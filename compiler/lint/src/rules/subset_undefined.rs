@@ -6,7 +6,7 @@ use crate::{
 };
 use hashbrown::HashSet;
 use malha_mesh::{
-    GatewayRef, ProxySpec, ResolvedDestination,
+    ProxySpec, ResolvedDestination,
     names::fully_qualified,
     program::{Destination, Role},
 };
@@ -104,10 +104,10 @@ fn of_own_namespace(context: &Context<'_>, tell: &mut impl FnMut(&Dangling<'_>))
     let mesh = context.mesh;
     for rules in mesh.virtual_services() {
         let namespace = &rules.name.namespace;
-        if !rules.binds_to(&GatewayRef::Mesh) || !rules.visibility.includes(namespace) {
+        let client = ProxySpec { namespace: namespace.clone(), ..ProxySpec::default_sidecar() };
+        if !mesh.has_rules(&client, rules) {
             continue;
         }
-        let client = ProxySpec { namespace: namespace.clone(), ..ProxySpec::default_sidecar() };
         for found in destinations(&rules.resource) {
             let Some(subset) = &found.value.subset else { continue };
             // Without a number the listener's counts, if there are several: that has no port then.

@@ -135,3 +135,25 @@ fn a_host_is_reached_where_it_lives() {
         assert_eq!(told(&objects), expected, "{host}");
     }
 }
+
+#[test]
+fn what_a_sidecar_keeps_from_clients_is_not_told_of_them() {
+    const OF_DESTINATIONS: [&str; 6] = ["D001", "D005", "D010", "D011", "D013", "D016"];
+    let service = object("Service shop/orders", "spec: {ports: [{name: http, port: 80}, {name: http-b, port: 81}]}");
+    let rules = |destination: &str| {
+        let http = format!("http: [{{route: [{{destination: {destination}}}]}}]");
+        object("VirtualService shop/orders", &format!("spec: {{exportTo: ['.'], hosts: [orders], {http}}}"))
+    };
+    let told = |destination: &str, egress: &str| {
+        let objects = [service.clone(), rules(destination), sidecar("shop/a", &format!("egress: [{egress}]"))];
+        said(&objects, &OF_DESTINATIONS, MeshConfig::default())
+    };
+    let undefined = "{host: orders, subset: v1, port: {number: 80}}";
+    let lost = ["D001 orders spec.http[0].route[0].destination.subset"];
+    assert_eq!(told(undefined, "{hosts: ['./*']}"), lost);
+    assert_eq!(told(undefined, "{hosts: ['*/orders.shop.svc.cluster.local']}"), lost);
+    assert_eq!(told(undefined, "{hosts: ['team/*']}"), [""; 0], "the rules are not let through");
+    let of_80 = "{port: {number: 80, protocol: HTTP, name: p}, hosts: ['./*']}";
+    let other_port = told("{host: orders, port: {number: 81}}", of_80);
+    assert_eq!(other_port, [""; 0], "the service has the port, though no listener has");
+}

@@ -113,10 +113,11 @@ fn of_gateway(mesh: &Mesh, service: &VirtualService, known: &crate::Gateway, gat
 
 /// The ports of the services that the hosts name; 80 for hosts that are none (semantics B37).
 fn of_mesh(mesh: &Mesh, service: &VirtualService) -> Vec<Entrance> {
-    let client = ProxySpec { namespace: service.name.namespace.clone(), ..ProxySpec::default_sidecar() };
+    // What a Sidecar lets through there does not count: clients of other namespaces have these rules too.
+    let seen = mesh.registry().view(&service.name.namespace).services();
     let mut found = Vec::new();
     for host in &service.hosts {
-        let known = mesh.services(&client).iter().filter(|service| crate::host::matches(&service.hostname, host));
+        let known = seen.iter().filter(|service| crate::host::matches(&service.hostname, host));
         for known in known {
             for port in &known.ports {
                 let mut entrance = entrance(&GatewayRef::Mesh, Some(port.number), service);

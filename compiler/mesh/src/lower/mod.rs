@@ -91,8 +91,10 @@ fn lower_proxy(mesh: &Mesh, proxy: &ProxySpec, labels: Labels, cache: &Cache) ->
 }
 
 /// The label names that some object asks proxies for.
+#[derive(Default)]
 struct RelevantLabels {
     of_gateways: BTreeSet<SmolStr>,
+    of_sidecars: BTreeSet<SmolStr>,
     of_all: BTreeSet<SmolStr>,
     /// Whether a proxy without any labels is another than one with labels that nobody asks for (semantics D33).
     bare_differ: bool,
@@ -100,7 +102,7 @@ struct RelevantLabels {
 
 impl RelevantLabels {
     fn of(mesh: &Mesh) -> Self {
-        let mut relevant = RelevantLabels { of_gateways: BTreeSet::new(), of_all: BTreeSet::new(), bare_differ: false };
+        let mut relevant = RelevantLabels::default();
         let mut of_localities = LabelsRead::of(mesh.config());
         for resource in mesh.resources() {
             match &resource.spec {
@@ -127,6 +129,11 @@ impl RelevantLabels {
                         add(&mut relevant.of_all, &item.source_labels);
                     }
                 }
+                Spec::Sidecar(sidecar) => {
+                    if let Some(selector) = &sidecar.workload_selector {
+                        add(&mut relevant.of_sidecars, &selector.labels);
+                    }
+                }
                 _ => {}
             }
         }
@@ -142,9 +149,11 @@ impl RelevantLabels {
 
     /// Those of the proxy's labels that lowering may read.
     fn among(&self, proxy: &ProxySpec) -> Labels {
-        let is_relevant = |name: &SmolStr| {
-            self.of_all.contains(name) || (proxy.role == Role::Gateway && self.of_gateways.contains(name))
+        let of_role = match proxy.role {
+            Role::Gateway => &self.of_gateways,
+            Role::Sidecar => &self.of_sidecars,
         };
+        let is_relevant = |name: &SmolStr| self.of_all.contains(name) || of_role.contains(name);
         let labels = proxy.labels.iter().filter(|(name, _)| is_relevant(name));
         labels.map(|(name, value)| (name.clone(), value.clone())).collect()
     }

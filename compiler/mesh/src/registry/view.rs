@@ -12,7 +12,7 @@ use smol_str::SmolStr;
 use std::sync::{Arc, OnceLock};
 
 /// The first release that prefers the oldest service of a name.
-const OLDEST_FIRST: IstioVersion = IstioVersion { major: 1, minor: 30 };
+pub(crate) const OLDEST_FIRST: IstioVersion = IstioVersion { major: 1, minor: 30 };
 
 /// The services that proxies of one namespace see, one for each host.
 #[derive(Debug, Default)]
@@ -47,16 +47,15 @@ impl ServiceView {
         self.all.get(*self.by_host.get(hostname)? as usize)
     }
 
+    /// A view of `services`, one for each host, of which the first `visible` ones are.
+    pub(crate) fn of(services: Vec<Arc<Service>>, visible: usize) -> Self {
+        let by_host = services.iter().enumerate().map(|(index, service)| (service.hostname.clone(), index as u32));
+        ServiceView { by_host: by_host.collect(), visible, all: services }
+    }
+
     fn new(namespace: &str, all: &[Arc<Service>], routed: &[Arc<Service>], istio: IstioVersion) -> Self {
-        let mut visible: Vec<&Arc<Service>> =
-            all.iter().filter(|service| service.visibility.includes(namespace)).collect();
-        visible.sort_by_key(|service| match &service.visibility {
-            Visibility::Public => 2,
-            _ if service.namespace == namespace => 0,
-            _ => 1,
-        });
         let mut view = ServiceView::default();
-        for service in visible {
+        for service in visible(namespace, all) {
             match view.by_host.entry(service.hostname.clone()) {
                 Entry::Vacant(vacant) => {
                     vacant.insert(view.all.len() as u32);
@@ -82,9 +81,21 @@ impl ServiceView {
     }
 }
 
+/// Of `all` services those that are visible to `namespace`: private ones first, then those exported by name, then public
+/// ones, each in order of creation, name, namespace.
+pub(super) fn visible<'a>(namespace: &str, all: &'a [Arc<Service>]) -> Vec<&'a Arc<Service>> {
+    let mut visible: Vec<&Arc<Service>> = all.iter().filter(|service| service.visibility.includes(namespace)).collect();
+    visible.sort_by_key(|service| match &service.visibility {
+        Visibility::Public => 2,
+        _ if service.namespace == namespace => 0,
+        _ => 1,
+    });
+    visible
+}
+
 /// Of several services of one name the own namespace's is preferred, then a Kubernetes Service, else the oldest; before
 /// 1.30 that of the first namespace (semantics E17, G).
-fn is_preferred(service: &Service, known: &Service, namespace: &str, istio: IstioVersion) -> bool {
+pub(crate) fn is_preferred(service: &Service, known: &Service, namespace: &str, istio: IstioVersion) -> bool {
     let rank = |service: &Service| {
         let is_other = service.namespace != namespace;
         if istio < OLDEST_FIRST {
@@ -163,6 +174,11 @@ impl Views {
         let hidden: Vec<&Arc<Service>> = services.iter().filter(is_hidden).collect();
         let routed = routed(&hidden, virtual_services, config);
         Views { named, other: OnceLock::new(), routed, istio: config.istio }
+    }
+
+    /// Those that services live in or are exported to.
+    pub(super) fn namespaces(&self) -> impl Iterator<Item = &SmolStr> {
+        self.named.keys()
     }
 
     pub(super) fn of(&self, namespace: &str, services: &[Arc<Service>]) -> &ServiceView {

@@ -1,6 +1,7 @@
 //! `malha route`: what becomes of a request.
 
 mod batch;
+mod hidden;
 mod losers;
 mod missing;
 mod place;
@@ -16,6 +17,7 @@ use crate::{
     terminal,
     workspace::{Workspace, labels},
 };
+use hidden::Hidden;
 use losers::Losers;
 use malha_mesh::{
     Mesh, ProxySpec,
@@ -33,6 +35,8 @@ struct Told {
     decision: Decision,
     #[serde(rename = "unavailable", skip_serializing_if = "Vec::is_empty")]
     missing: Vec<Missing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hidden: Option<Hidden>,
     #[serde(flatten)]
     losers: Losers,
 }
@@ -58,9 +62,13 @@ pub fn route(args: &RouteArgs) -> Result<Status, Failure> {
     let places = workspace.places();
     let losers = Losers::of(&program, &request, &decision, &places);
     let missing = Missing::of(&mesh, &program, &decision, &places);
+    let hidden = Hidden::of(&mesh, &request, &decision, &places);
     let text = match args.format {
-        RouteFormat::Pretty => format!("{}{}", pretty::pretty(&request, &decision, &missing), losers.pretty(args.all)),
-        RouteFormat::Json => match serde_json::to_string_pretty(&Told { decision, missing, losers }) {
+        RouteFormat::Pretty => {
+            let page = pretty::pretty(&request, &decision, &missing, hidden.as_ref());
+            format!("{page}{}", losers.pretty(args.all))
+        }
+        RouteFormat::Json => match serde_json::to_string_pretty(&Told { decision, missing, hidden, losers }) {
             Ok(text) => format!("{text}\n"),
             Err(error) => return Err(Failure::new(format!("the decision cannot be written: {error}"))),
         },

@@ -1,6 +1,7 @@
 //! Where in a program a decision was made.
 
 use malha_mesh::program::{Filter, Origin, Program, Proxy, RouteTable};
+use malha_model::Resource;
 use malha_syntax::Location;
 use malha_table::{Decision, Rule};
 
@@ -48,4 +49,9 @@ pub(super) fn rule(origin: &Origin, places: &dyn Fn(Location) -> (String, u32)) 
         line,
         delegate: origin.delegate.as_deref().map(|delegate| Box::new(rule(delegate, places))),
     }
+}
+
+/// Where an object is named.
+pub(super) fn named(resource: &Resource) -> Location {
+    resource.location(resource.metadata.name.as_ref().map_or(resource.span, |name| name.span))
 }

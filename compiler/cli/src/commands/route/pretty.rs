@@ -1,11 +1,11 @@
 //! A decision for people.
 
-use super::missing::Missing;
+use super::{hidden::Hidden, missing::Missing};
 use malha_table::{Decision, Destination, HeaderOps, Outcome, Request, Rule};
 use std::fmt::Write as _;
 
 /// Prints what becomes of a request, one fact a line.
-pub(super) fn pretty(request: &Request, decision: &Decision, missing: &[Missing]) -> String {
+pub(super) fn pretty(request: &Request, decision: &Decision, missing: &[Missing], hidden: Option<&Hidden>) -> String {
     let mut page = Page(String::new());
     let target = format!(
         "{} {}{}",
@@ -31,6 +31,9 @@ pub(super) fn pretty(request: &Request, decision: &Decision, missing: &[Missing]
         }
     }
     page.line("outcome", &outcome(decision));
+    for (line, name) in hidden.into_iter().flat_map(Hidden::lines).zip(["  why", "  help"]) {
+        page.line(name, line);
+    }
     for (number, told) in decision.destinations.iter().enumerate() {
         page.line("destination", &destination(told, decision.destinations.len() > 1));
         let why = missing.iter().filter(|missing| missing.destination == number).flat_map(Missing::lines);

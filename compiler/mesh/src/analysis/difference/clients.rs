@@ -47,6 +47,11 @@ pub fn clients(mesh: &Mesh) -> BTreeSet<ProxySpec> {
                     found.add(own, owned(&selector.match_labels));
                 }
             }
+            Spec::Sidecar(sidecar) => {
+                if let Some(selector) = &sidecar.workload_selector {
+                    found.add(own, owned(&selector.labels));
+                }
+            }
             _ => {}
         }
     }

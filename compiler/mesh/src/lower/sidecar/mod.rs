@@ -6,12 +6,13 @@ mod tables;
 
 use super::context::{Context, TableIndex};
 use super::listeners;
+use crate::VirtualService;
 use crate::config::OutboundMode;
+use crate::egress::EgressListener;
 use crate::program::{Fallback, Filter, FilterChain, Listener, ProxyProgram};
 use crate::registry::{Protocol, Resolution, Service, ServiceOrigin, ServicePort};
-use crate::{GatewayRef, VirtualService};
 use smol_str::{SmolStr, format_smolstr};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use tables::Ports;
@@ -19,11 +20,14 @@ use tables::Ports;
 /// What the listeners of one sidecar are made of.
 struct Outbound<'a> {
     context: &'a Context<'a>,
-    /// The VirtualServices that apply to the mesh, those first that win (semantics 0.1, A22).
-    virtual_services: Vec<&'a Arc<VirtualService>>,
     fallback: Fallback,
-    opened: BTreeMap<(u32, Option<SmolStr>), Opened>,
+    opened: BTreeMap<Key, Opened>,
+    /// Listeners to which nothing is added any more.
+    locked: BTreeSet<Key>,
 }
+
+/// What no two listeners share: port and bind address.
+type Key = (u32, Option<SmolStr>);
 
 /// What a listener is put together from.
 #[derive(Default)]
@@ -32,6 +36,8 @@ struct Opened {
     names: Vec<SmolStr>,
     /// The table that plain HTTP is routed by.
     http: Option<Table>,
+    /// All bytes are HTTP, so that nothing is looked at first: a listener with HTTP alone that says its address.
+    is_http_alone: bool,
     chains: Vec<FilterChain>,
 }
 
@@ -42,98 +48,206 @@ enum Table {
     Service(SmolStr),
 }
 
-/// Lowers the mesh for one sidecar.
-pub(super) fn lower(context: &Context<'_>) -> ProxyProgram {
-    let fallback = match context.mesh.config().outbound {
-        OutboundMode::RegistryOnly => Fallback::Blackhole,
-        OutboundMode::AllowAny | OutboundMode::AllowAnyDynamicDns => Fallback::Passthrough,
-    };
-    // Services that are hidden from the namespace are reached by routes alone: they open no listeners. Nor do those that
-    // only stand for others, which have their names (semantics E28).
-    let is_visible = |service: &&Arc<Service>| {
-        service.visibility.includes(&context.proxy.namespace) && !matches!(service.resolution, Resolution::Alias(_))
-    };
-    let services: Vec<Arc<Service>> = context.mesh.services(context.proxy).iter().filter(is_visible).cloned().collect();
-    let virtual_services = context.mesh.virtual_services_for(&GatewayRef::Mesh, &context.proxy.namespace);
-    let mut outbound = Outbound { context, virtual_services, fallback, opened: BTreeMap::new() };
-    for service in &services {
-        for port in service.ports.iter().filter(|port| port.protocol != Protocol::Udp) {
-            outbound.open(service, port);
-        }
-    }
-    outbound.finish(&services)
+/// How a port routes plain HTTP.
+struct Http {
+    table: Option<Table>,
+    /// See [`Opened::is_http_alone`].
+    is_alone: bool,
 }
 
-impl Outbound<'_> {
-    /// Opens the listener of a port, or adds to one that is open.
-    fn open(&mut self, service: &Service, port: &ServicePort) {
-        if port.protocol.is_http() {
-            self.add(None, service, port, Some(Table::Port), Vec::new());
-            return;
-        }
-        let is_detected = port.protocol == Protocol::Auto;
-        let http_of = |bind: Option<&SmolStr>| match bind {
-            _ if !is_detected => None,
+impl Http {
+    /// That of a port which is not of the HTTP family, on a listener with this address.
+    fn of(service: &Service, port: &ServicePort, address: Option<&SmolStr>) -> Self {
+        let table = match address {
+            _ if port.protocol != Protocol::Auto => None,
             // A service with an address of its own has a table of its own (semantics B36).
             Some(_) => Some(Table::Service(service.hostname.clone())),
             None => Some(Table::Port),
         };
+        Http { table, is_alone: false }
+    }
+}
+
+/// For whom listeners are opened: an `egress[]` entry, or all that a proxy without a Sidecar sees.
+struct Source<'a> {
+    listener: &'a EgressListener,
+    /// Without those that only stand for others, which have their names (semantics E28).
+    services: Vec<Arc<Service>>,
+    /// Those first that win (semantics 0.1, A22).
+    virtual_services: Vec<&'a Arc<VirtualService>>,
+}
+
+/// Lowers the mesh for one sidecar.
+pub(super) fn lower(context: &Context<'_>) -> ProxyProgram {
+    let fallback = match context.mesh.outbound(context.proxy) {
+        OutboundMode::RegistryOnly => Fallback::Blackhole,
+        OutboundMode::AllowAny | OutboundMode::AllowAnyDynamicDns => Fallback::Passthrough,
+    };
+    let open: [EgressListener; 1];
+    let listeners = if let Some(egress) = context.mesh.egress(context.proxy) {
+        egress.listeners.as_slice()
+    } else {
+        open = [context.mesh.open_listener(context.proxy)];
+        &open
+    };
+    let stands_for_itself = |service: &&Arc<Service>| !matches!(service.resolution, Resolution::Alias(_));
+    let sources = listeners.iter().map(|listener| Source {
+        listener,
+        services: listener.services.iter().filter(stands_for_itself).cloned().collect(),
+        virtual_services: listener.virtual_services.iter().collect(),
+    });
+    let sources: Vec<Source<'_>> = sources.collect();
+    let mut outbound = Outbound { context, fallback, opened: BTreeMap::new(), locked: BTreeSet::new() };
+    for source in &sources {
+        outbound.open_all(source);
+    }
+    outbound.finish(&sources)
+}
+
+/// Where an `egress[]` entry listens.
+enum Bind {
+    /// At the addresses of the services.
+    OfServices,
+    /// At this address; none: any.
+    At(Option<SmolStr>),
+    /// At a socket, which is not executed.
+    Socket,
+}
+
+fn bind(listener: &EgressListener) -> Bind {
+    match &listener.bind {
+        None => Bind::OfServices,
+        Some(bind) => match bind.parse::<IpAddr>() {
+            Ok(address) if address.is_unspecified() => Bind::At(None),
+            Ok(_) => Bind::At(Some(bind.clone())),
+            Err(_) => Bind::Socket,
+        },
+    }
+}
+
+impl Outbound<'_> {
+    /// Opens what one `egress[]` entry asks for (semantics E35, E36).
+    fn open_all(&mut self, source: &Source<'_>) {
+        let services = &source.services;
+        let bind = bind(source.listener);
+        if let Bind::Socket = bind {
+            return;
+        }
+        let Some(port) = source.listener.port else {
+            // What earlier listeners have is theirs.
+            self.locked.extend(self.opened.keys().cloned());
+            for service in services {
+                for port in service.ports.iter().filter(|port| port.protocol != Protocol::Udp) {
+                    self.open(source, &bind, service, port);
+                }
+            }
+            return;
+        };
+        // A proxy for all ports is not executed.
+        if port.protocol == Protocol::HttpProxy {
+            if !services.is_empty() {
+                let address = if let Bind::At(address) = bind { address } else { None };
+                self.locked.insert((port.number, address));
+            }
+            return;
+        }
+        for service in services.iter().filter(|_| port.protocol != Protocol::Udp) {
+            if let Some(own) = service.port(port.number) {
+                self.open(source, &bind, service, &ServicePort { protocol: port.protocol, ..own.clone() });
+            }
+        }
+    }
+
+    /// Opens the listener of a port, or adds to one that is open.
+    fn open(&mut self, source: &Source<'_>, bind: &Bind, service: &Service, port: &ServicePort) {
+        let context = self.context;
+        if port.protocol.is_http() {
+            let address = if let Bind::At(address) = bind { address.clone() } else { None };
+            let http = Http { table: Some(Table::Port), is_alone: address.is_some() };
+            self.add(source, address, (service, port), http, Vec::new());
+            return;
+        }
+        let chains = |ranges: &[SmolStr], is_wildcard: bool| {
+            network::chains(context, &source.virtual_services, service, port, ranges, is_wildcard)
+        };
         let (addresses, ranges): (Vec<&SmolStr>, Vec<&SmolStr>) =
             service.addresses.iter().partition(|address| address.parse::<IpAddr>().is_ok());
-        if addresses.is_empty() && ranges.is_empty() && service.resolution == Resolution::Passthrough {
-            self.open_each_endpoint(service, port, http_of);
+        if let Bind::At(address) = bind {
+            // The address tells no services apart: only those without one are known by their server names.
+            let chains = chains(&[], addresses.is_empty() && (address.is_none() || !ranges.is_empty()));
+            self.add(source, address.clone(), (service, port), Http::of(service, port, address.as_ref()), chains);
+            return;
+        }
+        let is_anywhere = addresses.is_empty() && ranges.is_empty() && service.resolution == Resolution::Passthrough;
+        if is_anywhere && source.listener.port.is_none() {
+            self.open_each_endpoint(source, service, port);
             return;
         }
         if addresses.is_empty() {
             let ranges: Vec<SmolStr> = ranges.into_iter().cloned().collect();
-            let chains = network::chains(self.context, &self.virtual_services, service, port, &ranges, true);
-            self.add(None, service, port, http_of(None), chains);
+            self.add(source, None, (service, port), Http::of(service, port, None), chains(&ranges, true));
             return;
         }
         for address in addresses {
-            let chains = network::chains(self.context, &self.virtual_services, service, port, &[], false);
-            self.add(Some(address.clone()), service, port, http_of(Some(address)), chains);
+            let http = Http::of(service, port, Some(address));
+            self.add(source, Some(address.clone()), (service, port), http, chains(&[], false));
         }
     }
 
     /// Without an address of its own, and with connections going where the client meant them to, a service is reached
     /// at the addresses of its endpoints.
-    fn open_each_endpoint(
-        &mut self,
-        service: &Service,
-        port: &ServicePort,
-        http_of: impl Fn(Option<&SmolStr>) -> Option<Table>,
-    ) {
-        let endpoints = self.context.mesh.registry().endpoints(service, port);
+    fn open_each_endpoint(&mut self, source: &Source<'_>, service: &Service, port: &ServicePort) {
+        let context = self.context;
+        let chains =
+            |is_wildcard: bool| network::chains(context, &source.virtual_services, service, port, &[], is_wildcard);
+        let endpoints = context.mesh.registry().endpoints(service, port);
         if service.origin == ServiceOrigin::ServiceEntry && endpoints.is_empty() && service.selector.is_none() {
-            let chains = network::chains(self.context, &self.virtual_services, service, port, &[], true);
-            self.add(None, service, port, http_of(None), chains);
+            self.add(source, None, (service, port), Http::of(service, port, None), chains(true));
             return;
         }
         for address in endpoints.iter().filter_map(|endpoint| endpoint.address.as_ref()) {
             if address.parse::<IpAddr>().is_ok() {
-                let chains = network::chains(self.context, &self.virtual_services, service, port, &[], false);
-                self.add(Some(address.clone()), service, port, http_of(Some(address)), chains);
+                let http = Http::of(service, port, Some(address));
+                self.add(source, Some(address.clone()), (service, port), http, chains(false));
             }
         }
     }
 
     fn add(
         &mut self,
+        source: &Source<'_>,
         bind: Option<SmolStr>,
-        service: &Service,
-        port: &ServicePort,
-        http: Option<Table>,
+        (service, port): (&Service, &ServicePort),
+        http: Http,
         chains: Vec<FilterChain>,
     ) {
-        let names = if bind.is_some() { domains::of_service(service, self.context) } else { Vec::new() };
-        let opened = self.opened.entry((port.number, bind)).or_insert_with(|| Opened {
-            protocol: SmolStr::new_static(port.protocol.as_str()),
-            names,
-            ..Opened::default()
-        });
+        let key = (port.number, bind);
+        if self.locked.contains(&key) {
+            return;
+        }
+        let names = || match &key.1 {
+            None => Vec::new(),
+            Some(bind) if source.listener.bind.is_some() => vec![bind.clone()],
+            Some(_) => domains::of_service(service, self.context),
+        };
+        let protocol = SmolStr::new_static(port.protocol.as_str());
+        let is_new = match self.opened.get(&key) {
+            None => true,
+            // Of HTTP and other bytes at one address the first stays; what is to be detected displaces it.
+            Some(opened) if opened.is_http_alone && port.protocol != Protocol::Auto => return,
+            Some(opened) => opened.is_http_alone,
+        };
+        if is_new {
+            let opened = Opened { protocol, names: names(), ..Opened::default() };
+            self.opened.insert(key.clone(), opened);
+        }
+        let Some(opened) = self.opened.get_mut(&key) else { return };
+        if http.is_alone && !is_new {
+            return;
+        }
+        opened.is_http_alone = http.is_alone;
         if opened.http.is_none() {
-            opened.http = http;
+            opened.http = http.table;
         }
         for chain in chains {
             // Of chains that match alike, the first stays.
@@ -147,11 +261,15 @@ impl Outbound<'_> {
         }
     }
 
-    fn finish(self, services: &[Arc<Service>]) -> ProxyProgram {
-        let Outbound { context, virtual_services, fallback, opened } = self;
+    fn finish<'s>(self, sources: &'s [Source<'s>]) -> ProxyProgram
+    where
+        Self: 's,
+    {
+        let Outbound { context, fallback, opened, .. } = self;
         let mut program = ProxyProgram { fallback, ..ProxyProgram::default() };
         let mut tables = TableIndex::default();
-        let mut ports = Ports::new(context, &virtual_services, services, fallback);
+        let make = |source: &'s Source<'s>| Ports::new(context, &source.virtual_services, &source.services, fallback);
+        let mut ports: Vec<Ports<'_>> = sources.iter().map(make).collect();
         for ((port, bind), opened) in opened {
             let mut filter_chains = opened.chains;
             if let Some(http) = opened.http {
@@ -159,6 +277,9 @@ impl Outbound<'_> {
                     Table::Port => (format_smolstr!("{port}"), None),
                     Table::Service(host) => (format_smolstr!("{host}:{port}"), Some(host)),
                 };
+                // The first listener with this port has it, else the one without a port (semantics E36).
+                let has_port = |source: &Source<'_>| source.listener.port.is_none_or(|own| own.number == port);
+                let Some(ports) = sources.iter().position(has_port).and_then(|at| ports.get_mut(at)) else { continue };
                 let table = tables.get_or_insert(&name, || match host {
                     None => ports.table(&name, port),
                     Some(host) => ports.service_table(&name, port, host),
@@ -167,7 +288,7 @@ impl Outbound<'_> {
                     server_names: Vec::new(),
                     destinations: Vec::new(),
                     tls: None,
-                    inspected: true,
+                    inspected: !opened.is_http_alone,
                     termination: None,
                     filter: Filter::Http(table),
                     location: None,

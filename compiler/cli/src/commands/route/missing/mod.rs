@@ -4,7 +4,7 @@ mod endpoints;
 mod rules;
 mod why;
 
-use super::place::proxy;
+use super::place;
 use malha_mesh::{Mesh, ObjectName, ProxySpec, names::fully_qualified, program::Program};
 use malha_model::{Resource, Spanned, Spec, istio};
 use malha_syntax::{Location, Span};
@@ -22,6 +22,8 @@ enum Reason {
     HostUnknown,
     /// Something has it, but is not exported to the proxy's namespace.
     HostNotExported,
+    /// Something has it, or its port, but the proxy's Sidecar does not let it through.
+    HostNotLetThrough,
     /// It only stands for another name, which leads nowhere.
     HostIsAlias,
     /// The service has no such port.
@@ -73,7 +75,7 @@ struct Place {
 impl Missing {
     /// All such destinations of a decision, in order.
     pub(super) fn of(mesh: &Mesh, program: &Program, decision: &Decision, places: Places<'_>) -> Vec<Missing> {
-        let Some(proxy) = proxy(program, decision) else { return Vec::new() };
+        let Some(proxy) = place::proxy(program, decision) else { return Vec::new() };
         let proxy = ProxySpec {
             role: proxy.role,
             namespace: proxy.namespace.clone(),
@@ -154,7 +156,6 @@ fn some(texts: &[String]) -> String {
 
 /// An object, where it is written.
 fn named(resource: &Resource, places: Places<'_>) -> String {
-    let span = resource.metadata.name.as_ref().map_or(resource.span, |name| name.span);
-    let (file, line) = places(resource.location(span));
+    let (file, line) = places(place::named(resource));
     format!("{} {}/{} ({file}:{line})", resource.kind.name(), resource.namespace, resource.name)
 }

@@ -5,14 +5,15 @@ use malha_mesh::{
     Mesh, ProxySpec, Service,
     registry::{Protocol, Resolution},
 };
+use malha_model::Resource;
 use malha_syntax::nearest;
 use malha_table::Destination;
 
 /// Why a proxy has no cluster, or no endpoint, for a destination; none if it has.
 pub(super) fn why(mesh: &Mesh, proxy: &ProxySpec, destination: &Destination, places: Places<'_>) -> Option<Told> {
     let host = destination.host.as_str();
-    let Some(service) = mesh.registry().view(&proxy.namespace).get_reachable(host) else {
-        return Some(not_seen(mesh, proxy, host, places));
+    let Some(service) = mesh.view(proxy).get_reachable(host) else {
+        return Some(not_seen(mesh, proxy, destination, places));
     };
     if let Resolution::Alias(name) = &service.resolution {
         let message =
@@ -21,7 +22,11 @@ pub(super) fn why(mesh: &Mesh, proxy: &ProxySpec, destination: &Destination, pla
         return Some(Told { reason: Reason::HostIsAlias, part: Part::Host, message, help });
     }
     let Some(port) = service.port(destination.port).filter(|port| port.protocol != Protocol::Udp) else {
-        return Some(no_port(service, destination.port, places));
+        let whole = mesh.service(proxy, host).unwrap_or(service);
+        return Some(match mesh.sidecar(proxy).filter(|_| whole.port(destination.port).is_some()) {
+            Some(sidecar) => not_let_through(sidecar, whole, destination.port, places),
+            None => no_port(whole, destination.port, places),
+        });
     };
     let rule = mesh.destination_rule(proxy, service);
     let Some(name) = &destination.subset else {
@@ -35,7 +40,15 @@ pub(super) fn why(mesh: &Mesh, proxy: &ProxySpec, destination: &Destination, pla
 }
 
 /// No service that the proxy sees has the host.
-fn not_seen(mesh: &Mesh, proxy: &ProxySpec, host: &str, places: Places<'_>) -> Told {
+fn not_seen(mesh: &Mesh, proxy: &ProxySpec, destination: &Destination, places: Places<'_>) -> Told {
+    let host = destination.host.as_str();
+    let exported = mesh.registry().view(&proxy.namespace).get_reachable(host);
+    if let (Some(sidecar), Some(service)) = (mesh.sidecar(proxy), exported) {
+        return match service.port(destination.port) {
+            Some(_) => not_let_through(sidecar, service, destination.port, places),
+            None => no_port(service, destination.port, places),
+        };
+    }
     let hidden: Vec<String> =
         mesh.registry().services_of_host(host).map(|service| named(&service.resource, places)).collect();
     if !hidden.is_empty() {
@@ -51,6 +64,14 @@ fn not_seen(mesh: &Mesh, proxy: &ProxySpec, host: &str, places: Places<'_>) -> T
     let meant = meant(mesh, proxy, host).map(|meant| format!("did you mean `{meant}`?"));
     let help = meant.or_else(|| Some("add what it is to the files, or name another host".to_owned()));
     Told { reason: Reason::HostUnknown, part: Part::Host, message, help }
+}
+
+/// The service has the port, and the Sidecar lets neither it nor rules to it through (semantics E33, E35).
+fn not_let_through(sidecar: &Resource, service: &Service, port: u32, places: Places<'_>) -> Told {
+    let Service { hostname, namespace, .. } = service;
+    let message = format!("{} does not let `{hostname}` through on port {port}", named(sidecar, places));
+    let help = Some(format!("add `{namespace}/{hostname}` to the `egress[].hosts` of a listener that has the port"));
+    Told { reason: Reason::HostNotLetThrough, part: Part::Host, message, help }
 }
 
 /// The host that is likely meant: the whole of a name that was cut short, a slip, or the same name in another namespace.

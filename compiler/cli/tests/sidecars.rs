@@ -1,0 +1,186 @@
+//! Workloads see what their Sidecars let through, in answers of commands and over sockets.
+
+#[path = "support/command.rs"]
+mod command;
+#[path = "support/running.rs"]
+mod running;
+
+use command::{malha, tree, write};
+use running::{PATIENCE, Running, wait_for};
+use serde_json::{Value, json};
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
+use tempfile::TempDir;
+
+/// A Service with one workload; `NAME` and `NAMESPACE` are written in their places.
+const SERVICE: &str = "apiVersion: v1
+kind: Service
+metadata: {name: NAME, namespace: NAMESPACE}
+spec:
+  selector: {app: NAME}
+  ports: [{name: http, port: 8000}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: NAME-v1, namespace: NAMESPACE}
+spec:
+  selector: {matchLabels: {app: NAME}}
+  template:
+    metadata: {labels: {app: NAME, version: v1}}
+    spec: {containers: [{name: NAME}]}
+";
+
+const SIDECAR: &str = "apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata:
+  name: desk
+  namespace: shop
+spec:
+  workloadSelector: {labels: {app: desk}}
+  outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+  egress:
+  - hosts: [\"./*\"]
+";
+
+const RUN: &str = "[[run.sidecars]]
+name = \"desk\"
+namespace = \"shop\"
+labels = { app = \"desk\" }
+
+[[run.sidecars]]
+name = \"till\"
+namespace = \"shop\"
+labels = { app = \"till\" }
+";
+
+fn mesh() -> TempDir {
+    let service = |name: &str, namespace: &str| SERVICE.replace("NAMESPACE", namespace).replace("NAME", name);
+    tree(&[
+        ("cart.yaml", &service("cart", "shop")),
+        ("depot.yaml", &service("depot", "stock")),
+        ("sidecar.yaml", SIDECAR),
+        ("malha.toml", RUN),
+    ])
+}
+
+const TO_DEPOT: &str = "http://depot.stock:8000/";
+
+/// The status and the body that a client of the mesh gets through an outbound proxy.
+fn through(proxy: &str, url: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(proxy).expect("the proxy accepts");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+    let host = url.strip_prefix("http://").and_then(|rest| rest.split('/').next()).expect("a host");
+    write!(stream, "GET {url} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    (head.split(' ').nth(1).unwrap_or_default().to_owned(), body.to_owned())
+}
+
+#[test]
+fn a_sidecar_hides_a_host_from_its_workloads_alone() {
+    let mesh = mesh();
+    let running = Running::start(&["--mock"], mesh.path());
+    let listeners = running.ready_again()["listeners"].clone();
+    let sidecar = |name: &str| {
+        let found = listeners.as_array().and_then(|all| all.iter().find(|one| one["name"] == name));
+        found.and_then(|one| one["address"].as_str()).unwrap_or_else(|| panic!("{listeners}")).to_owned()
+    };
+    let (desk, till) = (sidecar("desk"), sidecar("till"));
+    let (status, body) = through(&desk, "http://cart:8000/");
+    assert!(status == "200" && body.contains("\"app\":\"cart\""), "{status} {body}");
+    assert_eq!(through(&desk, TO_DEPOT), ("502".to_owned(), String::new()), "{}", running.log());
+    let (status, body) = through(&till, TO_DEPOT);
+    assert!(status == "200" && body.contains("\"app\":\"depot\""), "{status} {body}");
+
+    write(&mesh, "sidecar.yaml", &SIDECAR.replace("[\"./*\"]", "[\"./*\", stock/depot.stock.svc.cluster.local]"));
+    wait_for("the host to be let through", || through(&desk, TO_DEPOT).0 == "200");
+    write(&mesh, "sidecar.yaml", &SIDECAR.replace("[\"./*\"]", "[\"stock/*\"]"));
+    wait_for("the other to be hidden", || through(&desk, "http://cart:8000/").0 == "502");
+    running.stop();
+}
+
+fn route(mesh: &TempDir, proxy: &str, url: &str) -> Value {
+    let told = malha(mesh.path(), &["route", "--via", "mesh", "--proxy", proxy, url, "--format", "json"]);
+    serde_json::from_str(&told.out).unwrap_or_else(|_| panic!("{}", told.err))
+}
+
+#[test]
+fn route_names_the_sidecar_that_hides_a_host() {
+    let mesh = mesh();
+    let hidden = route(&mesh, "shop/app=desk", TO_DEPOT);
+    assert_eq!(hidden["outcome"], "blackhole");
+    let told = &hidden["hidden"];
+    assert_eq!(
+        (&told["host"], &told["sidecar"], &told["file"], &told["line"]),
+        (&json!("depot.stock.svc.cluster.local"), &json!("shop/desk"), &json!("sidecar.yaml"), &json!(4))
+    );
+    assert!(told["help"].as_str().is_some_and(|help| help.contains("`stock/depot.stock.svc.cluster.local`")), "{told}");
+    let page = malha(mesh.path(), &["route", "--via", "mesh", "--proxy", "shop/app=desk", TO_DEPOT]).out;
+    assert!(page.contains("Sidecar shop/desk (sidecar.yaml:4) does not let"), "{page}");
+
+    assert_eq!(route(&mesh, "shop/app=till", TO_DEPOT)["outcome"], "forward");
+    assert_eq!(route(&mesh, "stock/app=desk", TO_DEPOT)["outcome"], "forward");
+    for (proxy, url) in [("shop/app=till", TO_DEPOT), ("shop/app=desk", "http://nobody.stock:8000/")] {
+        assert_eq!(route(&mesh, proxy, url)["hidden"], Value::Null, "{proxy} {url}");
+    }
+    write(&mesh, "sidecar.yaml", &SIDECAR.replace("REGISTRY_ONLY", "ALLOW_ANY"));
+    let passed = route(&mesh, "shop/app=desk", TO_DEPOT);
+    assert_eq!((&passed["outcome"], &passed["hidden"]["sidecar"]), (&json!("passthrough"), &json!("shop/desk")));
+}
+
+#[test]
+fn a_destination_on_a_port_that_no_listener_has_is_explained() {
+    let mesh = mesh();
+    let of_cart = "egress:\n  - {port: {number: 8000, protocol: HTTP, name: http}, hosts: [\"./*\", \"*/cart.com\"]}\n";
+    let (start, _) = SIDECAR.split_once("egress:").expect("it has hosts");
+    write(&mesh, "sidecar.yaml", &format!("{start}{of_cart}"));
+    write(
+        &mesh,
+        "routes.yaml",
+        "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: cart, namespace: shop}
+spec:
+  hosts: [cart]
+  http:
+  - match: [{uri: {prefix: /depot}}]
+    route: [{destination: {host: depot.stock.svc.cluster.local, port: {number: 8000}}}]
+  - route: [{destination: {host: other.stock.svc.cluster.local, port: {number: 9000}}}]
+",
+    );
+    let other = SERVICE.replace("NAMESPACE", "stock").replace("NAME", "other").replace("port: 8000", "port: 9000");
+    write(&mesh, "other.yaml", &other);
+    let led_to = route(&mesh, "shop/app=desk", "http://cart:8000/depot");
+    assert_eq!(led_to["outcome"], "forward", "{led_to}");
+    let missing = route(&mesh, "shop/app=desk", "http://cart:8000/");
+    assert_eq!(missing["outcome"], "no-cluster");
+    assert_eq!(missing["unavailable"][0]["reason"], "host-not-let-through", "{missing}");
+    assert_eq!(route(&mesh, "shop/app=till", "http://cart:8000/")["outcome"], "forward");
+}
+
+#[test]
+fn lists_are_of_what_is_let_through() {
+    let mesh = mesh();
+    let listed = |what: &str, proxy: &str| malha(mesh.path(), &["show", what, "--proxy", proxy, "."]).out;
+    let routes = listed("routes", "shop/app=desk");
+    assert!(routes.contains("cart.shop") && !routes.contains("depot.stock"), "{routes}");
+    assert!(listed("routes", "shop/app=till").contains("depot.stock"));
+    write(&mesh, "sidecar.yaml", &SIDECAR.replace("./*", "~/*"));
+    assert!(!listed("listeners", "shop/app=desk").contains("8000"));
+    assert!(listed("listeners", "shop/app=till").contains("8000"));
+}
+
+#[test]
+fn diff_tells_what_a_sidecar_changes() {
+    let (before, after) = (mesh(), mesh());
+    write(&after, "sidecar.yaml", &SIDECAR.replace("./*", "*/*"));
+    let paths = [before.path(), after.path()].map(|path| path.display().to_string());
+    let told = malha(before.path(), &["diff", &paths[0], &paths[1], "--format", "json"]);
+    assert_eq!(told.status, 1, "{}{}", told.out, told.err);
+    assert!(told.out.contains("depot.stock") && told.out.contains("\"desk\""), "{}", told.out);
+    let same = malha(before.path(), &["diff", &paths[0], &paths[0]]);
+    assert_eq!(same.status, 0, "{}{}", same.out, same.err);
+}
