@@ -6,7 +6,14 @@ mod command;
 use command::{GOOD, malha, malha_with_input, tree, write};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
-use std::{fmt::Write as _, fs, path::Path};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 use tempfile::TempDir;
 
 /// A misspelt field, a Gateway that does not exist, and a broken document.
@@ -190,6 +197,38 @@ fn compile_writes_all_or_nothing() {
     let left: Vec<_> =
         fs::read_dir(mesh.path()).expect("a directory").flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left.len(), GOOD.len() + 2, "no temporary file stays: {left:?}");
+}
+
+#[test]
+fn compile_ends_with_one_thread_to_prove_with() {
+    let mesh = tree(GOOD);
+    let routes = GOOD.iter().find(|(name, _)| *name == "routes.yaml").expect("it is there").1;
+    let (name, host) = ("  name: shop\n", "shop.example");
+    assert!(routes.contains(name) && routes.contains(host));
+    for at in 0..100 {
+        let text = routes.replace(name, &format!("  name: v{at}\n")).replace(host, &format!("v{at}.example"));
+        write(&mesh, &format!("v{at}.yaml"), &text);
+    }
+    // Which thread comes first to what has to be proved is chance.
+    for _ in 0..20 {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_malha"))
+            .args(["compile", ".", "-o", "mesh.table"])
+            .env("RAYON_NUM_THREADS", "1")
+            .current_dir(mesh.path())
+            .spawn()
+            .expect("malha starts");
+        let deadline = Instant::now() + Duration::from_mins(1);
+        let ended = loop {
+            match child.try_wait().expect("the child can be asked") {
+                None if Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
+                ended => break ended,
+            }
+        };
+        if ended.is_none() {
+            child.kill().and_then(|()| child.wait()).expect("it is ours to end");
+        }
+        assert!(ended.is_some_and(|status| status.success()), "it waits for itself: {ended:?}");
+    }
 }
 
 #[test]

@@ -58,12 +58,14 @@ pub struct Options<'a> {
     pub sources: Option<&'a Sources>,
     /// Runs each rule in its own way, as by measuring how long it takes.
     pub around: Option<Around<'a>>,
+    /// One rule after the other, in the order of [`RULES`]: what two of them ask for is then waited for by neither.
+    pub in_turn: bool,
     /// The time, in seconds since 1970: without it nothing is said of what expires.
     pub now: Option<i64>,
 }
 
-/// Calls what it is given, which runs the rule, once.
-pub type Around<'a> = &'a dyn Fn(&'static RuleInfo, &mut dyn FnMut());
+/// Calls what it is given, which runs the rule, once. Rules that run side by side are told of by several threads.
+pub type Around<'a> = &'a (dyn Fn(&'static RuleInfo, &mut dyn FnMut()) + Sync);
 
 impl Options<'_> {
     fn runs(&self, rule: &RuleInfo) -> bool {
@@ -75,14 +77,16 @@ impl Options<'_> {
 pub fn check_with(mesh: &Mesh, program: &Program, options: &Options<'_>) -> Vec<Finding> {
     let context = Context { now: options.now, ..Context::new(mesh, program).with_sources(options.sources) };
     let checks = RULES.iter().filter(|rule| options.runs(rule.info)).filter_map(|rule| Some((rule.info, rule.check?)));
-    let mut findings = match options.around {
-        Some(around) => {
-            let mut findings = Vec::new();
-            checks.for_each(|(info, check)| around(info, &mut || check(&context, &mut findings)));
-            findings
-        }
-        None => side_by_side(&context, &checks.map(|(_, check)| check).collect::<Vec<_>>()),
+    let run = |(info, check): (&'static RuleInfo, Check), findings: &mut Vec<Finding>| match options.around {
+        Some(around) => around(info, &mut || check(&context, findings)),
+        None => check(&context, findings),
     };
+    let mut findings = Vec::new();
+    if options.in_turn {
+        checks.for_each(|check| run(check, &mut findings));
+    } else {
+        findings = side_by_side(&checks.collect::<Vec<_>>(), &run);
+    }
     sort(&mut findings);
     // A delegate that two roots share is looked at twice.
     findings.dedup_by(|a, b| a.rule == b.rule && a.location == b.location && a.message == b.message);
@@ -92,27 +96,34 @@ pub fn check_with(mesh: &Mesh, program: &Program, options: &Options<'_>) -> Vec<
 /// Runs the rules on as many threads as there are cores. They are threads of their own: what is proved once for several
 /// rules is proved by the pool, and a thread of the pool that took up a rule meanwhile could wait for what it has to prove
 /// itself.
-fn side_by_side(context: &Context<'_>, checks: &[Check]) -> Vec<Finding> {
+///
+/// What they find is in the order of the rules, whichever was done first.
+fn side_by_side<C: Copy + Sync>(checks: &[C], run: &(impl Fn(C, &mut Vec<Finding>) + Sync)) -> Vec<Finding> {
     let next = AtomicUsize::new(0);
     let work = || {
-        let mut findings = Vec::new();
-        while let Some(check) = checks.get(next.fetch_add(1, Ordering::Relaxed)) {
-            check(context, &mut findings);
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(check) = checks.get(at) else { return done };
+            let mut findings = Vec::new();
+            run(*check, &mut findings);
+            done.push((at, findings));
         }
-        findings
     };
     let others = thread::available_parallelism().map_or(1, NonZero::get).min(checks.len()).saturating_sub(1);
-    thread::scope(|scope| {
+    let mut done = thread::scope(|scope| {
         let others: Vec<_> = (0..others).map(|_| scope.spawn(work)).collect();
-        let mut findings = work();
+        let mut done = work();
         for other in others {
             match other.join() {
-                Ok(more) => findings.extend(more),
+                Ok(more) => done.extend(more),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        findings
-    })
+        done
+    });
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().flat_map(|(_, findings)| findings).collect()
 }
 
 /// Sorts findings by place, then code, then message: the order in which they are shown.

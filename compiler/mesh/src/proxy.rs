@@ -15,8 +15,9 @@ use std::sync::Arc;
 const NO_TRANSLATION: &str = "experimental.istio.io/disable-gateway-port-translation";
 
 /// What Kubernetes adds to the labels of single Pods: it tells no two proxies apart.
-const LABELS_OF_PODS: [&str; 4] = [
+const LABELS_OF_PODS: [&str; 5] = [
     "pod-template-hash",
+    "rollouts-pod-template-hash",
     "controller-revision-hash",
     "statefulset.kubernetes.io/pod-name",
     "apps.kubernetes.io/pod-index",
@@ -192,12 +193,19 @@ mod tests {
 
     #[test]
     fn pods_of_one_template_are_one_proxy() {
-        let mesh = mesh(&[
+        let pods = mesh(&[
             selecting("prod/a", "{istio: ingress}"),
             object("Pod edge/gw-1 {istio: ingress, pod-template-hash: abc}", "status: {podIP: 10.1.0.1}"),
             object("Pod edge/gw-2 {istio: ingress, pod-template-hash: abc}", "status: {podIP: 10.1.0.2}"),
         ]);
-        assert_eq!(names(&mesh), [r#"edge/gw-1 {"istio": "ingress"}"#]);
+        assert_eq!(names(&pods), [r#"edge/gw-1 {"istio": "ingress"}"#]);
+        let replica_set = |hash: &str| {
+            let labels = format!("{{istio: ingress, rollouts-pod-template-hash: {hash}}}");
+            let template = format!("template: {{metadata: {{labels: {labels}}}}}");
+            object(&format!("ReplicaSet edge/gw-{hash}"), &format!("spec: {{selector: {{}}, {template}}}"))
+        };
+        let rolled_out = mesh(&[selecting("prod/a", "{istio: ingress}"), replica_set("1"), replica_set("2")]);
+        assert_eq!(names(&rolled_out), [r#"edge/gw-1 {"istio": "ingress"}"#]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub(crate) fn object(head: &str, body: &str) -> String {
         "Service" | "Pod" | "Endpoints" => "v1",
         "Deployment" | "ReplicaSet" | "StatefulSet" => "apps/v1",
         "EndpointSlice" => "discovery.k8s.io/v1",
+        "Rollout" => "argoproj.io/v1alpha1",
         _ => "networking.istio.io/v1",
     };
     let metadata = format!("{{name: {name}, namespace: {namespace}, labels: {labels}}}");

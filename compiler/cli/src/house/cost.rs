@@ -4,11 +4,9 @@
 //! references fan out, that doubles with each of them, or with each level of the object, and takes longer than anybody
 //! waits. So the steps are counted first, each part of the schema once for each value: that is never long.
 
-use serde_json::{Map, Value};
+use super::parts::{self, Part};
+use serde_json::Value;
 use std::collections::HashMap;
-
-/// How many parts a schema may have.
-const MOST_PARTS: usize = 20_000;
 
 /// How many parts may ask each other about one and the same value, one after the other.
 const LONGEST_CHAIN: usize = 64;
@@ -20,24 +18,11 @@ pub(super) struct Cost {
     parts: Vec<Part>,
 }
 
-/// A schema within the schema.
-#[derive(Debug, Default)]
-struct Part {
-    /// How many keywords it has.
-    keywords: u64,
-    /// The parts that are asked about the same value.
-    here: Vec<u32>,
-    /// The parts that are asked about values within it: of one key, or of all of them.
-    below: Vec<(Option<String>, u32)>,
-    /// Whether it has to know what the others looked at, which takes them as long again.
-    looks_twice: bool,
-}
-
 impl Cost {
     /// How many steps an object may take, whatever its size.
-    pub(super) const STEPS: u64 = 1_000_000;
+    const STEPS: u64 = 1_000_000;
 
-    /// As many more for each of its values.
+    /// How many for each of its values, where that is more.
     const STEPS_OF_VALUE: u64 = 100;
 
     /// Reads what a schema asks of what.
@@ -45,18 +30,7 @@ impl Cost {
     /// # Errors
     /// It is too large, or asks itself about one value for ever: says why.
     pub(super) fn of(schema: &Value) -> Result<Cost, String> {
-        let mut reader =
-            Reader { resources: vec![schema], anchors: Vec::new(), known: HashMap::new(), queue: Vec::new() };
-        reader.gather(schema);
-        reader.part(schema);
-        let mut parts = Vec::new();
-        while let Some(&next) = reader.queue.get(parts.len()) {
-            parts.push(reader.read(next));
-            if parts.len() > MOST_PARTS {
-                return Err(format!("it has over {MOST_PARTS} parts"));
-            }
-        }
-        let cost = Cost { parts };
+        let cost = Cost { parts: parts::of(schema)? };
         match cost.longest_chain() {
             None => Err("its references come back to themselves without a step into the object".to_owned()),
             Some(long) if long > LONGEST_CHAIN => {
@@ -66,9 +40,14 @@ impl Cost {
         }
     }
 
-    /// Whether an object takes more steps than there are.
+    /// How many steps an object may take.
+    pub(super) fn most(object: &Value) -> u64 {
+        Cost::STEPS.max(size(object).saturating_mul(Cost::STEPS_OF_VALUE))
+    }
+
+    /// Whether an object takes more steps than it may.
     pub(super) fn is_too_much(&self, object: &Value) -> bool {
-        let most = Cost::STEPS.max(size(object).saturating_mul(Cost::STEPS_OF_VALUE));
+        let most = Cost::most(object);
         Count { parts: &self.parts, known: HashMap::new(), most }.steps(0, object) > most
     }
 
@@ -124,176 +103,64 @@ impl Count<'_> {
             return *known;
         }
         let parts = self.parts;
-        let Some(Part { keywords, here, below, looks_twice }) = parts.get(part as usize) else { return 0 };
-        let mut steps = 0_u64;
-        for &part in here {
-            steps = steps.saturating_add(self.steps(part, value));
-        }
-        steps = steps.saturating_mul(if *looks_twice { 2 } else { 1 }).saturating_add(1 + keywords);
-        for (key, part) in below {
-            // Whoever is over the limit need not know by how much.
-            if steps > self.most {
-                break;
+        let Some(asked) = parts.get(part as usize) else { return 0 };
+        let here = self.sum(&asked.here, value);
+        let here = here.saturating_mul(if asked.looks_twice { 2 } else { 1 });
+        let mut steps = here.saturating_add(1 + asked.keywords);
+        match value {
+            Value::Array(items) if !asked.below.is_empty() => {
+                for item in items {
+                    // Whoever is over the limit need not know by how much.
+                    if steps > self.most {
+                        break;
+                    }
+                    steps = steps.saturating_add(self.sum(&asked.below, item));
+                }
             }
-            let asked: Vec<&Value> = match (key, value) {
-                (Some(key), Value::Object(fields)) => fields.get(key).into_iter().collect(),
-                (None, Value::Object(fields)) => fields.values().collect(),
-                (None, Value::Array(items)) => items.iter().collect(),
-                _ => Vec::new(),
-            };
-            for value in asked {
-                steps = steps.saturating_add(self.steps(*part, value));
+            // A schema that asks about few fields does not take longer where there are many.
+            Value::Object(fields) if asked.asks_named_alone() => {
+                for (name, part) in &asked.named {
+                    if steps > self.most {
+                        break;
+                    }
+                    steps = steps.saturating_add(fields.get(name).map_or(0, |field| self.steps(*part, field)));
+                }
             }
+            Value::Object(fields) => {
+                for (name, field) in fields {
+                    if steps > self.most {
+                        break;
+                    }
+                    steps = steps.saturating_add(self.field(asked, name, field));
+                }
+            }
+            _ => {}
         }
         self.known.insert(key, steps);
         steps
     }
-}
 
-/// Reads the parts of a schema.
-struct Reader<'s> {
-    /// The schema, and those within it that have a name of their own.
-    resources: Vec<&'s Value>,
-    /// Parts by the names that references may call them.
-    anchors: Vec<(&'s str, &'s Value)>,
-    known: HashMap<*const Value, u32>,
-    /// In the order of their numbers.
-    queue: Vec<&'s Value>,
-}
-
-/// Keywords whose schemas are asked about the same value.
-const HERE: [&str; 8] = ["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "extends"];
-
-/// Keywords whose schemas, by key of the object, are asked about the same value.
-const HERE_BY_KEY: [&str; 2] = ["dependentSchemas", "dependencies"];
-
-/// Keywords whose schemas are asked about the values within.
-const BELOW: [&str; 9] = [
-    "items",
-    "prefixItems",
-    "additionalItems",
-    "unevaluatedItems",
-    "contains",
-    "additionalProperties",
-    "unevaluatedProperties",
-    "propertyNames",
-    "contentSchema",
-];
-
-/// Keywords that refer.
-const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
-
-impl<'s> Reader<'s> {
-    /// Finds what references may lead to.
-    fn gather(&mut self, value: &'s Value) {
-        match value {
-            Value::Object(fields) => {
-                for name in ["$anchor", "$dynamicAnchor", "$id", "id"] {
-                    let Some(text) = fields.get(name).and_then(Value::as_str) else { continue };
-                    match text.strip_prefix('#') {
-                        Some(anchor) => self.anchors.push((anchor, value)),
-                        None if name.ends_with("id") => self.resources.push(value),
-                        None => self.anchors.push((text, value)),
-                    }
-                }
-                fields.values().for_each(|value| self.gather(value));
-            }
-            Value::Array(items) => items.iter().for_each(|value| self.gather(value)),
-            _ => {}
-        }
-    }
-
-    /// The number of a part.
-    fn part(&mut self, schema: &'s Value) -> u32 {
-        let queue = &mut self.queue;
-        *self.known.entry(std::ptr::from_ref(schema)).or_insert_with(|| {
-            queue.push(schema);
-            queue.len() as u32 - 1
-        })
-    }
-
-    fn read(&mut self, schema: &'s Value) -> Part {
-        let Value::Object(fields) = schema else { return Part::default() };
-        let mut part = Part { keywords: fields.len() as u64, ..Part::default() };
-        for (keyword, value) in fields {
-            let keyword = keyword.as_str();
-            if HERE.contains(&keyword) {
-                schemas(value, &mut |schema| part.here.push(self.part(schema)));
-            } else if HERE_BY_KEY.contains(&keyword) {
-                by_key(value).for_each(|(_, schema)| part.here.push(self.part(schema)));
-            } else if BELOW.contains(&keyword) {
-                schemas(value, &mut |schema| part.below.push((None, self.part(schema))));
-            } else if keyword == "properties" {
-                by_key(value).for_each(|(key, schema)| part.below.push((Some(key.clone()), self.part(schema))));
-            } else if keyword == "patternProperties" {
-                by_key(value).for_each(|(_, schema)| part.below.push((None, self.part(schema))));
-            } else if let (true, Value::String(reference)) = (REFERENCES.contains(&keyword), value) {
-                self.targets(reference).into_iter().for_each(|schema| part.here.push(self.part(schema)));
-            }
-            part.looks_twice |= keyword.starts_with("unevaluated");
-        }
-        part
-    }
-
-    /// What a reference may lead to: all that it could, whichever it does. Schemas that everybody knows, as that of
-    /// schemas, are not here, and lead to no more.
-    fn targets(&self, reference: &str) -> Vec<&'s Value> {
-        let (address, fragment) = reference.split_once('#').unwrap_or((reference, ""));
-        if !fragment.is_empty() && !fragment.starts_with('/') {
-            return self.anchors.iter().filter(|(anchor, _)| *anchor == fragment).map(|(_, schema)| *schema).collect();
-        }
-        let is_meant = |resource: &&&'s Value| {
-            let names = ["$id", "id"].into_iter().filter_map(|name| resource.get(name).and_then(Value::as_str));
-            address.is_empty() || names.map(last_segment).any(|name| name == last_segment(address))
+    /// The steps that what is asked about the fields of an object takes for one of them.
+    fn field(&mut self, asked: &Part, name: &str, field: &Value) -> u64 {
+        let within = self.sum(&asked.below, field);
+        // A field that a pattern takes is none of the others: without trying the patterns, it costs the dearer of both.
+        let matching = self.sum(&asked.matching, field);
+        let of_name = match asked.named.get(name) {
+            Some(named) => self.steps(*named, field).saturating_add(matching),
+            None => asked.others.map_or(0, |others| self.steps(others, field)).max(matching),
         };
-        let fragment = decoded(fragment);
-        // A fragment alone is of the resource that it stands in. Few schemas hold several.
-        let mut targets: Vec<&'s Value> =
-            self.resources.iter().filter(is_meant).filter_map(|resource| resource.pointer(&fragment)).collect();
-        targets.dedup_by_key(|target| std::ptr::from_ref(*target));
-        targets
+        within.saturating_add(of_name)
     }
-}
 
-/// A schema, or every schema of a list.
-fn schemas<'s>(value: &'s Value, visit: &mut dyn FnMut(&'s Value)) {
-    match value {
-        Value::Array(items) => items.iter().for_each(visit),
-        other => visit(other),
+    fn sum(&mut self, parts: &[u32], value: &Value) -> u64 {
+        parts.iter().fold(0, |steps: u64, part| steps.saturating_add(self.steps(*part, value)))
     }
-}
-
-fn by_key(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
-    value.as_object().into_iter().flat_map(Map::iter)
-}
-
-fn last_segment(address: &str) -> &str {
-    let address = address.split_once('#').map_or(address, |(address, _)| address);
-    address.rsplit(['/', ':']).next().unwrap_or(address)
-}
-
-/// A fragment without its percent signs.
-fn decoded(fragment: &str) -> String {
-    let mut bytes = Vec::with_capacity(fragment.len());
-    let mut rest = fragment.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let code = tail.get(..2).filter(|code| *first == b'%' && code.iter().all(u8::is_ascii_hexdigit));
-        let code = code.and_then(|code| std::str::from_utf8(code).ok());
-        if let Some(byte) = code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            bytes.push(byte);
-            rest = tail.get(2..).unwrap_or_default();
-        } else {
-            bytes.push(*first);
-            rest = tail;
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     /// `depth` arrays in each other, around nothing.
     fn nested(depth: usize) -> Value {
@@ -326,6 +193,56 @@ mod tests {
         let by_anchor = json!({"$dynamicAnchor": "node", "additionalProperties": twice});
         let object = (0..40).fold(json!(1), |inner, _| json!({"a": inner}));
         assert!(cost(&by_anchor).is_too_much(&object));
+    }
+
+    #[test]
+    fn fields_that_have_a_name_are_not_among_the_others() {
+        let object = (0..40).fold(json!(1), |inner, _| json!({"a": inner}));
+        let recursive = json!({"$ref": "#"});
+        let is_too_much = |schema: &Value| Cost::of(schema).expect("it is plain").is_too_much(&object);
+        let with = |one: &str, other: &str| {
+            let keyword = |keyword| match keyword {
+                "properties" => json!({"a": recursive}),
+                "patternProperties" => json!({"^a": recursive}),
+                _ => recursive.clone(),
+            };
+            json!({one: keyword(one), other: keyword(other)})
+        };
+        assert!(!is_too_much(&with("properties", "additionalProperties")));
+        assert!(!is_too_much(&with("patternProperties", "additionalProperties")));
+        assert!(is_too_much(&with("properties", "patternProperties")), "both are asked about it");
+    }
+
+    #[test]
+    fn a_fragment_is_of_the_schema_that_it_stands_in() {
+        let within = |name: &str, from: &str, to: &str| {
+            let definitions = json!({from: {"$ref": format!("#/$defs/{to}")}, to: {"type": "string"}});
+            json!({"$id": name, "$defs": definitions, "$ref": format!("#/$defs/{from}")})
+        };
+        let bundled =
+            json!({"$defs": {"a": within("a", "x", "y"), "b": within("b", "y", "x")}, "items": {"$ref": "a"}});
+        assert!(Cost::of(&bundled).is_ok(), "in none is a cycle");
+        let anchored = |name: &str, own: &str, asked: &str| {
+            let definitions = json!({"asked": {"$anchor": asked, "type": "string"}});
+            json!({"$id": name, "$anchor": own, "$defs": definitions, "$ref": format!("#{asked}")})
+        };
+        let bundled =
+            json!({"$defs": {"a": anchored("a", "x", "y"), "b": anchored("b", "y", "x")}, "items": {"$ref": "a"}});
+        assert!(Cost::of(&bundled).is_ok(), "nor by their anchors");
+        // The name of a schema within counts before a fragment of the whole.
+        let name = json!({"$id": "tree", "$defs": {"x": {"type": "string"}}, "allOf": [{"$ref": "#/$defs/x"}]});
+        let clash = json!({"$defs": {"x": {"$ref": "tree"}, "t": name}, "items": {"$ref": "#/$defs/x"}});
+        assert!(Cost::of(&clash).is_ok(), "what the whole calls `x` is another");
+        let cycle = json!({"$id": "tree", "$defs": {"x": {"$ref": "#"}}, "allOf": [{"$ref": "#/$defs/x"}]});
+        assert!(Cost::of(&json!({"$defs": {"t": cycle}, "items": {"$ref": "tree"}})).is_err(), "this is one");
+        // Before 2019 a reference hides the name beside it.
+        let hidden = json!({"$id": "n", "$ref": "#/definitions/t", "definitions": {"t": {"type": "string"}}});
+        let old = json!({
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "definitions": {"t": {"allOf": [hidden]}},
+            "items": {"$ref": "#/definitions/t"},
+        });
+        assert!(Cost::of(&old).is_err(), "it is the whole's `t` that asks itself");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod budget;
 mod cost;
 mod object;
+mod parts;
 mod policy;
 mod schema;
 

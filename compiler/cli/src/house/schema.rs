@@ -52,7 +52,7 @@ impl Schema {
     pub(super) fn check(&self, object: &Object<'_>, findings: &mut Vec<Finding>) {
         let value = object.json();
         if self.cost.is_too_much(&value) {
-            let message = format!("asking `{}` about this object takes over {} steps", self.name, Cost::STEPS);
+            let message = format!("asking `{}` about this object takes over {} steps", self.name, Cost::most(&value));
             let help = "let fewer references of the schema lead to the same part";
             findings.push(object.finding(&SCHEMA, object.named_at(), &[], message).help(help));
             return;

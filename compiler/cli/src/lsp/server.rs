@@ -55,6 +55,7 @@ pub(crate) fn serve() -> Result<Status, Failure> {
         schemas: Schemas::default(),
         published: Published::default(),
         complained: None,
+        must_publish: false,
         watches: false,
     };
     let end = server.run(&messages);
@@ -99,6 +100,8 @@ struct Server {
     published: Published,
     /// Why the meshes could not be read, as it was said last.
     complained: Option<String>,
+    /// Whether the meshes were brought up to date since findings were published last.
+    must_publish: bool,
     /// Whether the editor can be asked to tell of changes on the disk.
     watches: bool,
 }
@@ -129,9 +132,7 @@ impl Server {
                     return End::Broken;
                 }
             }
-            // What was found changes with the files and the texts alone, not with what is asked of them.
-            let is_stale = self.state == State::Running && self.meshes.is_stale();
-            if is_stale && self.refresh().and_then(|()| self.publish()).is_err() {
+            if self.state == State::Running && self.refresh().and_then(|()| self.publish()).is_err() {
                 return End::Broken;
             }
         }
@@ -283,6 +284,10 @@ impl Server {
 
     /// Brings the meshes up to date; says why, if that cannot be done.
     fn refresh(&mut self) -> Result<(), Gone> {
+        if !self.meshes.is_stale() {
+            return Ok(());
+        }
+        self.must_publish = true;
         let complaint = self.meshes.update(&self.documents).err().map(|failure| failure.to_string());
         let is_new = complaint != self.complained;
         self.complained.clone_from(&complaint);
@@ -295,7 +300,11 @@ impl Server {
         }
     }
 
+    /// Tells what is found now: that changes with the files and the texts alone, not with what is asked of them.
     fn publish(&mut self) -> Result<(), Gone> {
+        if !std::mem::take(&mut self.must_publish) {
+            return Ok(());
+        }
         let told = self.published.next(&self.meshes, &self.documents);
         told.into_iter().try_for_each(|one| self.notify::<notification::PublishDiagnostics>(one))
     }

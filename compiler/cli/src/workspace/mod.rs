@@ -24,7 +24,7 @@ use malha_mesh::{
 };
 use malha_model::Resource;
 use malha_syntax::{Finding, Group, Location, RuleInfo, SourceId};
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::SystemTime};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, thread, time::SystemTime};
 
 /// One mesh, with everything that is kept from one state of its files to the next.
 pub struct Workspace {
@@ -155,35 +155,38 @@ impl Workspace {
     /// Everything that is wrong with the mesh, whether somebody wants to hear of it or not; of rules that do not run
     /// unasked those that `selection` asks for.
     pub fn findings(&self, mesh: &Mesh, program: &Program, selection: &Selection) -> Vec<Finding> {
-        self.findings_by(mesh, program, selection, None)
+        self.findings_by(mesh, program, selection, None, false)
     }
 
-    /// As [`Workspace::findings`]; `around` runs each rule in its own way.
-    pub fn findings_by(
+    /// As [`Workspace::findings`]; `around` runs each rule in its own way, and `in_turn` one after the other.
+    pub(crate) fn findings_by(
         &self,
         mesh: &Mesh,
         program: &Program,
         selection: &Selection,
         around: Option<Around<'_>>,
+        in_turn: bool,
     ) -> Vec<Finding> {
         let wanted = |rule: &RuleInfo| selection.selects_somewhere(rule);
-        let options = Options { wanted: Some(&wanted), sources: Some(self.files.sources()), around, now: now() };
+        let sources = Some(self.files.sources());
+        let options = Options { wanted: Some(&wanted), sources, around, in_turn, now: now() };
         self.with_reading(malha_lint::check_with(mesh, program, &options))
     }
 
-    /// The table of a program, and everything that the rules that run unasked say of the mesh: made side by side, for neither reads the
-    /// other. The last thing to ask of a workspace: its objects are let go of once the rules have seen them, to make
-    /// room for the table.
+    /// The table of a program, and everything that the rules that run unasked say of the mesh: made side by side, for
+    /// neither reads the other. The last thing to ask of a workspace: its objects are let go of once the rules have seen
+    /// them, to make room for the table.
     pub fn finish(&mut self, mesh: Mesh, program: &Program) -> (Result<Vec<u8>, Failure>, Vec<Finding>) {
         let objects = self.files.take_resources();
         let places = self.places();
-        let lint = move || {
+        let (table, linted) = thread::scope(|scope| {
+            let table = scope.spawn(|| malha_emit::table(program, places));
+            // Not on a thread of the pool: the threads of the rules have the pool prove things, and it may have no other.
             let options = Options { wanted: Some(&|_| false), now: now(), ..Options::default() };
             let linted = malha_lint::check_with(&mesh, program, &options);
             drop((mesh, objects));
-            linted
-        };
-        let (table, linted) = rayon::join(|| malha_emit::table(program, places), lint);
+            (table.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), linted)
+        });
         (table.map_err(|error| Failure::new(error.to_string())), self.with_reading(linted))
     }
 

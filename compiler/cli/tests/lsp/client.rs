@@ -53,10 +53,18 @@ impl Client {
     }
 
     pub(crate) fn send(&mut self, message: &Value) {
-        let text = message.to_string();
+        self.send_together(std::slice::from_ref(message));
+    }
+
+    /// Sends messages in one write, so that the server may take them all before it deals with the first.
+    pub(crate) fn send_together(&mut self, messages: &[Value]) {
+        let mut bytes = Vec::new();
+        for message in messages {
+            let text = message.to_string();
+            bytes.extend(format!("Content-Length: {}\r\n\r\n{text}", text.len()).into_bytes());
+        }
         let input = self.input.as_mut().expect("it is open");
-        write!(input, "Content-Length: {}\r\n\r\n{text}", text.len()).expect("the server reads");
-        input.flush().expect("the server reads");
+        input.write_all(&bytes).and_then(|()| input.flush()).expect("the server reads");
     }
 
     pub(crate) fn notify(&mut self, method: &str, params: Value) {

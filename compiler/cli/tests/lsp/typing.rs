@@ -65,6 +65,31 @@ fn what_is_typed_counts_before_it_is_saved() {
 }
 
 #[test]
+fn a_question_right_behind_a_change_does_not_keep_its_findings_back() {
+    let mut client = Client::new(tree(GOOD));
+    assert!(client.open_file("routes.yaml").is_empty());
+    let uri = client.uri("routes.yaml");
+    let change = |version: usize, text: &str| {
+        let document = json!({ "uri": uri.as_str(), "version": version });
+        let params = json!({ "textDocument": document, "contentChanges": [{ "text": text }] });
+        json!({ "jsonrpc": "2.0", "method": "textDocument/didChange", "params": params })
+    };
+    let place = json!({ "textDocument": { "uri": uri.as_str() }, "position": { "line": 0, "character": 0 } });
+    let hover = json!({ "jsonrpc": "2.0", "id": "hover", "method": "textDocument/hover", "params": place });
+    let good = text_of("routes.yaml");
+    let bad = good.replace("[shop]", "[shot]");
+    // While the first change is checked, the second one comes to wait together with the question.
+    for (version, (first, second, found)) in
+        [(good, bad.as_str(), &["H007"][..]), (bad.as_str(), good, &[])].into_iter().cycle().take(10).enumerate()
+    {
+        let version = 10 + 2 * version;
+        client.send_together(&[change(version, first), change(version + 1, second), hover.clone()]);
+        client.wait(|message| message["id"] == "hover");
+        assert_eq!(codes(&client.findings("routes.yaml")), found);
+    }
+}
+
+#[test]
 fn another_file_is_told_of_when_its_findings_change() {
     let mut client = Client::new(tree(GOOD));
     assert!(client.open_file("gateway.yaml").is_empty());

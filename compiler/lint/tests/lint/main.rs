@@ -26,6 +26,7 @@ mod probes;
 mod recorded_clusters;
 mod recordings;
 mod service_entries;
+mod side_by_side;
 mod sidecars;
 mod subsets;
 mod timeouts;

@@ -182,6 +182,31 @@ fn a_service_is_not_called_on_ports_that_it_does_not_have() {
     assert_eq!(found("orders"), [""; 0], "B37");
     assert_eq!(found("orders.example.com"), ["D005 v spec.http[0].route[0].destination"], "B37");
     assert_eq!(found("orders, orders.example.com"), ["D005 v spec.http[0].route[0].destination"], "B37");
+
+    // A service is called by other names on the ports that it has, whichever these Services have.
+    let alias = object("Service shop/old", "spec: {type: ExternalName, externalName: gw.edge.svc.cluster.local}");
+    let found = said(&[two(), other(), rules("gw.edge.svc.cluster.local"), alias], &["D005"], MeshConfig::default());
+    assert_eq!(found, ["D005 v spec.http[0].route[0].destination"], "E28");
+}
+
+#[test]
+fn a_service_is_called_on_its_port_whatever_the_port_of_the_destination() {
+    let service = |name: &str, port: u32| {
+        object(&format!("Service shop/{name}"), &format!("spec: {{ports: [{{name: http, port: {port}}}]}}"))
+    };
+    let rules = |export: &str| {
+        let subset = format!("subsets: [{{name: v1, labels: {{v: a}}}}], exportTo: ['{export}']");
+        object("DestinationRule shop/r", &format!("spec: {{host: new, {subset}}}"))
+    };
+    let routes = || {
+        let http = "http: [{route: [{destination: {host: new, subset: v1}}]}]";
+        object("VirtualService shop/v", &format!("spec: {{hosts: [old], {http}}}"))
+    };
+    let found = |export: &str| {
+        said(&[service("old", 80), service("new", 8080), rules(export), routes()], &["D001"], MeshConfig::default())
+    };
+    assert_eq!(found("*"), [""; 0]);
+    assert_eq!(found("."), ["D001 v spec.http[0].route[0].destination.subset"], "B26, D3: clients elsewhere");
 }
 
 #[test]

@@ -306,6 +306,12 @@ mod tests {
         );
         let made = deployment("ReplicaSet prod/a-h", "{app: a, pod-template-hash: h}", ", replicas: 2");
         assert_eq!(found(&[service(""), template, made]), "?:80 ?:80");
+        let rollout = deployment("Rollout prod/a", "{app: a}", ", replicas: 2");
+        let made = |name: &str| {
+            let labels = format!("{{app: a, rollouts-pod-template-hash: {name}}}");
+            deployment(&format!("ReplicaSet prod/a-{name}"), &labels, ", replicas: 2")
+        };
+        assert_eq!(found(&[service(""), made("g"), rollout, made("h")]), "?:80 ?:80");
         assert_eq!(found(&[service(""), deployment("Deployment prod/a", "{app: a}", ", replicas: 0")]), "");
         assert_eq!(found(&[service(""), deployment("StatefulSet prod/a", "{app: a}", "")]), "?:80");
     }

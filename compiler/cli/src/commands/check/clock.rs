@@ -2,9 +2,9 @@
 
 use malha_syntax::RuleInfo;
 use std::{
-    cell::RefCell,
     collections::BTreeMap,
     fmt::Write as _,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -14,14 +14,22 @@ const RULES: usize = 10;
 /// Measures the parts of a check.
 pub(super) struct Clock {
     start: Instant,
+    /// Whether somebody wants to know of each rule, too.
+    times_rules: bool,
     /// In the order in which they were first begun.
-    parts: RefCell<Vec<(&'static str, Duration)>>,
-    rules: RefCell<BTreeMap<&'static str, (&'static str, Duration)>>,
+    parts: Mutex<Vec<(&'static str, Duration)>>,
+    rules: Mutex<BTreeMap<&'static str, (&'static str, Duration)>>,
 }
 
 impl Clock {
-    pub(super) fn new() -> Clock {
-        Clock { start: Instant::now(), parts: RefCell::default(), rules: RefCell::default() }
+    pub(super) fn new(times_rules: bool) -> Clock {
+        Clock { start: Instant::now(), times_rules, parts: Mutex::default(), rules: Mutex::default() }
+    }
+
+    /// Whether rules have to run one after the other: side by side, what one of them takes would be what it waits for
+    /// the others, and for their share of the cores.
+    pub(super) fn times_rules(&self) -> bool {
+        self.times_rules
     }
 
     /// Does a part, whose time is its own: what parts inside of it take is theirs.
@@ -29,7 +37,7 @@ impl Clock {
         let (start, inside) = (Instant::now(), self.told());
         let done = work();
         let taken = start.elapsed().saturating_sub(self.told().saturating_sub(inside));
-        let mut parts = self.parts.borrow_mut();
+        let mut parts = locked(&self.parts);
         match parts.iter_mut().find(|(name, _)| *name == part) {
             Some((_, told)) => *told += taken,
             None => parts.push((part, taken)),
@@ -41,12 +49,12 @@ impl Clock {
     pub(super) fn rule(&self, rule: &'static RuleInfo, check: &mut dyn FnMut()) {
         let start = Instant::now();
         check();
-        let mut rules = self.rules.borrow_mut();
-        rules.entry(rule.code).or_insert((rule.name, Duration::ZERO)).1 += start.elapsed();
+        let taken = start.elapsed();
+        locked(&self.rules).entry(rule.code).or_insert((rule.name, Duration::ZERO)).1 += taken;
     }
 
     fn told(&self) -> Duration {
-        self.parts.borrow().iter().map(|(_, taken)| *taken).sum()
+        locked(&self.parts).iter().map(|(_, taken)| *taken).sum()
     }
 
     /// Parts, and rules, with what they took in milliseconds.
@@ -54,12 +62,12 @@ impl Clock {
         let line = |name: &str, taken: Duration| format!("{:>9.1} ms  {name}\n", taken.as_secs_f64() * 1000.0);
         let whole = self.start.elapsed();
         let mut page = String::new();
-        for (part, taken) in self.parts.borrow().iter() {
+        for (part, taken) in locked(&self.parts).iter() {
             page += &line(part, *taken);
         }
         page += &line("other", whole.saturating_sub(self.told()));
         page += &line("all", whole);
-        let rules = self.rules.borrow();
+        let rules = locked(&self.rules);
         let mut rules: Vec<_> = rules.iter().collect();
         rules.sort_by_key(|(code, (_, taken))| (std::cmp::Reverse(*taken), **code));
         if !rules.is_empty() {
@@ -70,4 +78,9 @@ impl Clock {
         }
         page
     }
+}
+
+/// What is added up is whole whenever it is let go of.
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -310,7 +310,8 @@ fn examine(
         progress.step(Some(format!("checking {} {}", rule.code, rule.name)));
         clock.rule(rule, check);
     };
-    let mut findings = clock.time("lint", || workspace.findings_by(&mesh, &program, selection, Some(&around)));
+    let in_turn = clock.times_rules();
+    let mut findings = clock.time("lint", || workspace.findings_by(&mesh, &program, selection, Some(&around), in_turn));
     if !house.is_empty() {
         progress.say("asking the house's policies");
         findings.extend(clock.time("policies", || house.check(workspace)));

@@ -50,7 +50,7 @@ pub fn check(args: &CheckArgs) -> Result<Status, Failure> {
     if args.watch {
         return watch::watch(args, &inputs);
     }
-    let clock = Clock::new();
+    let clock = Clock::new(args.timing);
     let progress = Progress::on_terminal();
     let mut meshes = Meshes::open(args, &inputs, &clock, &progress)?;
     let status = tell(args, &mut meshes, &clock, progress)?;

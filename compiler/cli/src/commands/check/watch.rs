@@ -18,7 +18,7 @@ pub(super) fn watch(args: &CheckArgs, inputs: &Inputs) -> Result<Status, Failure
     let (send, changes) = mpsc::channel();
     let mut watcher = Watcher::new(move |change| drop(send.send(change)))?;
     let progress = Progress::on_terminal();
-    let clock = Clock::new();
+    let clock = Clock::new(args.timing);
     let mut meshes = Meshes::open(args, inputs, &clock, &progress)?;
     // What changes from here on is told, so nothing is missed between the first check and the first wait.
     watcher.watch(&meshes.watched(inputs))?;
@@ -40,7 +40,7 @@ pub(super) fn watch(args: &CheckArgs, inputs: &Inputs) -> Result<Status, Failure
         if has_missed {
             change = Change::Anything;
         }
-        let clock = Clock::new();
+        let clock = Clock::new(args.timing);
         let progress = Progress::on_terminal();
         let before = meshes.state();
         let updated = meshes.update(inputs, &change, &clock, &progress);
