@@ -24,7 +24,7 @@ fn scenario(name: &str, order: Order) {
     let mut replace = running.replacements();
     replace.push(("cargo run --release --".to_owned(), env!("CARGO_BIN_EXE_malha").to_owned()));
     let steps: Vec<_> =
-        transcript::steps(&readme).into_iter().filter(|step| !step.command.contains("-- run ")).collect();
+        transcript::steps(&readme).into_iter().filter(|step| !transcript::serves(&step.command)).collect();
     assert!(!steps.is_empty(), "the README of {name} shows nothing to try");
     match order {
         Order::OneByOne => steps.iter().for_each(|step| transcript::run(step, &repository(), &replace)),
@@ -37,21 +37,9 @@ fn scenario(name: &str, order: Order) {
     running.stop();
 }
 
-/// The README of a scenario that is decided, but not executed yet.
-fn decided_only(name: &str) {
-    let directory = repository().join("examples/simul-shop").join(name);
-    let readme = fs::read_to_string(directory.join("README.md")).expect("the scenario has a README");
-    let replace = [("cargo run --release --".to_owned(), env!("CARGO_BIN_EXE_malha").to_owned())];
-    let steps = transcript::steps(&readme);
-    assert!(!steps.is_empty(), "the README of {name} shows nothing to try");
-    for step in &steps {
-        transcript::run(step, &repository(), &replace);
-    }
-}
-
 macro_rules! scenarios {
-    ($($function:ident => $run:ident($name:literal $(, $order:expr)?);)*) => {
-        $(#[test] fn $function() { $run($name $(, $order)?); })*
+    ($($function:ident => $run:ident($name:literal, $order:expr);)*) => {
+        $(#[test] fn $function() { $run($name, $order); })*
 
         #[test]
         fn no_scenario_is_left_out() {
@@ -93,8 +81,8 @@ scenarios! {
     localities => scenario("localities", Order::OneByOne);
     hash_source_ip => scenario("hash-source-ip", Order::OneByOne);
     hash_query => scenario("hash-query", Order::OneByOne);
-    service_entry => decided_only("service-entry");
-    egress => decided_only("egress");
+    service_entry => scenario("service-entry", Order::OneByOne);
+    egress => scenario("egress", Order::OneByOne);
     tls => scenario("tls", Order::OneByOne);
 }
 
@@ -142,4 +130,17 @@ fn canary_keeps_its_weights() {
     let v2 = (0..400).filter(|_| running.get("/").contains("\"version\":\"v2\"")).count();
     running.stop();
     assert!((16..=64).contains(&v2), "{v2} of 400 requests went to v2");
+}
+
+/// Each request to credit has two lines in the access log: to the egress gateway, and out.
+#[test]
+fn the_access_log_shows_both_legs_of_egress() {
+    let running = Running::start(&["--mock"], &repository().join("examples/simul-shop/egress"));
+    let status = running::status(&running.sidecar(), "http://credit.financial:8000/");
+    assert_eq!(status, "200");
+    let has = |cluster: &str| running.log().contains(&format!(" {cluster} "));
+    running::wait_for("both lines", || {
+        has("outbound|80||istio-egressgateway.istio-system.svc.cluster.local") && has("outbound|8000||credit.financial")
+    });
+    running.stop();
 }

@@ -25,7 +25,7 @@ fn the_tour_works_as_written() {
     let mut mesh: Option<Mesh> = None;
     let mut tried = 0;
     for step in &steps {
-        if step.command.contains("-- run ") {
+        if transcript::serves(&step.command) {
             mesh = Some(Mesh::start(&step.command));
         } else if step.command.starts_with("cargo test") {
             // The tests are what this is one of.

@@ -9,6 +9,7 @@ use crate::{
     members::{Members, Recipe, Written},
     names::{Addresses, Family},
     outlier::{self, Detection, Health, Outcome},
+    own::OwnListeners,
     parties::{self, Parties},
     pool::EndpointAddress,
     proxy_protocol,
@@ -69,6 +70,8 @@ pub(crate) struct ClusterState {
 pub(crate) struct Around<'a> {
     pub(crate) parties: &'a Parties,
     pub(crate) credentials: &'a Credentials,
+    /// Where the gateways of this process listen.
+    pub(crate) own: &'a OwnListeners,
     /// That of the proxy whose cluster it is, or of the first of several.
     pub(crate) namespace: &'a str,
     /// Of the addresses that names stand for.
@@ -212,7 +215,7 @@ impl ClusterState {
         let epoch = before.map_or_else(Instant::now, |before| before.epoch);
         let written = cluster.endpoints().filter_map(|endpoint| {
             Some(Written {
-                address: EndpointAddress::of(endpoint.address()?, endpoint.port())?,
+                address: around.own.resolve(endpoint.address()?, endpoint.port())?,
                 weight: endpoint.weight(),
                 destination: around.parties.endpoint(cluster, &endpoint),
                 priority: endpoint.priority(),

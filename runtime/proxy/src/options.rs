@@ -1,6 +1,6 @@
 //! What a caller decides about a proxy.
 
-use crate::{AccessLog, PortForward, Tracing};
+use crate::{AccessLog, Neighbours, PortForward, Tracing};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -44,6 +44,8 @@ pub struct Options {
     pub limits: Limits,
     /// How far requests to hosts that the mesh does not know may go.
     pub passthrough: Passthrough,
+    /// Hosts that sidecars do not know and that are on this machine all the same.
+    pub neighbours: Neighbours,
     /// How long a sidecar waits for the first bytes of a client where they decide about its protocol, before it takes it
     /// for one that waits for the server; none: as long as for a request. The MeshConfig's `protocolDetectionTimeout`.
     pub protocol_detection_timeout: Option<Duration>,
@@ -71,6 +73,7 @@ impl Default for Options {
             tracing: None,
             limits: Limits::default(),
             passthrough: Passthrough::default(),
+            neighbours: Neighbours::default(),
             protocol_detection_timeout: None,
             dns: Dns::default(),
             on_reload: None,

@@ -66,6 +66,9 @@ pub(crate) fn endpoint_of_connection(local: &Local, client: &Client, discovery: 
 
 /// An address that a client named, if it may be connected to; `authority` is what people call it.
 pub(crate) fn allowed(local: &Local, address: EndpointAddress, authority: &str) -> Result<EndpointAddress, LocalReply> {
+    if let Some(known) = local.shared.options.neighbours.find(&address.host, address.port) {
+        return Ok(EndpointAddress { host: known.ip().to_string().into(), port: known.port() });
+    }
     let loopback = loopback(&address);
     if loopback.is_none() && local.shared.options.passthrough == Passthrough::Loopback {
         return Err(refuse(

@@ -6,7 +6,9 @@ use crate::{
     metrics::{Metrics, lock},
     names::{Family, Names},
     options::Options,
-    outside, parties,
+    outside,
+    own::OwnListeners,
+    parties,
     plan::{Place, Plan, rule_name, rule_place},
     pool::EndpointAddress,
     proxy::Revision,
@@ -104,6 +106,7 @@ impl Shared {
         for (id, (_, place)) in &running.listeners {
             running.known_names.insert(*id, format!("{} {}", place.proxy_name, place.name));
         }
+        let own = OwnListeners::of(&running);
         let table = Arc::clone(&running.table);
         let owners = tls::owners(&table);
         for cluster in table.clusters() {
@@ -115,7 +118,8 @@ impl Shared {
             let of_owner = same.iter().find(|known| known.owner == owner);
             let before = of_owner.or(same.first().filter(|_| same.len() == 1)).map(|known| &known.state);
             let family = Family::of(self.options.host);
-            let around = Around { parties: &self.metrics.parties, credentials: &credentials, namespace, family };
+            let (parties, credentials, own) = (&self.metrics.parties, &credentials, &own);
+            let around = Around { parties, credentials, own, namespace, family };
             let state = Arc::new(ClusterState::new(&cluster, before, &around));
             self.names.watch(&state);
             let one = Owned { owner, state: Arc::clone(&state) };

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use std::{
+    ffi::OsStr,
     fs,
     io::Write,
     path::Path,
@@ -39,9 +40,19 @@ pub fn malha(directory: &Path, arguments: &[&str]) -> Told {
 
 /// Runs `malha` in a directory with something on its standard input.
 pub fn malha_with_input(directory: &Path, arguments: &[&str], input: &str) -> Told {
+    told(directory, arguments, input, &[])
+}
+
+/// Runs `malha` in a directory and an environment.
+pub fn malha_in(directory: &Path, arguments: &[&str], environment: &[(&str, &OsStr)]) -> Told {
+    told(directory, arguments, "", environment)
+}
+
+fn told(directory: &Path, arguments: &[&str], input: &str, environment: &[(&str, &OsStr)]) -> Told {
     let mut child = Command::new(env!("CARGO_BIN_EXE_malha"))
         .args(arguments)
         .env_remove("COLUMNS")
+        .envs(environment.iter().copied())
         .current_dir(directory)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

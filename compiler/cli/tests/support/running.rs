@@ -81,12 +81,27 @@ impl Running {
 
     /// Address of the gateway listener of a port.
     pub fn address(&self, port: u64) -> String {
-        self.ready["listeners"]
-            .as_array()
-            .and_then(|all| all.iter().find(|one| one["port"] == port && one["role"] == "gateway"))
-            .and_then(|one| one["address"].as_str())
-            .unwrap_or_else(|| panic!("no gateway listener of port {port} in {}", self.ready))
-            .to_owned()
+        self.listener(port, "gateway").unwrap_or_else(|| panic!("no gateway listener of port {port} in {}", self.ready))
+    }
+
+    /// Address of the default sidecar.
+    pub fn sidecar(&self) -> String {
+        let mut listeners = self.ready["listeners"].as_array().into_iter().flatten();
+        let sidecar = listeners.find(|one| one["role"] == "mesh" && one["proxy"] == "default/default");
+        sidecar.and_then(|one| one["address"].as_str()).expect("there is a default sidecar").to_owned()
+    }
+
+    /// Address of the forward to an address of the mesh.
+    pub fn forward(&self, to: &str) -> String {
+        let mut listeners = self.ready["listeners"].as_array().into_iter().flatten();
+        let forward = listeners.find(|one| one["forward"] == true && one["name"] == to);
+        let address = forward.and_then(|one| one["address"].as_str());
+        address.unwrap_or_else(|| panic!("no forward to {to} in {}", self.ready)).to_owned()
+    }
+
+    fn listener(&self, port: u64, role: &str) -> Option<String> {
+        let mut listeners = self.ready["listeners"].as_array()?.iter();
+        Some(listeners.find(|one| one["port"] == port && one["role"] == role)?["address"].as_str()?.to_owned())
     }
 
     /// Address of the admin server.
@@ -96,14 +111,16 @@ impl Running {
 
     /// What stands in a README, and what it is here.
     pub fn replacements(&self) -> Vec<(String, String)> {
-        let address = self.address(80);
-        let port = address.rsplit_once(':').map(|(_, port)| port.to_owned()).unwrap_or_default();
-        let mut replace = vec![
-            ("localhost:8080".to_owned(), address),
-            (":8080".to_owned(), format!(":{port}")),
+        let mut replace = Vec::new();
+        if let Some(address) = self.listener(80, "gateway") {
+            let port = address.rsplit_once(':').map(|(_, port)| port.to_owned()).unwrap_or_default();
+            replace.extend([("localhost:8080".to_owned(), address), (":8080".to_owned(), format!(":{port}"))]);
+        }
+        replace.extend([
+            ("localhost:15001".to_owned(), self.sidecar()),
             ("localhost:15000".to_owned(), self.admin()),
             ("~/.local/share".to_owned(), self.scratch.path().display().to_string()),
-        ];
+        ]);
         let of_tls = self.ready["listeners"].as_array().and_then(|all| all.iter().find(|one| one["port"] == 443));
         if let Some(address) = of_tls.and_then(|one| one["address"].as_str()) {
             let port = address.rsplit_once(':').map(|(_, port)| port.to_owned()).unwrap_or_default();

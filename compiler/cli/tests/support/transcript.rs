@@ -36,6 +36,11 @@ pub(crate) fn steps(markdown: &str) -> Vec<Step> {
     steps
 }
 
+/// Whether a command serves a mesh until it is asked to stop: with `--ephemeral` pages run a program in one instead.
+pub(crate) fn serves(command: &str) -> bool {
+    command.contains("-- run ") && !command.contains(" --ephemeral ")
+}
+
 /// Runs one step in `directory`, after replacing words of the command and of what it prints, and panics with both texts where it prints
 /// something else than shown. A step that shows nothing may print anything.
 pub(crate) fn run(step: &Step, directory: &Path, replace: &[(String, String)]) {

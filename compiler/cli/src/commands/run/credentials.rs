@@ -10,7 +10,11 @@ use malha_mesh::Mesh;
 use malha_model::{Spec, kubernetes::Secret};
 use malha_proxy::{CertificateProblem, Credential, CredentialSource, Credentials, UpstreamNeed, certificate_problems};
 use malha_table::Table;
-use std::{fs, io, path::Path, sync::Arc};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Where the command line says that certificates and keys are.
 pub(super) fn source(args: &RunArgs) -> CredentialSource {
@@ -94,7 +98,16 @@ pub(super) fn stand_in(
     Ok(notes)
 }
 
-/// Lets the stand-ins end the TLS that clusters speak, and gives these what they lack for it.
+/// Whether some client's own TLS is passed on to endpoints.
+pub(super) fn passes_tls_on(table: &Table) -> bool {
+    let listeners = table.proxies().flat_map(|proxy| proxy.listeners());
+    listeners.into_iter().any(|listener| {
+        matches!(listener.protocol(), "HTTPS" | "TLS") && listener.chains().any(|chain| chain.termination().is_none())
+    })
+}
+
+/// Lets the stand-ins end the TLS that clusters speak, and gives these what they lack for it; the file of the
+/// certificate of who signs for them.
 ///
 /// # Errors
 /// The authority cannot be opened.
@@ -103,7 +116,7 @@ pub(super) fn let_stand_ins_speak_tls(
     stand_ins: &StandIns,
     credentials: &mut Credentials,
     authority: &mut Option<Arc<LocalAuthority>>,
-) -> Result<(), Failure> {
+) -> Result<PathBuf, Failure> {
     let authority = opened(authority)?;
     let trusted: Arc<[u8]> = Arc::from(authority.certificate().as_bytes());
     credentials.trust(Arc::clone(&trusted));
@@ -130,7 +143,7 @@ pub(super) fn let_stand_ins_speak_tls(
             credentials.insert(namespace, name, made);
         }
     }
-    Ok(())
+    Ok(authority.certificate_file())
 }
 
 /// Namespace and name of a Secret as files write it.

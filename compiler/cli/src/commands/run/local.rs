@@ -1,5 +1,6 @@
 //! What of a mesh is on this machine: endpoints are given addresses here, before the table is built.
 
+use super::gateways::{self, Gateways};
 use crate::{
     config::LocalEndpoint,
     failure::Failure,
@@ -32,7 +33,7 @@ impl Localizer<'_> {
     ///
     /// # Errors
     /// A stand-in cannot be started.
-    pub(super) fn localize(&mut self, program: &Program) -> Result<Program, Failure> {
+    pub(super) fn localize(&mut self, program: &Program, gateways: &Gateways<'_>) -> Result<Program, Failure> {
         let mut done: HashMap<*const ProxyProgram, Arc<ProxyProgram>> = HashMap::new();
         let mut local = program.clone();
         for proxy in &mut local.proxies {
@@ -42,7 +43,7 @@ impl Localizer<'_> {
                 continue;
             }
             for cluster in &mut Arc::make_mut(&mut proxy.program).clusters {
-                if let Some(endpoints) = self.endpoints(cluster)? {
+                if let Some(endpoints) = self.endpoints(cluster, gateways)? {
                     let cluster = Arc::make_mut(cluster);
                     cluster.endpoints = endpoints;
                     cluster.discovery = Discovery::Eds;
@@ -54,10 +55,9 @@ impl Localizer<'_> {
     }
 
     /// The endpoints that a cluster has on this machine; none: they are as the mesh says.
-    fn endpoints(&mut self, cluster: &Cluster) -> Result<Option<Vec<Endpoint>>, Failure> {
+    fn endpoints(&mut self, cluster: &Cluster, gateways: &Gateways<'_>) -> Result<Option<Vec<Endpoint>>, Failure> {
         let mut endpoints = cluster.endpoints.clone();
-        let named = |local: &&LocalEndpoint| local.port == cluster.port && is_named(self.mesh, local, &cluster.host);
-        let local: Vec<&LocalEndpoint> = self.local.iter().filter(named).collect();
+        let local: Vec<&LocalEndpoint> = self.named(&cluster.host, cluster.port).collect();
         let is_localized = !local.is_empty();
         if is_localized {
             let subset = self.subset_labels(cluster);
@@ -81,19 +81,44 @@ impl Localizer<'_> {
             endpoints.retain(|endpoint| !local.iter().any(|local| stands_in_for(local, endpoint)));
             endpoints.extend(belonging);
         }
-        let Some(stand_ins) = self.stand_ins.as_mut() else { return Ok(is_localized.then_some(endpoints)) };
+        let mut is_changed = is_localized;
+        if endpoints.is_empty() && !is_localized {
+            endpoints = gateways.made_up(self.mesh, cluster, &self.subset_labels(cluster));
+            is_changed = !endpoints.is_empty();
+        }
+        for endpoint in endpoints.iter_mut().filter(|endpoint| !has_place(endpoint)) {
+            if let Some(own) = gateways.own(endpoint) {
+                *endpoint = own;
+                is_changed = true;
+            }
+        }
+        if self.stand_ins.is_none() {
+            return Ok(is_changed.then_some(endpoints));
+        }
         if endpoints.is_empty() && !is_localized && is_external(self.mesh, &cluster.host) {
             endpoints.push(Endpoint { weight: 1, port: cluster.port, ..Endpoint::default() });
         }
         for endpoint in &mut endpoints {
-            if endpoint.address.as_deref().is_some_and(is_here) {
+            if has_place(endpoint) {
                 continue;
             }
-            let address = stand_ins.address(&identity(self.mesh, cluster, endpoint))?;
-            endpoint.address = Some(address.ip().to_smolstr());
-            endpoint.port = u32::from(address.port());
+            if let Some(address) = self.stand_in(&cluster.host, endpoint).transpose()? {
+                endpoint.address = Some(address.ip().to_smolstr());
+                endpoint.port = u32::from(address.port());
+            }
         }
         Ok(Some(endpoints))
+    }
+
+    /// The processes that stand for a service's port.
+    pub(super) fn named(&self, host: &str, port: u32) -> impl Iterator<Item = &LocalEndpoint> {
+        self.local.iter().filter(move |local| local.port == port && is_named(self.mesh, local, host))
+    }
+
+    /// The address of an endpoint's stand-in, which is started if there is none yet; none: there are no stand-ins.
+    pub(super) fn stand_in(&mut self, host: &str, endpoint: &Endpoint) -> Option<Result<SocketAddr, Failure>> {
+        let identity = identity(self.mesh, host, endpoint);
+        self.stand_ins.as_mut().map(|stand_ins| stand_ins.address(&identity))
     }
 
     fn subset_labels(&self, cluster: &Cluster) -> BTreeMap<SmolStr, SmolStr> {
@@ -149,6 +174,11 @@ fn has(labels: &BTreeMap<SmolStr, SmolStr>, wanted: &BTreeMap<String, String>) -
     wanted.iter().all(|(name, value)| labels.get(name.as_str()).is_some_and(|known| known == value))
 }
 
+/// Whether an endpoint is on this machine.
+fn has_place(endpoint: &Endpoint) -> bool {
+    endpoint.address.as_deref().is_some_and(|address| is_here(address) || gateways::is_own(address))
+}
+
 /// Whether an address is on this machine.
 fn is_here(address: &str) -> bool {
     address == "localhost" || address.starts_with("unix://") || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
@@ -159,13 +189,13 @@ fn is_external(mesh: &Mesh, host: &str) -> bool {
 }
 
 /// Whom the stand-in of an endpoint stands for.
-fn identity(mesh: &Mesh, cluster: &Cluster, endpoint: &Endpoint) -> Identity {
+fn identity(mesh: &Mesh, host: &str, endpoint: &Endpoint) -> Identity {
     if let Some((namespace, name)) = &endpoint.workload {
         return workload_identity(namespace, name, &endpoint.labels);
     }
-    let service = mesh.registry().services_of_host(&cluster.host).next();
+    let service = mesh.registry().services_of_host(host).next();
     let namespace = service.map(|service| service.namespace.as_str()).unwrap_or_default();
-    workload_identity(namespace, endpoint.address.as_ref().unwrap_or(&cluster.host), &endpoint.labels)
+    workload_identity(namespace, endpoint.address.as_deref().unwrap_or(host), &endpoint.labels)
 }
 
 /// What the stand-in of a workload says of itself.

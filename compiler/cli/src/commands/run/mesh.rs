@@ -2,6 +2,7 @@
 
 use super::{
     Built, Outcome, credentials,
+    gateways::Gateways,
     listening::Listening,
     local::{Localizer, strangers, workload_identity},
 };
@@ -18,7 +19,7 @@ use crate::{
     workspace::{Work, Workspace},
 };
 use malha_mesh::{Mesh, MeshConfig, ObjectName, ProxySpec, program::Role, registry::Workload};
-use malha_proxy::{CredentialSource, Credentials, ListenerAddress, certificate_problems, upstream_needs};
+use malha_proxy::{CredentialSource, Credentials, ListenerAddress, Neighbours, certificate_problems, upstream_needs};
 use malha_syntax::{Finding, RuleInfo, Sources};
 use malha_table::{ProxyIdentity, Table};
 use serde_json::Value;
@@ -37,6 +38,8 @@ pub(super) struct MeshSource {
     /// Where the command line says that certificates and keys are.
     source: CredentialSource,
     stand_ins: Option<StandIns>,
+    /// Where Services are that a sidecar does not know.
+    neighbours: Neighbours,
     /// Signs the certificates that are missing, once one is.
     authority: Option<Arc<LocalAuthority>>,
     /// The last table, its Secrets, and what these, files and the command line's directories hold together.
@@ -68,6 +71,7 @@ impl MeshSource {
             endpoints,
             source: credentials::source(args),
             stand_ins: None,
+            neighbours: Neighbours::default(),
             authority: None,
             last: None,
             callers: Vec::new(),
@@ -115,6 +119,16 @@ impl MeshSource {
         }
         watched.extend(self.source.directories().map(|directory| (directory.to_owned(), true)));
         watched
+    }
+
+    /// Where Services are that a sidecar does not know, now and after each change.
+    pub(super) fn neighbours(&self) -> &Neighbours {
+        &self.neighbours
+    }
+
+    /// The file of the local authority's certificate, where it has signed what clients see.
+    pub(super) fn trusted(&self) -> Option<PathBuf> {
+        self.authority.as_ref().map(|authority| authority.certificate_file())
     }
 
     pub(super) fn stand_ins(&self) -> Option<&StandIns> {
@@ -202,7 +216,9 @@ impl MeshSource {
         let not_applied = self.config.iter().flat_map(|config| &config.not_applied);
         let not_applied = not_applied.map(|sentence| format!("of the MeshConfig, {sentence}"));
         notes.extend(skipped.chain(not_applied));
-        let program = localizer.localize(&program)?;
+        let gateways = Gateways::of(&program);
+        self.neighbours.set(localizer.neighbours(&gateways)?);
+        let program = localizer.localize(&program, &gateways)?;
         let table = Table::load(self.workspace.table(&program)?).map_err(|error| Failure::new(error.to_string()))?;
         let table = Arc::new(table);
         let secrets = credentials::secrets(&mesh);
@@ -213,8 +229,17 @@ impl MeshSource {
         let lacking = certificate_problems(&table, &credentials);
         let needs = upstream_needs(&table, &credentials);
         if let Some(stand_ins) = &self.stand_ins {
+            let mut speak_tls =
+                || credentials::let_stand_ins_speak_tls(&needs, stand_ins, &mut credentials, &mut self.authority);
             if !needs.is_empty() {
-                credentials::let_stand_ins_speak_tls(&needs, stand_ins, &mut credentials, &mut self.authority)?;
+                speak_tls()?;
+            }
+            // Without it the rest of the mesh is served all the same.
+            if credentials::passes_tls_on(&table) {
+                notes.push(match speak_tls() {
+                    Ok(authority) => format!("stand-ins end TLS by the local authority {}", authority.display()),
+                    Err(failure) => format!("stand-ins do not end TLS: {failure}"),
+                });
             }
             notes.extend(credentials::stand_in(&table, &mut credentials, &mut self.authority)?);
         } else {

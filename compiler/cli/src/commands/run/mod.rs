@@ -2,9 +2,11 @@
 
 mod command;
 mod credentials;
+mod gateways;
 mod listening;
 mod local;
 mod mesh;
+mod neighbours;
 mod options;
 mod serve;
 mod table_file;
@@ -21,7 +23,7 @@ use crate::{
     workspace::Work,
 };
 use malha_mesh::MeshConfig;
-use malha_proxy::{Credentials, ListenerAddress, Revision};
+use malha_proxy::{Credentials, ListenerAddress, Neighbours, Revision};
 use malha_table::Table;
 use mesh::MeshSource;
 use serde_json::Value;
@@ -107,10 +109,25 @@ impl Source {
         }
     }
 
+    fn neighbours(&self) -> Neighbours {
+        match self {
+            Source::Mesh(mesh) => mesh.neighbours().clone(),
+            Source::Table(_) => Neighbours::default(),
+        }
+    }
+
     fn mock(&mut self, counts: Counts, log: crate::mock::Log) -> Result<(), Failure> {
         match self {
             Source::Mesh(mesh) => mesh.mock(counts, log),
             Source::Table(_) => Ok(()),
+        }
+    }
+
+    /// The file of the certificate of a local authority that clients are to trust.
+    fn trusted(&self) -> Option<PathBuf> {
+        match self {
+            Source::Mesh(mesh) => mesh.trusted(),
+            Source::Table(_) => None,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::{
     terminal::{self, Voice},
     watch::{Change, SLOW_POLL, Watcher},
 };
-use malha_proxy::{Handle, ListenerAddress, Proxy, Reload, StopSignal, on_stop, on_stop_signal};
+use malha_proxy::{Handle, ListenerAddress, Options, Proxy, Reload, StopSignal, on_stop, on_stop_signal};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
@@ -80,6 +80,7 @@ pub(super) fn serve(args: &RunArgs, mut source: Source) -> Result<Status, Failur
     let built = source.start()?;
     let section = source.section();
     let options = options(args, &section, source.mesh_config(), on_reload(events.clone()), voice)?;
+    let options = Options { neighbours: source.neighbours(), ..options };
     let handle = Proxy::start(built.revision(), options).map_err(|error| Failure::new(error.to_string()))?;
     let _ = proxy.set(handle.clone());
     let mut served = Served { source, handle, program_hash: built.table.program_hash(), stale: false, voice };
@@ -117,7 +118,8 @@ fn start_program(args: &RunArgs, served: &Served, events: Sender<Event>) -> Resu
     let sidecar = listeners.iter().find(|listener| served.is_clients(listener)).ok_or_else(|| {
         Failure::new("there is no sidecar for the program to call through").help("say who it is by --as")
     })?;
-    Running::start(&args.command, sidecar.address, move |ended| drop(events.send(Event::Ended(ended))))
+    let ended = move |ended| drop(events.send(Event::Ended(ended)));
+    Running::start(&args.command, sidecar.address, served.source.trusted().as_deref(), ended)
 }
 
 /// What `POST /reload` does: it asks the main thread, and waits for what comes of it.

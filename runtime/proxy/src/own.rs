@@ -1,0 +1,76 @@
+//! Endpoints that are gateways of this very process: how a table names them, and where they listen now.
+
+use crate::{pool::EndpointAddress, running::Running};
+use malha_table::Role;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+/// What the address of such an endpoint begins with; namespace and name of the gateway proxy follow. Its port is the one
+/// that the table gives the listener, wherever that is on this machine.
+const SCHEME: &str = "listener://";
+
+/// Where the listeners of gateways are open, by proxy (`namespace/name`) and the table's port.
+#[derive(Debug, Default)]
+pub(crate) struct OwnListeners(BTreeMap<(String, u32), SocketAddr>);
+
+impl OwnListeners {
+    /// Of several on one port the first has it.
+    pub(crate) fn of(running: &Running) -> Self {
+        let gateways = running.listeners().filter(|(_, place)| place.role == Role::Gateway);
+        let mut open: Vec<_> = gateways.collect();
+        open.sort_by_key(|(_, place)| place.listener);
+        let mut own = OwnListeners::default();
+        for (listener, place) in open {
+            own.0.entry((place.proxy_name.clone(), place.port.into())).or_insert(listener.address);
+        }
+        own
+    }
+
+    /// An endpoint's address as a table writes it, as one to connect to.
+    pub(crate) fn resolve(&self, written: &str, port: u32) -> Option<EndpointAddress> {
+        let Some(proxy) = written.strip_prefix(SCHEME) else { return EndpointAddress::of(written, port) };
+        let address = self.0.get(&(proxy.to_owned(), port)).copied().map(reached_at);
+        // A gateway that does not listen on a port refuses connections to it, as port 0 does.
+        let address = address.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
+        Some(EndpointAddress { host: address.ip().to_string().into(), port: address.port() })
+    }
+}
+
+/// An address that leads to a socket which listens on all of the machine's.
+fn reached_at(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_is_reached_where_it_listens() {
+        let at = |address: &str| address.parse::<SocketAddr>().expect("an address");
+        let own = OwnListeners(BTreeMap::from([
+            (("infra/egress".to_owned(), 80), at("127.0.0.1:41080")),
+            (("infra/egress".to_owned(), 443), at("0.0.0.0:8443")),
+            (("infra/other".to_owned(), 80), at("[::]:8081")),
+        ]));
+        for (written, port, expected) in [
+            ("listener://infra/egress", 80, "127.0.0.1:41080"),
+            ("listener://infra/egress", 443, "127.0.0.1:8443"),
+            ("listener://infra/other", 80, "::1:8081"),
+            ("listener://infra/egress", 81, "127.0.0.1:0"),
+            ("listener://infra/none", 80, "127.0.0.1:0"),
+            ("10.0.0.1", 80, "10.0.0.1:80"),
+        ] {
+            let resolved = own.resolve(written, port).expect("it is an address");
+            assert_eq!(resolved.to_string(), expected, "{written}:{port}");
+        }
+        assert_eq!(own.resolve("", 80), None);
+    }
+}
