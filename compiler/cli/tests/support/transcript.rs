@@ -2,6 +2,7 @@
 //!
 //! A line that begins with `$ ` is a command; the lines below it are what it prints. In these, `...` stands for any
 //! text, and a line of `...` alone for any lines.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::{path::Path, process::Command};
 
@@ -41,8 +42,8 @@ pub(crate) fn serves(command: &str) -> bool {
     command.contains("-- run ") && !command.contains(" --ephemeral ")
 }
 
-/// Runs one step in `directory`, after replacing words of the command and of what it prints, and panics with both texts where it prints
-/// something else than shown. A step that shows nothing may print anything.
+/// Runs one step in `directory`, after replacing words of the command and of what it prints, and panics with both texts
+/// where it prints something else than shown. A step that shows nothing may print anything.
 pub(crate) fn run(step: &Step, directory: &Path, replace: &[(String, String)]) {
     let replaced = |text: &str| replace.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
     let command = replaced(&step.command);
