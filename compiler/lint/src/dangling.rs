@@ -50,11 +50,10 @@ pub(crate) fn dangling(mesh: &Mesh, program: &Program, mut visit: impl FnMut(&Da
             name: proxy.name.clone(),
             labels: proxy.labels.clone(),
         };
-        without_cluster(&proxy.program, &mut |host, origin, destination, mirror| {
+        without_cluster(&proxy.program, &mut |domains, origin, destination, mirror| {
             let Some(service) = mesh.service(&executing, &destination.host) else { return };
             let Some(written) = written(mesh, &executing, origin, destination, mirror) else { return };
-            let is_for_nobody = host.is_some_and(|host| is_called_by_nobody(mesh, &executing, &host));
-            if written.destination.port.is_none() && is_for_nobody {
+            if written.destination.port.is_none() && is_called_by_nobody(mesh, &executing, domains, destination.port) {
                 return;
             }
             let host = written.destination.host.as_ref().map(|host| host.span).unwrap_or_default();
@@ -65,56 +64,36 @@ pub(crate) fn dangling(mesh: &Mesh, program: &Program, mut visit: impl FnMut(&Da
     }
 }
 
-/// A virtual host of a listener.
-#[derive(Clone, Copy)]
-struct Host<'a> {
-    domains: &'a [SmolStr],
-    /// The listener's port, which need not be that of a destination: a service that has one alone gives its own.
-    port: u32,
-}
-
-/// Whether a virtual host is that of a service that does not have the listener's port: sidecars have one for it on port
-/// 80 all the same (semantics B37), where there is no service to call. The names that stand for it (semantics E28) are
-/// Services too, mostly without any port, and are not asked.
-fn is_called_by_nobody(mesh: &Mesh, proxy: &ProxySpec, host: &Host<'_>) -> bool {
+/// Whether these are the domains of a service that does not have the listener's port: sidecars have a virtual host for
+/// it on port 80 all the same (semantics B37), where there is no service to call. The names that stand for it (semantics
+/// E28) are Services too, mostly without any port, and are not asked.
+fn is_called_by_nobody(mesh: &Mesh, proxy: &ProxySpec, domains: &[SmolStr], port: u32) -> bool {
     let is_itself = |service: &Service, domain: &str| {
         service.hostname == domain && !matches!(service.resolution, Resolution::Alias(_))
     };
     let service = |domain: &SmolStr| mesh.service(proxy, domain).filter(|service| is_itself(service, domain));
-    let mut services = host.domains.iter().filter_map(service);
-    proxy.role == Role::Sidecar && services.any(|service| service.port(host.port).is_none())
+    proxy.role == Role::Sidecar && domains.iter().filter_map(service).any(|service| service.port(port).is_none())
 }
 
-/// Calls `visit` with every destination that leads to no cluster; of HTTP with its virtual host.
-fn without_cluster(program: &ProxyProgram, visit: &mut impl FnMut(Option<Host<'_>>, &Origin, &Destination, bool)) {
-    let mut missing = |host, origin: &Option<Arc<Origin>>, destinations: &[Destination], mirror| {
+fn without_cluster(program: &ProxyProgram, visit: &mut impl FnMut(&[SmolStr], &Origin, &Destination, bool)) {
+    let mut missing = |domains: &[SmolStr], origin: &Option<Arc<Origin>>, destinations: &[Destination], mirror| {
         let Some(origin) = origin else { return };
         for destination in destinations.iter().filter(|destination| destination.cluster.is_none()) {
-            visit(host, origin, destination, mirror);
+            visit(domains, origin, destination, mirror);
         }
     };
-    let mut looked_at = BTreeSet::new();
-    for listener in &program.listeners {
-        for chain in &listener.filter_chains {
-            let table = match &chain.filter {
-                Filter::Tcp(route) => {
-                    missing(None, &route.origin, &route.destinations, false);
-                    continue;
-                }
-                // Listeners of several addresses share the table of their port.
-                Filter::Http(table) if !looked_at.insert(*table) => continue,
-                Filter::Http(table) => program.route_tables.get(*table),
-            };
-            for host in table.into_iter().flat_map(|table| &table.virtual_hosts) {
-                let of_host = Some(Host { domains: &host.domains, port: listener.port });
-                for route in host.routes.iter() {
-                    let ActionKind::Forward(forward) = &route.action.kind else { continue };
-                    missing(of_host, &route.origin, &forward.destinations, false);
-                    for mirror in &forward.mirrors {
-                        missing(of_host, &route.origin, std::slice::from_ref(&mirror.destination), true);
-                    }
-                }
+    for host in program.route_tables.iter().flat_map(|table| &table.virtual_hosts) {
+        for route in host.routes.iter() {
+            let ActionKind::Forward(forward) = &route.action.kind else { continue };
+            missing(&host.domains, &route.origin, &forward.destinations, false);
+            for mirror in &forward.mirrors {
+                missing(&host.domains, &route.origin, std::slice::from_ref(&mirror.destination), true);
             }
+        }
+    }
+    for chain in program.listeners.iter().flat_map(|listener| &listener.filter_chains) {
+        if let Filter::Tcp(route) = &chain.filter {
+            missing(&[], &route.origin, &route.destinations, false);
         }
     }
 }

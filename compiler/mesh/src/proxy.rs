@@ -204,8 +204,8 @@ mod tests {
             let template = format!("template: {{metadata: {{labels: {labels}}}}}");
             object(&format!("ReplicaSet edge/gw-{hash}"), &format!("spec: {{selector: {{}}, {template}}}"))
         };
-        let rolled_out = mesh(&[selecting("prod/a", "{istio: ingress}"), replica_set("1"), replica_set("2")]);
-        assert_eq!(names(&rolled_out), [r#"edge/gw-1 {"istio": "ingress"}"#]);
+        let rolled_out = mesh(&[selecting("prod/a", "{istio: ingress}"), replica_set("g"), replica_set("h")]);
+        assert_eq!(names(&rolled_out), [r#"edge/gw-g {"istio": "ingress"}"#]);
     }
 
     #[test]

@@ -190,26 +190,6 @@ fn a_service_is_not_called_on_ports_that_it_does_not_have() {
 }
 
 #[test]
-fn a_service_is_called_on_its_port_whatever_the_port_of_the_destination() {
-    let service = |name: &str, port: u32| {
-        object(&format!("Service shop/{name}"), &format!("spec: {{ports: [{{name: http, port: {port}}}]}}"))
-    };
-    let rules = |export: &str| {
-        let subset = format!("subsets: [{{name: v1, labels: {{v: a}}}}], exportTo: ['{export}']");
-        object("DestinationRule shop/r", &format!("spec: {{host: new, {subset}}}"))
-    };
-    let routes = || {
-        let http = "http: [{route: [{destination: {host: new, subset: v1}}]}]";
-        object("VirtualService shop/v", &format!("spec: {{hosts: [old], {http}}}"))
-    };
-    let found = |export: &str| {
-        said(&[service("old", 80), service("new", 8080), rules(export), routes()], &["D001"], MeshConfig::default())
-    };
-    assert_eq!(found("*"), [""; 0]);
-    assert_eq!(found("."), ["D001 v spec.http[0].route[0].destination.subset"], "B26, D3: clients elsewhere");
-}
-
-#[test]
 fn a_name_for_another_host_counts_as_that_host() {
     let objects = |gateways: &str, subset: &str| {
         vec![
