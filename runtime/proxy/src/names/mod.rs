@@ -5,6 +5,7 @@
 
 mod asked;
 mod lookup;
+mod servers;
 mod thread;
 mod watched;
 
