@@ -72,7 +72,8 @@ impl Shared {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Puts a table in force, once its clusters' names have been looked up. States of clusters, endpoints and rules that were in the one before are kept.
+    /// Puts a table in force, once its clusters' names have been looked up. States of clusters, endpoints and rules that
+    /// were in the one before are kept.
     pub(crate) fn install(
         &self,
         revision: Revision,
@@ -115,7 +116,8 @@ impl Shared {
             let of_owner = same.iter().find(|known| known.owner == owner);
             let before = of_owner.or(same.first().filter(|_| same.len() == 1)).map(|known| &known.state);
             let family = Family::of(self.options.host);
-            let around = Around { parties: &self.metrics.parties, credentials: &credentials, namespace, family };
+            let (parties, names) = (&self.metrics.parties, &*self.names);
+            let around = Around { parties, credentials: &credentials, namespace, family, names };
             let state = Arc::new(ClusterState::new(&cluster, before, &around));
             self.names.watch(&state);
             let one = Owned { owner, state: Arc::clone(&state) };

@@ -102,6 +102,11 @@ impl Names {
         Names { family, known: Arc::new(known), thread: Thread::new(dns.servers.clone()) }
     }
 
+    /// What is known of a name for a cluster that is yet to be watched.
+    pub(crate) fn known(&self, name: &str, is_logical: bool) -> Option<Addresses> {
+        self.known.watched.known(name, is_logical)
+    }
+
     /// Keeps a cluster's members as the names of its endpoints say, as long as the cluster is there.
     pub(crate) fn watch(&self, cluster: &Arc<ClusterState>) {
         for name in self.known.watched.add(cluster) {
