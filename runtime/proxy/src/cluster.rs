@@ -7,7 +7,7 @@ use crate::{
     counters::ClusterCounters,
     dial::Keepalive,
     members::{Members, Recipe, Written},
-    names::{Addresses, Family},
+    names::{Addresses, Family, Names},
     outlier::{self, Detection, Health, Outcome},
     own::OwnListeners,
     parties::{self, Parties},
@@ -76,6 +76,8 @@ pub(crate) struct Around<'a> {
     pub(crate) namespace: &'a str,
     /// Of the addresses that names stand for.
     pub(crate) family: Family,
+    /// What of names is known from the table before.
+    pub(crate) names: &'a Names,
 }
 
 /// What a cluster says of its connections, as far as one that is open must agree with it.
@@ -230,7 +232,8 @@ impl ClusterState {
             family: around.family,
         };
         let members_before = before.map(|before| before.members.load_full()).unwrap_or_default();
-        let members = recipe.members(&members_before, outlier::since(epoch), |_| None);
+        let known = |name: &str| around.names.known(name, recipe.is_logical);
+        let members = recipe.members(&members_before, outlier::since(epoch), known);
         let policy: Value = cluster.policy_json().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
         let tls = UpstreamTls::of(&policy, cluster.name(), around.namespace, around.credentials);
         ClusterState {

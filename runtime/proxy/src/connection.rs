@@ -134,7 +134,7 @@ pub(crate) async fn serve(local: Rc<Local>, stream: TcpStream, peer: SocketAddr,
         Entered::Bytes(running, route, stream) => {
             let tls = route.server_name.clone().map(|name| ClientTls { server_name: Some(name), certificate: None });
             let client = Rc::new(Client::new(peer, address, tls));
-            bytes(&local, &running, &route, (&held.listener, &client), stream, closing).await;
+            bytes(&local, running, &route, (&held.listener, &client), stream, closing).await;
         }
     }
 }
@@ -235,21 +235,26 @@ async fn enter(running: &Arc<Running>, listener: &OpenListener, stream: TcpStrea
     Ok(Some(Entered::Tls(Box::new(stream), client, is_http2)))
 }
 
-/// Passes bytes on until both sides have ended, or the listener is closed.
+/// Passes bytes on until both sides have ended, or the listener is closed; as the table says, which need not stay for that.
 pub(crate) async fn bytes(
     local: &Rc<Local>,
-    running: &Running,
+    running: Arc<Running>,
     place: &ChainPlace,
     client: (&Arc<OpenListener>, &Rc<Client>),
     stream: Box<dyn Bytes>,
     mut closing: watch::Receiver<bool>,
 ) {
-    let proxy = running.table.proxies().get(place.proxy);
-    let listener = proxy.and_then(|proxy| proxy.listeners().get(place.listener));
-    let chain = listener.and_then(|listener| listener.chains().find(|chain| chain.index() == place.chain));
-    let Some(Filter::Tcp(route)) = chain.and_then(|chain| chain.filter()) else { return };
+    let taken = {
+        let proxy = running.table.proxies().get(place.proxy);
+        let listener = proxy.and_then(|proxy| proxy.listeners().get(place.listener));
+        let chain = listener.and_then(|listener| listener.chains().find(|chain| chain.index() == place.chain));
+        let Some(Filter::Tcp(route)) = chain.and_then(|chain| chain.filter()) else { return };
+        tcp::take(local, &running, &route, client)
+    };
+    drop(running);
+    let Some(taken) = taken else { return };
     tokio::select! {
-        () = tcp::pass(local, running, &route, client, stream) => {}
+        () = taken.pass(local, client.1, stream) => {}
         _ = closing.wait_for(|&is_closing| is_closing) => {}
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     pool::{EndpointAddress, NoConnection},
     proxy_protocol::Header,
     socket::{self, Socket},
+    time::written_duration,
     tls,
 };
 use serde_json::Value;
@@ -23,8 +24,6 @@ use tokio_rustls::{
     client::TlsStream,
     rustls::{self, ClientConfig},
 };
-
-use crate::time::written_duration;
 
 /// How the system is to find out that a silent endpoint is gone: `connectionPool.tcp.tcpKeepalive`. What is not said is
 /// the system's.

@@ -66,6 +66,10 @@ pub(crate) fn endpoint_of_connection(local: &Local, client: &Client, discovery: 
 
 /// An address that a client named, if it may be connected to; `authority` is what people call it.
 pub(crate) fn allowed(local: &Local, address: EndpointAddress, authority: &str) -> Result<EndpointAddress, LocalReply> {
+    // Sockets of the file system are for tables to name (semantics E4).
+    if address.port == 0 || address.host.contains(['/', '@']) {
+        return Err(refuse("no_address", format!("{authority} names no host and port to connect to\n")));
+    }
     if let Some(known) = local.shared.options.neighbours.find(&address.host, address.port) {
         return Ok(EndpointAddress { host: known.ip().to_string().into(), port: known.port() });
     }

@@ -74,7 +74,8 @@ impl Shared {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Puts a table in force, once its clusters' names have been looked up. States of clusters, endpoints and rules that were in the one before are kept.
+    /// Puts a table in force, once its clusters' names have been looked up. States of clusters, endpoints and rules that
+    /// were in the one before are kept.
     pub(crate) fn install(
         &self,
         revision: Revision,
@@ -118,8 +119,8 @@ impl Shared {
             let of_owner = same.iter().find(|known| known.owner == owner);
             let before = of_owner.or(same.first().filter(|_| same.len() == 1)).map(|known| &known.state);
             let family = Family::of(self.options.host);
-            let (parties, credentials, own) = (&self.metrics.parties, &credentials, &own);
-            let around = Around { parties, credentials, own, namespace, family };
+            let (parties, credentials, names, own) = (&self.metrics.parties, &credentials, &*self.names, &own);
+            let around = Around { parties, credentials, own, namespace, family, names };
             let state = Arc::new(ClusterState::new(&cluster, before, &around));
             self.names.watch(&state);
             let one = Owned { owner, state: Arc::clone(&state) };

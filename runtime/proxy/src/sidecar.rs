@@ -4,11 +4,13 @@
 use crate::{
     connection::{Bytes, ChainPlace, Client, ClientTls, Held, bytes, http},
     first_bytes::{First, Rewound, Sought, look},
+    original::OriginalDestination,
+    running::Running,
     tcp,
-    worker::{InForce, Local},
+    worker::Local,
 };
-use malha_table::view::{Connection, Fallback, Filter, Listener};
-use std::rc::Rc;
+use malha_table::view::{Connection, Fallback, Filter};
+use std::{rc::Rc, sync::Arc};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Serves such a connection until either side, or its listener, closes it.
@@ -17,22 +19,18 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut closing = held.listener.closing.subscribe();
-    let running = local.running();
     let entered = tokio::select! {
-        entered = enter(local, held, &running, &client, stream) => entered,
+        entered = enter(local, held, &client, stream) => entered,
         _ = closing.wait_for(|&is_closing| is_closing) => return,
     };
     let Ok(Some((way, server_name, stream))) = entered else { return };
     let tls = server_name.map(|name| ClientTls { server_name: Some(name), certificate: None });
     let client = Rc::new(Client { tls, ..client });
     match way {
-        Way::Http { is_http2 } => {
-            drop(running);
-            http(local, held, client, stream, is_http2).await;
-        }
-        Way::Chain(place) => {
+        Way::Http { is_http2 } => http(local, held, client, stream, is_http2).await,
+        Way::Chain(running, place) => {
             let stream: Box<dyn Bytes> = Box::new(stream);
-            bytes(local, &running, &place, (&held.listener, &client), stream, closing).await;
+            bytes(local, running, &place, (&held.listener, &client), stream, closing).await;
         }
         Way::Outside => {
             tokio::select! {
@@ -46,8 +44,11 @@ where
 
 /// What becomes of a connection.
 enum Way {
-    Http { is_http2: bool },
-    Chain(ChainPlace),
+    Http {
+        is_http2: bool,
+    },
+    /// That of the table by which it was chosen.
+    Chain(Arc<Running>, ChainPlace),
     Outside,
     Blackhole,
 }
@@ -66,39 +67,34 @@ impl Way {
 type Entered<S> = (Way, Option<String>, Rewound<S>);
 
 /// Chooses listener and filter chain, after a look at the first bytes where chains ask for them: a server that speaks
-/// first must not be waited for in vain. None: the connection is closed without a word.
-async fn enter<S>(
-    local: &Local,
-    held: &Held,
-    running: &InForce,
-    client: &Client,
-    stream: S,
-) -> std::io::Result<Option<Entered<S>>>
+/// first must not be waited for in vain. While they are waited for, another table may come into force: that one counts.
+/// None: the connection is closed without a word.
+async fn enter<S>(local: &Local, held: &Held, client: &Client, stream: S) -> std::io::Result<Option<Entered<S>>>
 where
     S: AsyncRead + Unpin,
 {
-    let unseen = |stream| Rewound::new(bytes::Bytes::new(), stream);
-    let Some(place) = running.place(held.listener.id) else { return Ok(None) };
-    let Some(proxy) = running.table.proxies().get(place.proxy) else { return Ok(None) };
     let Some(original) = &client.original else { return Ok(None) };
-    let Some(listener) = original.listener(&proxy) else {
-        return Ok(Way::of(proxy.fallback()).map(|way| (way, None, unseen(stream))));
-    };
-    if listener.rejected().is_some() {
-        return Ok(None);
-    }
-    let (first, stream) = match sought(local, &listener) {
-        None => (First::Other, unseen(stream)),
+    let (first, stream) = match sought(local, held, original) {
+        None => (First::Other, Rewound::new(bytes::Bytes::new(), stream)),
         Some(sought) => match look(stream, sought).await? {
             Some(seen) => seen,
             None => return Ok(None),
         },
     };
+    let running = local.running();
+    let Some(place) = running.place(held.listener.id) else { return Ok(None) };
+    let Some(proxy) = running.table.proxies().get(place.proxy) else { return Ok(None) };
     let (is_http2, is_http) = (first == First::Http2, matches!(first, First::Http1 | First::Http2));
     let (is_tls, server_name) = match first {
         First::Tls(hello) => (true, hello.server_name),
         First::Http1 | First::Http2 | First::Other => (false, None),
     };
+    let Some(listener) = original.listener(&proxy) else {
+        return Ok(Way::of(proxy.fallback()).map(|way| (way, server_name, stream)));
+    };
+    if listener.rejected().is_some() {
+        return Ok(None);
+    }
     let connection = Connection {
         destination: original.address(&listener),
         is_tls,
@@ -113,7 +109,8 @@ where
             Some(Filter::Tcp(_)) => {
                 let at = proxy.listeners().position(|other| other.index() == listener.index());
                 let (proxy, chain, server_name) = (place.proxy, chain.index(), server_name.clone());
-                at.map(|listener| Way::Chain(ChainPlace { proxy, listener, chain, server_name }))
+                let place = |listener| ChainPlace { proxy, listener, chain, server_name };
+                at.map(|at| Way::Chain(Arc::clone(&running), place(at)))
             }
             None => None,
         },
@@ -121,11 +118,15 @@ where
     Ok(way.map(|way| (way, server_name, stream)))
 }
 
-/// What a listener's chains ask of the first bytes; none: nothing. Without a `protocolDetectionTimeout` Istio waits for
-/// them as long as it takes.
-fn sought(local: &Local, listener: &Listener<'_>) -> Option<Sought> {
+/// What the chains of a connection's listener ask of its first bytes; none: nothing. Without a `protocolDetectionTimeout`
+/// Istio waits for them as long as it takes.
+fn sought(local: &Local, held: &Held, original: &OriginalDestination) -> Option<Sought> {
+    let running = local.running();
+    let proxy = running.table.proxies().get(running.place(held.listener.id)?.proxy)?;
+    let listener = original.listener(&proxy).filter(|listener| listener.rejected().is_none())?;
     let http1 = listener.chains().any(|chain| chain.is_inspected());
     let options = &local.shared.options;
     let patience = options.protocol_detection_timeout.unwrap_or(options.limits.client_idle_timeout);
-    (http1 || listener.speaks_tls()).then_some(Sought { tls: true, http1, patience: Some(patience) })
+    let sought = Sought { tls: true, http1, patience: Some(patience) };
+    (http1 || listener.speaks_tls()).then_some(sought)
 }

@@ -10,12 +10,14 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    task::JoinSet,
 };
 
 /// An open one.
@@ -27,7 +29,7 @@ pub(crate) enum Socket {
 
 impl Socket {
     /// Opens one to where an endpoint is. Of several addresses of a name the first one counts; another only where that
-    /// cannot be reached.
+    /// cannot be reached, or not soon.
     pub(crate) async fn connect(address: &EndpointAddress, names: &Names) -> Result<Socket, NoConnection> {
         let refused = |error: io::Error| NoConnection::Failed(reason(&error));
         if let Some(path) = address.socket() {
@@ -37,14 +39,8 @@ impl Socket {
             return TcpStream::connect(SocketAddr::new(ip, address.port)).await.map(Socket::Tcp).map_err(refused);
         }
         let addresses = names.addresses(&address.host).await.map_err(|none| NoConnection::Failed(none.reason()))?;
-        let mut last = NoConnection::Failed(NoAddress::Failed("the name has no address".into()).reason());
-        for ip in addresses.iter() {
-            match TcpStream::connect(SocketAddr::new(*ip, address.port)).await {
-                Ok(stream) => return Ok(Socket::Tcp(stream)),
-                Err(error) => last = refused(error),
-            }
-        }
-        Err(last)
+        let sockets = addresses.iter().map(|ip| SocketAddr::new(*ip, address.port));
+        first_reached(sockets).await
     }
 
     /// The two ends; of a socket of the file system there are none to tell.
@@ -53,6 +49,30 @@ impl Socket {
             Socket::Tcp(stream) => (stream.peer_addr().ok(), stream.local_addr().ok()),
             #[cfg(unix)]
             Socket::Unix(_) => (None, None),
+        }
+    }
+}
+
+/// So long an address is alone before the next one is tried too: Envoy's own bound.
+const HEAD_START: Duration = Duration::from_millis(300);
+
+/// Connects to the first of several addresses; one that says nothing does not use up the time of all.
+async fn first_reached(mut addresses: impl ExactSizeIterator<Item = SocketAddr>) -> Result<Socket, NoConnection> {
+    let mut last = NoConnection::Failed(NoAddress::Failed("the name has no address".into()).reason());
+    let mut trying = JoinSet::new();
+    loop {
+        if let Some(address) = addresses.next() {
+            trying.spawn(TcpStream::connect(address));
+        }
+        tokio::select! {
+            outcome = trying.join_next() => match outcome {
+                Some(Ok(Ok(stream))) => return Ok(Socket::Tcp(stream)),
+                Some(Ok(Err(error))) => last = NoConnection::Failed(reason(&error)),
+                // Nobody stops them, and they do not panic.
+                Some(Err(_)) => {}
+                None => return Err(last),
+            },
+            () = tokio::time::sleep(HEAD_START), if addresses.len() > 0 => {}
         }
     }
 }

@@ -31,15 +31,19 @@ use tokio::{
 /// How often the bytes of an open connection are counted.
 const COUNTING_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Connects a client to a destination drawn by weight, and passes bytes both ways until both sides have ended. A client
-/// whose destination cannot be reached is closed.
-pub(crate) async fn pass(
+/// A connection whose cluster is chosen. It holds no more of a table than that.
+pub(crate) struct Taken {
+    record: TcpRecord,
+    cluster: Arc<ClusterState>,
+}
+
+/// Chooses where the bytes of a client go, by weight; none: it is closed.
+pub(crate) fn take(
     local: &Rc<Local>,
     running: &Running,
     route: &TcpRoute<'_>,
     (listener, client): (&Arc<OpenListener>, &Rc<Client>),
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-) {
+) -> Option<Taken> {
     let mut record = TcpRecord::new(local, listener, client);
     let destinations = route.destinations();
     let index = if destinations.len() == 1 {
@@ -49,7 +53,8 @@ pub(crate) async fn pass(
     };
     let destination = index.and_then(|index| destinations.get(index));
     let Some(cluster) = destination.and_then(|to| to.cluster()).and_then(|to| running.cluster(to.index())) else {
-        return record.fails(Flags::NO_CLUSTER);
+        record.fails(Flags::NO_CLUSTER);
+        return None;
     };
     record.chosen(cluster);
     if let Some(rule) = route.rule() {
@@ -57,11 +62,20 @@ pub(crate) async fn pass(
         record.taken(route);
     }
     if !outside::is_clients_choice(cluster.discovery) {
-        return carry(local, cluster, client, record, stream).await;
+        return Some(Taken { record, cluster: Arc::clone(cluster) });
     }
-    match outside::endpoint_of_connection(local, client, cluster.discovery) {
-        Some(address) => carry(local, &cluster.at(address), client, record, stream).await,
-        None => record.fails(Flags::NO_HEALTHY_UPSTREAM),
+    let Some(address) = outside::endpoint_of_connection(local, client, cluster.discovery) else {
+        record.fails(Flags::NO_HEALTHY_UPSTREAM);
+        return None;
+    };
+    Some(Taken { record, cluster: Arc::new(cluster.at(address)) })
+}
+
+impl Taken {
+    /// Connects the client, and passes bytes both ways until both sides have ended. A client whose destination cannot be
+    /// reached is closed.
+    pub(crate) async fn pass(self, local: &Rc<Local>, client: &Client, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        carry(local, &self.cluster, client, self.record, stream).await;
     }
 }
 

@@ -1,11 +1,12 @@
 //! Looking a name up: in the system's file of hosts, then at name servers.
 
-use super::{Addresses, Family};
+use super::{
+    Addresses, Family,
+    servers::{Servers, named},
+};
 use crate::metrics::lock;
 use hickory_resolver::{
-    Hosts, TokioResolver,
-    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig},
-    net::runtime::TokioRuntimeProvider,
+    Hosts,
     proto::{
         op::Query,
         rr::{Name, RecordType},
@@ -20,29 +21,26 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// How long a server that was named may take to answer, before it is asked again.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 /// Whom to ask.
 pub(super) struct Lookup {
     /// None: those that the system names.
     servers: Vec<SocketAddr>,
     hosts: Kept<Arc<Hosts>>,
-    resolver: Kept<TokioResolver>,
+    asked: Kept<Servers>,
 }
 
 /// The addresses of a name; perhaps there is none.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Found {
     /// Each once, in the order of the answer.
     pub(super) addresses: Addresses,
-    /// How long that holds; none: nothing says.
+    /// How long that holds, as far as servers are believed; none: nothing says.
     pub(super) lifetime: Option<Duration>,
 }
 
 impl Lookup {
     pub(super) fn new(servers: Vec<SocketAddr>) -> Self {
-        Lookup { servers, hosts: Kept::of(HOSTS), resolver: Kept::of(SERVERS) }
+        Lookup { servers, hosts: Kept::of(HOSTS), asked: Kept::of(SERVERS) }
     }
 
     /// The addresses of a name, or why nobody could say. That a name is not known, or has no address of the family, is
@@ -58,41 +56,11 @@ impl Lookup {
             let addresses = known.answers().iter().filter_map(|record| record.data.ip_addr());
             return Ok(Found { addresses: distinct(addresses), lifetime: None });
         }
-        let resolver = self.resolver.get(|_| self.resolver())?;
-        match resolver.lookup(parsed, kind).await {
-            Ok(answer) => {
-                let addresses = answer.answers().iter().filter_map(|record| record.data.ip_addr());
-                let lifetime = answer.answers().iter().map(|record| record.ttl).min();
-                let lifetime =
-                    lifetime.filter(|seconds| *seconds > 0).map(|seconds| Duration::from_secs(seconds.into()));
-                Ok(Found { addresses: distinct(addresses), lifetime })
-            }
-            Err(error) if error.is_no_records_found() => Ok(Found { addresses: Addresses::default(), lifetime: None }),
-            Err(error) => Err(error.to_string()),
-        }
+        self.asked.get(|_| self.servers())?.lookup(&parsed, kind).await
     }
 
-    fn resolver(&self) -> Result<TokioResolver, String> {
-        let mut builder = if self.servers.is_empty() {
-            TokioResolver::builder_tokio().map_err(|error| format!("no name server is known: {error}"))?
-        } else {
-            let servers = self.servers.iter().map(|server| {
-                let at = |mut connection: ConnectionConfig| {
-                    connection.port = server.port();
-                    connection
-                };
-                let connections = vec![at(ConnectionConfig::udp()), at(ConnectionConfig::tcp())];
-                NameServerConfig::new(server.ip(), true, connections)
-            });
-            let config = ResolverConfig::from_name_servers(servers.collect());
-            let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-            builder.options_mut().timeout = PATIENCE;
-            builder
-        };
-        // How long answers hold is counted where they are kept.
-        builder.options_mut().cache_size = 0;
-        builder.options_mut().use_hosts_file = ResolveHosts::Never;
-        builder.build().map_err(|error| error.to_string())
+    fn servers(&self) -> Result<Servers, String> {
+        if self.servers.is_empty() { Servers::of_the_system() } else { named(&self.servers) }
     }
 }
 
@@ -111,7 +79,7 @@ fn read_hosts(path: &Path) -> Hosts {
     hosts
 }
 
-fn distinct(addresses: impl Iterator<Item = IpAddr>) -> Addresses {
+pub(super) fn distinct(addresses: impl Iterator<Item = IpAddr>) -> Addresses {
     let mut seen = HashSet::new();
     addresses.filter(|address| seen.insert(*address)).collect()
 }
@@ -152,7 +120,7 @@ mod tests {
         writeln!(file, "192.0.2.1 a.org b.org # both\n192.0.2.2 A.org\n2001:db8::1 a.org").expect("it is written");
         let path = file.path().to_str().expect("its name is text");
         let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
-        let lookup = Lookup { servers: vec![nobody], hosts: Kept::of(path), resolver: Kept::of(path) };
+        let lookup = Lookup { servers: vec![nobody], hosts: Kept::of(path), asked: Kept::of(path) };
         let found = async |name, family| lookup.addresses(name, family).await.expect("it is known").addresses.to_vec();
         let ip = |text: &str| -> IpAddr { text.parse().expect("an address") };
         assert_eq!(found("a.org", Family::V4).await, [ip("192.0.2.1"), ip("192.0.2.2")]);

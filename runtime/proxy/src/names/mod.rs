@@ -5,6 +5,7 @@
 
 mod asked;
 mod lookup;
+mod servers;
 mod thread;
 mod watched;
 
@@ -99,6 +100,11 @@ impl Names {
         let refresh = dns.refresh;
         let known = Known { family, refresh, watched: Watched::default(), asked: Mutex::default() };
         Names { family, known: Arc::new(known), thread: Thread::new(dns.servers.clone()) }
+    }
+
+    /// What is known of a name for a cluster that is yet to be watched.
+    pub(crate) fn known(&self, name: &str, is_logical: bool) -> Option<Addresses> {
+        self.known.watched.known(name, is_logical)
     }
 
     /// Keeps a cluster's members as the names of its endpoints say, as long as the cluster is there.

@@ -19,8 +19,12 @@ use tokio::{
     task::LocalSet,
 };
 
-/// Names that are looked up at one time.
+/// Names that are looked up at one time, of those that clusters have, and of those that clients choose: these must not
+/// hold those up.
 const AT_ONCE: usize = 32;
+
+/// So long a request waits for the name that it asks for: Envoy's own bound.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Added to how long an answer holds, by chance, so that names do not all come together: what Istio sets.
 const JITTER: Duration = Duration::from_millis(100);
@@ -82,8 +86,9 @@ impl Thread {
 
 fn work(known: Arc<Known>, lookup: Lookup, mut orders: UnboundedReceiver<Order>) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-    let work =
-        Rc::new(Work { known, lookup, turns: Semaphore::new(AT_ONCE), random: Random::new(random::system_seed(), 0) });
+    let random = Random::new(random::system_seed(), 0);
+    let (turns, turns_of_clients) = (Semaphore::new(AT_ONCE), Semaphore::new(AT_ONCE));
+    let work = Rc::new(Work { known, lookup, turns, turns_of_clients, random });
     let local = LocalSet::new();
     local.block_on(&runtime, async {
         while let Some(order) = orders.recv().await {
@@ -100,6 +105,7 @@ struct Work {
     known: Arc<Known>,
     lookup: Lookup,
     turns: Semaphore,
+    turns_of_clients: Semaphore,
     random: Random,
 }
 
@@ -111,8 +117,11 @@ impl Work {
                 self.lookup.addresses(name, self.known.family).await
             };
             let pause = match &found {
-                // Without a lifetime, and without an address, as often as ever.
-                Ok(found) => found.lifetime.unwrap_or(self.known.refresh) + JITTER.mul_f64(self.random.part()),
+                // Without a lifetime, and without an address, as often as ever (semantics E5).
+                Ok(found) => {
+                    let lifetime = found.lifetime.filter(|lifetime| !lifetime.is_zero());
+                    lifetime.unwrap_or(self.known.refresh) + JITTER.mul_f64(self.random.part())
+                }
                 Err(_) => self.known.refresh,
             };
             self.known.watched.heard(name, found.ok().map(|found| found.addresses).as_ref());
@@ -121,9 +130,14 @@ impl Work {
     }
 
     async fn ask(&self, name: &str) {
-        let _turn = self.turns.acquire().await;
-        let (outcome, lifetime) = self.either(name).await;
-        lock(&self.known.asked).heard(name, outcome, lifetime, Instant::now());
+        let waited_for = WaitedFor { known: &self.known, name, is_heard: false };
+        let looking = async {
+            let _turn = self.turns_of_clients.acquire().await;
+            self.either(name).await
+        };
+        let late = |_| (Err(NoAddress::Failed("no name server answered in time".into())), Duration::ZERO);
+        let (outcome, lifetime) = tokio::time::timeout(LONGEST_WAIT, looking).await.unwrap_or_else(late);
+        waited_for.heard(outcome, lifetime);
     }
 
     /// Of the proxy's own family; of the other where there are none.
@@ -139,5 +153,48 @@ impl Work {
             }
         }
         (Err(NoAddress::Failed(why)), Duration::ZERO)
+    }
+}
+
+/// A name that requests wait for. Whatever ends its look-up, they are told.
+struct WaitedFor<'a> {
+    known: &'a Known,
+    name: &'a str,
+    is_heard: bool,
+}
+
+impl WaitedFor<'_> {
+    fn heard(mut self, outcome: Result<Addresses, NoAddress>, lifetime: Duration) {
+        lock(&self.known.asked).heard(self.name, outcome, lifetime, Instant::now());
+        self.is_heard = true;
+    }
+}
+
+impl Drop for WaitedFor<'_> {
+    fn drop(&mut self) {
+        if !self.is_heard {
+            lock(&self.known.asked).give_up(self.name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::{Family, asked::Standing, watched::Watched};
+
+    #[test]
+    fn who_waits_for_a_look_up_that_breaks_off_is_told() {
+        let (family, refresh) = (Family::V4, Duration::from_mins(1));
+        let known = Known { family, refresh, watched: Watched::default(), asked: Mutex::default() };
+        let name: Arc<str> = "a.org".into();
+        let standing = || lock(&known.asked).standing(&name, Instant::now());
+        let Standing::LookUp(mut waiting) = standing() else { panic!("it is new") };
+        drop(WaitedFor { known: &known, name: &name, is_heard: false });
+        assert_eq!(waiting.try_recv(), Err(tokio::sync::oneshot::error::TryRecvError::Closed));
+        let Standing::LookUp(_waiting) = standing() else { panic!("the next one has it looked up again") };
+        let none = Err(NoAddress::Failed("no".into()));
+        WaitedFor { known: &known, name: &name, is_heard: false }.heard(none, Duration::ZERO);
+        assert!(matches!(standing(), Standing::Known(Err(_))), "what was heard stays");
     }
 }

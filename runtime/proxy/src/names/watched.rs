@@ -1,7 +1,11 @@
 //! Names that clusters have.
 
 use super::Addresses;
-use crate::{cluster::ClusterState, counters::count, metrics::lock};
+use crate::{
+    cluster::ClusterState,
+    counters::{ClusterCounters, count},
+    metrics::lock,
+};
 use std::{
     collections::{HashMap, HashSet},
     net::IpAddr,
@@ -31,9 +35,15 @@ struct Name {
 impl Name {
     /// The addresses that a cluster goes by: no address at all is an answer, too, and hosts of theirs are gone then. But
     /// one host that is wherever its name leads to stays where it was (semantics E5, E6).
-    fn of(&self, cluster: &ClusterState) -> Option<Addresses> {
-        if cluster.is_logical() { self.filled.clone() } else { self.newest.clone() }
+    fn of(&self, is_logical: bool) -> Option<Addresses> {
+        if is_logical { self.filled.clone() } else { self.newest.clone() }
     }
+}
+
+/// One cluster for each that is counted, the newest: those of tables before go on in connections that are open.
+fn counted(clusters: &[Arc<ClusterState>]) -> impl Iterator<Item = &Arc<ClusterState>> {
+    let mut seen: HashSet<*const ClusterCounters> = HashSet::new();
+    clusters.iter().rev().filter(move |cluster| seen.insert(Arc::as_ptr(&cluster.counters)))
 }
 
 impl Watched {
@@ -47,10 +57,16 @@ impl Watched {
                 new.push(name);
                 Name::default()
             });
+            known.clusters.retain(|cluster| cluster.strong_count() > 0);
             known.clusters.push(Arc::downgrade(cluster));
         }
-        cluster.resolve(|name| names.get(name)?.of(cluster));
+        cluster.resolve(|name| names.get(name)?.of(cluster.is_logical()));
         new
+    }
+
+    /// What a cluster that is yet to be added would be told of a name.
+    pub(super) fn known(&self, name: &str, is_logical: bool) -> Option<Addresses> {
+        lock(&self.names).get(name)?.of(is_logical)
     }
 
     /// The newest addresses of a name.
@@ -67,7 +83,8 @@ impl Watched {
             names.remove(name);
             return false;
         }
-        for cluster in known.clusters.iter().filter_map(Weak::upgrade) {
+        let clusters: Vec<Arc<ClusterState>> = known.clusters.iter().filter_map(Weak::upgrade).collect();
+        for cluster in counted(&clusters) {
             count(&cluster.counters.updates.attempts);
         }
         true
@@ -85,16 +102,19 @@ impl Watched {
         if let Some(addresses) = addresses.filter(|addresses| !addresses.is_empty()) {
             known.filled = Some(Arc::clone(addresses));
         }
-        for cluster in clusters {
+        if is_changed {
+            for cluster in &clusters {
+                cluster.resolve(|name| names.get(name)?.of(cluster.is_logical()));
+            }
+        }
+        for cluster in counted(&clusters) {
             let updates = &cluster.counters.updates;
             if addresses.is_none_or(|addresses| addresses.is_empty() && cluster.is_logical()) {
                 count(&updates.failures);
                 continue;
             }
             count(&updates.successes);
-            if is_changed {
-                cluster.resolve(|name| names.get(name)?.of(&cluster));
-            } else {
+            if !is_changed {
                 count(&updates.unchanged);
             }
         }

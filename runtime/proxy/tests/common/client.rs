@@ -167,12 +167,17 @@ pub fn tunnel(sidecar: SocketAddr, to: &str) -> Result<TcpStream, Answer> {
 }
 
 /// A read that came to something: one that waited in vain is no end of the connection, but a failed test.
-fn in_time<T>(read: std::io::Result<T>) -> std::io::Result<T> {
+pub fn in_time<T>(read: std::io::Result<T>) -> std::io::Result<T> {
     if let Err(error) = &read {
         let is_late = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
         assert!(!is_late, "the other side neither sent anything nor closed the connection");
     }
     read
+}
+
+/// Whether the other side has ended the connection and sent nothing more, in whatever way.
+pub fn has_ended(stream: &mut impl Read) -> bool {
+    matches!(in_time(stream.read(&mut [0])), Ok(0) | Err(_))
 }
 
 /// One GET on a connection of its own.

@@ -34,6 +34,14 @@ impl Echo {
 
     /// As many as there are names, at 127.0.0.1, 127.0.0.2 and so on, and all at one port: as the addresses of a name are.
     pub fn start_many(names: &[&str]) -> Vec<Self> {
+        Self::start_many_with(names, |_, _| None)
+    }
+
+    /// The same, with answers as of [`Echo::start_with`].
+    pub fn start_many_with(
+        names: &[&str],
+        answer: impl Fn(&Value, usize) -> Option<Vec<u8>> + Clone + Send + Sync + 'static,
+    ) -> Vec<Self> {
         let listeners = loop {
             let first = TcpListener::bind("127.0.0.1:0").expect("a free port");
             let port = first.local_addr().unwrap().port();
@@ -44,7 +52,11 @@ impl Echo {
                 break all;
             }
         };
-        listeners.into_iter().zip(names).map(|(listener, name)| Self::start_on(listener, name, |_, _| None)).collect()
+        listeners
+            .into_iter()
+            .zip(names)
+            .map(|(listener, name)| Self::start_on(listener, name, answer.clone()))
+            .collect()
     }
 
     fn start_on(

@@ -98,3 +98,19 @@ impl Narrow {
         self.seen.load(Ordering::SeqCst)
     }
 }
+
+/// An address at which nobody accepts, and whose queue is full: who connects hears nothing.
+pub struct Silent {
+    _listener: socket2::Socket,
+    _fill: Vec<TcpStream>,
+}
+
+impl Silent {
+    pub fn at(address: SocketAddr) -> Silent {
+        let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        listener.bind(&address.into()).unwrap();
+        listener.listen(0).unwrap();
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok();
+        Silent { _fill: std::iter::from_fn(connect).collect(), _listener: listener }
+    }
+}

@@ -2,10 +2,12 @@
 
 use crate::common::{
     Running,
-    client::{Client, connect, get, tunnel},
+    client::{Client, connect, get, has_ended, tunnel},
     echo::Echo,
     lines::Lines,
-    mesh, options,
+    mesh,
+    name_server::{self, NameServer},
+    options,
     plain::{serving, upstream},
     start,
     tls::{Authority, Speaker},
@@ -16,7 +18,7 @@ use http_body_util::Empty;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use malha_mesh::{MeshConfig, config::OutboundMode};
-use malha_proxy::{Credentials, Limits, Options, Passthrough, Revision};
+use malha_proxy::{Credentials, Dns, Limits, Options, Passthrough, Revision};
 use malha_table::Role;
 use std::{
     io::{Read, Write},
@@ -174,11 +176,16 @@ fn what_cannot_be_meant_is_refused_in_words() {
 #[test]
 fn a_name_that_leads_back_is_found_out_by_its_address() {
     let a = Echo::start("a");
+    let (server, lines) = (NameServer::start(), Lines::default());
+    server.say("back.example", name_server::local(60, &[1]));
+    let dns = Dns { servers: vec![server.address], ..Dns::default() };
     let table = mesh::sidecar("", MeshConfig::default(), &[a.address], &[]);
-    let proxy = start(table, Options { passthrough: Passthrough::Anywhere, ..options() });
-    // Spelt so, only the resolver knows the address.
-    let mut stream = tunnel(proxy.outbound(), &format!("127.1:{}", proxy.outbound().port())).expect("a tunnel");
-    assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
+    let proxy = start(table, Options { passthrough: Passthrough::Anywhere, dns, ..lines.options() });
+    let mut stream = tunnel(proxy.outbound(), &format!("back.example:{}", proxy.outbound().port())).expect("a tunnel");
+    assert!(has_ended(&mut stream));
+    assert_eq!(server.asked("back.example"), 1);
+    let line = lines.wait(1).remove(0);
+    assert!(line.contains(" UF ") && line.contains("PassthroughCluster"), "{line}");
 }
 
 #[test]
@@ -239,7 +246,7 @@ spec:
         // What is no HTTP goes the same way without an answer.
         let mut stream = tunnel(proxy.outbound(), &other.address.to_string()).expect("a tunnel");
         stream.write_all(b"\0\n").unwrap();
-        assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
+        assert!(has_ended(&mut stream));
         assert_eq!(other.connections(), 2, "under ALLOW_ANY each came there");
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::common::{
     Running,
-    client::{Client, get, tunnel},
+    client::{Client, get, has_ended, in_time, tunnel},
     echo::{Echo, dead},
     lines::Lines,
     mesh, options,
@@ -35,7 +35,7 @@ fn to(proxy: &Running, address: &str) -> TcpStream {
 fn greeting(proxy: &Running, address: &str) -> String {
     let mut stream = to(proxy, address);
     let mut first = [0];
-    let read = stream.read(&mut first).unwrap_or(0);
+    let read = in_time(stream.read(&mut first)).unwrap_or(0);
     String::from_utf8_lossy(&first[..read]).into_owned()
 }
 
@@ -172,7 +172,7 @@ fn when_either_side_closes_the_other_hears_of_it_within_a_second() {
     stream.read_exact(&mut [0]).unwrap();
     stream.write_all(b"x").unwrap();
     let closed = ends.recv_timeout(Duration::from_secs(10)).expect("the upstream ends it");
-    assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
+    assert!(has_ended(&mut stream));
     assert!(closed.elapsed() < Duration::from_secs(1));
 }
 

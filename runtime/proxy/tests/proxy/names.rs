@@ -4,7 +4,7 @@ use crate::common::{
     Running,
     client::{Client, get},
     echo::Echo,
-    held::Gate,
+    held::{Gate, Silent},
     load::Load,
     mesh,
     name_server::{NameServer, Says, local},
@@ -15,7 +15,7 @@ use malha_proxy::{Dns, Options};
 use malha_table::Table;
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -105,6 +105,17 @@ fn whos(proxy: &Running, requests: usize) -> BTreeSet<String> {
 
 fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
     names.map(str::to_owned).into()
+}
+
+/// Upstreams that hold back their answers at `/slow` until a gate is open.
+fn slow(names: &[&str], gate: &Gate) -> Vec<Echo> {
+    let gate = gate.clone();
+    Echo::start_many_with(names, move |seen, _| {
+        if seen["path"] == "/slow" {
+            gate.pass();
+        }
+        None
+    })
 }
 
 const UNHEALTHY: &str = "503 no healthy upstream";
@@ -218,7 +229,8 @@ fn a_long_answer_comes_over_tcp() {
 
 #[test]
 fn a_logical_name_is_one_host_at_the_first_address_of_the_newest_answer() {
-    let echoes = Echo::start_many(&["one", "two"]);
+    let gate = Gate::default();
+    let echoes = slow(&["one", "two"], &gate);
     let server = NameServer::start();
     server.say("x.example", local(0, &[1, 2]));
     let proxy = start(table("DNS_ROUND_ROBIN", echoes[0].address.port(), ""), asking(&server));
@@ -233,9 +245,10 @@ fn a_logical_name_is_one_host_at_the_first_address_of_the_newest_answer() {
     assert_eq!(who(&mut client), "one", "E6: the open connection stays in use");
     // The kept one is busy: another is opened, where the name leads to now.
     let gateway = proxy.gateway(80);
-    let slow = std::thread::spawn(move || get(gateway, "x.com", "/", "x-echo-delay: 1000\r\n").json()["name"].clone());
+    let slow = std::thread::spawn(move || get(gateway, "x.com", "/slow", "").json()["name"].clone());
     wait_for("the slow one", || echoes[0].seen().len() == 6);
     assert_eq!(whos(&proxy, 1), set(["two"]), "E6");
+    gate.open();
     assert_eq!(slow.join().unwrap(), "one");
     // It stays where it was when nobody knows.
     for nothing in [Says::Unknown, Says::Failure] {
@@ -253,6 +266,19 @@ fn the_next_address_of_a_logical_name_is_used_where_the_first_is_not_reached() {
     server.say("x.example", local(60, &[9, 1]));
     let proxy = start(table("DNS_ROUND_ROBIN", echo.address.port(), ""), asking(&server));
     assert_eq!(whos(&proxy, 2), set(["one"]));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_address_that_says_nothing_does_not_use_up_the_time_of_the_next() {
+    let echo = Echo::start("one");
+    let silent = Silent::at(SocketAddr::from(([127, 0, 0, 2], echo.address.port())));
+    let server = NameServer::start();
+    server.say("x.example", local(60, &[2, 1]));
+    let short = policy("connectionPool: {tcp: {connectTimeout: 5s}}");
+    let proxy = start(table("DNS_ROUND_ROBIN", echo.address.port(), &short), asking(&server));
+    assert_eq!(whos(&proxy, 1), set(["one"]), "E6");
+    drop(silent);
 }
 
 #[test]
@@ -273,15 +299,17 @@ fn what_is_known_of_an_address_that_stays_goes_on() {
 
 #[test]
 fn a_request_at_an_address_that_goes_is_answered() {
-    let echoes = Echo::start_many(&["one", "two"]);
+    let gate = Gate::default();
+    let echoes = slow(&["one", "two"], &gate);
     let server = NameServer::start();
     server.say("x.example", local(0, &[1]));
     let proxy = start(table("DNS", echoes[0].address.port(), ""), asking(&server));
     let gateway = proxy.gateway(80);
-    let slow = std::thread::spawn(move || get(gateway, "x.com", "/", "x-echo-delay: 800\r\n").json()["name"].clone());
+    let slow = std::thread::spawn(move || get(gateway, "x.com", "/slow", "").json()["name"].clone());
     wait_for("the slow one", || echoes[0].seen().len() == 1);
     server.say("x.example", local(0, &[2]));
     wait_for("the other", || whos(&proxy, 1) == set(["two"]));
+    gate.open();
     assert_eq!(slow.join().unwrap(), "one");
 }
 
@@ -304,17 +332,22 @@ fn endpoints_have_weights_whatever_their_names_lead_to() {
 
 #[test]
 fn another_table_goes_on_with_what_is_known() {
-    let echoes = Echo::start_many(&["one"]);
+    let echoes = Echo::start_many(&["one", "two"]);
     let server = NameServer::start();
-    server.say("x.example", local(3600, &[1]));
+    server.say("x.example", local(3600, &[1, 2]));
     let port = echoes[0].address.port();
-    let proxy = start(table("DNS", port, ""), asking(&server));
-    assert_eq!(whos(&proxy, 1), set(["one"]));
+    let detection = "outlierDetection: {consecutive5xxErrors: 1, maxEjectionPercent: 100, baseEjectionTime: 300s}";
+    let proxy = start(table("DNS", port, &policy(detection)), asking(&server));
+    let mut client = Client::connect(proxy.gateway(80));
+    let failed = client.get("x.com", "/", "x-echo-status: 500\r\n").json()["name"].as_str().unwrap().to_owned();
+    let other = if failed == "one" { "two" } else { "one" };
+    assert_eq!(whos(&proxy, 8), set([other]));
     server.say("x.example", Says::Silence);
     let begun = Instant::now();
-    proxy.swap(table("DNS", port, &policy("connectionPool: {http: {http2MaxRequests: 7}}")));
+    proxy.swap(table("DNS", port, &policy(&format!("{detection}, connectionPool: {{http: {{http2MaxRequests: 7}}}}"))));
     assert!(begun.elapsed() < Duration::from_secs(4), "nobody is waited for");
-    assert_eq!(whos(&proxy, 1), set(["one"]));
+    assert_eq!(whos(&proxy, 8), set([other]), "what is ejected stays so");
+    assert_eq!(stat(&proxy, "outlier_detection.ejections_active"), 1);
     assert_eq!(server.asked("x.example"), 1);
 }
 

@@ -119,6 +119,24 @@ fn a_name_that_leads_back_to_it_is_no_destination() {
     assert!(answer.text().contains("this proxy's own address"), "{answer:?}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_names_no_socket_of_the_file_system() {
+    use std::os::{linux::net::SocketAddrExt, unix::net};
+    let a = Echo::start("a");
+    let name = format!("malha-test-{}", std::process::id());
+    let address = net::SocketAddr::from_abstract_name(&name).expect("a name");
+    let listener = net::UnixListener::bind_addr(&address).expect("a socket of its own");
+    listener.set_nonblocking(true).expect("it can be");
+    let proxy = sidecar(a.address, a.address, Options { passthrough: Passthrough::Anywhere, ..options() });
+    for host in [format!("@{name}:0"), "localhost:0".to_owned()] {
+        let answer = get(proxy.outbound(), &host, "/", "");
+        assert_eq!(answer.status, 502, "{host}: {answer:?}");
+        assert!(answer.text().contains("names no host and port"), "{answer:?}");
+    }
+    assert_eq!(listener.accept().expect_err("nobody came").kind(), std::io::ErrorKind::WouldBlock);
+}
+
 #[test]
 fn matches_see_the_length_of_a_body_and_what_is_expected() {
     let (a, b) = (Echo::start("a"), Echo::start("b"));

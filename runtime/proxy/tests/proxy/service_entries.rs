@@ -4,14 +4,19 @@ use crate::common::{
     Running,
     client::{Answer, Client, get},
     echo::Echo,
+    held::Gate,
     lines::Lines,
     mesh,
     name_server::{NameServer, Says, local},
-    options, start,
+    options, start, wait_for,
 };
 use malha_mesh::{MeshConfig, ProxySpec};
 use malha_proxy::{Dns, Options, Passthrough};
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 /// A sidecar in `default`, in a mesh of these objects: `KIND NAME`, and what follows its metadata.
 fn sidecar(objects: &[(&str, String)], options: Options) -> Running {
@@ -214,6 +219,54 @@ fn a_headless_service_is_its_pods() {
     let proxy = sidecar(&objects, options());
     let answer = get(proxy.outbound(), &format!("127.0.0.2:{port}"), "/", "");
     assert_eq!(who(&answer), "two", "E28: on a sidecar where the client meant to");
+}
+
+#[test]
+fn names_that_clients_choose_hold_up_no_others() {
+    let echo = Echo::start("echo");
+    let port = echo.address.port();
+    let (server, gate) = (NameServer::start(), Gate::default());
+    server.say("x.example", local(0, &[1]));
+    let dns = Dns { servers: vec![server.address], refresh: Duration::from_millis(20) };
+    let objects = [
+        ("ServiceEntry x", entry_at("x.example", port, "resolution: DNS")),
+        ("ServiceEntry w", entry_at("*.wild.example", port, "resolution: DYNAMIC_DNS")),
+    ];
+    let proxy = sidecar(&objects, Options { passthrough: Passthrough::Anywhere, dns, ..options() });
+    let names: Vec<String> = (0..128).map(|number| format!("{number}.wild.example")).collect();
+    let clients: Vec<Client> = names
+        .iter()
+        .map(|name| {
+            server.say(name, Says::Late(gate.clone(), Box::new(Says::Unknown)));
+            let mut client = Client::connect(proxy.outbound());
+            client.write(format!("GET / HTTP/1.1\r\nHost: {name}:{port}\r\n\r\n").as_bytes());
+            client
+        })
+        .collect();
+    wait_for("so many as are looked up at once", || {
+        server.names().iter().filter(|name| name.ends_with(".wild.example")).count() >= 32
+    });
+    let asked = server.asked("x.example");
+    wait_for("more of the other", || server.asked("x.example") > asked + 3);
+    gate.open();
+    for mut client in clients {
+        let answer = client.read().expect("an answer");
+        assert_eq!((answer.status, answer.text()), (503, "DNS resolution failure".to_owned()), "E8");
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_name_for_long() {
+    let server = NameServer::start();
+    server.say("silent.wild.example", Says::Silence);
+    let dns = Dns { servers: vec![server.address], ..Dns::default() };
+    let wild = entry_at("*.wild.example", 80, "resolution: DYNAMIC_DNS");
+    let anywhere = Options { passthrough: Passthrough::Anywhere, dns, ..options() };
+    let proxy = sidecar(&[("ServiceEntry w", wild)], anywhere);
+    let begun = Instant::now();
+    let answer = get(proxy.outbound(), "silent.wild.example", "/", "");
+    assert_eq!((answer.status, answer.text()), (503, "DNS resolution failure".to_owned()), "E8");
+    assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
 }
 
 #[test]
