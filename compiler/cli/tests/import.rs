@@ -66,7 +66,7 @@ metadata:
   namespace: shop
   creationTimestamp: 2026-03-04T05:06:07Z
   labels:
-    team: 'on'
+    team: 'true'
   annotations:
     owner: orders@example.com
 spec:
@@ -108,7 +108,7 @@ spec:
         directory.path(),
         &["route", "-H", "x-build: 010", "http://orders.example.com:8080/", "mesh", "--format", "json"],
     );
-    assert!(routed.out.contains("\"endpoints\":2"), "two replicas of the Deployment: {}{}", routed.out, routed.err);
+    assert!(routed.out.contains("\"endpoints\": 2"), "two replicas of the Deployment: {}{}", routed.out, routed.err);
 }
 
 #[test]
@@ -198,7 +198,10 @@ fn what_others_make_is_left_out_only_where_their_template_is_there() {
 #[test]
 fn ages_stay_where_they_count_and_secrets_of_accounts_out() {
     let written = imported_list(
-        "- apiVersion: security.istio.io/v1
+        "- apiVersion: v1
+  kind: Service
+  metadata: {name: switch, labels: {light: \"on\"}}
+- apiVersion: security.istio.io/v1
   kind: PeerAuthentication
   metadata: {name: a, creationTimestamp: 2026-01-01T00:00:00Z}
 - apiVersion: v1
@@ -213,7 +216,8 @@ fn ages_stay_where_they_count_and_secrets_of_accounts_out() {
 ",
     );
     let names: Vec<&str> = written.keys().map(String::as_str).collect();
-    assert_eq!(names, ["default/peerauthentication-a.yaml"]);
+    assert_eq!(names, ["default/peerauthentication-a.yaml", "default/service-switch.json"]);
+    assert!(written["default/service-switch.json"].contains("\"light\": \"on\""), "in YAML it could be true");
     assert!(written["default/peerauthentication-a.yaml"].contains("creationTimestamp: 2026-01-01T00:00:00Z"));
 }
 
