@@ -34,7 +34,7 @@ pub use rules::RULES;
 pub use suppression::{Judged, Suppressions};
 
 use malha_mesh::{Mesh, program::Program};
-use malha_syntax::{Finding, RuleInfo, Sources};
+use malha_syntax::{Finding, Group, RuleInfo, Sources};
 use std::{
     num::NonZero,
     sync::atomic::{AtomicUsize, Ordering},
@@ -54,6 +54,8 @@ pub fn check(mesh: &Mesh, program: &Program) -> Vec<Finding> {
 pub struct Options<'a> {
     /// Whether somebody wants to hear of a rule that does not run unasked; none: of all. The others always run.
     pub wanted: Option<&'a (dyn Fn(&RuleInfo) -> bool + Sync)>,
+    /// Only rules of this group; none: of all.
+    pub only: Option<Group>,
     /// The texts of the mesh: without them those fixes are not offered that need them.
     pub sources: Option<&'a Sources>,
     /// Runs each rule in its own way, as by measuring how long it takes.
@@ -69,7 +71,8 @@ pub type Around<'a> = &'a (dyn Fn(&'static RuleInfo, &mut dyn FnMut()) + Sync);
 
 impl Options<'_> {
     fn runs(&self, rule: &RuleInfo) -> bool {
-        rule.group.on_by_default() || self.wanted.is_none_or(|wanted| wanted(rule))
+        self.only.is_none_or(|group| rule.group == group)
+            && (rule.group.on_by_default() || self.wanted.is_none_or(|wanted| wanted(rule)))
     }
 }
 

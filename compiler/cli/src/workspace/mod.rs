@@ -169,12 +169,12 @@ impl Workspace {
     ) -> Vec<Finding> {
         let wanted = |rule: &RuleInfo| selection.selects_somewhere(rule);
         let sources = Some(self.files.sources());
-        let options = Options { wanted: Some(&wanted), sources, around, in_turn, now: now() };
+        let options = Options { wanted: Some(&wanted), only: None, sources, around, in_turn, now: now() };
         self.with_reading(malha_lint::check_with(mesh, program, &options))
     }
 
-    /// The table of a program, and everything that the rules that run unasked say of the mesh: made side by side, for
-    /// neither reads the other. The last thing to ask of a workspace: its objects are let go of once the rules have seen
+    /// The table of a program, and what a cluster would refuse of the mesh: made side by side, for neither reads the
+    /// other. The last thing to ask of a workspace: its objects are let go of once the rules have seen
     /// them, to make room for the table.
     pub fn finish(&mut self, mesh: Mesh, program: &Program) -> (Result<Vec<u8>, Failure>, Vec<Finding>) {
         let objects = self.files.take_resources();
@@ -182,7 +182,7 @@ impl Workspace {
         let (table, linted) = thread::scope(|scope| {
             let table = scope.spawn(|| malha_emit::table(program, places));
             // Not on a thread of the pool: the threads of the rules have the pool prove things, and it may have no other.
-            let options = Options { wanted: Some(&|_| false), now: now(), ..Options::default() };
+            let options = Options { only: Some(Group::Admission), now: now(), ..Options::default() };
             let linted = malha_lint::check_with(&mesh, program, &options);
             drop((mesh, objects));
             (table.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), linted)
