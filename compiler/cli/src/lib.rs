@@ -11,6 +11,7 @@ pub mod failure;
 mod house;
 pub mod inputs;
 mod line_ends;
+mod locked;
 #[cfg(feature = "lsp")]
 mod lsp;
 pub mod mock;

@@ -3,13 +3,9 @@
 //! The registry of the mesh holds what takes requests now. Whether a label was ever meant is asked of these.
 
 use hashbrown::{HashMap, HashSet};
-use malha_mesh::{Mesh, ObjectName, Resolution, Service};
-use malha_model::{Entries, Kind, Resource, Spec, kubernetes::Workload};
+use malha_mesh::{Labels, Mesh, ObjectName, Resolution, Service, labels, satisfies};
+use malha_model::{Kind, Resource, Spec, kubernetes::Workload};
 use smol_str::SmolStr;
-use std::collections::BTreeMap;
-
-/// Labels by name.
-pub(crate) type Labels = BTreeMap<SmolStr, SmolStr>;
 
 /// A workload, or an endpoint that is written down.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +88,7 @@ impl Workloads {
         let all = || self.by_namespace.get(namespace).map(Vec::as_slice).unwrap_or_default();
         let candidates = by_label.min_by_key(|indices| indices.len()).unwrap_or_else(all);
         let candidates = candidates.iter().filter_map(|index| self.all.get(*index as usize));
-        candidates.filter(|workload| has_all(&workload.labels, selector))
+        candidates.filter(|workload| satisfies(&workload.labels, selector))
     }
 
     /// What may be an endpoint of a service, with all labels; none where the files do not show it.
@@ -139,16 +135,6 @@ impl Workloads {
 fn labels_of_pods(workload: &Workload) -> Labels {
     let metadata = workload.template.as_ref().and_then(|template| template.metadata.as_ref());
     metadata.map(|metadata| labels(&metadata.labels)).unwrap_or_default()
-}
-
-/// The labels of an object, or of a selector.
-pub(crate) fn labels(entries: &Entries<SmolStr>) -> Labels {
-    entries.iter().map(|(name, value)| (name.value.clone(), value.value.clone())).collect()
-}
-
-/// Whether `labels` has every label of `selector` with its value.
-pub(crate) fn has_all(labels: &Labels, selector: &Labels) -> bool {
-    selector.iter().all(|(name, value)| labels.get(name) == Some(value))
 }
 
 /// Whether the cluster gives workloads this label, so that no file need show it: where they run, and what made them.

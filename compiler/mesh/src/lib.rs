@@ -39,6 +39,7 @@ pub use destination::ResolvedDestination;
 pub use destination_rule::DestinationRule;
 pub use gateway::Gateway;
 pub use interpret::{Sources, Unmet, interpret, unmet};
+pub use labels::{Labels, labels, satisfies};
 pub use lower::{faults_in_force, lower, retries_in_force};
 pub use mesh::{Duplicate, Mesh};
 pub use names::{GatewayRef, ObjectName};

@@ -5,6 +5,7 @@ use super::{
     call::call,
     counts::Counts,
 };
+use crate::locked::locked;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
@@ -21,7 +22,7 @@ use serde_json::json;
 use std::{
     convert::Infallible,
     net::SocketAddr,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 use tokio::net::TcpListener;
@@ -58,7 +59,7 @@ impl StandIn {
     }
 
     pub(super) fn call_through(&self, urls: Vec<String>, proxy: Option<SocketAddr>) {
-        *self.calls.lock().unwrap_or_else(PoisonError::into_inner) = Calls { urls, proxy };
+        *locked(&self.calls) = Calls { urls, proxy };
     }
 
     /// Serves connections until its task is dropped.
@@ -104,7 +105,7 @@ impl StandIn {
             Task::Wait { status, wait, times } => {
                 tokio::time::sleep(wait).await;
                 let lasts = times.is_none_or(|times| {
-                    let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut answered = locked(&self.answered);
                     answered.is_among_first(query.unwrap_or_default(), times)
                 });
                 if lasts { status } else { 200 }
@@ -129,7 +130,7 @@ impl StandIn {
     }
 
     async fn call_others(&self) -> Vec<serde_json::Value> {
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let calls = locked(&self.calls).clone();
         let mut told = Vec::new();
         for url in &calls.urls {
             told.push(match calls.proxy {

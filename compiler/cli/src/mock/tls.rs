@@ -1,6 +1,7 @@
 //! TLS of stand-ins: whatever name a client asks for, the local authority has signed it.
 
 use super::LocalAuthority;
+use crate::locked::locked;
 use malha_proxy::Credential;
 use rustls::{
     ServerConfig,
@@ -12,7 +13,7 @@ use rustls::{
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -44,7 +45,7 @@ impl fmt::Debug for Resolver {
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().unwrap_or("localhost");
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = locked(&self.made);
         if let Some(known) = made.get(name) {
             return Some(Arc::clone(known));
         }

@@ -1,7 +1,6 @@
 //! DestinationRules that say the same host in one namespace: what of them clients do not have (semantics D6 to D8).
 
-use crate::shown::{Labels, labels};
-use malha_mesh::{DestinationRule, Mesh, ProxySpec, Visibility, names::fully_qualified};
+use malha_mesh::{DestinationRule, Labels, Mesh, ProxySpec, Visibility, labels, names::fully_qualified};
 use malha_model::{
     Resource, Spec,
     istio::{self, destination_rule::TrafficPolicy},

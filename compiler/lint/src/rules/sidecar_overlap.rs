@@ -1,11 +1,10 @@
 use crate::{
     place::named,
     rule::{Context, Example, Rule},
-    shown::{Labels, labels},
     sidecars::{age, sidecars},
 };
 use hashbrown::HashMap;
-use malha_mesh::ObjectName;
+use malha_mesh::{Labels, ObjectName, labels};
 use malha_model::{Kind, Resource, istio::Sidecar};
 use malha_syntax::{Finding, Group, RuleInfo};
 use std::sync::Arc;

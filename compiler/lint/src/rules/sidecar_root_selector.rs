@@ -1,8 +1,8 @@
 use crate::{
     rule::{Context, Example, Rule},
-    shown::labels,
     sidecars::sidecars,
 };
+use malha_mesh::labels;
 use malha_syntax::{Finding, Group, RuleInfo};
 
 pub(super) static RULE: Rule = Rule {

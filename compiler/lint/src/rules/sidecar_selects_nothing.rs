@@ -1,9 +1,9 @@
 use crate::{
     rule::{Context, Example, Rule},
-    shown::{is_given_by_cluster, labels},
+    shown::is_given_by_cluster,
     sidecars::sidecars,
 };
-use malha_mesh::config::Completeness;
+use malha_mesh::{config::Completeness, labels};
 use malha_syntax::{Finding, Group, RuleInfo, Severity};
 
 pub(super) static RULE: Rule = Rule {

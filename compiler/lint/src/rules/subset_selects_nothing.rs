@@ -2,10 +2,10 @@ use crate::{
     clients::{Client, Clients},
     destinations::{Sent, destinations},
     rule::{Context, Example, Rule},
-    shown::{Labels, Shown, has_all, is_given_by_cluster, labels},
+    shown::{Shown, is_given_by_cluster},
 };
 use hashbrown::HashSet;
-use malha_mesh::{ProxySpec, Service, config::Completeness, names::fully_qualified};
+use malha_mesh::{Labels, ProxySpec, Service, config::Completeness, labels, names::fully_qualified, satisfies};
 use malha_model::{Resource, Spanned, istio::destination_rule::Subset};
 use malha_syntax::{Finding, Group, Location, RuleInfo, Severity, nearest};
 use smol_str::SmolStr;
@@ -162,7 +162,7 @@ fn empty(context: &Context<'_>, service: &Service, resource: &Resource, subset: 
     let mut wanted = labels(&subset.labels);
     wanted.retain(|name, _| !is_given_by_cluster(name));
     let shown = context.known.workloads(context.mesh).behind(service)?;
-    if shown.iter().any(|workload| has_all(&workload.labels, &wanted)) {
+    if shown.iter().any(|workload| satisfies(&workload.labels, &wanted)) {
         return None;
     }
     let mut written = subset.labels.iter();

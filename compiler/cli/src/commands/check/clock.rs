@@ -1,10 +1,11 @@
 //! Where the time of a check went.
 
+use crate::locked::locked;
 use malha_syntax::RuleInfo;
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -78,9 +79,4 @@ impl Clock {
         }
         page
     }
-}
-
-/// What is added up is whole whenever it is let go of.
-fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

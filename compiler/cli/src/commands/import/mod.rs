@@ -8,6 +8,7 @@ mod tree;
 use crate::{
     args::ImportArgs,
     failure::{Failure, Status},
+    report::count,
     terminal,
 };
 use choice::{Chosen, choose};
@@ -40,21 +41,17 @@ pub fn import(args: &ImportArgs) -> Result<Status, Failure> {
 /// What became of the dump, for people.
 fn told(args: &ImportArgs, chosen: &Chosen, written: &Written) -> String {
     let directory = args.output.display();
-    let mut out = format!("{} written to {directory}", counted(written.fresh, "file"));
+    let mut out = format!("{} written to {directory}", count(written.fresh, "file"));
     if written.unchanged > 0 {
         let _ = write!(out, ", {} there already", written.unchanged);
     }
     out.push('\n');
-    for (why, count) in &chosen.left_out {
-        let _ = writeln!(out, "left out: {} ({why})", counted(*count, "object"));
+    for (why, number) in &chosen.left_out {
+        let _ = writeln!(out, "left out: {} ({why})", count(*number, "object"));
     }
     for note in chosen.notes.iter().chain(&written.notes) {
         let _ = writeln!(out, "note: {note}");
     }
     let _ = writeln!(out, "next: malha check {directory}");
     out
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -121,9 +121,7 @@ impl Tree {
         }
         Ok(written)
     }
-}
 
-impl Tree {
     /// What a `malha.toml` that was there lacks for the imported settings to be in force.
     fn settings_note(&self, file: &Path) -> Option<String> {
         let settings = self.settings.as_deref()?;

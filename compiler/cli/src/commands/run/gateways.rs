@@ -1,14 +1,13 @@
 //! Endpoints that are gateways of this process, as where the mesh sends what is to leave it by an egress gateway.
 
 use malha_mesh::{
-    Mesh,
+    Labels, Mesh,
     program::{Cluster, Endpoint, Program, Proxy, Role},
     registry::{Service, ServiceOrigin, TargetPort},
+    satisfies,
 };
 use smol_str::{SmolStr, format_smolstr};
-use std::{collections::BTreeMap, sync::Arc};
-
-type Labels = BTreeMap<SmolStr, SmolStr>;
+use std::sync::Arc;
 
 /// The gateway proxies of a program, as endpoints of others.
 pub(super) struct Gateways<'a> {
@@ -28,7 +27,7 @@ impl<'a> Gateways<'a> {
         let (namespace, name) = endpoint.workload.as_ref()?;
         let is_it = |proxy: &&&Proxy| {
             proxy.namespace == *namespace
-                && (proxy.name == *name || !proxy.labels.is_empty() && has_all(&endpoint.labels, &proxy.labels))
+                && (proxy.name == *name || !proxy.labels.is_empty() && satisfies(&endpoint.labels, &proxy.labels))
         };
         // A workload may have what another asks for, and more.
         let best = |proxy: &&&Proxy| (proxy.name == *name, proxy.labels.len());
@@ -92,8 +91,4 @@ fn agree(labels: &Labels, selector: &Labels) -> bool {
 
 fn agree_or_empty(labels: &Labels, selector: &Labels) -> bool {
     selector.iter().all(|(name, value)| labels.get(name).is_none_or(|own| own == value))
-}
-
-fn has_all(labels: &Labels, wanted: &Labels) -> bool {
-    wanted.iter().all(|(name, value)| labels.get(name) == Some(value))
 }

@@ -1,9 +1,10 @@
 //! Which of the processes that stand for workloads are there, watched without a word to them.
 
+use crate::locked::locked;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::Duration,
 };
@@ -31,14 +32,14 @@ impl Listening {
         let shared = Arc::clone(&known);
         let look = move || {
             while stopped.recv_timeout(INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
-                let addresses: Vec<SocketAddr> = lock(&shared).keys().copied().collect();
+                let addresses: Vec<SocketAddr> = locked(&shared).keys().copied().collect();
                 if addresses.is_empty() {
                     continue;
                 }
                 for (address, is_there) in looked_up(&addresses) {
                     // Those that nobody asks for any more are gone from the map. Only this thread says what is known,
                     // so that each change is told once.
-                    let mut known = lock(&shared);
+                    let mut known = locked(&shared);
                     let is_news =
                         known.get_mut(&address).is_some_and(|known| std::mem::replace(known, is_there) != is_there);
                     drop(known);
@@ -56,15 +57,10 @@ impl Listening {
     pub(super) fn watch(&self, addresses: impl IntoIterator<Item = SocketAddr>) -> BTreeMap<SocketAddr, bool> {
         let addresses: Vec<SocketAddr> = addresses.into_iter().collect();
         let now: BTreeMap<SocketAddr, bool> = looked_up(&addresses).collect();
-        let mut known = lock(&self.known);
+        let mut known = locked(&self.known);
         *known = now.iter().map(|(address, is_there)| (*address, *known.get(address).unwrap_or(is_there))).collect();
         now
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // What is there is whole at any time.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn looked_up(addresses: &[SocketAddr]) -> impl Iterator<Item = (SocketAddr, bool)> {
