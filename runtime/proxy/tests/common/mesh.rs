@@ -55,9 +55,13 @@ pub fn gateway(rules: &str, a: &[SocketAddr], b: &[SocketAddr]) -> Arc<Table> {
 
 /// The text of [`gateway`].
 pub fn gateway_text(rules: &str) -> String {
+    format!("{SERVICES}---\n{}", entrance(rules))
+}
+
+/// A gateway on port 80 for all hosts, and these http rules (indented by four) of a VirtualService for every host.
+pub fn entrance(rules: &str) -> String {
     format!(
-        "{SERVICES}---
-apiVersion: networking.istio.io/v1
+        "apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {{name: gw, namespace: default}}
 spec:

@@ -38,26 +38,13 @@ spec:
   resolution: {resolution}
   endpoints: [{endpoints}]
 ---
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {{name: gw, namespace: default}}
-spec:
-  selector: {{istio: ingress}}
-  servers:
-  - port: {{number: 80, name: http, protocol: HTTP}}
-    hosts: ['*']
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: x, namespace: default}}
-spec:
-  hosts: ['*']
-  gateways: [gw]
-  http:
-  - retries: {{attempts: 0}}
+{}{more}",
+        mesh::entrance(
+            "  - retries: {attempts: 0}
     route:
-    - destination: {{host: x.example, port: {{number: 80}}}}
-{more}"
+    - destination: {host: x.example, port: {number: 80}}
+"
+        )
     );
     mesh::compile_with(&text, &[], MeshConfig::default(), |_| None)
 }
