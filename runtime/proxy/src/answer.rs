@@ -9,7 +9,7 @@ use crate::{
     outlier::Outcome,
     pool::Connection,
     record::Record,
-    reply::{Ending, Expiry, Reply},
+    reply::{End, Ending, Expiry, Reply},
     upgrade,
     upstream::{self, InFlight},
 };
@@ -141,7 +141,7 @@ pub(crate) fn answer_own(own: Own, role: Role, mut record: Box<Record>) -> Respo
     if close {
         parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    Response::from_parts(parts, Reply::own(body, move |ending, sent| record.end(ending, sent)))
+    Response::from_parts(parts, Reply::own(body, move |end| record.end(end.ending, end.sent, end.time)))
 }
 
 /// The upstream agreed to another protocol: its 101 goes to the client, and then bytes go both ways.
@@ -159,7 +159,7 @@ pub(crate) fn answer_upgrade(
     record.entry.details = "via_upstream";
     finish(&mut parts.headers, role, &record);
     upgrade::tunnel(client, upstream, (connection, in_flight), record);
-    Response::from_parts(parts, Reply::own(Bytes::new(), |_, _| {}))
+    Response::from_parts(parts, Reply::own(Bytes::new(), |_| {}))
 }
 
 /// Passes an upstream's answer on, and gives its connection back at the end.
@@ -179,7 +179,7 @@ pub(crate) fn answer_upstream(passed: Passed, role: Role, mut record: Box<Record
         }
     };
     let has_trailers = record.entry.version == Some(Version::HTTP_2);
-    let end = move |ending, sent, trailers: Option<&HeaderMap>| {
+    let end = move |End { ending, sent, trailers, time }: End<'_>| {
         if let Some((connection, in_flight)) = taken.give() {
             // A client that is still sending keeps the upstream's connection busy, which then is of no use to others.
             let is_sent = record.received.as_ref().is_some_and(|received| received.is_complete());
@@ -187,12 +187,12 @@ pub(crate) fn answer_upstream(passed: Passed, role: Role, mut record: Box<Record
                 cluster.observe(in_flight.endpoint(), outcome);
             }
             match ending {
-                Ending::Whole if is_sent => connection.put_back(),
+                Ending::Whole if is_sent => connection.put_back(time),
                 Ending::UpstreamBroke => cluster.observe(in_flight.endpoint(), Outcome::Failure),
                 _ => {}
             }
         }
-        record.end(ending, sent);
+        record.end(ending, sent, time);
     };
     Response::from_parts(parts, Reply::upstream(body, has_trailers, expiry, end))
 }

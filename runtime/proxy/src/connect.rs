@@ -94,7 +94,7 @@ pub(crate) fn open(
         let Some(own) = Held::new(&local.shared, &share.listener, local.shared.options.limits.connections) else {
             local.metrics().refused_connections.fetch_add(1, Ordering::Relaxed);
             let mut response =
-                Response::new(Reply::own("the listener has as many connections as it may\n".into(), |_, _| {}));
+                Response::new(Reply::own("the listener has as many connections as it may\n".into(), |_| {}));
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             return response;
         };
@@ -111,5 +111,5 @@ pub(crate) fn open(
         }
         drop(busy);
     });
-    Response::new(Reply::own(Bytes::new(), |_, _| {}))
+    Response::new(Reply::own(Bytes::new(), |_| {}))
 }

@@ -372,7 +372,7 @@ async fn guarded<E>(
         return outcome;
     }
     local.metrics().panics.fetch_add(1, Ordering::Relaxed);
-    let mut response = Response::new(Reply::own("".into(), |_, _| {}));
+    let mut response = Response::new(Reply::own("".into(), |_| {}));
     *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
     Ok(response)
 }

@@ -35,6 +35,7 @@ use malha_table::{
     view::{Action, ActionKind, Destination, Discovery, Forward, Redirect, Respond, Route},
 };
 use std::{fmt, rc::Rc, sync::Arc, time::SystemTime};
+use tokio::time::Instant;
 
 const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
 
@@ -140,7 +141,7 @@ pub(crate) async fn exchange(
             _ => Ok(answer_upstream(passed, place.role, record)),
         },
         Treated::ClientGone => {
-            record.end(Ending::ClientGone, 0);
+            record.end(Ending::ClientGone, 0, Instant::now());
             Err(ClientGone)
         }
     }
@@ -169,8 +170,8 @@ impl Exchange<'_> {
     }
 
     /// Who asks for the connections that it goes on.
-    pub(crate) fn asker<'a>(&'a self, authority: &'a str) -> Asker<'a> {
-        Asker { authority, version: self.head.version, client: &self.arrival.client }
+    pub(crate) fn asker<'a>(&'a self, authority: &'a str, now: Instant) -> Asker<'a> {
+        Asker { authority, version: self.head.version, client: &self.arrival.client, now }
     }
 
     async fn treat(&mut self, received: &Rc<Received>, record: &mut Record) -> Treated {
@@ -264,8 +265,11 @@ impl Exchange<'_> {
         };
         let cross_origin = CrossOrigin::of(forward.cors(), &self.head.headers);
         let mut changes = Changes { action, forward, destination: &destination, cross_origin: None };
+        // The clock is looked at again only where something has been waited for.
+        let mut now = record.clock;
         if let Some(fault) = forward.fault() {
             let injected = fault::inject(&fault, &self.local.random).await;
+            now = Instant::now();
             if injected.is_delayed {
                 record.entry.flags = record.entry.flags.with(Flags::DELAY_INJECTED);
             }
@@ -286,7 +290,9 @@ impl Exchange<'_> {
         record.chosen(cluster);
         // On this machine there is no original destination but the Host.
         let chosen = if outside::is_clients_choice(cluster.discovery) {
-            match self.named_host(cluster.discovery).await {
+            let named = self.named_host(cluster.discovery).await;
+            now = Instant::now();
+            match named {
                 Ok(address) => Arc::new(cluster.at(address)),
                 Err(reply) => return self.local_reply(&reply, &changes, None, &Attempted::default()),
             }
@@ -294,7 +300,7 @@ impl Exchange<'_> {
             Arc::clone(cluster)
         };
         let cluster = &chosen;
-        let mut tries = Tries::of(self.running, forward, &self.head);
+        let mut tries = Tries::of(self.running, forward, &self.head, now);
         let hashed = if cluster.is_hashed() {
             Hashed::of(
                 forward.hash(),
@@ -386,7 +392,7 @@ impl Exchange<'_> {
         let this = &*self;
         let outgoing = outside::as_it_came(this, headers);
         record.chosen(&cluster);
-        let tries = Tries::once();
+        let tries = Tries::once(Instant::now());
         let Some(first) = forward::choose(self, &cluster, &tries, &[]) else {
             return self.plain(&LocalReply::no_healthy_upstream());
         };

@@ -115,19 +115,19 @@ pub(crate) struct Tries<'r> {
 }
 
 impl<'r> Tries<'r> {
-    /// As the route says, and of gRPC the client.
-    pub(crate) fn of(running: &'r Running, forward: &Forward<'_>, head: &RequestHead) -> Self {
+    /// As the route says, and of gRPC the client; ready to be sent now.
+    pub(crate) fn of(running: &'r Running, forward: &Forward<'_>, head: &RequestHead, now: Instant) -> Self {
         let of_route = forward.timeout().filter(|timeout| !timeout.is_zero());
         let timeout = if head.is_grpc { grpc_timeout::limit(&head.headers, of_route) } else { of_route };
         let policy = running.retries(forward);
         // A try's limit that the route's timeout cuts off anyway is passed over (semantics C55).
         let limit = policy.per_try_timeout.filter(|limit| timeout.is_none_or(|timeout| *limit < timeout));
-        Tries { begun: Instant::now(), timeout, policy, limit, hash: None }
+        Tries { begun: now, timeout, policy, limit, hash: None }
     }
 
-    /// One try, without a limit.
-    pub(crate) fn once() -> Self {
-        Tries { begun: Instant::now(), timeout: None, policy: Policy::NONE, limit: None, hash: None }
+    /// One try, without a limit; ready to be sent now.
+    pub(crate) fn once(now: Instant) -> Self {
+        Tries { begun: now, timeout: None, policy: Policy::NONE, limit: None, hash: None }
     }
 
     /// How long after the end of the request it is now.
@@ -381,8 +381,9 @@ async fn try_once(
     if cluster.is_http2(exchange.head.version) && !message::is_speakable(exchange, outgoing) {
         return Err(Failure::Unspeakable);
     }
+    let mut now = if attempted.attempts > 1 { Instant::now() } else { tries.begun };
     loop {
-        let admitted = upstream::admit(exchange.local, cluster, endpoint, exchange.asker(&outgoing.authority));
+        let admitted = upstream::admit(exchange.local, cluster, endpoint, exchange.asker(&outgoing.authority, now));
         let admitted = received.reading_ahead(ahead, admitted).await.ok_or(Failure::ResetBeforeRequest)?;
         let (mut connection, in_flight) = admitted.map_err(|not| {
             attempted.transport_failure = not.transport;
@@ -421,6 +422,7 @@ async fn try_once(
             // A kept connection that the upstream closed meanwhile, before it took anything: this was no try.
             Err(error) if error.message().is_some() && connection.reused && !received.is_touched() => {
                 attempted.is_trying = false;
+                now = Instant::now();
             }
             Err(error) if error.message().is_some() => return Err(Failure::ResetBeforeRequest),
             Err(error) if error.error().is_parse() => return Err(Failure::Protocol),

@@ -48,7 +48,11 @@ impl Mark {
     }
 
     fn set(&self, opened: Instant) {
-        let after = u64::try_from(opened.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.set_to(opened, Instant::now());
+    }
+
+    fn set_to(&self, opened: Instant, time: Instant) {
+        let after = u64::try_from(time.saturating_duration_since(opened).as_micros()).unwrap_or(u64::MAX);
         self.0.store(after.saturating_add(1), Ordering::Relaxed);
     }
 
@@ -88,7 +92,7 @@ impl Activity {
     pub(crate) fn begin(self: &Arc<Self>) -> Busy {
         self.requests.store(self.requests() + 1, Ordering::Relaxed);
         self.head_since.clear();
-        Busy(Arc::clone(self))
+        Busy { activity: Arc::clone(self), ended: None }
     }
 
     fn come(&self) {
@@ -140,14 +144,26 @@ impl Activity {
 
 /// A request that is not at its end.
 #[derive(Debug)]
-pub(crate) struct Busy(Arc<Activity>);
+pub(crate) struct Busy {
+    activity: Arc<Activity>,
+    /// When it ended, where somebody has looked at the clock already.
+    ended: Option<Instant>,
+}
+
+impl Busy {
+    /// It ends, and this is the time.
+    pub(crate) fn end(mut self, now: Instant) {
+        self.ended = Some(now);
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let left = self.0.requests().saturating_sub(1);
-        self.0.requests.store(left, Ordering::Relaxed);
+        let Activity { opened, requests, quiet_since, .. } = &*self.activity;
+        let left = requests.load(Ordering::Relaxed).saturating_sub(1);
+        requests.store(left, Ordering::Relaxed);
         if left == 0 {
-            self.0.quiet_since.set(self.0.opened);
+            quiet_since.set_to(*opened, self.ended.unwrap_or_else(Instant::now));
         }
     }
 }

@@ -25,6 +25,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
+use tokio::time::Instant;
 
 /// Copies that one worker has under way; past them none is sent.
 const MOST: u64 = 1024;
@@ -45,7 +46,7 @@ pub(crate) fn send_copies(
         let cluster = destination.cluster().and_then(|cluster| exchange.running.cluster(cluster.index()));
         let Some(cluster) = cluster.filter(|cluster| !outside::is_clients_choice(cluster.discovery)) else { continue };
         let metrics = exchange.local.metrics();
-        let Some(endpoint) = forward::choose(exchange, cluster, &Tries::once(), &[]) else { continue };
+        let Some(endpoint) = forward::choose(exchange, cluster, &Tries::once(Instant::now()), &[]) else { continue };
         let Some(under_way) = UnderWay::new(exchange.local) else {
             metrics.copies_left_out.fetch_add(1, Ordering::Relaxed);
             continue;
@@ -130,7 +131,8 @@ impl Copy {
     /// Sends it, and reads the answer to its end; `is_sent` while that is up to the endpoint.
     async fn send(&self, request: Request<Sent>, is_sent: &Cell<bool>) {
         let is_grpc = is_grpc(request.headers());
-        let asker = Asker { authority: &self.authority, version: self.version, client: &self.client };
+        let asker =
+            Asker { authority: &self.authority, version: self.version, client: &self.client, now: Instant::now() };
         let admitted = upstream::admit(&self.local, &self.cluster, &self.endpoint, asker).await;
         let (mut connection, _in_flight) = match admitted.map_err(|not| not.failure) {
             Ok(admitted) => admitted,
@@ -158,6 +160,6 @@ impl Copy {
                 return self.observe(Outcome::Failure);
             }
         }
-        connection.put_back();
+        connection.put_back(Instant::now());
     }
 }

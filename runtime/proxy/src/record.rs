@@ -164,12 +164,12 @@ impl Record {
         self.local.shared.options.explain
     }
 
-    /// The answer has been sent, or broken off.
-    pub(crate) fn end(mut self: Box<Self>, ending: Ending, sent: u64) {
-        self.finish(ending, sent);
+    /// The answer has been sent, or broken off, after so many bytes.
+    pub(crate) fn end(mut self: Box<Self>, ending: Ending, sent: u64, time: Instant) {
+        self.finish(ending, sent, time);
     }
 
-    fn finish(&mut self, ending: Ending, sent: u64) {
+    fn finish(&mut self, ending: Ending, sent: u64, time: Instant) {
         self.is_ended = true;
         let entry = &mut self.entry;
         match ending {
@@ -191,7 +191,7 @@ impl Record {
         if let Some(received) = &self.received {
             entry.received = received.bytes();
         }
-        entry.duration = self.clock.elapsed();
+        entry.duration = time.saturating_duration_since(self.clock);
         let key = RequestKey {
             listener: self.share.listener.id,
             source: self.share.listener.source.load(Ordering::Relaxed),
@@ -224,9 +224,9 @@ impl Drop for Record {
         if std::thread::panicking() {
             self.entry.code = 500;
             self.entry.details = "panic";
-            self.finish(Ending::Whole, 0);
+            self.finish(Ending::Whole, 0, Instant::now());
         } else {
-            self.finish(Ending::ClientGone, 0);
+            self.finish(Ending::ClientGone, 0, Instant::now());
         }
     }
 }

@@ -10,6 +10,7 @@ use std::{
     rc::Rc,
     task::{Context, Poll, Waker},
 };
+use tokio::time::Instant;
 
 /// Why a response ended before its end.
 #[derive(Debug)]
@@ -72,13 +73,22 @@ pub(crate) struct Reply {
     /// Whether trailers go with it: on HTTP/1 Envoy drops them.
     has_trailers: bool,
     trailers: Option<Box<HeaderMap>>,
-    end: Option<Box<Ended>>,
+    end: Option<Box<OnEnd>>,
     /// The client's connection is not idle as long as this is.
     busy: Option<Busy>,
 }
 
-/// What is told of the end: how, after how many bytes, with which trailers.
-type Ended = dyn FnOnce(Ending, u64, Option<&HeaderMap>);
+/// The end of a response.
+pub(crate) struct End<'r> {
+    pub(crate) ending: Ending,
+    /// Bytes of its body.
+    pub(crate) sent: u64,
+    pub(crate) trailers: Option<&'r HeaderMap>,
+    /// When it was: the clock is looked at once for all who want to know.
+    pub(crate) time: Instant,
+}
+
+type OnEnd = dyn FnOnce(End<'_>);
 
 enum Source {
     Own(Option<Bytes>),
@@ -86,10 +96,9 @@ enum Source {
 }
 
 impl Reply {
-    /// Of the proxy's own. `end` is called with the bytes sent.
-    pub(crate) fn own(body: Bytes, end: impl FnOnce(Ending, u64) + 'static) -> Self {
+    /// Of the proxy's own.
+    pub(crate) fn own(body: Bytes, end: impl FnOnce(End<'_>) + 'static) -> Self {
         let source = Source::Own(Some(body).filter(|body| !body.is_empty()));
-        let end = |ending, sent, _: Option<&HeaderMap>| end(ending, sent);
         Reply {
             source,
             expiry: None,
@@ -107,7 +116,7 @@ impl Reply {
         body: Incoming,
         has_trailers: bool,
         expiry: Option<Rc<Expiry>>,
-        end: impl FnOnce(Ending, u64, Option<&HeaderMap>) + 'static,
+        end: impl FnOnce(End<'_>) + 'static,
     ) -> Self {
         let ending = body.is_end_stream().then_some(Ending::Whole);
         let source = Source::Upstream(body);
@@ -195,8 +204,12 @@ impl Drop for Reply {
         let is_over = self.expiry.as_ref().is_some_and(|expiry| expiry.is_over.get());
         let otherwise = if is_over { Ending::TimedOut } else { Ending::ClientGone };
         let ending = if whole { Ending::Whole } else { self.ending.unwrap_or(otherwise) };
+        let time = Instant::now();
         if let Some(end) = self.end.take() {
-            end(ending, self.sent, self.trailers.as_deref());
+            end(End { ending, sent: self.sent, trailers: self.trailers.as_deref(), time });
+        }
+        if let Some(busy) = self.busy.take() {
+            busy.end(time);
         }
     }
 }

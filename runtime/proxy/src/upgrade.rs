@@ -7,7 +7,7 @@ use hyper_util::rt::TokioIo;
 use std::{cell::Cell, pin::pin, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 /// What a tunnel holds to its end, beside its record: the upstream's connection, and a place among requests.
@@ -23,7 +23,7 @@ pub(crate) fn tunnel(client: OnUpgrade, upstream: OnUpgrade, kept: Kept, mut rec
             Err(_) => Ending::ClientGone,
         };
         record.received_in_tunnel(received.get());
-        record.end(ending, sent.get());
+        record.end(ending, sent.get(), Instant::now());
         drop(kept);
     });
 }

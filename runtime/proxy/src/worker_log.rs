@@ -12,10 +12,10 @@ use std::{
 use tokio::sync::Notify;
 
 /// How long a line waits for others.
-const MOMENT: Duration = Duration::from_millis(10);
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// So many bytes are handed on at once.
-const FULL: usize = 32 * 1024;
+const FULL: usize = 128 * 1024;
 
 /// More than usual lines have.
 const LINE: usize = 1024;

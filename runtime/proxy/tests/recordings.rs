@@ -14,6 +14,7 @@ use common::{
     tls::{Authority, Speaker},
 };
 use flate2::read::GzDecoder;
+use layer4::Entrance;
 use malha_mesh::{
     MeshConfig, ProxySpec,
     program::{Role, UpstreamProtocol},
@@ -86,7 +87,7 @@ fn answers_are_as_recorded() {
     let log = Some(lines.log().in_format(LogFormat::Json));
     let options = Options { access_log: log, admin: None, explain: false, ..options() };
     let mut proxy: Option<Handle> = None;
-    let (mut asked, mut failures) = (0, Vec::new());
+    let (mut asked, mut failures) = (Vec::new(), Vec::new());
     for case in cases().filter(|case| case["id"].as_str().is_some_and(|id| id.contains(&wanted))) {
         let Some(table) = table(&case, echo.address) else { continue };
         let revision = Revision { credentials: credentials(&table, &credential), table };
@@ -100,15 +101,18 @@ fn answers_are_as_recorded() {
         let id = case["id"].as_str().unwrap_or_default();
         for (index, recorded) in case["requests"].as_array().into_iter().flatten().enumerate() {
             let line = index + 1;
-            if let Some(is_closed) = is_closed(proxy, &speaker, &recorded["request"], &recorded["expect"]) {
-                asked += 1;
-                if !is_closed {
-                    failures.push(format!("{id}:{line}: Envoy closed the connection"));
+            let (request, expect) = (&recorded["request"], &recorded["expect"]);
+            let is_shut = || Some((is_closed(proxy, &speaker, request, expect)?, "Envoy closed the connection"));
+            let is_absent = || Some((has_no_listener(proxy, request, expect)?, "Envoy has no such listener"));
+            if let Some((is_so, recorded)) = is_shut().or_else(is_absent) {
+                asked.push(id.to_owned());
+                if !is_so {
+                    failures.push(format!("{id}:{line}: {recorded}"));
                 }
                 continue;
             }
             let mut compare = |differences: Vec<String>, how: &str| {
-                asked += 1;
+                asked.push(id.to_owned());
                 let is_exception = EXCEPTIONS.iter().any(|(other, number, _)| *other == id && *number == line);
                 match (differences.is_empty(), is_exception) {
                     (false, false) => failures.push(format!("{id}:{line}{how}: {}", differences.join("; "))),
@@ -116,10 +120,10 @@ fn answers_are_as_recorded() {
                     _ => {}
                 }
             };
-            let (request, expect) = (&recorded["request"], &recorded["expect"]);
             let sidecar = sidecar(proxy, request);
-            if let Some(sidecar) = sidecar
-                && let Some(differences) = layer4::differences(sidecar, &lines, echo.address, request, expect)
+            let gateway = || Some(Entrance::Gateway(gateway_listener(proxy, request)?.address, &speaker));
+            if let Some(entrance) = sidecar.map(Entrance::Sidecar).or_else(gateway)
+                && let Some(differences) = layer4::differences(&entrance, &lines, echo.address, request, expect)
             {
                 compare(differences, " (bytes)");
                 continue;
@@ -135,11 +139,17 @@ fn answers_are_as_recorded() {
     if let Some(proxy) = proxy {
         proxy.shutdown(Duration::ZERO);
     }
-    println!("{asked} requests, {} differ", failures.len());
+    println!("{} requests, {} differ", asked.len(), failures.len());
     for failure in failures.iter().take(60) {
         println!("{failure}");
     }
-    assert!(asked > 0 && failures.is_empty());
+    assert!(!asked.is_empty() && failures.is_empty());
+    if wanted.is_empty() {
+        let facts = include_str!("facts.tsv").split(['\t', '\n', ';']).map(str::trim);
+        let cited = facts.filter_map(|cell| cell.strip_prefix("recording "));
+        let unheard: Vec<_> = cited.filter(|case| !asked.contains(&format!("facts/{case}"))).collect();
+        assert!(unheard.is_empty(), "facts.tsv names recordings of which nothing is sent here: {unheard:?}");
+    }
 }
 
 fn cases() -> impl Iterator<Item = Value> {
@@ -265,6 +275,12 @@ fn is_closed(proxy: &Handle, speaker: &Speaker<'_>, request: &Value, expect: &Va
     let name = request["tls"].as_object()?.get("sni").and_then(Value::as_str).unwrap_or("192.0.2.1");
     let listener = gateway_listener(proxy, request)?;
     Some(speaker.shake(listener.address, name).is_err())
+}
+
+/// Whether a gateway listens as little as Envoy did; none where Envoy did.
+fn has_no_listener(proxy: &Handle, request: &Value, expect: &Value) -> Option<bool> {
+    let is_none = ["no-listener", "listener-rejected"].iter().any(|outcome| expect["outcome"] == *outcome);
+    (is_none && request["via"] != "mesh").then(|| gateway_listener(proxy, request).is_none())
 }
 
 fn gateway_listener(proxy: &Handle, request: &Value) -> Option<ListenerAddress> {

@@ -35,7 +35,7 @@ pub(crate) fn run(names: &[String]) -> Result<(), String> {
 fn build() -> Result<PathBuf, String> {
     let root = scratch::root();
     let built = Command::new("cargo")
-        .args(["build", "--release", "--quiet"])
+        .args(["build", "--profile", "dist", "--quiet"])
         .args(["--package", "malha", "--package", "malha-proxy", "--package", "xtask"])
         .current_dir(&root)
         .status()
@@ -44,5 +44,5 @@ fn build() -> Result<PathBuf, String> {
         return Err("malha does not build".to_owned());
     }
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join("release"))
+    Ok(target.join("dist"))
 }

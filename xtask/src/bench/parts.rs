@@ -41,10 +41,14 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
             (Ok(upstream), Ok(workers)) => plain(upstream, workers),
             _ => Err(io::ErrorKind::InvalidInput.into()),
         },
-        ["load", address, connections, seconds] => match (address.parse(), connections.parse(), seconds.parse()) {
-            (Ok(address), Ok(connections), Ok(seconds)) => load(address, connections, Duration::from_secs(seconds)),
-            _ => Err(io::ErrorKind::InvalidInput.into()),
-        },
+        ["load", address, connections, seconds, rate] => {
+            match (address.parse(), connections.parse(), seconds.parse(), rate.parse()) {
+                (Ok(address), Ok(connections), Ok(seconds), Ok(rate)) => {
+                    load(address, connections, Duration::from_secs(seconds), rate)
+                }
+                _ => Err(io::ErrorKind::InvalidInput.into()),
+            }
+        }
         _ => Err(io::ErrorKind::InvalidInput.into()),
     };
     done.map_err(|error| error.to_string())
@@ -173,14 +177,20 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for OnThread {
     }
 }
 
-/// Asks on each connection again as soon as an answer is whole; prints how many were. One that is not what the upstream
-/// says ends it all.
-fn load(address: SocketAddr, connections: usize, lasting: Duration) -> io::Result<()> {
+/// Asks so many times a second in all, each connection in its turn; at a rate of 0 each again as soon as its answer is
+/// whole. Prints how many answers there were. One that is not what the upstream says ends it all.
+fn load(address: SocketAddr, connections: u32, lasting: Duration, rate: u32) -> io::Result<()> {
     let served = Rc::new(Cell::new(0_u64));
-    let until = Instant::now() + lasting;
+    let start = Instant::now();
     let all = Rc::clone(&served);
+    // One request each second would be as long as that between two of one connection.
+    let between = |requests: u32| Duration::from_secs(requests.into()).checked_div(rate);
     LocalSet::new().block_on(&runtime()?, async move {
-        let clients: Vec<_> = (0..connections).map(|_| spawn_local(ask(address, until, Rc::clone(&served)))).collect();
+        let client = |number| {
+            let pace = Pace { first: start + between(number).unwrap_or_default(), between: between(connections) };
+            spawn_local(ask(address, start + lasting, pace, Rc::clone(&served)))
+        };
+        let clients: Vec<_> = (0..connections).map(client).collect();
         for client in clients {
             client.await??;
         }
@@ -190,13 +200,25 @@ fn load(address: SocketAddr, connections: usize, lasting: Duration) -> io::Resul
     Ok(())
 }
 
-async fn ask(address: SocketAddr, until: Instant, served: Rc<Cell<u64>>) -> io::Result<()> {
+/// When a connection asks.
+struct Pace {
+    first: Instant,
+    /// From one request to the next; none: as soon as an answer is whole.
+    between: Option<Duration>,
+}
+
+async fn ask(address: SocketAddr, until: Instant, pace: Pace, served: Rc<Cell<u64>>) -> io::Result<()> {
     const REQUEST: &[u8] = b"GET /catalogue/items?page=2 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: bench/1\r\n\
         Accept: */*\r\nAccept-Encoding: gzip\r\n\r\n";
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let mut buffer = Vec::with_capacity(4 * BODY);
+    let mut next = pace.first;
     while Instant::now() < until {
+        if let Some(between) = pace.between {
+            tokio::time::sleep_until(next.into()).await;
+            next += between;
+        }
         stream.write_all(REQUEST).await?;
         buffer.clear();
         let end = loop {

@@ -5,18 +5,17 @@ use super::{parts, scratch};
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 const PAIRS: usize = 7;
-const CONNECTIONS: &str = "16";
 const SECONDS: &str = "2";
 /// Worker threads of each proxy, each with an event loop and upstream connections of its own.
 const WORKERS: &str = "2";
 
-/// Prints what each proxy took for a request in each of some pairs of rounds taken in turn, and the ratio of the medians.
+/// Prints what each proxy took for a request, in pairs of rounds taken in turn.
 pub(super) fn run(binaries: &Path) -> Result<(), String> {
     let directory = scratch::directory("proxy")?;
     // Copies: another build may replace the originals while they run.
@@ -32,9 +31,46 @@ pub(super) fn run(binaries: &Path) -> Result<(), String> {
     let upstream = Running::part(&mut part(&["upstream"]))?;
     let plain = Running::part(&mut part(&["plain", &upstream.address, WORKERS]))?;
     let ours = proxy(&directory, &upstream.address)?;
-    let load = |proxy: &Running| -> Result<Cost, String> {
+    let sides = Sides { plain, ours, program: directory.join("xtask") };
+    // Connections are opened, and memory is had, before anything counts.
+    sides.round(&sides.plain, LOADS[0])?;
+    sides.round(&sides.ours, LOADS[0])?;
+    for load in LOADS {
+        println!(
+            "{PAIRS} pairs of {SECONDS} s, {} connections of HTTP/1.1, {}, answers of {} bytes, {WORKERS} workers\n",
+            load.connections,
+            if load.rate == "0" { "as fast as they go".to_owned() } else { format!("{} requests a second", load.rate) },
+            parts::BODY
+        );
+        sides.compare(load)?;
+    }
+    Ok(())
+}
+
+/// Requests that come.
+#[derive(Clone, Copy)]
+struct Load {
+    connections: &'static str,
+    /// In a second; 0: each connection asks again as soon as it is answered, and so the faster proxy has more to do.
+    rate: &'static str,
+}
+
+/// What both proxies are measured under: all that they take, and the same for both.
+const LOADS: [Load; 2] = [Load { connections: "16", rate: "0" }, Load { connections: "64", rate: "16000" }];
+
+/// Both proxies, and what loads them.
+struct Sides {
+    plain: Running,
+    ours: Running,
+    program: PathBuf,
+}
+
+impl Sides {
+    /// One round of load on one of them.
+    fn round(&self, proxy: &Running, load: Load) -> Result<Cost, String> {
         let before = proxy.cpu()?;
-        let output = part(&["load", &proxy.address, CONNECTIONS, SECONDS])
+        let output = Command::new(&self.program)
+            .args([parts::TASK, "load", &proxy.address, load.connections, SECONDS, load.rate])
             .output()
             .map_err(|error| format!("the load does not start: {error}"))?;
         let after = proxy.cpu()?;
@@ -43,32 +79,29 @@ pub(super) fn run(binaries: &Path) -> Result<(), String> {
         let requests =
             requests.ok_or_else(|| format!("the load failed: {}", String::from_utf8_lossy(&output.stderr)))?;
         Ok(Cost { requests, cpu: after.saturating_sub(before) })
-    };
-    // Connections are opened, and memory is had, before anything counts.
-    load(&plain)?;
-    load(&ours)?;
-    println!(
-        "{PAIRS} pairs of {SECONDS} s, {CONNECTIONS} connections of HTTP/1.1, answers of {} bytes, {WORKERS} workers\n",
-        parts::BODY
-    );
-    println!("| pair | plain, µs | malha-proxy, µs | ratio | requests |\n| --- | --- | --- | --- | --- |");
-    let mut costs = [Vec::new(), Vec::new()];
-    for pair in 1..=PAIRS {
-        // Whoever is second may find the machine warmer.
-        let (first, second) = if pair % 2 == 0 { (&ours, &plain) } else { (&plain, &ours) };
-        let (first, second) = (load(first)?, load(second)?);
-        let (plain, ours) = if pair % 2 == 0 { (second, first) } else { (first, second) };
-        let (a, b) = (plain.microseconds(), ours.microseconds());
-        println!("| {pair} | {a:.1} | {b:.1} | {:.2} | {} + {} |", b / a, plain.requests, ours.requests);
-        costs[0].push(a);
-        costs[1].push(b);
     }
-    let [plain, ours] = costs.map(|mut costs| {
-        costs.sort_by(f64::total_cmp);
-        costs[PAIRS / 2]
-    });
-    println!("\nmedians: plain {plain:.1} µs, malha-proxy {ours:.1} µs, ratio {:.2}", ours / plain);
-    Ok(())
+
+    /// Prints what each took for a request in each of some pairs of rounds, and the ratio of the medians.
+    fn compare(&self, load: Load) -> Result<(), String> {
+        println!("| pair | plain, µs | malha-proxy, µs | ratio | requests |\n| --- | --- | --- | --- | --- |");
+        let mut costs = [Vec::new(), Vec::new()];
+        for pair in 1..=PAIRS {
+            // Whoever is second may find the machine warmer.
+            let (first, second) = if pair % 2 == 0 { (&self.ours, &self.plain) } else { (&self.plain, &self.ours) };
+            let (first, second) = (self.round(first, load)?, self.round(second, load)?);
+            let (plain, ours) = if pair % 2 == 0 { (second, first) } else { (first, second) };
+            let (a, b) = (plain.microseconds(), ours.microseconds());
+            println!("| {pair} | {a:.1} | {b:.1} | {:.2} | {} + {} |", b / a, plain.requests, ours.requests);
+            costs[0].push(a);
+            costs[1].push(b);
+        }
+        let [plain, ours] = costs.map(|mut costs| {
+            costs.sort_by(f64::total_cmp);
+            costs[PAIRS / 2]
+        });
+        println!("\nmedians: plain {plain:.1} µs, malha-proxy {ours:.1} µs, ratio {:.2}\n", ours / plain);
+        Ok(())
+    }
 }
 
 /// What a round cost.

@@ -116,8 +116,7 @@ impl Connection {
 
     /// Gives it back to its pool when its last request has been sent and its response has been read to their ends, unless
     /// it has taken all the requests that it may.
-    pub(crate) fn put_back(mut self) {
-        let now = Instant::now();
+    pub(crate) fn put_back(mut self, now: Instant) {
         self.lease.used.set(now);
         if self.sender.is_http2() {
             return;

@@ -208,7 +208,7 @@ impl Host {
     }
 
     /// An idle connection, the most recently used first. One that is still busy is given up.
-    pub(super) fn take(&self) -> Option<Connection> {
+    pub(super) fn take(&self, now: Instant) -> Option<Connection> {
         if self.kind.is_http2 {
             return self.share();
         }
@@ -216,7 +216,7 @@ impl Host {
             let idle = self.idle.borrow_mut().pop_back()?;
             self.gauges.idle.fetch_sub(1, Ordering::Relaxed);
             let connection = &idle.connection;
-            if !idle.is_over(Instant::now()) && connection.can_take_a_request() {
+            if !idle.is_over(now) && connection.can_take_a_request() {
                 return Some(idle.connection.taken(true));
             }
         }

@@ -21,6 +21,7 @@ use std::{
     rc::Rc,
     sync::{Arc, atomic::AtomicU64},
 };
+use tokio::time::Instant;
 
 /// Where an endpoint listens: an IP address or a name, and a port; or a socket of the file system.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,6 +91,8 @@ pub(crate) struct Asker<'a> {
     /// What the client speaks.
     pub(crate) version: Version,
     pub(crate) client: &'a Client,
+    /// When it asks.
+    pub(crate) now: Instant,
 }
 
 /// Gauges over all workers.
@@ -163,7 +166,7 @@ impl Pool {
         };
         let host = self.host(cluster, address, kind);
         if !host.has_queue()
-            && let Some(connection) = host.take()
+            && let Some(connection) = host.take(asker.now)
         {
             return Ok(connection);
         }
@@ -213,7 +216,7 @@ mod tests {
     }
 
     fn asker(client: &Client) -> Asker<'_> {
-        Asker { authority: "c", version: Version::HTTP_11, client }
+        Asker { authority: "c", version: Version::HTTP_11, client, now: Instant::now() }
     }
 
     fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {

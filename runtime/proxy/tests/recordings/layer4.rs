@@ -1,10 +1,11 @@
-//! Recorded connections of mesh clients that come to no HTTP: bytes, TLS that is passed on, and what goes nowhere. What
+//! Recorded connections that come to no HTTP: bytes, TLS that is passed on, and of mesh clients what goes nowhere. What
 //! became of one is read off its line in the access log.
 
 use crate::{
     common::{
-        client::{Client, tunnel},
+        client::{Client, Duplex, connect, tunnel},
         lines::Lines,
+        tls::Speaker,
         wait_for,
     },
     http_bytes,
@@ -14,7 +15,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, pki_types::ServerNam
 use serde_json::Value;
 use std::{
     io::{Read, Write},
-    net::{Shutdown, SocketAddr},
+    net::{Shutdown, SocketAddr, TcpStream},
     sync::Arc,
 };
 
@@ -40,9 +41,50 @@ pub(crate) fn http_destination(request: &Value) -> Option<String> {
     destination(request, ANYWHERE)
 }
 
+/// Where a client connects to.
+pub(crate) enum Entrance<'a> {
+    /// The sidecar of this address, by CONNECT.
+    Sidecar(SocketAddr),
+    /// The listener of a gateway; and who speaks TLS to it where that ends there.
+    Gateway(SocketAddr, &'a Speaker<'a>),
+}
+
+impl Entrance<'_> {
+    /// A connection, with its first bytes sent, and what ends its sending.
+    fn open(&self, request: &Value, to: &str) -> Result<(Box<dyn Duplex>, TcpStream), String> {
+        let protocol = request["protocol"].as_str();
+        let server_name = request["tls"]["sni"].as_str();
+        let first = match protocol {
+            Some("tls") => hello(server_name),
+            // No HTTP, whoever looks at it.
+            Some(_) => b"\0\x01\x02 bytes\n".to_vec(),
+            None => http_bytes(request, request["authority"].as_str()).ok_or("no request")?,
+        };
+        let (mut stream, socket): (Box<dyn Duplex>, _) = match self {
+            Entrance::Sidecar(address) => {
+                let stream = tunnel(*address, to).map_err(|answer| format!("no tunnel to {to}: {answer:?}"))?;
+                (Box::new(stream.try_clone().map_err(|error| error.to_string())?), stream)
+            }
+            Entrance::Gateway(address, speaker) if protocol == Some("tcp") && !request["tls"].is_null() => {
+                let stream = speaker.shake(*address, server_name.unwrap_or("192.0.2.1"));
+                let stream = stream.map_err(|error| format!("no TLS: {error}"))?;
+                let socket = stream.sock.try_clone().map_err(|error| error.to_string())?;
+                (Box::new(stream), socket)
+            }
+            Entrance::Gateway(address, _) => {
+                let stream = connect(*address);
+                (Box::new(stream.try_clone().map_err(|error| error.to_string())?), stream)
+            }
+        };
+        // The other side may have closed it already.
+        let _ = stream.write_all(&first);
+        Ok((stream, socket))
+    }
+}
+
 /// What differs from what is recorded; none where it is about HTTP.
 pub(crate) fn differences(
-    sidecar: SocketAddr,
+    entrance: &Entrance<'_>,
     lines: &Lines,
     echo: SocketAddr,
     request: &Value,
@@ -60,22 +102,15 @@ pub(crate) fn differences(
         _ => destination(request, ANYWHERE)?,
     };
     lines.clear();
-    let mut stream = match tunnel(sidecar, &to) {
-        Ok(stream) => stream,
-        Err(answer) => return Some(vec![format!("no tunnel to {to}: {answer:?}")]),
+    let (mut stream, socket) = match entrance.open(request, &to) {
+        Ok(opened) => opened,
+        Err(difference) => return Some(vec![difference]),
     };
-    match protocol {
-        Some("tls") => drop(stream.write_all(&hello(request["tls"]["sni"].as_str()))),
-        // No HTTP, whoever looks at it.
-        Some(_) => drop(stream.write_all(b"\0\x01\x02 bytes\n")),
-        None => drop(stream.write_all(&http_bytes(request, request["authority"].as_str())?)),
-    }
     if protocol.is_none() && outcome == "passthrough" {
         // It is answered, or closed, as it was let go by HTTP's filter or by none.
         Client::over(stream).read_answer_to(request["method"] == "HEAD");
     } else {
-        // The other side may have closed it already.
-        let _ = stream.shutdown(Shutdown::Write);
+        let _ = socket.shutdown(Shutdown::Write);
         let _ = stream.read_to_end(&mut Vec::new());
     }
     wait_for("the connection's line", || !lines.now().is_empty());
