@@ -99,16 +99,19 @@ pub enum Passthrough {
 /// says, and the system's file of hosts comes before all servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dns {
-    /// Servers to ask; none: those that the system names.
+    /// Servers to ask, in this order; none: those that the system names.
     pub servers: Vec<SocketAddr>,
     /// How long until a name is looked up again whose answer does not say how long it holds, or that nobody could answer:
     /// Istio's `dnsRefreshRate`.
     pub refresh: Duration,
+    /// How long a server is waited for before the next is asked, or the same one again; what it says later still counts.
+    /// Each is asked four times: Envoy's own numbers.
+    pub patience: Duration,
 }
 
 impl Default for Dns {
     fn default() -> Self {
-        Dns { servers: Vec::new(), refresh: Duration::from_mins(1) }
+        Dns { servers: Vec::new(), refresh: Duration::from_mins(1), patience: Duration::from_secs(5) }
     }
 }
 

@@ -25,6 +25,7 @@ mod localities;
 mod mesh_bytes;
 mod mirrors;
 mod names;
+mod name_servers;
 mod outbound;
 mod outliers;
 mod ports;
