@@ -119,7 +119,7 @@ where
 }
 
 /// What the chains of a connection's listener ask of its first bytes; none: nothing. Without a `protocolDetectionTimeout`
-/// Istio waits for them as long as it takes.
+/// Istio waits for them as long as it takes. Where HTTP alone may be, which version it is must be seen, too.
 fn sought(local: &Local, held: &Held, original: &OriginalDestination) -> Option<Sought> {
     let running = local.running();
     let proxy = running.table.proxies().get(running.place(held.listener.id)?.proxy)?;
@@ -127,6 +127,10 @@ fn sought(local: &Local, held: &Held, original: &OriginalDestination) -> Option<
     let http1 = listener.chains().any(|chain| chain.is_inspected());
     let options = &local.shared.options;
     let patience = options.protocol_detection_timeout.unwrap_or(options.limits.client_idle_timeout);
-    let sought = Sought { tls: true, http1, patience: Some(patience) };
-    (http1 || listener.speaks_tls()).then_some(sought)
+    if http1 || listener.speaks_tls() {
+        return Some(Sought { tls: true, http1, patience: Some(patience) });
+    }
+    let unseen = Connection { destination: original.address(&listener), ..Connection::default() };
+    let is_http = matches!(listener.select_chain(&unseen)?.filter(), Some(Filter::Http(_)));
+    is_http.then_some(Sought { patience: Some(options.limits.client_idle_timeout), ..Sought::default() })
 }
