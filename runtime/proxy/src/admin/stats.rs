@@ -1,7 +1,7 @@
 //! `/stats`: what is counted, by the names that Envoy has for it. What is not counted is not there.
 
 use super::{istio, prometheus::escape, route::decode};
-use crate::{proxy::Handle, running::Running};
+use crate::{counters::Outside, proxy::Handle, running::Running};
 use malha_table::Role;
 use regex::Regex;
 use serde_json::{Value, json};
@@ -210,6 +210,7 @@ fn collect(handle: &Handle) -> Known {
         known.add(&Owner::Server, name, Kind::Gauge, value);
     }
     add_clusters(&mut known, &running);
+    add_outside(&mut known, &running, &shared.metrics.outside);
     // Before the sum: what ends meanwhile must not look as if it had never begun.
     let listeners: Vec<ListenerFacts> = listeners(&running);
     let counts = shared.metrics.counts();
@@ -275,6 +276,18 @@ fn listeners(running: &Running) -> Vec<ListenerFacts> {
 fn add_clusters(known: &mut Known, running: &Running) {
     known.add(&Owner::ClusterManager, "active_clusters", Kind::Gauge, running.clusters().count() as u64);
     for cluster in running.clusters() {
+/// The clusters that a proxy has beside those of its table: gateways, too, have one that refuses.
+fn add_outside(known: &mut Known, running: &Running, outside: &Outside) {
+    let has_sidecar = running.table.proxies().any(|proxy| proxy.role() == Role::Sidecar);
+    let passthrough = has_sidecar.then_some(("PassthroughCluster", &*outside.passthrough));
+    for (name, counters) in passthrough.into_iter().chain([("BlackHoleCluster", &outside.black_hole)]) {
+        let owner = Owner::Cluster(name.to_owned());
+        for (name, value) in counters.named() {
+            known.add(&owner, name, Kind::Counter, value);
+        }
+    }
+}
+
         let owner = Owner::Cluster(cluster.name.to_string());
         for (name, value) in cluster.counters.named() {
             known.add(&owner, name, Kind::Counter, value);

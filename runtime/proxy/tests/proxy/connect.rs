@@ -11,6 +11,7 @@ use crate::common::{
     plain::{serving, upstream},
     start,
     tls::{Authority, Speaker},
+    wait_for,
 };
 use bytes::Bytes;
 use http::{Method, Request};
@@ -346,6 +347,41 @@ spec:
     assert_eq!(get(forward, "a", "/z", "").json()["path"], "/z", "HTTP/1.1 at a forward");
     assert!(status(tunnel_to(8080), "a:8080").is_ok(), "gRPC in a tunnel is answered");
     assert!(a.seen().iter().any(|seen| seen["path"] == "/x"));
+}
+
+#[test]
+fn what_is_let_go_or_refused_is_counted_by_the_clusters_that_no_table_has() {
+    let outside = upstream("welcome ");
+    let http = Echo::start("outside");
+    let stat = |proxy: &Running, name: &str| {
+        let stats = get(proxy.admin().expect("an admin server"), "localhost", "/stats", "").text();
+        let value = |line: &str| line.strip_prefix(name)?.strip_prefix(": ")?.parse::<u64>().ok();
+        stats.lines().find_map(value)
+    };
+    let total = "cluster.PassthroughCluster.upstream_cx_total";
+    let refused = "cluster.BlackHoleCluster.upstream_cx_none_healthy";
+    let config = |outbound| MeshConfig { outbound, ..MeshConfig::default() };
+    let open = start(mesh::sidecar("", config(OutboundMode::AllowAny), &[], &[]), options());
+    assert_eq!(
+        (stat(&open, total), stat(&open, refused)),
+        (Some(0), Some(0)),
+        "E21: they are there before they are used"
+    );
+    for _ in 0..2 {
+        let mut stream = tunnel(open.outbound(), &outside.to_string()).expect("a tunnel");
+        stream.read_exact(&mut [0; 8]).unwrap();
+    }
+    assert_eq!(stat(&open, total), Some(2), "E21");
+    assert_eq!(get(open.outbound(), &http.address.to_string(), "/", "").status, 200);
+    assert_eq!(stat(&open, total), Some(3), "B39");
+    assert_eq!(stat(&open, "cluster.PassthroughCluster.upstream_rq_total"), Some(1), "B39");
+    open.swap(mesh::sidecar("", config(OutboundMode::RegistryOnly), &[], &[]));
+    let mut stream = tunnel(open.outbound(), &outside.to_string()).expect("a tunnel");
+    assert!(has_ended(&mut stream));
+    wait_for("it to be counted", || stat(&open, refused) == Some(1));
+    assert_eq!(stat(&open, total), Some(3), "they outlive a table");
+    let gateway = start(mesh::gateway("  - route: [{destination: {host: a}}]\n", &[], &[]), options());
+    assert_eq!((stat(&gateway, total), stat(&gateway, refused)), (None, Some(0)), "a gateway lets nothing go");
 }
 
 fn runtime() -> tokio::runtime::Runtime {
