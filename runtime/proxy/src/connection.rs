@@ -11,7 +11,7 @@ use crate::{
     pool::{MINIMUM_BUFFER, USUAL_HEADERS},
     reply::Reply,
     running::{Running, Shared},
-    sidecar, tcp,
+    sidecar, tcp, tcp_record,
     tls::forwarded_cert,
     worker::{Attached, Local, OnWorker},
 };
@@ -136,6 +136,11 @@ pub(crate) async fn serve(local: Rc<Local>, stream: TcpStream, peer: SocketAddr,
             let client = Rc::new(Client::new(peer, address, tls));
             bytes(&local, running, &route, (&held.listener, &client), stream, closing).await;
         }
+        // It is told of before its client hears that it is closed.
+        Entered::Unmatched(server_name, _stream) => {
+            let tls = server_name.map(|name| ClientTls { server_name: Some(name), certificate: None });
+            tcp_record::unmatched(&local, &held.listener, Client::new(peer, address, tls));
+        }
     }
 }
 
@@ -147,6 +152,8 @@ enum Entered {
     Tls(Box<TlsStream<Rewound<TcpStream>>>, ClientTls, bool),
     /// Bytes to pass on, by the route of a filter chain (listener's and chain's place) of the table then in force.
     Bytes(Arc<Running>, ChainPlace, Box<dyn Bytes>),
+    /// What no filter chain takes, with the name that its client asked for.
+    Unmatched(Option<String>, Rewound<TcpStream>),
 }
 
 /// Where a filter chain is in its table.
@@ -199,7 +206,9 @@ async fn enter(running: &Arc<Running>, listener: &OpenListener, stream: TcpStrea
         is_plain_http: hello.is_none(),
         ..Connection::default()
     };
-    let Some(chain) = view.select_chain(&connection) else { return Ok(None) };
+    let Some(chain) = view.select_chain(&connection) else {
+        return Ok(Some(Entered::Unmatched(hello.and_then(|hello| hello.server_name), stream)));
+    };
     let (Some(filter), termination) = (chain.filter(), chain.termination()) else { return Ok(None) };
     let (stream, tls) = match (termination, hello) {
         (None, None) => match filter {

@@ -6,7 +6,7 @@ use crate::{
     first_bytes::{First, Rewound, Sought, look},
     original::OriginalDestination,
     running::Running,
-    tcp,
+    tcp, tcp_record,
     worker::Local,
 };
 use malha_table::view::{Connection, Fallback, Filter};
@@ -39,6 +39,7 @@ where
             }
         }
         Way::Blackhole => tcp::refuse_outside(local, (&held.listener, &client)),
+        Way::Unmatched => tcp_record::unmatched(local, &held.listener, client),
     }
 }
 
@@ -51,15 +52,17 @@ enum Way {
     Chain(Arc<Running>, ChainPlace),
     Outside,
     Blackhole,
+    /// That of what no filter chain takes.
+    Unmatched,
 }
 
 impl Way {
-    /// Of a connection that no listener or no filter chain takes; none: it is closed.
-    fn of(fallback: Fallback) -> Option<Way> {
+    /// Of a connection that no listener or no filter chain takes.
+    fn of(fallback: Fallback) -> Way {
         match fallback {
-            Fallback::Close => None,
-            Fallback::Passthrough => Some(Way::Outside),
-            Fallback::Blackhole => Some(Way::Blackhole),
+            Fallback::Close => Way::Unmatched,
+            Fallback::Passthrough => Way::Outside,
+            Fallback::Blackhole => Way::Blackhole,
         }
     }
 }
@@ -90,7 +93,7 @@ where
         First::Http1 | First::Http2 | First::Other => (false, None),
     };
     let Some(listener) = original.listener(&proxy) else {
-        return Ok(Way::of(proxy.fallback()).map(|way| (way, server_name, stream)));
+        return Ok(Some((Way::of(proxy.fallback()), server_name, stream)));
     };
     if listener.rejected().is_some() {
         return Ok(None);
@@ -102,7 +105,7 @@ where
         is_plain_http: is_http,
     };
     let way = match listener.select_chain(&connection) {
-        None => Way::of(listener.fallback()),
+        None => Some(Way::of(listener.fallback())),
         Some(chain) => match chain.filter() {
             // A codec for plain HTTP makes nothing of TLS.
             Some(Filter::Http(_)) => (!is_tls).then_some(Way::Http { is_http2 }),

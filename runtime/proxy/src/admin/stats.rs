@@ -228,6 +228,7 @@ fn collect(handle: &Handle) -> Known {
         let owner = Owner::Listener(listener.address);
         known.add(&owner, "downstream_cx_active", Kind::Gauge, listener.connections);
         known.add(&owner, "downstream_cx_total", Kind::Counter, listener.accepted);
+        known.add(&owner, "no_filter_chain_match", Kind::Counter, listener.unmatched);
         let Some(prefix) = listener.http else { continue };
         let owner = Owner::Http(prefix);
         let mut ended = 0;
@@ -254,6 +255,7 @@ struct ListenerFacts {
     http: Option<String>,
     connections: u64,
     accepted: u64,
+    unmatched: u64,
     requests: u64,
 }
 
@@ -267,15 +269,13 @@ fn listeners(running: &Running) -> Vec<ListenerFacts> {
             http: (!passes_bytes).then(|| format!("outbound_{bind}_{}", place.port)),
             connections: listener.connections.load(Ordering::Relaxed) as u64,
             accepted: listener.accepted.load(Ordering::Relaxed),
+            unmatched: listener.unmatched.load(Ordering::Relaxed),
             requests: listener.requests.load(Ordering::Relaxed),
         }
     });
     facts.collect()
 }
 
-fn add_clusters(known: &mut Known, running: &Running) {
-    known.add(&Owner::ClusterManager, "active_clusters", Kind::Gauge, running.clusters().count() as u64);
-    for cluster in running.clusters() {
 /// The clusters that a proxy has beside those of its table: gateways, too, have one that refuses.
 fn add_outside(known: &mut Known, running: &Running, outside: &Outside) {
     let has_sidecar = running.table.proxies().any(|proxy| proxy.role() == Role::Sidecar);
@@ -288,6 +288,9 @@ fn add_outside(known: &mut Known, running: &Running, outside: &Outside) {
     }
 }
 
+fn add_clusters(known: &mut Known, running: &Running) {
+    known.add(&Owner::ClusterManager, "active_clusters", Kind::Gauge, running.clusters().count() as u64);
+    for cluster in running.clusters() {
         let owner = Owner::Cluster(cluster.name.to_string());
         for (name, value) in cluster.counters.named() {
             known.add(&owner, name, Kind::Counter, value);
