@@ -7,6 +7,7 @@ use crate::{
     first_bytes::{First, Rewound, Sought, look},
     idle::{Activity, Overdue, Watched},
     listener::OpenListener,
+    options::Limits,
     original::OriginalDestination,
     pool::{MINIMUM_BUFFER, USUAL_HEADERS},
     reply::Reply,
@@ -108,7 +109,6 @@ pub(crate) async fn serve(local: Rc<Local>, stream: TcpStream, peer: SocketAddr,
     let _ = stream.set_nodelay(true);
     let Ok(address) = stream.local_addr() else { return };
     let mut closing = held.listener.closing.subscribe();
-    let patience = local.shared.options.limits.header_read_timeout;
     let running = local.running();
     if let Some(original) = running.place(held.listener.id).and_then(|place| place.forward.clone()) {
         drop(running);
@@ -116,10 +116,10 @@ pub(crate) async fn serve(local: Rc<Local>, stream: TcpStream, peer: SocketAddr,
         return sidecar::serve(&local, &Rc::new(held), client, stream).await;
     }
     let entered = tokio::select! {
-        entered = tokio::time::timeout(patience, enter(&running, &held.listener, stream)) => entered,
+        entered = enter(&running, &held.listener, &local.shared.options.limits, stream) => entered,
         _ = closing.wait_for(|&is_closing| is_closing) => return,
     };
-    let Ok(Ok(Some(entered))) = entered else { return };
+    let Ok(Some(entered)) = entered else { return };
     drop(running);
     let held = Rc::new(held);
     match entered {
@@ -170,14 +170,19 @@ pub(crate) trait Bytes: AsyncRead + AsyncWrite + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Unpin> Bytes for S {}
 
 /// Looks at the first bytes, chooses a filter chain by them, and ends TLS if that is where it ends (semantics A.7).
-/// None: the connection is closed without a word (semantics A53).
-async fn enter(running: &Arc<Running>, listener: &OpenListener, stream: TcpStream) -> std::io::Result<Option<Entered>> {
+/// None: the connection is closed without a word.
+async fn enter(
+    running: &Arc<Running>,
+    listener: &OpenListener,
+    limits: &Limits,
+    stream: TcpStream,
+) -> std::io::Result<Option<Entered>> {
     let Some(place) = running.place(listener.id) else { return Ok(None) };
     let proxy = running.table.proxies().get(place.proxy);
     let Some((index, view)) = place.listener.zip(proxy).and_then(|(at, proxy)| Some((at, proxy.listeners().get(at)?)))
     else {
         // A sidecar's requests name their listeners themselves.
-        let seen = look(stream, Sought::default()).await?;
+        let seen = within(limits.header_read_timeout, look(stream, Sought::default())).await?;
         return Ok(seen.map(|(first, stream)| Entered::Plain(stream, first == First::Http2)));
     };
     let speaks_tls = view.speaks_tls();
@@ -193,9 +198,9 @@ async fn enter(running: &Arc<Running>, listener: &OpenListener, stream: TcpStrea
         let stream = Box::new(Rewound::new(bytes::Bytes::new(), stream));
         return Ok(Some(Entered::Bytes(Arc::clone(running), place_of(&chain, None), stream)));
     }
-    let Some((first, stream)) = look(stream, Sought { tls: speaks_tls, ..Sought::default() }).await? else {
-        return Ok(None);
-    };
+    let patience = if speaks_tls { limits.hello_timeout } else { limits.header_read_timeout };
+    let looking = look(stream, Sought { tls: speaks_tls, ..Sought::default() });
+    let Some((first, stream)) = within(patience, looking).await? else { return Ok(None) };
     let hello = match &first {
         First::Tls(hello) => Some(hello.clone()),
         First::Http1 | First::Http2 | First::Other => None,
@@ -230,7 +235,7 @@ async fn enter(running: &Arc<Running>, listener: &OpenListener, stream: TcpStrea
             let namespace = place.proxy_name.split('/').next().unwrap_or_default();
             let Some(Ok(ends)) = running.terminations.get(namespace, &ends) else { return Ok(None) };
             let acceptor = TlsAcceptor::from(ends.config(&hello.protocols));
-            (acceptor.accept(stream).await?, hello)
+            (within(limits.handshake_timeout, acceptor.accept(stream)).await?, hello)
         }
     };
     if let Filter::Tcp(_) = filter {

@@ -132,6 +132,10 @@ impl Dns {
 pub struct Limits {
     /// From the first byte of a request, or from the connection's start, to the end of its headers.
     pub header_read_timeout: Duration,
+    /// From a connection's start to the end of its client's TLS hello, where chains ask for that (semantics A56).
+    pub hello_timeout: Duration,
+    /// How long TLS that ends here may take from the hello on (semantics A56).
+    pub handshake_timeout: Duration,
     /// How long a client's connection is kept on which there is no request (semantics A69).
     pub client_idle_timeout: Duration,
     /// How long a client may keep others waiting amid a request: before another piece of a body that is not answered yet,
@@ -163,6 +167,8 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             header_read_timeout: Duration::from_secs(30),
+            hello_timeout: Duration::from_secs(15),
+            handshake_timeout: Duration::from_secs(15),
             client_idle_timeout: Duration::from_hours(1),
             stream_idle_timeout: Duration::from_hours(1),
             header_bytes: 60 * 1024,
