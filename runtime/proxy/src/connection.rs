@@ -249,14 +249,20 @@ async fn enter(
     Ok(Some(Entered::Tls(Box::new(stream), client, is_http2)))
 }
 
-/// Passes bytes on until both sides have ended, or the listener is closed; as the table says, which need not stay for that.
+/// What comes within a time.
+async fn within<T>(limit: Duration, work: impl Future<Output = std::io::Result<T>>) -> std::io::Result<T> {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+}
+
+/// Passes bytes on until both sides have ended, or have had their time since the listener closed; as the table says, which
+/// need not stay for that.
 pub(crate) async fn bytes(
     local: &Rc<Local>,
     running: Arc<Running>,
     place: &ChainPlace,
     client: (&Arc<OpenListener>, &Rc<Client>),
     stream: Box<dyn Bytes>,
-    mut closing: watch::Receiver<bool>,
+    closing: watch::Receiver<bool>,
 ) {
     let taken = {
         let proxy = running.table.proxies().get(place.proxy);
@@ -269,7 +275,19 @@ pub(crate) async fn bytes(
     let Some(taken) = taken else { return };
     tokio::select! {
         () = taken.pass(local, client.1, stream) => {}
-        _ = closing.wait_for(|&is_closing| is_closing) => {}
+        () = drained(local, closing) => {}
+    }
+}
+
+/// Waits until bytes have no more time since their listener closed. When all of the proxy ends they have as long as that
+/// waits for what is open.
+pub(crate) async fn drained(local: &Local, mut closing: watch::Receiver<bool>) {
+    // Whose listener is gone is served as if it had closed.
+    let _ = closing.wait_for(|&is_closing| is_closing).await;
+    // In a place of its own, made when it is wanted: open connections are many.
+    Box::pin(tokio::time::sleep(local.shared.options.limits.drain_time)).await;
+    if local.shared.draining.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -136,6 +136,9 @@ pub struct Limits {
     pub hello_timeout: Duration,
     /// How long TLS that ends here may take from the hello on (semantics A56).
     pub handshake_timeout: Duration,
+    /// How long connections of plain bytes go on when a new table has no listener for them any more: Istio's
+    /// `drainDuration`. When the proxy ends they go on as long as it waits for them.
+    pub drain_time: Duration,
     /// How long a client's connection is kept on which there is no request (semantics A69).
     pub client_idle_timeout: Duration,
     /// How long a client may keep others waiting amid a request: before another piece of a body that is not answered yet,
@@ -169,6 +172,7 @@ impl Default for Limits {
             header_read_timeout: Duration::from_secs(30),
             hello_timeout: Duration::from_secs(15),
             handshake_timeout: Duration::from_secs(15),
+            drain_time: Duration::from_secs(45),
             client_idle_timeout: Duration::from_hours(1),
             stream_idle_timeout: Duration::from_hours(1),
             header_bytes: 60 * 1024,

@@ -2,7 +2,7 @@
 //! which listener and filter chain takes one, and what becomes of it (semantics B.6, B36, E21).
 
 use crate::{
-    connection::{Bytes, ChainPlace, Client, ClientTls, Held, bytes, http},
+    connection::{Bytes, ChainPlace, Client, ClientTls, Held, bytes, drained, http},
     first_bytes::{First, Rewound, Sought, look},
     original::OriginalDestination,
     running::Running,
@@ -35,7 +35,7 @@ where
         Way::Outside => {
             tokio::select! {
                 () = tcp::pass_outside(local, (&held.listener, &client), stream) => {}
-                _ = closing.wait_for(|&is_closing| is_closing) => {}
+                () = drained(local, closing) => {}
             }
         }
         Way::Blackhole => tcp::refuse_outside(local, (&held.listener, &client)),
