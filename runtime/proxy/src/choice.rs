@@ -3,6 +3,7 @@
 use crate::{
     balance::{self, Algorithm, Candidate},
     cluster::{ClusterState, EndpointState},
+    counters::count,
     levels::{Level, Locality, Turns},
     members::Members,
     pool::EndpointAddress,
@@ -26,6 +27,14 @@ pub(crate) struct Wanted<'a> {
 
 /// An endpoint for a request; none: none is healthy.
 pub(crate) fn choose(cluster: &ClusterState, random: &Random, wanted: &Wanted<'_>) -> Option<Arc<EndpointState>> {
+    let chosen = find(cluster, random, wanted);
+    if chosen.is_none() {
+        count(&cluster.counters.none_healthy);
+    }
+    chosen
+}
+
+fn find(cluster: &ClusterState, random: &Random, wanted: &Wanted<'_>) -> Option<Arc<EndpointState>> {
     let members = cluster.members();
     let view = View::of(cluster, &members);
     if cluster.is_hashed() {

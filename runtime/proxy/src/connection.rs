@@ -7,11 +7,12 @@ use crate::{
     first_bytes::{First, Rewound, Sought, look},
     idle::{Activity, Overdue, Watched},
     listener::OpenListener,
+    options::Limits,
     original::OriginalDestination,
     pool::{MINIMUM_BUFFER, USUAL_HEADERS},
     reply::Reply,
     running::{Running, Shared},
-    sidecar, tcp,
+    sidecar, tcp, tcp_record,
     tls::forwarded_cert,
     worker::{Attached, Local, OnWorker},
 };
@@ -108,7 +109,6 @@ pub(crate) async fn serve(local: Rc<Local>, stream: TcpStream, peer: SocketAddr,
     let _ = stream.set_nodelay(true);
     let Ok(address) = stream.local_addr() else { return };
     let mut closing = held.listener.closing.subscribe();
-    let patience = local.shared.options.limits.header_read_timeout;
     let running = local.running();
     if let Some(original) = running.place(held.listener.id).and_then(|place| place.forward.clone()) {
         drop(running);
@@ -116,10 +116,10 @@ pub(crate) async fn serve(local: Rc<Local>, stream: TcpStream, peer: SocketAddr,
         return sidecar::serve(&local, &Rc::new(held), client, stream).await;
     }
     let entered = tokio::select! {
-        entered = tokio::time::timeout(patience, enter(&running, &held.listener, stream)) => entered,
+        entered = enter(&running, &held.listener, &local.shared.options.limits, stream) => entered,
         _ = closing.wait_for(|&is_closing| is_closing) => return,
     };
-    let Ok(Ok(Some(entered))) = entered else { return };
+    let Ok(Some(entered)) = entered else { return };
     drop(running);
     let held = Rc::new(held);
     match entered {
@@ -136,6 +136,11 @@ pub(crate) async fn serve(local: Rc<Local>, stream: TcpStream, peer: SocketAddr,
             let client = Rc::new(Client::new(peer, address, tls));
             bytes(&local, running, &route, (&held.listener, &client), stream, closing).await;
         }
+        // It is told of before its client hears that it is closed.
+        Entered::Unmatched(server_name, _stream) => {
+            let tls = server_name.map(|name| ClientTls { server_name: Some(name), certificate: None });
+            tcp_record::unmatched(&local, &held.listener, Client::new(peer, address, tls));
+        }
     }
 }
 
@@ -147,6 +152,8 @@ enum Entered {
     Tls(Box<TlsStream<Rewound<TcpStream>>>, ClientTls, bool),
     /// Bytes to pass on, by the route of a filter chain (listener's and chain's place) of the table then in force.
     Bytes(Arc<Running>, ChainPlace, Box<dyn Bytes>),
+    /// What no filter chain takes, with the name that its client asked for.
+    Unmatched(Option<String>, Rewound<TcpStream>),
 }
 
 /// Where a filter chain is in its table.
@@ -163,14 +170,19 @@ pub(crate) trait Bytes: AsyncRead + AsyncWrite + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Unpin> Bytes for S {}
 
 /// Looks at the first bytes, chooses a filter chain by them, and ends TLS if that is where it ends (semantics A.7).
-/// None: the connection is closed without a word (semantics A53).
-async fn enter(running: &Arc<Running>, listener: &OpenListener, stream: TcpStream) -> std::io::Result<Option<Entered>> {
+/// None: the connection is closed without a word.
+async fn enter(
+    running: &Arc<Running>,
+    listener: &OpenListener,
+    limits: &Limits,
+    stream: TcpStream,
+) -> std::io::Result<Option<Entered>> {
     let Some(place) = running.place(listener.id) else { return Ok(None) };
     let proxy = running.table.proxies().get(place.proxy);
     let Some((index, view)) = place.listener.zip(proxy).and_then(|(at, proxy)| Some((at, proxy.listeners().get(at)?)))
     else {
         // A sidecar's requests name their listeners themselves.
-        let seen = look(stream, Sought::default()).await?;
+        let seen = within(limits.header_read_timeout, look(stream, Sought::default())).await?;
         return Ok(seen.map(|(first, stream)| Entered::Plain(stream, first == First::Http2)));
     };
     let speaks_tls = view.speaks_tls();
@@ -186,9 +198,9 @@ async fn enter(running: &Arc<Running>, listener: &OpenListener, stream: TcpStrea
         let stream = Box::new(Rewound::new(bytes::Bytes::new(), stream));
         return Ok(Some(Entered::Bytes(Arc::clone(running), place_of(&chain, None), stream)));
     }
-    let Some((first, stream)) = look(stream, Sought { tls: speaks_tls, ..Sought::default() }).await? else {
-        return Ok(None);
-    };
+    let patience = if speaks_tls { limits.hello_timeout } else { limits.header_read_timeout };
+    let looking = look(stream, Sought { tls: speaks_tls, ..Sought::default() });
+    let Some((first, stream)) = within(patience, looking).await? else { return Ok(None) };
     let hello = match &first {
         First::Tls(hello) => Some(hello.clone()),
         First::Http1 | First::Http2 | First::Other => None,
@@ -199,7 +211,9 @@ async fn enter(running: &Arc<Running>, listener: &OpenListener, stream: TcpStrea
         is_plain_http: hello.is_none(),
         ..Connection::default()
     };
-    let Some(chain) = view.select_chain(&connection) else { return Ok(None) };
+    let Some(chain) = view.select_chain(&connection) else {
+        return Ok(Some(Entered::Unmatched(hello.and_then(|hello| hello.server_name), stream)));
+    };
     let (Some(filter), termination) = (chain.filter(), chain.termination()) else { return Ok(None) };
     let (stream, tls) = match (termination, hello) {
         (None, None) => match filter {
@@ -221,7 +235,7 @@ async fn enter(running: &Arc<Running>, listener: &OpenListener, stream: TcpStrea
             let namespace = place.proxy_name.split('/').next().unwrap_or_default();
             let Some(Ok(ends)) = running.terminations.get(namespace, &ends) else { return Ok(None) };
             let acceptor = TlsAcceptor::from(ends.config(&hello.protocols));
-            (acceptor.accept(stream).await?, hello)
+            (within(limits.handshake_timeout, acceptor.accept(stream)).await?, hello)
         }
     };
     if let Filter::Tcp(_) = filter {
@@ -235,14 +249,20 @@ async fn enter(running: &Arc<Running>, listener: &OpenListener, stream: TcpStrea
     Ok(Some(Entered::Tls(Box::new(stream), client, is_http2)))
 }
 
-/// Passes bytes on until both sides have ended, or the listener is closed; as the table says, which need not stay for that.
+/// What comes within a time.
+async fn within<T>(limit: Duration, work: impl Future<Output = std::io::Result<T>>) -> std::io::Result<T> {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+}
+
+/// Passes bytes on until both sides have ended, or have had their time since the listener closed; as the table says, which
+/// need not stay for that.
 pub(crate) async fn bytes(
     local: &Rc<Local>,
     running: Arc<Running>,
     place: &ChainPlace,
     client: (&Arc<OpenListener>, &Rc<Client>),
     stream: Box<dyn Bytes>,
-    mut closing: watch::Receiver<bool>,
+    closing: watch::Receiver<bool>,
 ) {
     let taken = {
         let proxy = running.table.proxies().get(place.proxy);
@@ -255,7 +275,19 @@ pub(crate) async fn bytes(
     let Some(taken) = taken else { return };
     tokio::select! {
         () = taken.pass(local, client.1, stream) => {}
-        _ = closing.wait_for(|&is_closing| is_closing) => {}
+        () = drained(local, closing) => {}
+    }
+}
+
+/// Waits until bytes have no more time since their listener closed. When all of the proxy ends they have as long as that
+/// waits for what is open.
+pub(crate) async fn drained(local: &Local, mut closing: watch::Receiver<bool>) {
+    // Whose listener is gone is served as if it had closed.
+    let _ = closing.wait_for(|&is_closing| is_closing).await;
+    // In a place of its own, made when it is wanted: open connections are many.
+    Box::pin(tokio::time::sleep(local.shared.options.limits.drain_time)).await;
+    if local.shared.draining.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
     }
 }
 

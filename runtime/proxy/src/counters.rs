@@ -1,7 +1,10 @@
 //! What is counted of a cluster over all workers, beside what its requests' tallies say.
 
 use crate::{pool::NoConnection, retry::Failure};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 /// By the names that Envoy has for them. They are kept from one table to the next.
 #[derive(Debug, Default)]
@@ -20,7 +23,18 @@ pub(crate) struct ClusterCounters {
     pub(crate) connects: AtomicU64,
     pub(crate) connect_failures: AtomicU64,
     pub(crate) connect_timeouts: AtomicU64,
+    /// Times that no endpoint could be chosen.
+    pub(crate) none_healthy: AtomicU64,
     pub(crate) updates: Updates,
+}
+
+/// Those of the clusters that no table has, by Istio's names; they live as long as the process.
+#[derive(Debug, Default)]
+pub(crate) struct Outside {
+    /// Of what is let go to hosts that the mesh does not know.
+    pub(crate) passthrough: Arc<ClusterCounters>,
+    /// Of connections that are refused since the mesh does not know where they were meant to go.
+    pub(crate) black_hole: ClusterCounters,
 }
 
 /// Look-ups of the names that its endpoints are found by.
@@ -76,10 +90,11 @@ impl ClusterCounters {
     }
 
     /// Everything, by Envoy's names.
-    pub(crate) fn named(&self) -> [(&'static str, u64); 12] {
+    pub(crate) fn named(&self) -> [(&'static str, u64); 13] {
         [
             ("upstream_cx_connect_fail", &self.connect_failures),
             ("upstream_cx_connect_timeout", &self.connect_timeouts),
+            ("upstream_cx_none_healthy", &self.none_healthy),
             ("upstream_cx_total", &self.connects),
             ("upstream_rq_pending_failure_eject", &self.unconnected),
             ("upstream_rq_pending_overflow", &self.overflows),

@@ -385,7 +385,7 @@ impl Exchange<'_> {
             return self.plain(&LocalReply::not_found());
         }
         let cluster = match self.named_host(Discovery::OriginalDestination).await {
-            Ok(address) => Arc::new(outside::passthrough(address)),
+            Ok(address) => Arc::new(outside::passthrough(self.local, address)),
             Err(reply) => return self.plain(&reply),
         };
         let headers = std::mem::take(&mut self.head.headers);

@@ -1,5 +1,6 @@
 //! What a client's first bytes say, before anybody answers: TLS and for whom, HTTP, or something else.
 
+use crate::client_hello::{HANDSHAKE, Hello, HelloReader, Progress};
 use bytes::{Bytes, BytesMut};
 use malha_table::http::read_target;
 use std::{
@@ -37,19 +38,8 @@ pub(crate) struct Sought {
     pub(crate) patience: Option<Duration>,
 }
 
-/// A TLS client's hello.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Hello {
-    pub(crate) server_name: Option<String>,
-    /// Protocols offered, best first.
-    pub(crate) protocols: Vec<Vec<u8>>,
-}
-
 /// How HTTP/2 begins.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// The first byte of a TLS handshake.
-const HANDSHAKE: u8 = 0x16;
 
 /// No hello is longer; Envoy, too, looks at so much.
 const MOST: usize = 64 * 1024;
@@ -63,7 +53,7 @@ where
     S: AsyncRead + Unpin,
 {
     let mut read = BytesMut::with_capacity(4096);
-    let mut acceptor = rustls::server::Acceptor::default();
+    let mut reader = HelloReader::default();
     // A time beyond all times is none.
     let until = sought.patience.and_then(|patience| Instant::now().checked_add(patience));
     loop {
@@ -80,7 +70,11 @@ where
             return Ok(seen);
         }
         let first = if sought.tls && read.first() == Some(&HANDSHAKE) {
-            hello(&mut acceptor, read.get(before..).unwrap_or_default())
+            match reader.read(read.get(before..).unwrap_or_default()) {
+                Progress::Partial => None,
+                Progress::Whole(hello) => Some(First::Tls(hello)),
+                Progress::Broken => Some(First::Other),
+            }
         } else if PREFACE.starts_with(&read) && read.len() < PREFACE.len() {
             None
         } else if read.starts_with(PREFACE) {
@@ -119,27 +113,6 @@ fn request_line(bytes: &[u8], seen: usize) -> Option<First> {
         matches!(version, "HTTP/1.0" | "HTTP/1.1") && read_target(method, target.trim_end_matches(' ')).is_ok()
     });
     Some(if is_http { First::Http1 } else { First::Other })
-}
-
-/// The hello, if it is whole with these bytes.
-fn hello(acceptor: &mut rustls::server::Acceptor, mut bytes: &[u8]) -> Option<First> {
-    while !bytes.is_empty() {
-        match acceptor.read_tls(&mut bytes) {
-            Ok(0) | Err(_) => return Some(First::Other),
-            Ok(_) => {}
-        }
-        match acceptor.accept() {
-            Ok(None) => {}
-            Err(_) => return Some(First::Other),
-            Ok(Some(accepted)) => {
-                let hello = accepted.client_hello();
-                let protocols = hello.alpn().into_iter().flatten().map(<[u8]>::to_vec).collect();
-                let server_name = hello.server_name().map(str::to_owned);
-                return Some(First::Tls(Hello { server_name, protocols }));
-            }
-        }
-    }
-    None
 }
 
 /// A connection whose first bytes are read again.

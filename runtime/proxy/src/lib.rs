@@ -24,6 +24,7 @@ mod balance;
 mod body;
 mod breaker;
 mod choice;
+mod client_hello;
 mod cluster;
 mod connect;
 mod connection;

@@ -73,13 +73,15 @@ pub(crate) struct OpenListener {
     pub(crate) connections: AtomicUsize,
     /// Connections that were ever accepted.
     pub(crate) accepted: AtomicU64,
+    /// Connections that no filter chain took.
+    pub(crate) unmatched: AtomicU64,
     /// Requests that have begun.
     pub(crate) requests: AtomicU64,
     /// The number of the proxy that it is of, for counting.
     pub(crate) source: AtomicU32,
     /// What that proxy is called in traces.
     pub(crate) service: Mutex<Arc<str>>,
-    /// Becomes true when it stops: its connections end after the request at hand.
+    /// Becomes true when it stops: its connections end after the request at hand, or when their bytes have had their time.
     pub(crate) closing: watch::Sender<bool>,
 }
 
@@ -90,6 +92,7 @@ impl OpenListener {
             address,
             connections: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
+            unmatched: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             source: AtomicU32::new(0),
             service: Mutex::new("".into()),

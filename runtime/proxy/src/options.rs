@@ -99,16 +99,19 @@ pub enum Passthrough {
 /// says, and the system's file of hosts comes before all servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dns {
-    /// Servers to ask; none: those that the system names.
+    /// Servers to ask, in this order; none: those that the system names.
     pub servers: Vec<SocketAddr>,
     /// How long until a name is looked up again whose answer does not say how long it holds, or that nobody could answer:
     /// Istio's `dnsRefreshRate`.
     pub refresh: Duration,
+    /// How long a server is waited for before the next is asked, or the same one again; what it says later still counts.
+    /// Each is asked four times: Envoy's own numbers.
+    pub patience: Duration,
 }
 
 impl Default for Dns {
     fn default() -> Self {
-        Dns { servers: Vec::new(), refresh: Duration::from_mins(1) }
+        Dns { servers: Vec::new(), refresh: Duration::from_mins(1), patience: Duration::from_secs(5) }
     }
 }
 
@@ -129,6 +132,13 @@ impl Dns {
 pub struct Limits {
     /// From the first byte of a request, or from the connection's start, to the end of its headers.
     pub header_read_timeout: Duration,
+    /// From a connection's start to the end of its client's TLS hello, where chains ask for that (semantics A56).
+    pub hello_timeout: Duration,
+    /// How long TLS that ends here may take from the hello on (semantics A56).
+    pub handshake_timeout: Duration,
+    /// How long connections of plain bytes go on when a new table has no listener for them any more: Istio's
+    /// `drainDuration`. When the proxy ends they go on as long as it waits for them.
+    pub drain_time: Duration,
     /// How long a client's connection is kept on which there is no request (semantics A69).
     pub client_idle_timeout: Duration,
     /// How long a client may keep others waiting amid a request: before another piece of a body that is not answered yet,
@@ -160,6 +170,9 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             header_read_timeout: Duration::from_secs(30),
+            hello_timeout: Duration::from_secs(15),
+            handshake_timeout: Duration::from_secs(15),
+            drain_time: Duration::from_secs(45),
             client_idle_timeout: Duration::from_hours(1),
             stream_idle_timeout: Duration::from_hours(1),
             header_bytes: 60 * 1024,

@@ -20,6 +20,7 @@ use malha_table::{http::host_key, view::Discovery};
 use std::{
     borrow::Cow,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -108,9 +109,12 @@ pub(crate) async fn found(exchange: &Exchange<'_>, address: &EndpointAddress) ->
     }
 }
 
-/// The cluster of hosts that the mesh does not know, with one of them.
-pub(crate) fn passthrough(address: EndpointAddress) -> ClusterState {
-    ClusterState::of_one("PassthroughCluster", address, Algorithm::LeastRequest, Duration::from_secs(10))
+/// The cluster of hosts that the mesh does not know, with one of them. All are counted together.
+pub(crate) fn passthrough(local: &Local, address: EndpointAddress) -> ClusterState {
+    let mut cluster =
+        ClusterState::of_one("PassthroughCluster", address, Algorithm::LeastRequest, Duration::from_secs(10));
+    cluster.counters = Arc::clone(&local.metrics().outside.passthrough);
+    cluster
 }
 
 /// The answer to a request that would come back to this proxy.

@@ -96,7 +96,8 @@ impl From<Arc<Table>> for Revision {
 pub struct SwapReport {
     /// Listeners that were opened.
     pub added: Vec<ListenerAddress>,
-    /// Listeners that were closed; their connections end after the request at hand.
+    /// Listeners that were closed; their connections end after the request at hand, those of plain bytes after
+    /// [`Limits::drain_time`](crate::Limits::drain_time) at the latest.
     pub removed: Vec<ListenerAddress>,
     /// Listeners that stayed open.
     pub kept: usize,
@@ -276,7 +277,7 @@ impl Handle {
         self.shared.metrics.reload_failures.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Stops listening and lets connections end after the request at hand; `/readyz` says no from now on. The admin
+    /// Stops listening and lets connections end after the request at hand, those of plain bytes by themselves; `/readyz` says no from now on. The admin
     /// server stays.
     pub fn drain(&self) {
         self.shared.draining.store(true, Ordering::Relaxed);

@@ -2,11 +2,11 @@
 //! which listener and filter chain takes one, and what becomes of it (semantics B.6, B36, E21).
 
 use crate::{
-    connection::{Bytes, ChainPlace, Client, ClientTls, Held, bytes, http},
+    connection::{Bytes, ChainPlace, Client, ClientTls, Held, bytes, drained, http},
     first_bytes::{First, Rewound, Sought, look},
     original::OriginalDestination,
     running::Running,
-    tcp,
+    tcp, tcp_record,
     worker::Local,
 };
 use malha_table::view::{Connection, Fallback, Filter};
@@ -35,10 +35,11 @@ where
         Way::Outside => {
             tokio::select! {
                 () = tcp::pass_outside(local, (&held.listener, &client), stream) => {}
-                _ = closing.wait_for(|&is_closing| is_closing) => {}
+                () = drained(local, closing) => {}
             }
         }
         Way::Blackhole => tcp::refuse_outside(local, (&held.listener, &client)),
+        Way::Unmatched => tcp_record::unmatched(local, &held.listener, client),
     }
 }
 
@@ -51,15 +52,17 @@ enum Way {
     Chain(Arc<Running>, ChainPlace),
     Outside,
     Blackhole,
+    /// That of what no filter chain takes.
+    Unmatched,
 }
 
 impl Way {
-    /// Of a connection that no listener or no filter chain takes; none: it is closed.
-    fn of(fallback: Fallback) -> Option<Way> {
+    /// Of a connection that no listener or no filter chain takes.
+    fn of(fallback: Fallback) -> Way {
         match fallback {
-            Fallback::Close => None,
-            Fallback::Passthrough => Some(Way::Outside),
-            Fallback::Blackhole => Some(Way::Blackhole),
+            Fallback::Close => Way::Unmatched,
+            Fallback::Passthrough => Way::Outside,
+            Fallback::Blackhole => Way::Blackhole,
         }
     }
 }
@@ -90,7 +93,7 @@ where
         First::Http1 | First::Http2 | First::Other => (false, None),
     };
     let Some(listener) = original.listener(&proxy) else {
-        return Ok(Way::of(proxy.fallback()).map(|way| (way, server_name, stream)));
+        return Ok(Some((Way::of(proxy.fallback()), server_name, stream)));
     };
     if listener.rejected().is_some() {
         return Ok(None);
@@ -102,7 +105,7 @@ where
         is_plain_http: is_http,
     };
     let way = match listener.select_chain(&connection) {
-        None => Way::of(listener.fallback()),
+        None => Some(Way::of(listener.fallback())),
         Some(chain) => match chain.filter() {
             // A codec for plain HTTP makes nothing of TLS.
             Some(Filter::Http(_)) => (!is_tls).then_some(Way::Http { is_http2 }),
@@ -119,7 +122,7 @@ where
 }
 
 /// What the chains of a connection's listener ask of its first bytes; none: nothing. Without a `protocolDetectionTimeout`
-/// Istio waits for them as long as it takes.
+/// Istio waits for them as long as it takes. Where HTTP alone may be, which version it is must be seen, too.
 fn sought(local: &Local, held: &Held, original: &OriginalDestination) -> Option<Sought> {
     let running = local.running();
     let proxy = running.table.proxies().get(running.place(held.listener.id)?.proxy)?;
@@ -127,6 +130,10 @@ fn sought(local: &Local, held: &Held, original: &OriginalDestination) -> Option<
     let http1 = listener.chains().any(|chain| chain.is_inspected());
     let options = &local.shared.options;
     let patience = options.protocol_detection_timeout.unwrap_or(options.limits.client_idle_timeout);
-    let sought = Sought { tls: true, http1, patience: Some(patience) };
-    (http1 || listener.speaks_tls()).then_some(sought)
+    if http1 || listener.speaks_tls() {
+        return Some(Sought { tls: true, http1, patience: Some(patience) });
+    }
+    let unseen = Connection { destination: original.address(&listener), ..Connection::default() };
+    let is_http = matches!(listener.select_chain(&unseen)?.filter(), Some(Filter::Http(_)));
+    is_http.then_some(Sought { patience: Some(options.limits.client_idle_timeout), ..Sought::default() })
 }

@@ -88,7 +88,7 @@ pub(crate) async fn pass_outside(
     let mut record = TcpRecord::new(local, listener, client);
     record.passed_outside();
     if let Some(address) = outside::endpoint_of_connection(local, client, Discovery::OriginalDestination) {
-        carry(local, &outside::passthrough(address), client, record, stream).await;
+        carry(local, &outside::passthrough(local, address), client, record, stream).await;
     } else {
         record.fails(Flags::NO_HEALTHY_UPSTREAM);
     }
@@ -98,6 +98,7 @@ pub(crate) async fn pass_outside(
 pub(crate) fn refuse_outside(local: &Rc<Local>, (listener, client): (&Arc<OpenListener>, &Rc<Client>)) {
     let mut record = TcpRecord::new(local, listener, client);
     record.refused_outside();
+    count(&local.metrics().outside.black_hole.none_healthy);
     record.fails(Flags::NO_HEALTHY_UPSTREAM);
 }
 

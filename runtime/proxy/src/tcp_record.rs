@@ -4,6 +4,7 @@ use crate::{
     access_log::Entry,
     cluster::{ClusterState, EndpointState},
     connection::Client,
+    counters::count,
     ends::Ends,
     flags::Flags,
     listener::OpenListener,
@@ -158,6 +159,16 @@ impl TcpRecord {
             flags: self.entry.flags,
         };
         self.local.metrics().count_tcp(self.local.index, key, change);
+    }
+}
+
+/// Tells of a connection that no filter chain takes, as Envoy does: in the access log and by a counter of its listener,
+/// but not among connections that went somewhere (semantics A53).
+pub(crate) fn unmatched(local: &Local, listener: &OpenListener, client: impl Into<Rc<Client>>) {
+    count(&listener.unmatched);
+    if let Some(log) = &local.log {
+        let (flags, details) = (Flags::NO_ROUTE, "filter_chain_not_found");
+        log.write(&Entry { flags, details, ..Entry::new(client.into()) });
     }
 }
 

@@ -1,7 +1,7 @@
 //! `/stats`: what is counted, by the names that Envoy has for it. What is not counted is not there.
 
 use super::{istio, prometheus::escape, route::decode};
-use crate::{proxy::Handle, running::Running};
+use crate::{counters::Outside, proxy::Handle, running::Running};
 use malha_table::Role;
 use regex::Regex;
 use serde_json::{Value, json};
@@ -210,6 +210,7 @@ fn collect(handle: &Handle) -> Known {
         known.add(&Owner::Server, name, Kind::Gauge, value);
     }
     add_clusters(&mut known, &running);
+    add_outside(&mut known, &running, &shared.metrics.outside);
     // Before the sum: what ends meanwhile must not look as if it had never begun.
     let listeners: Vec<ListenerFacts> = listeners(&running);
     let counts = shared.metrics.counts();
@@ -227,6 +228,7 @@ fn collect(handle: &Handle) -> Known {
         let owner = Owner::Listener(listener.address);
         known.add(&owner, "downstream_cx_active", Kind::Gauge, listener.connections);
         known.add(&owner, "downstream_cx_total", Kind::Counter, listener.accepted);
+        known.add(&owner, "no_filter_chain_match", Kind::Counter, listener.unmatched);
         let Some(prefix) = listener.http else { continue };
         let owner = Owner::Http(prefix);
         let mut ended = 0;
@@ -253,6 +255,7 @@ struct ListenerFacts {
     http: Option<String>,
     connections: u64,
     accepted: u64,
+    unmatched: u64,
     requests: u64,
 }
 
@@ -266,10 +269,23 @@ fn listeners(running: &Running) -> Vec<ListenerFacts> {
             http: (!passes_bytes).then(|| format!("outbound_{bind}_{}", place.port)),
             connections: listener.connections.load(Ordering::Relaxed) as u64,
             accepted: listener.accepted.load(Ordering::Relaxed),
+            unmatched: listener.unmatched.load(Ordering::Relaxed),
             requests: listener.requests.load(Ordering::Relaxed),
         }
     });
     facts.collect()
+}
+
+/// The clusters that a proxy has beside those of its table: gateways, too, have one that refuses.
+fn add_outside(known: &mut Known, running: &Running, outside: &Outside) {
+    let has_sidecar = running.table.proxies().any(|proxy| proxy.role() == Role::Sidecar);
+    let passthrough = has_sidecar.then_some(("PassthroughCluster", &*outside.passthrough));
+    for (name, counters) in passthrough.into_iter().chain([("BlackHoleCluster", &outside.black_hole)]) {
+        let owner = Owner::Cluster(name.to_owned());
+        for (name, value) in counters.named() {
+            known.add(&owner, name, Kind::Counter, value);
+        }
+    }
 }
 
 fn add_clusters(known: &mut Known, running: &Running) {

@@ -4,7 +4,7 @@ use super::{
     Addresses, Family,
     servers::{Servers, named},
 };
-use crate::metrics::lock;
+use crate::{metrics::lock, options::Dns};
 use hickory_resolver::{
     Hosts,
     proto::{
@@ -25,6 +25,8 @@ use std::{
 pub(super) struct Lookup {
     /// None: those that the system names.
     servers: Vec<SocketAddr>,
+    /// How long one is waited for before the next is asked.
+    patience: Duration,
     hosts: Kept<Arc<Hosts>>,
     asked: Kept<Servers>,
 }
@@ -39,8 +41,9 @@ pub(super) struct Found {
 }
 
 impl Lookup {
-    pub(super) fn new(servers: Vec<SocketAddr>) -> Self {
-        Lookup { servers, hosts: Kept::of(HOSTS), asked: Kept::of(SERVERS) }
+    pub(super) fn new(dns: &Dns) -> Self {
+        let (servers, patience) = (dns.servers.clone(), dns.patience);
+        Lookup { servers, patience, hosts: Kept::of(HOSTS), asked: Kept::of(SERVERS) }
     }
 
     /// The addresses of a name, or why nobody could say. That a name is not known, or has no address of the family, is
@@ -60,7 +63,10 @@ impl Lookup {
     }
 
     fn servers(&self) -> Result<Servers, String> {
-        if self.servers.is_empty() { Servers::of_the_system() } else { named(&self.servers) }
+        if self.servers.is_empty() {
+            return Servers::of_the_system(self.patience);
+        }
+        named(&self.servers, self.patience)
     }
 }
 
@@ -120,7 +126,8 @@ mod tests {
         writeln!(file, "192.0.2.1 a.org b.org # both\n192.0.2.2 A.org\n2001:db8::1 a.org").expect("it is written");
         let path = file.path().to_str().expect("its name is text");
         let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
-        let lookup = Lookup { servers: vec![nobody], hosts: Kept::of(path), asked: Kept::of(path) };
+        let dns = Dns { servers: vec![nobody], ..Dns::default() };
+        let lookup = Lookup { hosts: Kept::of(path), asked: Kept::of(path), ..Lookup::new(&dns) };
         let found = async |name, family| lookup.addresses(name, family).await.expect("it is known").addresses.to_vec();
         let ip = |text: &str| -> IpAddr { text.parse().expect("an address") };
         assert_eq!(found("a.org", Family::V4).await, [ip("192.0.2.1"), ip("192.0.2.2")]);

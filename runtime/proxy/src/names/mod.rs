@@ -4,6 +4,8 @@
 //! told. Names that only requests know are looked up when they are asked for, and kept for a while. One thread looks up.
 
 mod asked;
+mod connected;
+mod failover;
 mod lookup;
 mod servers;
 mod thread;
@@ -99,7 +101,7 @@ impl Names {
     pub(crate) fn new(dns: &Dns, family: Family) -> Self {
         let refresh = dns.refresh;
         let known = Known { family, refresh, watched: Watched::default(), asked: Mutex::default() };
-        Names { family, known: Arc::new(known), thread: Thread::new(dns.servers.clone()) }
+        Names { family, known: Arc::new(known), thread: Thread::new(dns.clone()) }
     }
 
     /// What is known of a name for a cluster that is yet to be watched.

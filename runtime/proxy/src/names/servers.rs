@@ -1,17 +1,15 @@
 //! Name servers, and what they are asked for: a name, and what it may be short for.
 
-use super::lookup::{Found, distinct};
+use super::{
+    failover::Failover,
+    lookup::{Found, distinct},
+};
 use hickory_resolver::{
-    TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
-    net::runtime::TokioRuntimeProvider,
     proto::rr::{Name, RecordType},
     system_conf::read_system_conf,
 };
 use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
-
-/// How long a server that was named may take to answer, before it is asked again.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// For so long an answer holds at most, whatever it says.
 const LONGEST: Duration = Duration::from_hours(24);
@@ -19,13 +17,15 @@ const LONGEST: Duration = Duration::from_hours(24);
 /// Servers, with how the system completes names.
 #[derive(Clone)]
 pub(super) struct Servers {
-    resolver: TokioResolver,
+    failover: Failover,
+    /// A name with more dots is asked for as it is first.
+    dots: usize,
     /// What a name may be short for: it goes before one of these.
     suffixes: Arc<[Name]>,
 }
 
 /// These servers, which are asked for names as they are.
-pub(super) fn named(servers: &[SocketAddr]) -> Result<Servers, String> {
+pub(super) fn named(servers: &[SocketAddr], patience: Duration) -> Result<Servers, String> {
     let servers = servers.iter().map(|server| {
         let at = |mut connection: ConnectionConfig| {
             connection.port = server.port();
@@ -35,33 +35,30 @@ pub(super) fn named(servers: &[SocketAddr]) -> Result<Servers, String> {
         NameServerConfig::new(server.ip(), true, connections)
     });
     let config = ResolverConfig::from_name_servers(servers.collect());
-    let mut options = ResolverOpts::default();
-    options.timeout = PATIENCE;
-    Servers::new(config, options)
+    Servers::new(&config, ResolverOpts::default(), patience)
 }
 
 impl Servers {
-    /// Those that the system names.
-    pub(super) fn of_the_system() -> Result<Self, String> {
+    /// Those that the system names; how long they are waited for is not its matter, as in Envoy.
+    pub(super) fn of_the_system(patience: Duration) -> Result<Self, String> {
         let (config, options) = read_system_conf().map_err(|error| format!("no name server is known: {error}"))?;
-        Servers::new(config, options)
+        Servers::new(&config, options, patience)
     }
 
-    fn new(config: ResolverConfig, mut options: ResolverOpts) -> Result<Self, String> {
+    fn new(config: &ResolverConfig, mut options: ResolverOpts, patience: Duration) -> Result<Self, String> {
         let suffixes = config.domain().into_iter().chain(config.search()).cloned().collect();
         // How long answers hold is counted where they are kept.
         options.cache_size = 0;
         options.use_hosts_file = ResolveHosts::Never;
-        let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        let resolver = builder.with_options(options).build().map_err(|error| error.to_string())?;
-        Ok(Servers { resolver, suffixes })
+        let dots = options.ndots;
+        Ok(Servers { failover: Failover::new(config.name_servers(), options, patience)?, dots, suffixes })
     }
 
     /// The addresses of the first of the names that has some, or why one before could not be told: that a server failed
     /// for one name says nothing of it, whatever is known of the others (semantics E5).
     pub(super) async fn lookup(&self, name: &Name, kind: RecordType) -> Result<Found, String> {
         for candidate in self.candidates(name) {
-            match self.resolver.lookup(candidate, kind).await {
+            match self.failover.ask(&candidate, kind).await {
                 Ok(answer) => {
                     let addresses = distinct(answer.answers().iter().filter_map(|record| record.data.ip_addr()));
                     if !addresses.is_empty() {
@@ -91,7 +88,7 @@ impl Servers {
             Some(completed)
         });
         let mut candidates: Vec<Name> = completed.collect();
-        let is_whole_first = usize::from(name.num_labels()) > self.resolver.options().ndots || name.is_localhost();
+        let is_whole_first = usize::from(name.num_labels()) > self.dots || name.is_localhost();
         candidates.insert(if is_whole_first { 0 } else { candidates.len() }, whole);
         let mut seen = HashSet::new();
         candidates.retain(|candidate| seen.insert(candidate.clone()));
@@ -155,8 +152,8 @@ mod tests {
         connection.port = server.port();
         let server = NameServerConfig::new(server.ip(), true, vec![connection]);
         let suffix = Name::from_ascii("corp.example").expect("a name");
-        Servers::new(ResolverConfig::from_parts(None, vec![suffix], vec![server]), ResolverOpts::default())
-            .expect("a resolver")
+        let config = ResolverConfig::from_parts(None, vec![suffix], vec![server]);
+        Servers::new(&config, ResolverOpts::default(), Duration::from_secs(5)).expect("a resolver")
     }
 
     async fn lookup(servers: &Servers, name: &str) -> Result<Found, String> {
@@ -172,6 +169,13 @@ mod tests {
         let none = lookup(&servers, "none.org").await.expect("E5: an answer");
         assert!(none.addresses.is_empty() && none.lifetime.is_none(), "{none:?}");
         assert_eq!(asked.lock().expect("nobody panicked")[1..], ["none.org", "none.org.corp.example"]);
+    }
+
+    #[tokio::test]
+    async fn a_machine_where_nobody_serves_says_so() {
+        let nobody = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port").local_addr().expect("bound");
+        let servers = named(&[nobody], Duration::from_hours(1)).expect("a resolver");
+        lookup(&servers, "none.org").await.expect_err("E5: nobody could say");
     }
 
     #[tokio::test]

@@ -3,10 +3,12 @@
 use super::{Addresses, Known, NoAddress, lookup::Lookup};
 use crate::{
     metrics::lock,
+    options::Dns,
     random::{self, Random},
 };
 use std::{
-    net::SocketAddr,
+    cell::Cell,
+    pin::pin,
     rc::Rc,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -31,7 +33,7 @@ const JITTER: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct Thread {
-    servers: Vec<SocketAddr>,
+    dns: Dns,
     line: Mutex<Line>,
 }
 
@@ -52,8 +54,8 @@ enum Order {
 }
 
 impl Thread {
-    pub(super) fn new(servers: Vec<SocketAddr>) -> Self {
-        Thread { servers, line: Mutex::new(Line::New) }
+    pub(super) fn new(dns: Dns) -> Self {
+        Thread { dns, line: Mutex::new(Line::New) }
     }
 
     /// Whether it will be.
@@ -74,7 +76,7 @@ impl Thread {
         let mut line = lock(&self.line);
         if matches!(*line, Line::New) {
             let (sender, receiver) = unbounded_channel();
-            let (known, lookup) = (Arc::clone(known), Lookup::new(self.servers.clone()));
+            let (known, lookup) = (Arc::clone(known), Lookup::new(&self.dns));
             let work = move || work(known, lookup, receiver);
             // Without a thread names have no addresses.
             let is_begun = std::thread::Builder::new().name("malha-names".to_owned()).spawn(work).is_ok();
@@ -131,13 +133,22 @@ impl Work {
 
     async fn ask(&self, name: &str) {
         let waited_for = WaitedFor { known: &self.known, name, is_heard: false };
-        let looking = async {
+        let has_turn = Cell::new(false);
+        let mut looking = pin!(async {
             let _turn = self.turns_of_clients.acquire().await;
+            has_turn.set(true);
             self.either(name).await
-        };
-        let late = |_| (Err(NoAddress::Failed("no name server answered in time".into())), Duration::ZERO);
-        let (outcome, lifetime) = tokio::time::timeout(LONGEST_WAIT, looking).await.unwrap_or_else(late);
-        waited_for.heard(outcome, lifetime);
+        });
+        if let Ok((outcome, lifetime)) = tokio::time::timeout(LONGEST_WAIT, looking.as_mut()).await {
+            return waited_for.heard(outcome, lifetime);
+        }
+        waited_for.heard(Err(NoAddress::Failed("no name server answered in time".into())), Duration::ZERO);
+        // Who asks next need not wait as long: the answer may yet come.
+        if has_turn.get()
+            && let (Ok(addresses), lifetime) = looking.await
+        {
+            lock(&self.known.asked).heard(name, Ok(addresses), lifetime, Instant::now());
+        }
     }
 
     /// Of the proxy's own family; of the other where there are none.

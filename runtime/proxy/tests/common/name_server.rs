@@ -6,6 +6,7 @@ use std::{
     io::{Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 /// What is said of a name.
@@ -27,6 +28,10 @@ pub enum Says {
     Silence,
     /// The same as another, once a gate is open.
     Late(Gate, Box<Says>),
+    /// The same as another, always after so long.
+    Slowly(Duration, Box<Says>),
+    /// That the server does not serve who asks.
+    Refusal,
 }
 
 /// So many bytes an answer over UDP may have.
@@ -155,9 +160,18 @@ impl Question {
     fn answer(&self, zone: &Zone, most: Option<usize>) -> Option<Vec<u8>> {
         let of = |name: &str| zone.lock().unwrap().get(name).cloned().unwrap_or(Says::Unknown);
         let mut says = of(&self.name);
-        while let Says::Late(gate, other) = says {
-            gate.pass();
-            says = *other;
+        loop {
+            says = match says {
+                Says::Late(gate, other) => {
+                    gate.pass();
+                    *other
+                }
+                Says::Slowly(time, other) => {
+                    std::thread::sleep(time);
+                    *other
+                }
+                _ => break,
+            };
         }
         let mut records = Vec::new();
         let mut name = self.name.clone();
@@ -183,10 +197,11 @@ impl Question {
                 Says::Nothing => break,
                 Says::Unknown => return Some(self.message(3, false, &[])),
                 Says::Failure => return Some(self.message(2, false, &[])),
+                Says::Refusal => return Some(self.message(5, false, &[])),
                 Says::Garbage => {
                     return Some([&self.id[..], &[0x81, 0x80, 0, 1, 255, 255, 0, 0, 0, 0, 63, 7, 7]].concat());
                 }
-                Says::Silence | Says::Late(..) => return None,
+                Says::Silence | Says::Late(..) | Says::Slowly(..) => return None,
             }
         }
         let whole = self.message(0, false, &records);

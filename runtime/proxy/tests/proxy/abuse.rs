@@ -76,7 +76,7 @@ fn serve(address: SocketAddr) {
 
 /// Limits with so much time for heads and handshakes.
 fn head_within(limit: Duration) -> Limits {
-    Limits { header_read_timeout: limit, ..Limits::default() }
+    Limits { header_read_timeout: limit, hello_timeout: limit, handshake_timeout: limit, ..Limits::default() }
 }
 
 /// Longer than any test lasts.

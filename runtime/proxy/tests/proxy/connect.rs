@@ -11,13 +11,14 @@ use crate::common::{
     plain::{serving, upstream},
     start,
     tls::{Authority, Speaker},
+    wait_for,
 };
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::Empty;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use malha_mesh::{MeshConfig, config::OutboundMode};
+use malha_mesh::{MeshConfig, ProxySpec, config::OutboundMode};
 use malha_proxy::{Credentials, Dns, Limits, Options, Passthrough, Revision};
 use malha_table::Role;
 use std::{
@@ -297,6 +298,90 @@ fn each_tunnel_of_http2_counts_as_a_connection() {
             tokio::task::yield_now().await;
         }
     });
+}
+
+#[test]
+fn a_listener_for_http_alone_takes_either_version() {
+    let a = Echo::start("a");
+    let sidecar = "---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: default, namespace: default}
+spec:
+  egress:
+  - {port: {number: 80, name: http, protocol: HTTP}, bind: 10.9.9.9, hosts: ['*/*']}
+  - {port: {number: 8080, name: grpc, protocol: GRPC}, bind: 10.9.9.9, hosts: ['*/*']}
+";
+    let services =
+        mesh::SERVICES.replace("{name: http, port: 80}", "{name: http, port: 80}\n  - {name: grpc, port: 8080}");
+    let table = mesh::compile_with(
+        &format!("{services}{sidecar}"),
+        &[ProxySpec::default_sidecar()],
+        MeshConfig::default(),
+        |cluster| (cluster.host.starts_with("a.") && cluster.port == 80).then(|| vec![a.address]),
+    );
+    let forwards = vec!["10.9.9.9:80".parse().expect("a forward")];
+    let proxy = start(table, Options { forwards, ..options() });
+    let listeners = proxy.listeners();
+    let forward = listeners.iter().find(|listener| listener.name == "10.9.9.9:80").expect("a forward").address;
+    let status = |stream: std::net::TcpStream, authority: &'static str| {
+        stream.set_nonblocking(true).unwrap();
+        runtime().block_on(async {
+            let stream = tokio::net::TcpStream::from_std(stream).unwrap();
+            let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+            tokio::spawn(async move {
+                let _ = connection.await;
+            });
+            let uri = format!("http://{authority}/x");
+            let request = Request::builder().uri(uri).header("content-type", "application/grpc");
+            sender
+                .send_request(request.body(Empty::<Bytes>::new()).unwrap())
+                .await
+                .map(|answer| answer.status().as_u16())
+        })
+    };
+    let tunnel_to = |port: u16| tunnel(proxy.outbound(), &format!("10.9.9.9:{port}")).expect("a tunnel");
+    assert_eq!(status(tunnel_to(80), "a").ok(), Some(200), "HTTP/2 in a tunnel");
+    assert_eq!(Client::over(tunnel_to(80)).get("a", "/y", "").json()["path"], "/y", "HTTP/1.1 in a tunnel");
+    assert_eq!(status(connect(forward), "a").ok(), Some(200), "HTTP/2 at a forward");
+    assert_eq!(get(forward, "a", "/z", "").json()["path"], "/z", "HTTP/1.1 at a forward");
+    assert!(status(tunnel_to(8080), "a:8080").is_ok(), "gRPC in a tunnel is answered");
+    assert!(a.seen().iter().any(|seen| seen["path"] == "/x"));
+}
+
+#[test]
+fn what_is_let_go_or_refused_is_counted_by_the_clusters_that_no_table_has() {
+    let outside = upstream("welcome ");
+    let http = Echo::start("outside");
+    let stat = |proxy: &Running, name: &str| {
+        let stats = get(proxy.admin().expect("an admin server"), "localhost", "/stats", "").text();
+        let value = |line: &str| line.strip_prefix(name)?.strip_prefix(": ")?.parse::<u64>().ok();
+        stats.lines().find_map(value)
+    };
+    let total = "cluster.PassthroughCluster.upstream_cx_total";
+    let refused = "cluster.BlackHoleCluster.upstream_cx_none_healthy";
+    let config = |outbound| MeshConfig { outbound, ..MeshConfig::default() };
+    let open = start(mesh::sidecar("", config(OutboundMode::AllowAny), &[], &[]), options());
+    assert_eq!(
+        (stat(&open, total), stat(&open, refused)),
+        (Some(0), Some(0)),
+        "E21: they are there before they are used"
+    );
+    for _ in 0..2 {
+        let mut stream = tunnel(open.outbound(), &outside.to_string()).expect("a tunnel");
+        stream.read_exact(&mut [0; 8]).unwrap();
+    }
+    assert_eq!(stat(&open, total), Some(2), "E21");
+    assert_eq!(get(open.outbound(), &http.address.to_string(), "/", "").status, 200);
+    assert_eq!(stat(&open, total), Some(3), "B39");
+    assert_eq!(stat(&open, "cluster.PassthroughCluster.upstream_rq_total"), Some(1), "B39");
+    open.swap(mesh::sidecar("", config(OutboundMode::RegistryOnly), &[], &[]));
+    let mut stream = tunnel(open.outbound(), &outside.to_string()).expect("a tunnel");
+    assert!(has_ended(&mut stream));
+    wait_for("it to be counted", || stat(&open, refused) == Some(1));
+    assert_eq!(stat(&open, total), Some(3), "they outlive a table");
+    let gateway = start(mesh::gateway("  - route: [{destination: {host: a}}]\n", &[], &[]), options());
+    assert_eq!((stat(&gateway, total), stat(&gateway, refused)), (None, Some(0)), "a gateway lets nothing go");
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -21,7 +21,7 @@ use std::{
 };
 
 /// A gateway whose requests all go to `x.example`, found as `resolution` says, at this port.
-fn table(resolution: &str, port: u16, more: &str) -> Arc<Table> {
+pub(super) fn table(resolution: &str, port: u16, more: &str) -> Arc<Table> {
     table_of(resolution, port, "", more)
 }
 
@@ -61,14 +61,17 @@ spec: {{host: x.example, trafficPolicy: {{{policy}}}}}
 }
 
 /// Asks that server, and asks again soon where an answer does not say for how long it holds.
-fn asking(server: &NameServer) -> Options {
-    Options { dns: Dns { servers: vec![server.address], refresh: Duration::from_millis(20) }, ..options() }
+pub(super) fn asking(server: &NameServer) -> Options {
+    Options {
+        dns: Dns { servers: vec![server.address], refresh: Duration::from_millis(20), ..Dns::default() },
+        ..options()
+    }
 }
 
 const CLUSTER: &str = "cluster.outbound|80||x.example";
 
 /// The value of a statistic of the cluster.
-fn stat(proxy: &Running, name: &str) -> u64 {
+pub(super) fn stat(proxy: &Running, name: &str) -> u64 {
     let stats = get(proxy.admin().expect("an admin server"), "localhost", "/stats", "").text();
     let value = |line: &str| {
         line.strip_prefix(CLUSTER)?.strip_prefix('.')?.strip_prefix(name)?.strip_prefix(": ")?.parse().ok()
@@ -85,12 +88,12 @@ fn who(client: &mut Client) -> String {
     format!("{} {}", answer.status, answer.text())
 }
 
-fn whos(proxy: &Running, requests: usize) -> BTreeSet<String> {
+pub(super) fn whos(proxy: &Running, requests: usize) -> BTreeSet<String> {
     let mut client = Client::connect(proxy.gateway(80));
     (0..requests).map(|_| who(&mut client)).collect()
 }
 
-fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
+pub(super) fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
     names.map(str::to_owned).into()
 }
 
@@ -105,7 +108,7 @@ fn slow(names: &[&str], gate: &Gate) -> Vec<Echo> {
     })
 }
 
-const UNHEALTHY: &str = "503 no healthy upstream";
+pub(super) const UNHEALTHY: &str = "503 no healthy upstream";
 
 #[test]
 fn each_address_is_a_host_and_follows_the_answers() {

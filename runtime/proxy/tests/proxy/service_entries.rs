@@ -227,7 +227,7 @@ fn names_that_clients_choose_hold_up_no_others() {
     let port = echo.address.port();
     let (server, gate) = (NameServer::start(), Gate::default());
     server.say("x.example", local(0, &[1]));
-    let dns = Dns { servers: vec![server.address], refresh: Duration::from_millis(20) };
+    let dns = Dns { servers: vec![server.address], refresh: Duration::from_millis(20), ..Dns::default() };
     let objects = [
         ("ServiceEntry x", entry_at("x.example", port, "resolution: DNS")),
         ("ServiceEntry w", entry_at("*.wild.example", port, "resolution: DYNAMIC_DNS")),
@@ -276,7 +276,7 @@ fn a_name_that_the_client_chooses_is_looked_up_for_it() {
     let server = NameServer::start();
     server.say("a.wild.example", local(3600, &[1]));
     server.say("broken.wild.example", Says::Failure);
-    let dns = Dns { servers: vec![server.address], refresh: Duration::from_millis(20) };
+    let dns = Dns { servers: vec![server.address], refresh: Duration::from_millis(20), ..Dns::default() };
     let lines = Lines::default();
     let anywhere = Options { passthrough: Passthrough::Anywhere, dns, ..lines.options() };
     let wild = entry_at("*.wild.example", port, "resolution: DYNAMIC_DNS");

@@ -115,7 +115,8 @@ fn prometheus_gets_istios_labels() {
         let text = answer.text();
         let cluster = "cluster_name=\"outbound|80||a.default.svc.cluster.local\"";
         for line in [
-            format!("# TYPE envoy_cluster_upstream_rq_total counter\nenvoy_cluster_upstream_rq_total{{{cluster}}} 1\n"),
+            "# TYPE envoy_cluster_upstream_rq_total counter\nenvoy_cluster_upstream_rq_total{".to_owned(),
+            format!("\nenvoy_cluster_upstream_rq_total{{{cluster}}} 1\n"),
             format!("\nenvoy_cluster_upstream_rq{{response_code_class=\"2xx\",{cluster}}} 1\n"),
             "\nenvoy_http_downstream_rq_total{http_conn_manager_prefix=\"outbound_0.0.0.0_80\"} 1\n".to_owned(),
             "\nistio_requests_total{reporter=\"source\",".to_owned(),

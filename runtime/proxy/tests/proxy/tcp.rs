@@ -4,7 +4,7 @@ use crate::common::{
     client::{connect, get, has_ended},
     lines::Lines,
     mesh, options,
-    plain::upstream,
+    plain::{serving, upstream},
     start,
     tls::{Authority, Speaker},
     wait_for,
@@ -14,7 +14,8 @@ use malha_table::{Role, Table};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc::channel},
+    time::Duration,
 };
 
 fn table(server: &str, rules: &str, a: &[SocketAddr], b: &[SocketAddr]) -> Arc<Table> {
@@ -164,6 +165,48 @@ fn the_server_name_leads_tls_to_where_it_ends() {
     assert!(Speaker::new(&authority).shake(front.gateway(443), "three.com").is_err(), "A53");
 }
 
+/// What OpenSSL says first where it may speak TLS 1.1 and no newer, to `one.com`; no signature algorithms are in it.
+const OLD_HELLO: [u8; 82] = [
+    0x16, 0x03, 0x01, 0x00, 0x4d, 0x01, 0x00, 0x00, 0x49, 0x03, 0x02, 0x30, 0x0f, 0x98, 0x77, 0x3f, 0xe2, 0xa1, 0x6d,
+    0x8e, 0x43, 0xc0, 0x43, 0x49, 0x45, 0x87, 0x86, 0xec, 0x44, 0x4f, 0xda, 0x46, 0x0e, 0x16, 0xbc, 0x54, 0xa3, 0x19,
+    0xde, 0xfd, 0x02, 0xdf, 0x8c, 0x00, 0x00, 0x04, 0x00, 0x2f, 0x00, 0xff, 0x01, 0x00, 0x00, 0x1c, 0x00, 0x00, 0x00,
+    0x0c, 0x00, 0x0a, 0x00, 0x00, 0x07, 0x6f, 0x6e, 0x65, 0x2e, 0x63, 0x6f, 0x6d, 0x00, 0x23, 0x00, 0x00, 0x00, 0x16,
+    0x00, 0x00, 0x00, 0x17, 0x00, 0x00,
+];
+
+#[test]
+fn tls_that_could_not_end_here_is_led_on_by_its_server_name_too() {
+    let server = "  - port: {number: 443, name: tls, protocol: TLS}
+    hosts: [one.com, two.com]
+    tls: {mode: PASSTHROUGH}";
+    let rules = "  tls:
+  - match: [{sniHosts: [one.com]}]
+    route: [{destination: {host: a, port: {number: 80}}}]
+  - match: [{sniHosts: [two.com]}]
+    route: [{destination: {host: b, port: {number: 80}}}]"
+        .replace("hosts: ['*']", "");
+    // It tells what it was sent.
+    let (told, hears) = channel();
+    let a = serving(move |mut stream| {
+        let mut bytes = vec![0; OLD_HELLO.len()];
+        if stream.read_exact(&mut bytes).is_ok() {
+            let _ = told.send(bytes);
+        }
+    });
+    let front = start(table(server, &rules, &[a], &[upstream("b")]), options());
+    // Over two records, and with an older version still.
+    let (head, body) = OLD_HELLO.split_at(5);
+    let (first, second) = body.split_at(30);
+    let record = |piece: &[u8]| [&head[..3], &[0, u8::try_from(piece.len()).unwrap()], piece].concat();
+    let mut oldest = OLD_HELLO;
+    oldest[10] = 1;
+    for hello in [OLD_HELLO.to_vec(), oldest.to_vec(), [record(first), record(second)].concat()] {
+        connect(front.gateway(443)).write_all(&hello).unwrap();
+        let came = hears.recv_timeout(Duration::from_secs(10)).expect("A59");
+        assert_eq!(came, hello[..OLD_HELLO.len()], "A59: as it came");
+    }
+}
+
 #[test]
 fn the_meshs_own_tls_is_led_on_by_the_name_of_a_cluster() {
     let authority = Authority::new();
@@ -285,7 +328,7 @@ fn a_connection_that_is_silent_for_too_long_is_closed_and_one_that_is_not_goes_o
     let mut answer = [0; 3];
     // Longer than it may be silent, but never silent for so long.
     for _ in 0..10 {
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(50));
         stream.write_all(b"hi\n").unwrap();
         stream.read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"HI\n");

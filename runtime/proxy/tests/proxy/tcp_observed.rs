@@ -2,10 +2,11 @@
 
 use crate::common::{
     Running,
-    client::{connect, get},
+    client::{connect, get, has_ended},
     echo,
     lines::Lines,
     mesh, start,
+    tls::{Authority, Speaker},
 };
 use malha_mesh::MeshConfig;
 use malha_table::Table;
@@ -128,6 +129,47 @@ fn a_connection_is_counted_while_it_is_open_and_logged_at_its_end() {
         assert_eq!(sample(&metrics, name, &labels).as_deref(), Some(value), "{name}");
     }
     assert!(!metrics.contains("istio_requests_total{"), "it was no request");
+}
+
+#[test]
+fn what_no_filter_chain_takes_is_logged_and_counted_at_its_listener() {
+    let text = "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: default}
+spec:
+  selector: {istio: ingress}
+  servers:
+  - {port: {number: 443, name: tls, protocol: TLS}, hosts: [one.com], tls: {mode: PASSTHROUGH}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: one, namespace: default}
+spec:
+  hosts: [one.com]
+  gateways: [gw]
+  tls:
+  - match: [{sniHosts: [one.com]}]
+    route: [{destination: {host: one.com}}]
+";
+    let lines = Lines::default();
+    let proxy = start(mesh::compile_with(text, &[], MeshConfig::default(), |_| None), lines.options());
+    let gateway = proxy.gateway(443);
+    let authority = Authority::new();
+    let count = format!("listener.{}.no_filter_chain_match", gateway.to_string().replace(':', "_"));
+    let stat = || get(proxy.admin().unwrap(), "localhost", "/stats?filter=no_filter_chain_match", "").text();
+    assert_eq!(stat(), format!("{count}: 0\n"));
+    let mut client = connect(gateway);
+    let own = client.local_addr().unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    assert!(has_ended(&mut client), "A53");
+    assert!(Speaker::new(&authority).shake(gateway, "two.com").is_err(), "A53");
+    let logged = lines.wait(2);
+    let rest = |line: &str| line.split_once("] ").map(|(_, rest)| rest.to_owned()).unwrap_or_default();
+    let told = "\"- - -\" 0 NR filter_chain_not_found - \"-\" 0 0 0 - \"-\" \"-\" \"-\" \"-\" \"-\" - -";
+    assert_eq!(rest(&logged[0]), format!("{told} {gateway} {own} - - \"-\""), "A53");
+    assert!(rest(&logged[1]).starts_with(told) && logged[1].ends_with(" two.com - \"-\""), "A53: {}", logged[1]);
+    assert_eq!(stat(), format!("{count}: 2\n"));
+    assert!(!metrics(&proxy).contains("istio_tcp_connections_opened_total{"), "they went nowhere");
 }
 
 #[test]

@@ -2,15 +2,18 @@
 
 use crate::common::{
     Running,
-    client::get,
+    client::{connect, get},
     echo::Echo,
     mesh, options, start,
     tls::{Authority, Certified, Speaker},
 };
-use malha_proxy::{Credential, Credentials, Revision};
+use malha_proxy::{Credential, Credentials, Limits, Options, Revision};
+use rustls::{ClientConnection, pki_types::ServerName};
 use std::{
-    io::{Read as _, Write as _},
+    io::{ErrorKind, Read as _, Write as _},
     net::SocketAddr,
+    sync::Arc,
+    time::Duration,
 };
 
 /// A gateway whose servers on 443 are these, in front of `a`; the Secrets are in the gateway's namespace.
@@ -94,6 +97,40 @@ fn who_speaks_no_tls_or_names_nobody_is_closed() {
         assert!(client.is_closed());
     }
     assert!(speaker.shake(gateway(&proxy), "shop.com").is_ok(), "others are served on");
+}
+
+#[test]
+fn hellos_and_handshakes_have_times_of_their_own() {
+    let (echo, authority) = (Echo::start("a"), Authority::new());
+    let own = authority.issue(&["shop.com"]);
+    let (short, long) = (Duration::from_millis(300), Duration::from_mins(2));
+    let ended = |limits: Limits, bytes: &[u8]| {
+        let options = Options { limits, ..options() };
+        let proxy = start(revision(&server("shop.com", SIMPLE), &echo, &[("shop", own.credential())]), options);
+        let mut stream = connect(gateway(&proxy));
+        stream.write_all(bytes).unwrap();
+        // What the server has to say to a hello goes first.
+        stream.set_read_timeout(Some(short * 6)).unwrap();
+        let read = stream.read_to_end(&mut Vec::new());
+        !read.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+    };
+    let hello = hello_of(&authority, "shop.com");
+    let base =
+        || Limits { header_read_timeout: long, hello_timeout: long, handshake_timeout: long, ..Limits::default() };
+    assert!(ended(Limits { hello_timeout: short, ..base() }, &hello[..20]), "A56");
+    assert!(ended(Limits { hello_timeout: short, ..base() }, b""), "A56");
+    assert!(ended(Limits { handshake_timeout: short, ..base() }, &hello), "A56");
+    assert!(!ended(Limits { header_read_timeout: short, handshake_timeout: short, ..base() }, &hello[..20]));
+    assert!(!ended(Limits { header_read_timeout: short, hello_timeout: short, ..base() }, &hello));
+}
+
+/// What a client begins with.
+fn hello_of(authority: &Authority, name: &str) -> Vec<u8> {
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let mut client = ClientConnection::new(Arc::new(Speaker::new(authority).config()), name).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    hello
 }
 
 #[test]

@@ -109,7 +109,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
 
-    /// How long open requests may take after the program is asked to end.
+    /// How long open requests and connections of plain bytes may take after the program is asked to end.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub(crate) drain_seconds: u64,
 }

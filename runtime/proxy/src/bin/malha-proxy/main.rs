@@ -40,7 +40,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     }
     // Its sender lives until it has sent.
     let _ = stopped.recv();
-    eprintln!("stopping: waiting for open requests, at most {} s", arguments.drain_seconds);
+    eprintln!("stopping: waiting for what is open, at most {} s", arguments.drain_seconds);
     drop(watcher);
     let report = handle.shutdown(std::time::Duration::from_secs(arguments.drain_seconds));
     if report.cut > 0 {
