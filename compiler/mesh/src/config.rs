@@ -49,6 +49,9 @@ pub struct MeshConfig {
     pub protocol_detection_timeout: Option<time::Duration>,
     /// Settings of proxies that it makes and that are not applied, each with what holds instead.
     pub not_applied: Vec<&'static str>,
+    /// How long until a name is looked up again whose answer does not say how long it holds (`dnsRefreshRate`); none: a
+    /// minute, as by default (semantics E5).
+    pub dns_refresh: Option<time::Duration>,
 }
 
 /// A release of Istio. Only the two numbers that defaults depend on.
@@ -135,6 +138,7 @@ impl Default for MeshConfig {
         }
     }
 }
+            dns_refresh: None,
 
 impl MeshConfig {
     /// Reads Istio's MeshConfig. What it does not know, or cannot read, it leaves at its default.
@@ -176,6 +180,10 @@ impl MeshConfig {
             ..MeshConfig::default()
         };
         if let Some(namespace) = text(config.get("rootNamespace")).filter(|namespace| !namespace.is_empty()) {
+            dns_refresh: text(config.get("dnsRefreshRate"))
+                .and_then(Duration::parse)
+                .map(Duration::to_std)
+                .filter(|rate| !rate.is_zero()),
             read.root_namespace = namespace.into();
         }
         read
@@ -243,6 +251,7 @@ mod tests {
         assert_eq!(config.default_service_export_to, ExportDefault(vec![".".into()]), "0.7");
         assert_eq!(config.path_normalization, PathNormalization::MergeSlashes, "A66");
         assert_eq!(config.default_http_retry_policy, Some(json!({"attempts": 5})));
+            "dnsRefreshRate": "5s",
         assert_eq!(config.connect_timeout, Some(time::Duration::from_secs(3)), "D.6");
         assert_eq!(config.root_namespace, "mesh-root");
         assert!(config.h2_upgrade && config.json_access_log);
@@ -253,6 +262,7 @@ mod tests {
     fn what_is_not_applied_is_named() {
         let named = |topology: Value| {
             let config = json!({"defaultConfig": {"gatewayTopology": topology}, "accessLogFormat": ""});
+        assert_eq!(config.dns_refresh, Some(time::Duration::from_secs(5)), "E5");
             MeshConfig::from_json(&config).not_applied
         };
         assert!(named(json!({"numTrustedProxies": 1}))[0].starts_with("numTrustedProxies "), "A63");
@@ -266,7 +276,7 @@ mod tests {
             json!(null),
             json!([1]),
             json!({"outboundTrafficPolicy": 7, "connectTimeout": "soon"}),
-            json!({"protocolDetectionTimeout": "0s"}),
+            json!({"protocolDetectionTimeout": "0s", "dnsRefreshRate": "0s"}),
         ] {
             assert_eq!(MeshConfig::from_json(&config), MeshConfig::default(), "{config}");
         }

@@ -14,7 +14,7 @@ use crate::{
     local_reply::{LocalReply, is_grpc},
     location, message, mirror,
     outgoing::Outgoing,
-    outside,
+    outside::{self, Named, Outside},
     plan::Place,
     pool::{Asker, EndpointAddress},
     record::Record,
@@ -32,7 +32,7 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 use malha_table::{
     RequestView, Role,
     http::{RedirectTo, Template, https_location, redirect_location, replace_matched},
-    view::{Action, ActionKind, Destination, Discovery, Forward, Redirect, Respond, Route},
+    view::{Action, ActionKind, Destination, Forward, Redirect, Respond, Route},
 };
 use std::{fmt, rc::Rc, sync::Arc, time::SystemTime};
 
@@ -181,7 +181,7 @@ impl Exchange<'_> {
                 let location = location::on_this_machine(self, https_location(&self.head));
                 Own::direct(StatusCode::MOVED_PERMANENTLY, &location).into()
             }
-            Selected::Outside => self.pass_outside(received, record).await,
+            Selected::Outside => self.pass_outside(received, record, Outside::Passthrough).await,
             Selected::Blackhole => self.refuse_outside(record),
             Selected::Route(route) => match route.action() {
                 Some(action) => self.take(&route, &action, received, record).await,
@@ -205,7 +205,8 @@ impl Exchange<'_> {
             ActionKind::Forward(forward) => self.forward(route, action, &forward, received, record).await,
             ActionKind::Redirect(redirect) => self.redirect(route, action, &redirect),
             ActionKind::Respond(respond) => self.respond(route, action, &respond),
-            ActionKind::Passthrough => self.pass_outside(received, record).await,
+            ActionKind::Passthrough => self.pass_outside(received, record, Outside::Passthrough).await,
+            ActionKind::ByHost => self.pass_outside(received, record, Outside::ByHost).await,
             ActionKind::Blackhole => self.refuse_outside(record),
         }
     }
@@ -285,8 +286,8 @@ impl Exchange<'_> {
         };
         record.chosen(cluster);
         // On this machine there is no original destination but the Host.
-        let chosen = if outside::is_clients_choice(cluster.discovery) {
-            match self.named_host(cluster.discovery).await {
+        let chosen = if let Some(named) = cluster.named {
+            match self.named_host(named).await {
                 Ok(address) => Arc::new(cluster.at(address)),
                 Err(reply) => return self.local_reply(&reply, &changes, None, &Attempted::default()),
             }
@@ -360,8 +361,8 @@ impl Exchange<'_> {
     }
 
     /// Where the client meant to go, once it is known where that is.
-    async fn named_host(&self, discovery: Discovery) -> Result<EndpointAddress, LocalReply> {
-        let address = outside::endpoint(self, discovery)?;
+    async fn named_host(&self, named: Named) -> Result<EndpointAddress, LocalReply> {
+        let address = outside::endpoint(self, named)?;
         outside::found(self, &address).await?;
         Ok(address)
     }
@@ -373,13 +374,13 @@ impl Exchange<'_> {
     }
 
     /// Under `ALLOW_ANY`, to where the client meant it to go (semantics B39).
-    async fn pass_outside(&mut self, received: &Rc<Received>, record: &mut Record) -> Treated {
+    async fn pass_outside(&mut self, received: &Rc<Received>, record: &mut Record, outside: Outside) -> Treated {
         if !self.head.is_routable() {
             // Only bytes could be passed on as they came; `*` and CONNECT have no path to ask for.
             return self.plain(&LocalReply::not_found());
         }
-        let cluster = match self.named_host(Discovery::OriginalDestination).await {
-            Ok(address) => Arc::new(outside::passthrough(address)),
+        let cluster = match self.named_host(outside.named()).await {
+            Ok(address) => Arc::new(outside.cluster(address)),
             Err(reply) => return self.plain(&reply),
         };
         let headers = std::mem::take(&mut self.head.headers);

@@ -10,7 +10,6 @@ use crate::{
     message,
     outgoing::Outgoing,
     outlier::Outcome,
-    outside,
     pool::Asker,
     retry::Failure,
     upstream,
@@ -43,7 +42,7 @@ pub(crate) fn send_copies(
     for mirror in forward.mirrors().filter(|mirror| exchange.local.random.is_drawn(mirror.per_million())) {
         let destination = mirror.destination();
         let cluster = destination.cluster().and_then(|cluster| exchange.running.cluster(cluster.index()));
-        let Some(cluster) = cluster.filter(|cluster| !outside::is_clients_choice(cluster.discovery)) else { continue };
+        let Some(cluster) = cluster.filter(|cluster| cluster.named.is_none()) else { continue };
         let metrics = exchange.local.metrics();
         let Some(endpoint) = forward::choose(exchange, cluster, &Tries::once(), &[]) else { continue };
         let Some(under_way) = UnderWay::new(exchange.local) else {

@@ -102,7 +102,7 @@ pub struct Dns {
     /// Servers to ask; none: those that the system names.
     pub servers: Vec<SocketAddr>,
     /// How long until a name is looked up again whose answer does not say how long it holds, or that nobody could answer:
-    /// Istio's `dnsRefreshRate`.
+    /// Istio's `dnsRefreshRate`, where the table does not say it.
     pub refresh: Duration,
 }
 

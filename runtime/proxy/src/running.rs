@@ -6,7 +6,6 @@ use crate::{
     metrics::{Metrics, lock},
     names::{Family, Names},
     options::Options,
-    outside,
     own::OwnListeners,
     parties,
     plan::{Place, Plan, rule_name, rule_place},
@@ -110,6 +109,7 @@ impl Shared {
         let own = OwnListeners::of(&running);
         let table = Arc::clone(&running.table);
         let owners = tls::owners(&table);
+        self.names.refresh_every(table.dns_refresh());
         for cluster in table.clusters() {
             let proxy = owners.get(&cluster.index());
             let namespace = proxy.map_or("", |proxy| proxy.namespace());
@@ -279,8 +279,7 @@ impl Running {
     /// Whether a cluster of this name has connections on these terms to this endpoint.
     pub(crate) fn wants_connection(&self, cluster: &str, address: &EndpointAddress, terms: ConnectionTerms) -> bool {
         let has = |cluster: &Owned| {
-            cluster.state.terms == terms
-                && (outside::is_clients_choice(cluster.state.discovery) || cluster.state.members().has(address))
+            cluster.state.terms == terms && (cluster.state.named.is_some() || cluster.state.members().has(address))
         };
         self.by_name.get(cluster).is_some_and(|same| same.iter().any(has))
     }
