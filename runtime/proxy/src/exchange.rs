@@ -27,7 +27,7 @@ use crate::{
     worker::Local,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Version, header::SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header::SET_COOKIE};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use malha_table::{
     RequestView, Role,
@@ -48,6 +48,9 @@ pub(crate) struct Exchange<'r> {
     pub(crate) trace: Option<Rc<RequestTrace>>,
     start: SystemTime,
 }
+
+/// So many proxies of this process a request may come through: routes that lead in a circle would take all its sockets.
+const MOST_HOPS: u16 = 16;
 
 /// The client broke off while it sent its body.
 #[derive(Debug)]
@@ -128,6 +131,11 @@ pub(crate) async fn exchange(
         }
     };
     record.admitted(&head, &parts);
+    if head.hops >= MOST_HOPS {
+        let mut reply = Own::plain(&outside::circle(head.hops), head.is_grpc);
+        reply.response.headers_mut().insert(hygiene::HOPS, HeaderValue::from(head.hops));
+        return Ok(answer_own(reply, place.role, record));
+    }
     let start = record.entry.start;
     let trace = record.trace.clone();
     let mut exchange = Exchange { local: &local, running: &running, place, head, arrival, trace, start };

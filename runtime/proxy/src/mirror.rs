@@ -6,6 +6,7 @@ use crate::{
     connection::Client,
     exchange::Exchange,
     forward::{self, Tries},
+    hygiene,
     local_reply::is_grpc,
     message,
     outgoing::Outgoing,
@@ -70,6 +71,7 @@ pub(crate) fn send_copies(
             authority: outgoing.authority.clone().into_owned(),
             version: exchange.head.version,
             client: Rc::clone(&exchange.arrival.client),
+            hops: exchange.head.hops,
             _under_way: under_way,
         };
         tokio::task::spawn_local(async move {
@@ -118,6 +120,7 @@ struct Copy {
     /// What the client speaks, and who it is.
     version: Version,
     client: Rc<Client>,
+    hops: u16,
     _under_way: UnderWay,
 }
 
@@ -127,7 +130,7 @@ impl Copy {
     }
 
     /// Sends it, and reads the answer to its end; `is_sent` while that is up to the endpoint.
-    async fn send(&self, request: Request<Sent>, is_sent: &Cell<bool>) {
+    async fn send(&self, mut request: Request<Sent>, is_sent: &Cell<bool>) {
         let is_grpc = is_grpc(request.headers());
         let asker = Asker { authority: &self.authority, version: self.version, client: &self.client };
         let admitted = upstream::admit(&self.local, &self.cluster, &self.endpoint, asker).await;
@@ -136,6 +139,7 @@ impl Copy {
             Err(Failure::Connect | Failure::ConnectTimeout) => return self.observe(Outcome::Failure),
             Err(_) => return,
         };
+        hygiene::tell_hops(request.headers_mut(), self.hops, &self.local.running(), connection.ends().peer);
         is_sent.set(true);
         let mut body = match connection.sender.try_send_request(request).await {
             Ok(response) => {

@@ -184,6 +184,14 @@ pub(crate) fn own_address(authority: &str) -> LocalReply {
     refuse("own_address", format!("{authority} is this proxy's own address: name the service to call in Host\n"))
 }
 
+/// The answer to a request whose routes have led it through so many proxies of this process.
+pub(crate) fn circle(hops: u16) -> LocalReply {
+    refuse(
+        "circle",
+        format!("this request has come through {hops} proxies of this process: its routes lead in a circle\n"),
+    )
+}
+
 fn refuse(details: &'static str, body: String) -> LocalReply {
     LocalReply::new(StatusCode::BAD_GATEWAY, body, Flags::default(), details)
 }

@@ -126,6 +126,7 @@ impl Shared {
             let one = Owned { owner, state: Arc::clone(&state) };
             running.by_name.entry(cluster.name().to_owned()).or_default().push(one);
             running.clusters.push(state);
+        running.own = own;
         }
         self.names.wait_for(&running.clusters, LONGEST_WARMING);
         let running = Arc::new(running);
@@ -164,6 +165,8 @@ pub(crate) struct Running {
     /// How TLS ends at its filter chains.
     pub(crate) terminations: Terminations,
     /// By listener id, which no client chooses.
+    /// Where they are open.
+    pub(crate) own: OwnListeners,
     listeners: foldhash::HashMap<u32, (Arc<OpenListener>, Place)>,
     /// By listener id, those of tables before included: counters outlive listeners.
     known_names: HashMap<u32, String>,
@@ -187,6 +190,7 @@ impl Running {
             since: Instant::now(),
             unsupported: Vec::new(),
             terminations: Terminations::default(),
+            own: OwnListeners::default(),
             listeners: foldhash::HashMap::default(),
             known_names: HashMap::new(),
             rule_hits: Vec::new(),

@@ -114,6 +114,10 @@ async fn carry(
         return record.fails(Flags::NO_HEALTHY_UPSTREAM);
     };
     record.sent_to(&endpoint);
+    // Bytes that go back to the gateway's listener which they have come to would come again, for ever.
+    if client.original.is_none() && outside::ip_address(&endpoint.address) == Some(client.local) {
+        return record.fails(Flags::UPSTREAM_CONNECTION_FAILURE);
+    }
     let _in_flight = InFlight::new(&endpoint);
     let upstream = match connect(local, cluster, &endpoint, client).await {
         Ok(upstream) => upstream,
