@@ -6,6 +6,7 @@ use super::{
     listening::Listening,
     local::{Localizer, strangers, workload_identity},
 };
+    sidecars,
 use crate::{
     args::RunArgs,
     config::{LocalEndpoint, RunSection},
@@ -215,7 +216,7 @@ impl MeshSource {
         let skipped = summary.skipped.iter().map(|skipped| format!("{} is left out: {}", skipped.file, skipped.reason));
         let not_applied = self.config.iter().flat_map(|config| &config.not_applied);
         let not_applied = not_applied.map(|sentence| format!("of the MeshConfig, {sentence}"));
-        notes.extend(skipped.chain(not_applied));
+        notes.extend(skipped.chain(not_applied).chain(sidecars::notes(&mesh, &proxies)));
         let gateways = Gateways::of(&program);
         self.neighbours.set(localizer.neighbours(&gateways)?);
         let program = localizer.localize(&program, &gateways)?;

@@ -10,6 +10,7 @@ mod neighbours;
 mod options;
 mod serve;
 mod table_file;
+mod sidecars;
 mod tell;
 
 use crate::{
