@@ -13,6 +13,8 @@ pub struct MeshConfig {
     pub cluster_domain: SmolStr,
     /// The namespace whose configs hold for all, and where synthesised gateway proxies live.
     pub root_namespace: SmolStr,
+    /// What the names of workloads' certificates begin with.
+    pub trust_domain: SmolStr,
     /// The release whose defaults hold (semantics G).
     pub istio: IstioVersion,
     /// Whether the input names every service there is.
@@ -47,11 +49,11 @@ pub struct MeshConfig {
     pub json_access_log: bool,
     /// How long a sidecar waits for the first bytes that tell a protocol; none: for ever, as by default.
     pub protocol_detection_timeout: Option<time::Duration>,
-    /// Settings of proxies that it makes and that are not applied, each with what holds instead.
-    pub not_applied: Vec<&'static str>,
     /// How long until a name is looked up again whose answer does not say how long it holds (`dnsRefreshRate`); none: a
     /// minute, as by default (semantics E5).
     pub dns_refresh: Option<time::Duration>,
+    /// Settings of proxies that it makes and that are not applied, each with what holds instead.
+    pub not_applied: Vec<&'static str>,
 }
 
 /// A release of Istio. Only the two numbers that defaults depend on.
@@ -118,6 +120,7 @@ impl Default for MeshConfig {
         MeshConfig {
             cluster_domain: SmolStr::new_static("cluster.local"),
             root_namespace: SmolStr::new_static("istio-system"),
+            trust_domain: SmolStr::new_static("cluster.local"),
             istio: IstioVersion::default(),
             registry: Completeness::default(),
             gateways: Vec::new(),
@@ -135,10 +138,10 @@ impl Default for MeshConfig {
             not_applied: Vec::new(),
             json_access_log: false,
             protocol_detection_timeout: None,
+            dns_refresh: None,
         }
     }
 }
-            dns_refresh: None,
 
 impl MeshConfig {
     /// Reads Istio's MeshConfig. What it does not know, or cannot read, it leaves at its default.
@@ -177,13 +180,16 @@ impl MeshConfig {
                 .and_then(Duration::parse)
                 .map(Duration::to_std)
                 .filter(|timeout| !timeout.is_zero()),
-            ..MeshConfig::default()
-        };
-        if let Some(namespace) = text(config.get("rootNamespace")).filter(|namespace| !namespace.is_empty()) {
             dns_refresh: text(config.get("dnsRefreshRate"))
                 .and_then(Duration::parse)
                 .map(Duration::to_std)
                 .filter(|rate| !rate.is_zero()),
+            ..MeshConfig::default()
+        };
+        if let Some(domain) = text(config.get("trustDomain")).filter(|domain| !domain.is_empty()) {
+            read.trust_domain = domain.into();
+        }
+        if let Some(namespace) = text(config.get("rootNamespace")).filter(|namespace| !namespace.is_empty()) {
             read.root_namespace = namespace.into();
         }
         read
@@ -245,24 +251,24 @@ mod tests {
             "h2UpgradePolicy": "UPGRADE",
             "accessLogEncoding": "JSON",
             "protocolDetectionTimeout": "100ms",
+            "dnsRefreshRate": "5s",
             "somethingNew": {"a": 1},
         }));
         assert_eq!(config.outbound, OutboundMode::RegistryOnly, "E21");
         assert_eq!(config.default_service_export_to, ExportDefault(vec![".".into()]), "0.7");
         assert_eq!(config.path_normalization, PathNormalization::MergeSlashes, "A66");
         assert_eq!(config.default_http_retry_policy, Some(json!({"attempts": 5})));
-            "dnsRefreshRate": "5s",
         assert_eq!(config.connect_timeout, Some(time::Duration::from_secs(3)), "D.6");
         assert_eq!(config.root_namespace, "mesh-root");
         assert!(config.h2_upgrade && config.json_access_log);
         assert_eq!(config.protocol_detection_timeout, Some(time::Duration::from_millis(100)), "E24");
+        assert_eq!(config.dns_refresh, Some(time::Duration::from_secs(5)), "E5");
     }
 
     #[test]
     fn what_is_not_applied_is_named() {
         let named = |topology: Value| {
             let config = json!({"defaultConfig": {"gatewayTopology": topology}, "accessLogFormat": ""});
-        assert_eq!(config.dns_refresh, Some(time::Duration::from_secs(5)), "E5");
             MeshConfig::from_json(&config).not_applied
         };
         assert!(named(json!({"numTrustedProxies": 1}))[0].starts_with("numTrustedProxies "), "A63");

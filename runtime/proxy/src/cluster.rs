@@ -21,7 +21,7 @@ use crate::{
 };
 use arc_swap::{ArcSwap, Guard};
 use http::Version;
-use malha_table::view::{Cluster, Discovery, LoadBalancer, UpstreamProtocol};
+use malha_table::view::{Cluster, Discovery, LoadBalancer, Proxy, UpstreamProtocol};
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
@@ -74,8 +74,8 @@ pub(crate) struct Around<'a> {
     pub(crate) credentials: &'a Credentials,
     /// Where the gateways of this process listen.
     pub(crate) own: &'a OwnListeners,
-    /// That of the proxy whose cluster it is, or of the first of several.
-    pub(crate) namespace: &'a str,
+    /// The proxy whose cluster it is, or the first of several.
+    pub(crate) owner: Option<&'a Proxy<'a>>,
     /// Of the addresses that names stand for.
     pub(crate) family: Family,
     /// What of names is known from the table before.
@@ -237,7 +237,7 @@ impl ClusterState {
         let known = |name: &str| around.names.known(name, recipe.is_logical);
         let members = recipe.members(&members_before, outlier::since(epoch), known);
         let policy: Value = cluster.policy_json().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
-        let tls = UpstreamTls::of(&policy, cluster.name(), around.namespace, around.credentials);
+        let tls = UpstreamTls::of(&policy, cluster, around.owner, around.credentials);
         ClusterState {
             name: cluster.name().into(),
             destination: around.parties.cluster(cluster),

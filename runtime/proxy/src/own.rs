@@ -13,7 +13,17 @@ const SCHEME: &str = "listener://";
 
 /// Where listeners are open.
 #[derive(Debug, Default)]
-pub(crate) struct OwnListeners(BTreeMap<(String, u32), SocketAddr>);
+pub(crate) struct OwnListeners {
+    /// Those of gateways, by proxy (`namespace/name`) and the table's port.
+    gateways: BTreeMap<(String, u32), SocketAddr>,
+    /// All of them, by port.
+    all: BTreeSet<(u16, IpAddr)>,
+}
+
+/// Whether an address as a table writes it is that of such an endpoint.
+pub(crate) fn is_own(written: &str) -> bool {
+    written.starts_with(SCHEME)
+}
 
 impl OwnListeners {
     /// Of several on one port the first has it.
@@ -37,16 +47,6 @@ impl OwnListeners {
         let address = address.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
         Some(EndpointAddress { host: address.ip().to_string().into(), port: address.port() })
     }
-}
-
-/// An address that leads to a socket which listens on all of the machine's.
-fn reached_at(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 
     /// Whether a connection to there comes back to this process.
     pub(crate) fn has(&self, address: SocketAddr) -> bool {
@@ -62,6 +62,16 @@ const UNSPECIFIED: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 fn by_port(address: SocketAddr) -> (u16, IpAddr) {
     (address.port(), address.ip())
+}
+
+/// An address that leads to a socket which listens on all of the machine's.
+fn reached_at(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 #[cfg(test)]
@@ -89,11 +99,11 @@ mod tests {
             assert_eq!(resolved.to_string(), expected, "{written}:{port}");
         }
         assert_eq!(own.resolve("", 80), None);
-    }
-}
         for address in ["127.0.0.1:41080", "127.0.0.1:8443", "192.0.2.1:8443", "[::1]:8081"] {
             assert!(own.has(at(address)), "{address}");
         }
         for address in ["192.0.2.1:41080", "127.0.0.1:80", "127.0.0.1:8442"] {
             assert!(!own.has(at(address)), "{address}");
         }
+    }
+}

@@ -112,7 +112,6 @@ impl Shared {
         self.names.refresh_every(table.dns_refresh());
         for cluster in table.clusters() {
             let proxy = owners.get(&cluster.index());
-            let namespace = proxy.map_or("", |proxy| proxy.namespace());
             // Proxies that are not alike have clusters of one name: each goes on from its own.
             let owner = proxy.map(owner_name).unwrap_or_default();
             let same = before.by_name.get(cluster.name()).map(Vec::as_slice).unwrap_or_default();
@@ -120,14 +119,14 @@ impl Shared {
             let before = of_owner.or(same.first().filter(|_| same.len() == 1)).map(|known| &known.state);
             let family = Family::of(self.options.host);
             let (parties, credentials, names, own) = (&self.metrics.parties, &credentials, &*self.names, &own);
-            let around = Around { parties, credentials, own, namespace, family, names };
+            let around = Around { parties, credentials, own, owner: proxy, family, names };
             let state = Arc::new(ClusterState::new(&cluster, before, &around));
             self.names.watch(&state);
             let one = Owned { owner, state: Arc::clone(&state) };
             running.by_name.entry(cluster.name().to_owned()).or_default().push(one);
             running.clusters.push(state);
-        running.own = own;
         }
+        running.own = own;
         self.names.wait_for(&running.clusters, LONGEST_WARMING);
         let running = Arc::new(running);
         self.current.store(Arc::clone(&running));
@@ -165,9 +164,9 @@ pub(crate) struct Running {
     /// How TLS ends at its filter chains.
     pub(crate) terminations: Terminations,
     /// By listener id, which no client chooses.
+    listeners: foldhash::HashMap<u32, (Arc<OpenListener>, Place)>,
     /// Where they are open.
     pub(crate) own: OwnListeners,
-    listeners: foldhash::HashMap<u32, (Arc<OpenListener>, Place)>,
     /// By listener id, those of tables before included: counters outlive listeners.
     known_names: HashMap<u32, String>,
     /// By rule index.
@@ -190,8 +189,8 @@ impl Running {
             since: Instant::now(),
             unsupported: Vec::new(),
             terminations: Terminations::default(),
-            own: OwnListeners::default(),
             listeners: foldhash::HashMap::default(),
+            own: OwnListeners::default(),
             known_names: HashMap::new(),
             rule_hits: Vec::new(),
             rule_names: Vec::new(),

@@ -3,14 +3,15 @@
 mod command;
 mod credentials;
 mod gateways;
+mod identities;
 mod listening;
 mod local;
 mod mesh;
 mod neighbours;
 mod options;
 mod serve;
-mod table_file;
 mod sidecars;
+mod table_file;
 mod tell;
 
 use crate::{
