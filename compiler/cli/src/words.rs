@@ -86,6 +86,7 @@ pub(crate) fn action(action: &Action) -> String {
         }
         ActionKind::Respond(respond) => format!("respond {}", respond.status),
         ActionKind::Passthrough => "passthrough".to_owned(),
+        ActionKind::ByHost => "passthrough by Host".to_owned(),
         ActionKind::Blackhole => "blackhole".to_owned(),
     }
 }

@@ -168,6 +168,56 @@ spec:
     assert_eq!(status.out, "503", "D54, D57: the stand-in's certificate is for the other name: {}", status.err);
 }
 
+/// The mesh's own TLS between the two, with nobody's certificates: the example of Istio's documentation.
+#[test]
+fn the_mesh_speaks_its_own_tls_to_the_gateway() {
+    let external = EXTERNAL.replace(
+        "  - port: {number: 443, name: tls, protocol: TLS}\n    tls: {mode: PASSTHROUGH}\n",
+        "  - port: {number: 443, name: https, protocol: HTTPS}\n    tls: {mode: ISTIO_MUTUAL}\n",
+    );
+    let workload = WORKLOAD.replace("      containers:", "      serviceAccountName: egress-account\n      containers:");
+    let rule = "apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: egress, namespace: shop}
+spec:
+  host: egress.istio-system.svc.cluster.local
+  subsets:
+  - name: api
+    trafficPolicy:
+      portLevelSettings:
+      - port: {number: 443}
+        tls: {mode: ISTIO_MUTUAL, sni: api.example.com, subjectAltNames: ['spiffe://cluster.local/ns/istio-system/sa/egress-account']}
+";
+    let routes = ROUTES.split("  tls:").next().expect("the first part");
+    let routes = routes.replace(
+        "port: {number: 80}}\n  - match: [{gateways: [egress], port: 80}]",
+        "subset: api, port: {number: 443}}\n  - match: [{gateways: [egress], port: 443}]",
+    );
+    let files = |rule: &str| {
+        tree(&[("mesh.yaml", &external), ("routes.yaml", &routes), ("rule.yaml", rule), ("egress.yaml", &workload)])
+    };
+    let (answer, log) = call(&files(rule), "http://api.example.com/");
+    assert_eq!((&answer["app"], &answer["headers"]["left-by"]), (&"api.example.com".into(), &"egress".into()), "{log}");
+    let client = answer["headers"]["x-forwarded-client-cert"].as_str().unwrap_or_default();
+    assert!(client.contains("URI=spiffe://cluster.local/ns/shop/sa/default"), "A64: {answer}");
+    assert!(log.contains("speak the mesh's own TLS (ISTIO_MUTUAL) to each other"), "{log}");
+    let mut seen = clusters(&log);
+    seen.sort_unstable();
+    assert_eq!(seen, ["outbound|443|api|egress.istio-system.svc.cluster.local", OUT], "{log}");
+    // Another gateway would not be taken for it, and no client comes in without a certificate.
+    for wrong in [
+        rule.replace("egress-account", "other-account"),
+        rule.replace("ISTIO_MUTUAL", "DISABLE").replace(
+            ", sni: api.example.com, subjectAltNames: ['spiffe://cluster.local/ns/istio-system/sa/egress-account']",
+            "",
+        ),
+    ] {
+        let url = "http://api.example.com/";
+        let told = run(&files(&wrong), &["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", url]);
+        assert_eq!(told.out, "503", "{}", told.err);
+    }
+}
+
 /// TLS that begins at the sidecar: the program says HTTP, and the port's target is spoken to by TLS.
 #[test]
 fn the_sidecar_originates_tls() {

@@ -216,8 +216,8 @@ fn ages_stay_where_they_count_and_secrets_of_accounts_out() {
 ",
     );
     let names: Vec<&str> = written.keys().map(String::as_str).collect();
-    assert_eq!(names, ["default/peerauthentication-a.yaml", "default/service-switch.json"]);
-    assert!(written["default/service-switch.json"].contains("\"light\": \"on\""), "in YAML it could be true");
+    assert_eq!(names, ["default/peerauthentication-a.yaml", "default/service-switch.yaml"]);
+    assert!(written["default/service-switch.yaml"].contains("light: \"on\""), "without quotes it would be true");
     assert!(written["default/peerauthentication-a.yaml"].contains("creationTimestamp: 2026-01-01T00:00:00Z"));
 }
 

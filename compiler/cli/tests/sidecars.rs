@@ -184,3 +184,40 @@ fn diff_tells_what_a_sidecar_changes() {
     let same = malha(before.path(), &["diff", &paths[0], &paths[0]]);
     assert_eq!(same.status, 0, "{}{}", same.out, same.err);
 }
+
+#[test]
+fn what_a_sidecar_asks_for_in_vain_is_named_at_the_start() {
+    let asks = "apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: default, namespace: shop}
+spec:
+  outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: cart.shop.svc.cluster.local, port: {number: 8000}}}
+  inboundConnectionPool: {tcp: {maxConnections: 1}}
+  ingress: [{port: {number: 9080, protocol: HTTP, name: own}, defaultEndpoint: '127.0.0.1:8080'}]
+  egress:
+  - {port: {number: 3128, protocol: HTTP_PROXY, name: proxy}, bind: 127.0.0.1, hosts: ['*/*']}
+  - {port: {number: 0, protocol: HTTP, name: socket}, bind: 'unix:///var/run/shop.sock', hosts: ['*/*']}
+  - {hosts: ['*/*']}
+";
+    let mesh = mesh();
+    write(&mesh, "default.yaml", asks);
+    let running = Running::start(&[], mesh.path());
+    let log = running.log();
+    let notes: Vec<&str> =
+        log.lines().filter_map(|line| line.strip_prefix("note: of Sidecar shop/default, ")).collect();
+    let begin = |note: &&str| note.split([' ', ':']).take(3).collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        notes.iter().map(begin).collect::<Vec<_>>(),
+        [
+            "egressProxy is not",
+            "egress[0] is not",
+            "egress[1] is not",
+            "inboundConnectionPool is not",
+            "ingress is not"
+        ],
+        "{log}"
+    );
+    // Those that nobody here has are not told of.
+    assert!(!log.contains("of Sidecar shop/desk"), "{log}");
+    running.stop();
+}

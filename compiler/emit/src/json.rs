@@ -20,13 +20,17 @@ pub fn json(table: &Table) -> Value {
         PathNormalization::MergeSlashes => "MERGE_SLASHES",
         PathNormalization::DecodeAndMergeSlashes => "DECODE_AND_MERGE_SLASHES",
     };
-    json!({
+    let mut told = json!({
         "version": malha_table::format::VERSION,
         "program": format!("{:016x}", table.program_hash()),
         "features": table.features().collect::<Vec<_>>(),
         "pathNormalization": normalization,
         "proxies": table.proxies().map(|one| proxy(&one)).collect::<Vec<_>>(),
-    })
+    });
+    if let Some(rate) = table.dns_refresh() {
+        told["dnsRefresh"] = duration_text(rate).into();
+    }
+    told
 }
 
 /// An object without the fields that hold nothing.
@@ -234,6 +238,7 @@ fn action(action: &Action<'_>) -> Value {
             ("respond", json!({"status": respond.status(), "body": body}))
         }
         ActionKind::Passthrough => ("passthrough", json!(true)),
+        ActionKind::ByHost => ("byHost", json!(true)),
         ActionKind::Blackhole => ("blackhole", json!(true)),
     };
     object([
@@ -358,6 +363,7 @@ fn cluster(cluster: &Cluster<'_>) -> Value {
     object([
         ("name", cluster.name().into()),
         ("discovery", discovery.into()),
+        ("originalPort", cluster.original_port().into()),
         ("http2", (cluster.protocol() == UpstreamProtocol::Http2).then_some(true).into()),
         ("clientProtocol", (cluster.protocol() == UpstreamProtocol::Clients).then_some(true).into()),
         ("endpoints", cluster.endpoints().map(|one| endpoint(&one)).collect()),

@@ -8,7 +8,7 @@ use crate::{
     nearness, policy,
     program::{Cluster, Discovery, Endpoint, LoadBalancer, Role},
     proxy::ProxySpec,
-    registry::{Protocol, Resolution, Service},
+    registry::{Protocol, Resolution, Service, ServiceOrigin, ServicePort, TargetPort},
 };
 use serde_json::Value;
 use smol_str::SmolStr;
@@ -49,6 +49,7 @@ impl Mesh {
             port: port.number,
             subset: subset.map(Into::into),
             discovery,
+            original_port: original_port(service, port).filter(|_| discovery == Discovery::OriginalDestination),
             endpoints,
             protocol,
             policy,
@@ -100,6 +101,16 @@ fn discovery(service: &Service, role: Role, is_passthrough: bool) -> Option<Disc
         Resolution::Passthrough => Discovery::OriginalDestination,
     };
     Some(if is_passthrough { Discovery::OriginalDestination } else { discovery })
+}
+
+/// The port that connections go to in place of the one that clients named: the `targetPort` of a ServiceEntry without
+/// resolution (semantics E10). Those of Kubernetes Services are of their endpoints.
+fn original_port(service: &Service, port: &ServicePort) -> Option<u32> {
+    let is_entry = service.origin == ServiceOrigin::ServiceEntry && service.resolution == Resolution::Passthrough;
+    match port.target {
+        TargetPort::Number(number) if is_entry && number != port.number => Some(number),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ pub struct MeshConfig {
     pub cluster_domain: SmolStr,
     /// The namespace whose configs hold for all, and where synthesised gateway proxies live.
     pub root_namespace: SmolStr,
+    /// What the names of workloads' certificates begin with.
+    pub trust_domain: SmolStr,
     /// The release whose defaults hold (semantics G).
     pub istio: IstioVersion,
     /// Whether the input names every service there is.
@@ -47,6 +49,9 @@ pub struct MeshConfig {
     pub json_access_log: bool,
     /// How long a sidecar waits for the first bytes that tell a protocol; none: for ever, as by default.
     pub protocol_detection_timeout: Option<time::Duration>,
+    /// How long until a name is looked up again whose answer does not say how long it holds (`dnsRefreshRate`); none: a
+    /// minute, as by default (semantics E5).
+    pub dns_refresh: Option<time::Duration>,
     /// Settings of proxies that it makes and that are not applied, each with what holds instead.
     pub not_applied: Vec<&'static str>,
 }
@@ -115,6 +120,7 @@ impl Default for MeshConfig {
         MeshConfig {
             cluster_domain: SmolStr::new_static("cluster.local"),
             root_namespace: SmolStr::new_static("istio-system"),
+            trust_domain: SmolStr::new_static("cluster.local"),
             istio: IstioVersion::default(),
             registry: Completeness::default(),
             gateways: Vec::new(),
@@ -132,6 +138,7 @@ impl Default for MeshConfig {
             not_applied: Vec::new(),
             json_access_log: false,
             protocol_detection_timeout: None,
+            dns_refresh: None,
         }
     }
 }
@@ -173,8 +180,15 @@ impl MeshConfig {
                 .and_then(Duration::parse)
                 .map(Duration::to_std)
                 .filter(|timeout| !timeout.is_zero()),
+            dns_refresh: text(config.get("dnsRefreshRate"))
+                .and_then(Duration::parse)
+                .map(Duration::to_std)
+                .filter(|rate| !rate.is_zero()),
             ..MeshConfig::default()
         };
+        if let Some(domain) = text(config.get("trustDomain")).filter(|domain| !domain.is_empty()) {
+            read.trust_domain = domain.into();
+        }
         if let Some(namespace) = text(config.get("rootNamespace")).filter(|namespace| !namespace.is_empty()) {
             read.root_namespace = namespace.into();
         }
@@ -237,6 +251,7 @@ mod tests {
             "h2UpgradePolicy": "UPGRADE",
             "accessLogEncoding": "JSON",
             "protocolDetectionTimeout": "100ms",
+            "dnsRefreshRate": "5s",
             "somethingNew": {"a": 1},
         }));
         assert_eq!(config.outbound, OutboundMode::RegistryOnly, "E21");
@@ -247,6 +262,7 @@ mod tests {
         assert_eq!(config.root_namespace, "mesh-root");
         assert!(config.h2_upgrade && config.json_access_log);
         assert_eq!(config.protocol_detection_timeout, Some(time::Duration::from_millis(100)), "E24");
+        assert_eq!(config.dns_refresh, Some(time::Duration::from_secs(5)), "E5");
     }
 
     #[test]
@@ -266,7 +282,7 @@ mod tests {
             json!(null),
             json!([1]),
             json!({"outboundTrafficPolicy": 7, "connectTimeout": "soon"}),
-            json!({"protocolDetectionTimeout": "0s"}),
+            json!({"protocolDetectionTimeout": "0s", "dnsRefreshRate": "0s"}),
         ] {
             assert_eq!(MeshConfig::from_json(&config), MeshConfig::default(), "{config}");
         }

@@ -23,6 +23,9 @@ pub struct Program {
 pub struct Settings {
     /// How paths are normalised (semantics A66).
     pub path_normalization: PathNormalization,
+    /// How long until a name is looked up again whose answer does not say how long it holds; none: a minute (semantics
+    /// E5).
+    pub dns_refresh: Option<Duration>,
 }
 
 /// One proxy. Proxies alike in all that lowering reads share one program.
@@ -241,6 +244,8 @@ pub enum ActionKind {
     Respond(Respond),
     /// To where the client meant it to go (semantics B39).
     Passthrough,
+    /// To its Host, by DNS, under `ALLOW_ANY_DYNAMIC_DNS` (semantics B39).
+    ByHost,
     /// 502 of `REGISTRY_ONLY` (semantics B39).
     Blackhole,
 }
@@ -442,6 +447,9 @@ pub struct Cluster {
     pub subset: Option<SmolStr>,
     /// How endpoints are found.
     pub discovery: Discovery,
+    /// The port that takes the place of the one which the client meant, where that is how an endpoint is found (semantics
+    /// E10).
+    pub original_port: Option<u32>,
     /// Known ones; unhealthy ones are not listed.
     pub endpoints: Vec<Endpoint>,
     /// Which HTTP the upstream is spoken to in.

@@ -9,6 +9,7 @@ use crate::{
     members::{Members, Recipe, Written},
     names::{Addresses, Family, Names},
     outlier::{self, Detection, Health, Outcome},
+    outside::Named,
     own::OwnListeners,
     parties::{self, Parties},
     pool::EndpointAddress,
@@ -20,7 +21,7 @@ use crate::{
 };
 use arc_swap::{ArcSwap, Guard};
 use http::Version;
-use malha_table::view::{Cluster, Discovery, LoadBalancer, UpstreamProtocol};
+use malha_table::view::{Cluster, Discovery, LoadBalancer, Proxy, UpstreamProtocol};
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
@@ -41,7 +42,8 @@ pub(crate) struct ClusterState {
     /// Its number as a cluster, for counting.
     pub(crate) number: u32,
     pub(crate) counters: Arc<ClusterCounters>,
-    pub(crate) discovery: Discovery,
+    /// How clients name its endpoint; none: it has endpoints of its own.
+    pub(crate) named: Option<Named>,
     pub(crate) algorithm: Algorithm,
     pub(crate) connect_timeout: Duration,
     pub(crate) terms: ConnectionTerms,
@@ -72,8 +74,8 @@ pub(crate) struct Around<'a> {
     pub(crate) credentials: &'a Credentials,
     /// Where the gateways of this process listen.
     pub(crate) own: &'a OwnListeners,
-    /// That of the proxy whose cluster it is, or of the first of several.
-    pub(crate) namespace: &'a str,
+    /// The proxy whose cluster it is, or the first of several.
+    pub(crate) owner: Option<&'a Proxy<'a>>,
     /// Of the addresses that names stand for.
     pub(crate) family: Family,
     /// What of names is known from the table before.
@@ -235,13 +237,13 @@ impl ClusterState {
         let known = |name: &str| around.names.known(name, recipe.is_logical);
         let members = recipe.members(&members_before, outlier::since(epoch), known);
         let policy: Value = cluster.policy_json().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
-        let tls = UpstreamTls::of(&policy, cluster.name(), around.namespace, around.credentials);
+        let tls = UpstreamTls::of(&policy, cluster, around.owner, around.credentials);
         ClusterState {
             name: cluster.name().into(),
             destination: around.parties.cluster(cluster),
             number: around.parties.cluster_name(cluster.name()),
             counters: before.map_or_else(Arc::default, |before| Arc::clone(&before.counters)),
-            discovery: cluster.discovery(),
+            named: Named::of(cluster, tls.is_some()),
             algorithm: match cluster.load_balancer() {
                 LoadBalancer::RoundRobin => Algorithm::RoundRobin,
                 LoadBalancer::Random => Algorithm::Random,
@@ -277,7 +279,7 @@ impl ClusterState {
             destination: parties::PASSTHROUGH,
             number: parties::PASSTHROUGH_CLUSTER,
             counters: Arc::default(),
-            discovery: Discovery::Eds,
+            named: None,
             algorithm,
             connect_timeout,
             tunnel: None,
@@ -302,7 +304,7 @@ impl ClusterState {
             destination: self.destination,
             number: self.number,
             counters: Arc::clone(&self.counters),
-            discovery: self.discovery,
+            named: self.named,
             algorithm: self.algorithm,
             connect_timeout: self.connect_timeout,
             tunnel: self.tunnel.clone(),

@@ -232,8 +232,9 @@ async fn enter(
         },
         (Some(_), None) => return Ok(None),
         (Some(ends), Some(hello)) => {
-            let namespace = place.proxy_name.split('/').next().unwrap_or_default();
-            let Some(Ok(ends)) = running.terminations.get(namespace, &ends) else { return Ok(None) };
+            let proxy = running.table.proxies().get(place.proxy);
+            let ends = proxy.and_then(|proxy| running.terminations.get(&proxy, &ends));
+            let Some(Ok(ends)) = ends else { return Ok(None) };
             let acceptor = TlsAcceptor::from(ends.config(&hello.protocols));
             (within(limits.handshake_timeout, acceptor.accept(stream)).await?, hello)
         }

@@ -30,9 +30,11 @@ pub(crate) struct ClusterCounters {
 
 /// Those of the clusters that no table has, by Istio's names; they live as long as the process.
 #[derive(Debug, Default)]
-pub(crate) struct Outside {
+pub(crate) struct OutsideCounters {
     /// Of what is let go to hosts that the mesh does not know.
     pub(crate) passthrough: Arc<ClusterCounters>,
+    /// Of what is let go there by its Host alone.
+    pub(crate) by_host: Arc<ClusterCounters>,
     /// Of connections that are refused since the mesh does not know where they were meant to go.
     pub(crate) black_hole: ClusterCounters,
 }

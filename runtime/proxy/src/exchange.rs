@@ -14,7 +14,7 @@ use crate::{
     local_reply::{LocalReply, is_grpc},
     location, message, mirror,
     outgoing::Outgoing,
-    outside,
+    outside::{self, Named, Outside},
     plan::Place,
     pool::{Asker, EndpointAddress},
     record::Record,
@@ -27,12 +27,12 @@ use crate::{
     worker::Local,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Version, header::SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header::SET_COOKIE};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use malha_table::{
     RequestView, Role,
     http::{RedirectTo, Template, https_location, redirect_location, replace_matched},
-    view::{Action, ActionKind, Destination, Discovery, Forward, Redirect, Respond, Route},
+    view::{Action, ActionKind, Destination, Forward, Redirect, Respond, Route},
 };
 use std::{fmt, rc::Rc, sync::Arc, time::SystemTime};
 use tokio::time::Instant;
@@ -49,6 +49,9 @@ pub(crate) struct Exchange<'r> {
     pub(crate) trace: Option<Rc<RequestTrace>>,
     start: SystemTime,
 }
+
+/// So many proxies of this process a request may come through: routes that lead in a circle would take all its sockets.
+const MOST_HOPS: u16 = 16;
 
 /// The client broke off while it sent its body.
 #[derive(Debug)]
@@ -129,6 +132,11 @@ pub(crate) async fn exchange(
         }
     };
     record.admitted(&head, &parts);
+    if head.hops >= MOST_HOPS {
+        let mut reply = Own::plain(&outside::circle(head.hops), head.is_grpc);
+        reply.response.headers_mut().insert(hygiene::HOPS, HeaderValue::from(head.hops));
+        return Ok(answer_own(reply, place.role, record));
+    }
     let start = record.entry.start;
     let trace = record.trace.clone();
     let mut exchange = Exchange { local: &local, running: &running, place, head, arrival, trace, start };
@@ -182,7 +190,7 @@ impl Exchange<'_> {
                 let location = location::on_this_machine(self, https_location(&self.head));
                 Own::direct(StatusCode::MOVED_PERMANENTLY, &location).into()
             }
-            Selected::Outside => self.pass_outside(received, record).await,
+            Selected::Outside => self.pass_outside(received, record, Outside::Passthrough).await,
             Selected::Blackhole => self.refuse_outside(record),
             Selected::Route(route) => match route.action() {
                 Some(action) => self.take(&route, &action, received, record).await,
@@ -206,7 +214,8 @@ impl Exchange<'_> {
             ActionKind::Forward(forward) => self.forward(route, action, &forward, received, record).await,
             ActionKind::Redirect(redirect) => self.redirect(route, action, &redirect),
             ActionKind::Respond(respond) => self.respond(route, action, &respond),
-            ActionKind::Passthrough => self.pass_outside(received, record).await,
+            ActionKind::Passthrough => self.pass_outside(received, record, Outside::Passthrough).await,
+            ActionKind::ByHost => self.pass_outside(received, record, Outside::ByHost).await,
             ActionKind::Blackhole => self.refuse_outside(record),
         }
     }
@@ -289,8 +298,8 @@ impl Exchange<'_> {
         };
         record.chosen(cluster);
         // On this machine there is no original destination but the Host.
-        let chosen = if outside::is_clients_choice(cluster.discovery) {
-            let named = self.named_host(cluster.discovery).await;
+        let chosen = if let Some(named) = cluster.named {
+            let named = self.named_host(named).await;
             now = Instant::now();
             match named {
                 Ok(address) => Arc::new(cluster.at(address)),
@@ -366,8 +375,8 @@ impl Exchange<'_> {
     }
 
     /// Where the client meant to go, once it is known where that is.
-    async fn named_host(&self, discovery: Discovery) -> Result<EndpointAddress, LocalReply> {
-        let address = outside::endpoint(self, discovery)?;
+    async fn named_host(&self, named: Named) -> Result<EndpointAddress, LocalReply> {
+        let address = outside::endpoint(self, named)?;
         outside::found(self, &address).await?;
         Ok(address)
     }
@@ -379,13 +388,13 @@ impl Exchange<'_> {
     }
 
     /// Under `ALLOW_ANY`, to where the client meant it to go (semantics B39).
-    async fn pass_outside(&mut self, received: &Rc<Received>, record: &mut Record) -> Treated {
+    async fn pass_outside(&mut self, received: &Rc<Received>, record: &mut Record, outside: Outside) -> Treated {
         if !self.head.is_routable() {
             // Only bytes could be passed on as they came; `*` and CONNECT have no path to ask for.
             return self.plain(&LocalReply::not_found());
         }
-        let cluster = match self.named_host(Discovery::OriginalDestination).await {
-            Ok(address) => Arc::new(outside::passthrough(self.local, address)),
+        let cluster = match self.named_host(outside.named()).await {
+            Ok(address) => Arc::new(outside.cluster(self.local, address)),
             Err(reply) => return self.plain(&reply),
         };
         let headers = std::mem::take(&mut self.head.headers);

@@ -9,7 +9,7 @@ use crate::{
     ends::Ends,
     exchange::Exchange,
     flags::Flags,
-    grpc_timeout, header_ops,
+    grpc_timeout, header_ops, hygiene,
     local_reply::LocalReply,
     message::{self, ATTEMPT_COUNT, EXPECTED_TIMEOUT},
     outgoing::Outgoing,
@@ -395,6 +395,7 @@ async fn try_once(
         attempted.ends = Some(Rc::clone(connection.ends()));
         let body = Sent::new(Rc::clone(received));
         let mut request = message::message(exchange, outgoing, received.length(), body);
+        hygiene::tell_hops(request.headers_mut(), exchange.head.hops, exchange.running, connection.ends().peer);
         if attempted.attempts > 1 {
             let expected = tries.expected(tries.elapsed(received).unwrap_or_default());
             message::tell_again(request.headers_mut(), attempted.attempts, expected);

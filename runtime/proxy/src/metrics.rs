@@ -1,6 +1,6 @@
 //! What is counted. Workers count on their own; `/metrics` adds up.
 
-use crate::{counters::Outside, flags::Flags, histogram::Histogram, parties::Parties, pool::PoolGauges};
+use crate::{counters::OutsideCounters, flags::Flags, histogram::Histogram, parties::Parties, pool::PoolGauges};
 use foldhash::HashMap;
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ pub(crate) struct Metrics {
     workers: Vec<Mutex<Counts>>,
     rules: Mutex<BTreeMap<String, Arc<AtomicU64>>>,
     pub(crate) parties: Parties,
-    pub(crate) outside: Outside,
+    pub(crate) outside: OutsideCounters,
     pub(crate) pool: Arc<PoolGauges>,
     pub(crate) reloads: AtomicU64,
     pub(crate) reload_failures: AtomicU64,
@@ -137,7 +137,7 @@ impl Metrics {
             workers: (0..workers).map(|_| Mutex::default()).collect(),
             rules: Mutex::default(),
             parties: Parties::default(),
-            outside: Outside::default(),
+            outside: OutsideCounters::default(),
             pool: Arc::default(),
             reloads: AtomicU64::new(0),
             reload_failures: AtomicU64::new(0),

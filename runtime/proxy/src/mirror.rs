@@ -6,11 +6,11 @@ use crate::{
     connection::Client,
     exchange::Exchange,
     forward::{self, Tries},
+    hygiene,
     local_reply::is_grpc,
     message,
     outgoing::Outgoing,
     outlier::Outcome,
-    outside,
     pool::Asker,
     retry::Failure,
     upstream,
@@ -44,7 +44,7 @@ pub(crate) fn send_copies(
     for mirror in forward.mirrors().filter(|mirror| exchange.local.random.is_drawn(mirror.per_million())) {
         let destination = mirror.destination();
         let cluster = destination.cluster().and_then(|cluster| exchange.running.cluster(cluster.index()));
-        let Some(cluster) = cluster.filter(|cluster| !outside::is_clients_choice(cluster.discovery)) else { continue };
+        let Some(cluster) = cluster.filter(|cluster| cluster.named.is_none()) else { continue };
         let metrics = exchange.local.metrics();
         let Some(endpoint) = forward::choose(exchange, cluster, &Tries::once(Instant::now()), &[]) else { continue };
         let Some(under_way) = UnderWay::new(exchange.local) else {
@@ -72,6 +72,7 @@ pub(crate) fn send_copies(
             authority: outgoing.authority.clone().into_owned(),
             version: exchange.head.version,
             client: Rc::clone(&exchange.arrival.client),
+            hops: exchange.head.hops,
             _under_way: under_way,
         };
         tokio::task::spawn_local(async move {
@@ -120,6 +121,7 @@ struct Copy {
     /// What the client speaks, and who it is.
     version: Version,
     client: Rc<Client>,
+    hops: u16,
     _under_way: UnderWay,
 }
 
@@ -129,7 +131,7 @@ impl Copy {
     }
 
     /// Sends it, and reads the answer to its end; `is_sent` while that is up to the endpoint.
-    async fn send(&self, request: Request<Sent>, is_sent: &Cell<bool>) {
+    async fn send(&self, mut request: Request<Sent>, is_sent: &Cell<bool>) {
         let is_grpc = is_grpc(request.headers());
         let asker =
             Asker { authority: &self.authority, version: self.version, client: &self.client, now: Instant::now() };
@@ -139,6 +141,7 @@ impl Copy {
             Err(Failure::Connect | Failure::ConnectTimeout) => return self.observe(Outcome::Failure),
             Err(_) => return,
         };
+        hygiene::tell_hops(request.headers_mut(), self.hops, &self.local.running(), connection.ends().peer);
         is_sent.set(true);
         let mut body = match connection.sender.try_send_request(request).await {
             Ok(response) => {

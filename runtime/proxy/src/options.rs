@@ -102,7 +102,7 @@ pub struct Dns {
     /// Servers to ask, in this order; none: those that the system names.
     pub servers: Vec<SocketAddr>,
     /// How long until a name is looked up again whose answer does not say how long it holds, or that nobody could answer:
-    /// Istio's `dnsRefreshRate`.
+    /// Istio's `dnsRefreshRate`, where the table does not say it.
     pub refresh: Duration,
     /// How long a server is waited for before the next is asked, or the same one again; what it says later still counts.
     /// Each is asked four times: Envoy's own numbers.

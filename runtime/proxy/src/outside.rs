@@ -11,12 +11,16 @@ use crate::{
     names::{self, NoAddress},
     options::Passthrough,
     outgoing::Outgoing,
+    parties,
     pool::EndpointAddress,
     select::port_of,
     worker::Local,
 };
 use http::{HeaderMap, StatusCode};
-use malha_table::{http::host_key, view::Discovery};
+use malha_table::{
+    http::{host_key, port_start},
+    view::{Cluster, Discovery},
+};
 use std::{
     borrow::Cow,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -24,10 +28,33 @@ use std::{
     time::Duration,
 };
 
-/// Whether a cluster's endpoint is whatever the client named: on this machine there is no original destination but the
-/// Host.
-pub(crate) fn is_clients_choice(discovery: Discovery) -> bool {
-    matches!(discovery, Discovery::OriginalDestination | Discovery::DynamicDns)
+/// How a client names the endpoint of a cluster that has none of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// By what it meant to connect to; where that is not known, by its Host.
+    Original {
+        /// The port in place of the one that it meant (semantics E10).
+        port: Option<u16>,
+    },
+    /// By its Host, or by the server name of its TLS (semantics E7).
+    ByName {
+        /// The port of a Host that says none.
+        usual_port: u16,
+    },
+}
+
+impl Named {
+    /// That of a cluster; `speaks_tls` to its endpoint.
+    pub(crate) fn of(cluster: &Cluster<'_>, speaks_tls: bool) -> Option<Named> {
+        match cluster.discovery() {
+            Discovery::OriginalDestination => {
+                let port = cluster.original_port().and_then(|port| u16::try_from(port).ok());
+                Some(Named::Original { port })
+            }
+            Discovery::DynamicDns => Some(Named::ByName { usual_port: if speaks_tls { 443 } else { 80 } }),
+            Discovery::Eds | Discovery::StrictDns | Discovery::LogicalDns => None,
+        }
+    }
 }
 
 /// The 502 of `REGISTRY_ONLY`.
@@ -41,28 +68,40 @@ pub(crate) fn as_it_came<'e>(exchange: &'e Exchange<'_>, headers: HeaderMap) -> 
     Outgoing::new(Cow::Borrowed(&head.sent_authority), Cow::Borrowed(&head.path_and_query), headers, head.host.as_ref())
 }
 
-/// Where the client meant a request to go as an endpoint, if it may go there: what it connected to, where that is known,
-/// else the host that it named.
-pub(crate) fn endpoint(exchange: &Exchange<'_>, discovery: Discovery) -> Result<EndpointAddress, LocalReply> {
-    let original = exchange.arrival.client.original.as_ref();
-    if let Some(original) = original.filter(|_| discovery != Discovery::DynamicDns) {
-        return allowed(exchange.local, original.endpoint(), &original.to_string());
-    }
+/// Where the client meant a request to go as an endpoint, if it may go there: what it connected to, where that is known
+/// and counts, else the host that it named.
+pub(crate) fn endpoint(exchange: &Exchange<'_>, named: Named) -> Result<EndpointAddress, LocalReply> {
     let authority = &exchange.head.sent_authority;
     let host = host_key(authority);
-    allowed(exchange.local, EndpointAddress { host: bare(&host).into(), port: port_of(authority) }, authority)
+    let by_host = |usual: u16| EndpointAddress {
+        host: bare(&host).into(),
+        port: port_start(authority).map_or(usual, |_| port_of(authority)),
+    };
+    match (named, exchange.arrival.client.original.as_ref()) {
+        (Named::ByName { usual_port }, _) => allowed(exchange.local, by_host(usual_port), authority),
+        (Named::Original { port }, None) => allowed(exchange.local, at_port(by_host(80), port), authority),
+        (Named::Original { port }, Some(original)) => {
+            allowed(exchange.local, at_port(original.endpoint(), port), &original.to_string())
+        }
+    }
 }
 
-/// The same of a connection; a cluster that looks names up goes by the server name.
-pub(crate) fn endpoint_of_connection(local: &Local, client: &Client, discovery: Discovery) -> Option<EndpointAddress> {
+/// The same of a connection.
+pub(crate) fn endpoint_of_connection(local: &Local, client: &Client, named: Named) -> Option<EndpointAddress> {
+    // A gateway knows no destination; nor does Istio let it go by the server name, unless istiod is told to (semantics E7).
     let original = client.original.as_ref()?;
-    let address = match client.tls.as_ref().and_then(|tls| tls.server_name.as_deref()) {
-        Some(name) if discovery == Discovery::DynamicDns => {
+    let address = match (named, client.tls.as_ref().and_then(|tls| tls.server_name.as_deref())) {
+        (Named::ByName { .. }, Some(name)) => {
             EndpointAddress { host: name.to_ascii_lowercase().into(), port: original.port() }
         }
-        _ => original.endpoint(),
+        (Named::ByName { .. }, None) => return None,
+        (Named::Original { port }, _) => at_port(original.endpoint(), port),
     };
     allowed(local, address, &original.to_string()).ok()
+}
+
+fn at_port(address: EndpointAddress, port: Option<u16>) -> EndpointAddress {
+    EndpointAddress { port: port.unwrap_or(address.port), ..address }
 }
 
 /// An address that a client named, if it may be connected to; `authority` is what people call it.
@@ -109,17 +148,56 @@ pub(crate) async fn found(exchange: &Exchange<'_>, address: &EndpointAddress) ->
     }
 }
 
-/// The cluster of hosts that the mesh does not know, with one of them. All are counted together.
-pub(crate) fn passthrough(local: &Local, address: EndpointAddress) -> ClusterState {
-    let mut cluster =
-        ClusterState::of_one("PassthroughCluster", address, Algorithm::LeastRequest, Duration::from_secs(10));
-    cluster.counters = Arc::clone(&local.metrics().outside.passthrough);
-    cluster
+/// How requests leave for hosts that the mesh does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outside {
+    /// To where the client meant them to go (`ALLOW_ANY`, semantics E21).
+    Passthrough,
+    /// To their Host, whatever the client connected to (`ALLOW_ANY_DYNAMIC_DNS`, semantics B39).
+    ByHost,
+}
+
+impl Outside {
+    /// How the client names where that is.
+    pub(crate) fn named(self) -> Named {
+        match self {
+            Outside::Passthrough => Named::Original { port: None },
+            Outside::ByHost => Named::ByName { usual_port: 80 },
+        }
+    }
+
+    /// The cluster of such hosts, with one of them.
+    pub(crate) fn cluster(self, local: &Local, address: EndpointAddress) -> ClusterState {
+        let counters = &local.metrics().outside;
+        let (name, destination, number, counters) = match self {
+            Outside::Passthrough => (
+                parties::PASSTHROUGH_CLUSTER_NAME,
+                parties::PASSTHROUGH,
+                parties::PASSTHROUGH_CLUSTER,
+                &counters.passthrough,
+            ),
+            Outside::ByHost => {
+                (parties::BY_HOST_CLUSTER_NAME, parties::BY_HOST, parties::BY_HOST_CLUSTER, &counters.by_host)
+            }
+        };
+        let mut state = ClusterState::of_one(name, address, Algorithm::LeastRequest, Duration::from_secs(10));
+        (state.destination, state.number) = (destination, number);
+        state.counters = Arc::clone(counters);
+        state
+    }
 }
 
 /// The answer to a request that would come back to this proxy.
 pub(crate) fn own_address(authority: &str) -> LocalReply {
     refuse("own_address", format!("{authority} is this proxy's own address: name the service to call in Host\n"))
+}
+
+/// The answer to a request whose routes have led it through so many proxies of this process.
+pub(crate) fn circle(hops: u16) -> LocalReply {
+    refuse(
+        "circle",
+        format!("this request has come through {hops} proxies of this process: its routes lead in a circle\n"),
+    )
 }
 
 fn refuse(details: &'static str, body: String) -> LocalReply {

@@ -1,9 +1,9 @@
 //! Endpoints that are gateways of this very process: how a table names them, and where they listen now.
 
-use crate::{pool::EndpointAddress, running::Running};
+use crate::{listener::is_reached_at, pool::EndpointAddress, running::Running};
 use malha_table::Role;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
@@ -11,9 +11,19 @@ use std::{
 /// that the table gives the listener, wherever that is on this machine.
 const SCHEME: &str = "listener://";
 
-/// Where the listeners of gateways are open, by proxy (`namespace/name`) and the table's port.
+/// Where listeners are open.
 #[derive(Debug, Default)]
-pub(crate) struct OwnListeners(BTreeMap<(String, u32), SocketAddr>);
+pub(crate) struct OwnListeners {
+    /// Those of gateways, by proxy (`namespace/name`) and the table's port.
+    gateways: BTreeMap<(String, u32), SocketAddr>,
+    /// All of them, by port.
+    all: BTreeSet<(u16, IpAddr)>,
+}
+
+/// Whether an address as a table writes it is that of such an endpoint.
+pub(crate) fn is_own(written: &str) -> bool {
+    written.starts_with(SCHEME)
+}
 
 impl OwnListeners {
     /// Of several on one port the first has it.
@@ -21,9 +31,10 @@ impl OwnListeners {
         let gateways = running.listeners().filter(|(_, place)| place.role == Role::Gateway);
         let mut open: Vec<_> = gateways.collect();
         open.sort_by_key(|(_, place)| place.listener);
-        let mut own = OwnListeners::default();
+        let all = running.listeners().map(|(listener, _)| by_port(listener.address)).collect();
+        let mut own = OwnListeners { all, ..OwnListeners::default() };
         for (listener, place) in open {
-            own.0.entry((place.proxy_name.clone(), place.port.into())).or_insert(listener.address);
+            own.gateways.entry((place.proxy_name.clone(), place.port.into())).or_insert(listener.address);
         }
         own
     }
@@ -31,11 +42,26 @@ impl OwnListeners {
     /// An endpoint's address as a table writes it, as one to connect to.
     pub(crate) fn resolve(&self, written: &str, port: u32) -> Option<EndpointAddress> {
         let Some(proxy) = written.strip_prefix(SCHEME) else { return EndpointAddress::of(written, port) };
-        let address = self.0.get(&(proxy.to_owned(), port)).copied().map(reached_at);
+        let address = self.gateways.get(&(proxy.to_owned(), port)).copied().map(reached_at);
         // A gateway that does not listen on a port refuses connections to it, as port 0 does.
         let address = address.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
         Some(EndpointAddress { host: address.ip().to_string().into(), port: address.port() })
     }
+
+    /// Whether a connection to there comes back to this process.
+    pub(crate) fn has(&self, address: SocketAddr) -> bool {
+        // Those of one port are few, and most connections are to none of them.
+        let port = address.port();
+        let mut of_port = self.all.range((port, UNSPECIFIED)..).take_while(|(own, _)| *own == port);
+        of_port.any(|(port, ip)| is_reached_at(SocketAddr::new(*ip, *port), address))
+    }
+}
+
+/// The first of all addresses.
+const UNSPECIFIED: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+fn by_port(address: SocketAddr) -> (u16, IpAddr) {
+    (address.port(), address.ip())
 }
 
 /// An address that leads to a socket which listens on all of the machine's.
@@ -55,11 +81,12 @@ mod tests {
     #[test]
     fn a_gateway_is_reached_where_it_listens() {
         let at = |address: &str| address.parse::<SocketAddr>().expect("an address");
-        let own = OwnListeners(BTreeMap::from([
+        let gateways = BTreeMap::from([
             (("infra/egress".to_owned(), 80), at("127.0.0.1:41080")),
             (("infra/egress".to_owned(), 443), at("0.0.0.0:8443")),
             (("infra/other".to_owned(), 80), at("[::]:8081")),
-        ]));
+        ]);
+        let own = OwnListeners { all: gateways.values().copied().map(by_port).collect(), gateways };
         for (written, port, expected) in [
             ("listener://infra/egress", 80, "127.0.0.1:41080"),
             ("listener://infra/egress", 443, "127.0.0.1:8443"),
@@ -72,5 +99,11 @@ mod tests {
             assert_eq!(resolved.to_string(), expected, "{written}:{port}");
         }
         assert_eq!(own.resolve("", 80), None);
+        for address in ["127.0.0.1:41080", "127.0.0.1:8443", "192.0.2.1:8443", "[::1]:8081"] {
+            assert!(own.has(at(address)), "{address}");
+        }
+        for address in ["192.0.2.1:41080", "127.0.0.1:80", "127.0.0.1:8442"] {
+            assert!(!own.has(at(address)), "{address}");
+        }
     }
 }

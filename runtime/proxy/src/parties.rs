@@ -15,8 +15,18 @@ pub(crate) const PASSTHROUGH: u32 = 1;
 /// The destination of what is refused since the mesh does not know its host.
 pub(crate) const BLACK_HOLE: u32 = 2;
 
+/// The destination of what goes to hosts that the mesh does not know by DNS.
+pub(crate) const BY_HOST: u32 = 3;
+
+/// Envoy's name for the cluster of what is passed on to hosts that the mesh does not know.
+pub(crate) const PASSTHROUGH_CLUSTER_NAME: &str = "PassthroughCluster";
+/// The same for what goes there by DNS (semantics B39).
+pub(crate) const BY_HOST_CLUSTER_NAME: &str = "AllowAnyDynamicDNSCluster";
+
 /// The number of the cluster of what is passed on to hosts that the mesh does not know; [`UNKNOWN`] is that of none.
 pub(crate) const PASSTHROUGH_CLUSTER: u32 = 1;
+/// The same for what goes there by DNS.
+pub(crate) const BY_HOST_CLUSTER: u32 = 2;
 
 /// What a label says where nothing is known.
 const NOT_KNOWN: &str = "unknown";
@@ -85,10 +95,11 @@ impl Default for Parties {
             sources: Mutex::new(Numbers::of([Workload::unknown()])),
             destinations: Mutex::new(Numbers::of([
                 Destination::unknown(),
-                to("PassthroughCluster"),
+                to(PASSTHROUGH_CLUSTER_NAME),
                 to("BlackHoleCluster"),
+                to(BY_HOST_CLUSTER_NAME),
             ])),
-            clusters: Mutex::new(Numbers::of(["".into(), "PassthroughCluster".into()])),
+            clusters: Mutex::new(Numbers::of(["", PASSTHROUGH_CLUSTER_NAME, BY_HOST_CLUSTER_NAME].map(Arc::from))),
         }
     }
 }
@@ -227,6 +238,8 @@ mod tests {
         assert_eq!((numbers.number("b"), numbers.number("c"), numbers.number("a")), (1, 2, 0));
         let parties = Parties::default();
         assert_eq!(&*parties.destinations()[PASSTHROUGH as usize].service_name, "PassthroughCluster");
+        assert_eq!(&*parties.destinations()[BY_HOST as usize].service_name, BY_HOST_CLUSTER_NAME);
+        assert_eq!(&*parties.cluster_names()[BY_HOST_CLUSTER as usize], BY_HOST_CLUSTER_NAME);
         assert_eq!(&*parties.destinations()[BLACK_HOLE as usize].service_name, "BlackHoleCluster");
         assert_eq!(parties.sources()[UNKNOWN as usize], Workload::unknown());
     }

@@ -1,8 +1,8 @@
 //! What to listen on for a table, and what of it this release does not execute.
 
 use crate::{
-    certificate_problems, listener::ListenerKey, options::Options, original::OriginalDestination, proxy::Revision,
-    upstream_needs,
+    Credentials, certificate_problems, listener::ListenerKey, options::Options, original::OriginalDestination,
+    proxy::Revision, tls, upstream_needs,
 };
 use malha_table::{
     Role, Table,
@@ -69,7 +69,7 @@ pub(crate) fn plan(revision: &Revision, options: &Options) -> Plan {
                 .push(format!("cluster {} is not reached, since TLS cannot be spoken: {problem}", need.cluster));
         }
     }
-    plan.unsupported.extend(unsupported_clusters(table, revision.credentials.identity().is_some()));
+    plan.unsupported.extend(unsupported_clusters(table, &revision.credentials));
     plan
 }
 
@@ -177,15 +177,16 @@ const NOT_EXECUTED: &[(&[&str], &str)] = &[
 ];
 
 /// What clusters ask for that requests go without, with how many ask and which is the first.
-/// `has_identity`: what the mesh's own TLS needs is there.
-fn unsupported_clusters(table: &Table, has_identity: bool) -> Vec<String> {
+fn unsupported_clusters(table: &Table, credentials: &Credentials) -> Vec<String> {
+    let owners = tls::owners(table);
     let mut found: BTreeMap<&str, (usize, String)> = BTreeMap::new();
     for cluster in table.clusters() {
         let policy =
             cluster.policy_json().and_then(|json| serde_json::from_str::<Value>(json).ok()).unwrap_or_default();
         for (path, what) in NOT_EXECUTED {
             let asked = path.iter().try_fold(&policy, |block, key| block.get(key));
-            let is_executed = |mode: &Value| has_identity || mode != "ISTIO_MUTUAL";
+            let has_identity = || tls::mesh_identity(&cluster, owners.get(&cluster.index()), credentials).is_some();
+            let is_executed = |mode: &Value| mode != "ISTIO_MUTUAL" || has_identity();
             let is_off = |asked: &Value| {
                 let says_off = asked.get("enabled").is_some_and(|enabled| *enabled == false);
                 // Of tunnels only those by POST are not made.

@@ -6,7 +6,6 @@ use crate::{
     metrics::{Metrics, lock},
     names::{Family, Names},
     options::Options,
-    outside,
     own::OwnListeners,
     parties,
     plan::{Place, Plan, rule_name, rule_place},
@@ -110,9 +109,9 @@ impl Shared {
         let own = OwnListeners::of(&running);
         let table = Arc::clone(&running.table);
         let owners = tls::owners(&table);
+        self.names.refresh_every(table.dns_refresh());
         for cluster in table.clusters() {
             let proxy = owners.get(&cluster.index());
-            let namespace = proxy.map_or("", |proxy| proxy.namespace());
             // Proxies that are not alike have clusters of one name: each goes on from its own.
             let owner = proxy.map(owner_name).unwrap_or_default();
             let same = before.by_name.get(cluster.name()).map(Vec::as_slice).unwrap_or_default();
@@ -120,13 +119,14 @@ impl Shared {
             let before = of_owner.or(same.first().filter(|_| same.len() == 1)).map(|known| &known.state);
             let family = Family::of(self.options.host);
             let (parties, credentials, names, own) = (&self.metrics.parties, &credentials, &*self.names, &own);
-            let around = Around { parties, credentials, own, namespace, family, names };
+            let around = Around { parties, credentials, own, owner: proxy, family, names };
             let state = Arc::new(ClusterState::new(&cluster, before, &around));
             self.names.watch(&state);
             let one = Owned { owner, state: Arc::clone(&state) };
             running.by_name.entry(cluster.name().to_owned()).or_default().push(one);
             running.clusters.push(state);
         }
+        running.own = own;
         self.names.wait_for(&running.clusters, LONGEST_WARMING);
         let running = Arc::new(running);
         self.current.store(Arc::clone(&running));
@@ -165,6 +165,8 @@ pub(crate) struct Running {
     pub(crate) terminations: Terminations,
     /// By listener id, which no client chooses.
     listeners: foldhash::HashMap<u32, (Arc<OpenListener>, Place)>,
+    /// Where they are open.
+    pub(crate) own: OwnListeners,
     /// By listener id, those of tables before included: counters outlive listeners.
     known_names: HashMap<u32, String>,
     /// By rule index.
@@ -188,6 +190,7 @@ impl Running {
             unsupported: Vec::new(),
             terminations: Terminations::default(),
             listeners: foldhash::HashMap::default(),
+            own: OwnListeners::default(),
             known_names: HashMap::new(),
             rule_hits: Vec::new(),
             rule_names: Vec::new(),
@@ -279,8 +282,7 @@ impl Running {
     /// Whether a cluster of this name has connections on these terms to this endpoint.
     pub(crate) fn wants_connection(&self, cluster: &str, address: &EndpointAddress, terms: ConnectionTerms) -> bool {
         let has = |cluster: &Owned| {
-            cluster.state.terms == terms
-                && (outside::is_clients_choice(cluster.state.discovery) || cluster.state.members().has(address))
+            cluster.state.terms == terms && (cluster.state.named.is_some() || cluster.state.members().has(address))
         };
         self.by_name.get(cluster).is_some_and(|same| same.iter().any(has))
     }

@@ -11,17 +11,14 @@ use crate::{
     hashing,
     listener::OpenListener,
     outlier::Outcome,
-    outside,
+    outside::{self, Outside},
     pool::NoConnection,
     running::Running,
     tcp_record::TcpRecord,
     upstream::InFlight,
     worker::Local,
 };
-use malha_table::{
-    http::pick,
-    view::{Discovery, TcpRoute},
-};
+use malha_table::{http::pick, view::TcpRoute};
 use std::{net::SocketAddr, pin::pin, rc::Rc, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -61,10 +58,10 @@ pub(crate) fn take(
         running.hit(rule.index());
         record.taken(route);
     }
-    if !outside::is_clients_choice(cluster.discovery) {
+    let Some(named) = cluster.named else {
         return Some(Taken { record, cluster: Arc::clone(cluster) });
-    }
-    let Some(address) = outside::endpoint_of_connection(local, client, cluster.discovery) else {
+    };
+    let Some(address) = outside::endpoint_of_connection(local, client, named) else {
         record.fails(Flags::NO_HEALTHY_UPSTREAM);
         return None;
     };
@@ -87,8 +84,8 @@ pub(crate) async fn pass_outside(
 ) {
     let mut record = TcpRecord::new(local, listener, client);
     record.passed_outside();
-    if let Some(address) = outside::endpoint_of_connection(local, client, Discovery::OriginalDestination) {
-        carry(local, &outside::passthrough(local, address), client, record, stream).await;
+    if let Some(address) = outside::endpoint_of_connection(local, client, Outside::Passthrough.named()) {
+        carry(local, &Outside::Passthrough.cluster(local, address), client, record, stream).await;
     } else {
         record.fails(Flags::NO_HEALTHY_UPSTREAM);
     }
@@ -118,6 +115,10 @@ async fn carry(
         return record.fails(Flags::NO_HEALTHY_UPSTREAM);
     };
     record.sent_to(&endpoint);
+    // Bytes that go back to the gateway's listener which they have come to would come again, for ever.
+    if client.original.is_none() && outside::ip_address(&endpoint.address) == Some(client.local) {
+        return record.fails(Flags::UPSTREAM_CONNECTION_FAILURE);
+    }
     let _in_flight = InFlight::new(&endpoint);
     let upstream = match connect(local, cluster, &endpoint, client).await {
         Ok(upstream) => upstream,

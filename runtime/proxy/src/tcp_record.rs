@@ -79,7 +79,7 @@ impl TcpRecord {
 
     /// Let go to where the client meant to connect to, since the mesh does not know it.
     pub(crate) fn passed_outside(&mut self) {
-        self.entry.cluster = Some("PassthroughCluster".into());
+        self.entry.cluster = Some(parties::PASSTHROUGH_CLUSTER_NAME.into());
         self.destination = parties::PASSTHROUGH;
     }
 

@@ -42,6 +42,8 @@ pub(crate) struct RequestHead {
     pub(crate) is_grpc: bool,
     /// Whether the client asks to change the protocol of its connection.
     pub(crate) asks_for_upgrade: bool,
+    /// How many proxies of this process it has come through.
+    pub(crate) hops: u16,
 }
 
 /// Where a request arrived.
@@ -100,6 +102,7 @@ impl RequestHead {
             return Err(LocalReply::upgrade_failed());
         }
         let asks_for_upgrade = upgrade.is_some();
+        let hops = hygiene::take_hops(headers, seen);
         let told = hygiene::mutate(headers, seen, settings.edge, &arrival.client, random);
         let path_length = match &target {
             Some(target) => target.path().len(),
@@ -119,6 +122,7 @@ impl RequestHead {
             path_length,
             is_grpc: seen.content_type && is_grpc(headers),
             asks_for_upgrade,
+            hops,
             headers: std::mem::take(headers),
         })
     }

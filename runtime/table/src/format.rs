@@ -11,7 +11,7 @@ pub use zerocopy::little_endian::{U32, U64};
 pub const MAGIC: [u8; 8] = *b"MALHATBL";
 
 /// The version of this layout; a reader takes no other.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Where an index is expected: there is none.
 pub const NONE: u32 = u32::MAX;
@@ -83,6 +83,8 @@ records! {
     SettingsRecord {
         /// 0 none, 1 base, 2 merge slashes, 3 decode and merge slashes.
         path_normalization: U32,
+        /// Nanoseconds until a name is looked up again whose answer does not say how long it holds; none: a minute.
+        dns_refresh: U64,
     }
     /// One proxy.
     ProxyRecord {
@@ -327,7 +329,7 @@ records! {
     }
     /// What a route does.
     ActionRecord {
-        /// 0 forward, 1 redirect, 2 respond, 3 passthrough, 4 blackhole.
+        /// 0 forward, 1 redirect, 2 respond, 3 passthrough, 4 blackhole, 5 by Host.
         kind: U32,
         /// Index of the record of that kind, or none.
         target: U32,
@@ -473,6 +475,8 @@ records! {
         subset: Str,
         /// 0 EDS, 1 strict DNS, 2 logical DNS, 3 original destination, 4 dynamic DNS.
         discovery: U32,
+        /// Of original destinations: the port that takes the place of the client's; 0: the client's own.
+        original_port: U32,
         /// What the upstream speaks: 0 HTTP/1.1, 1 HTTP/2, 2 what the client of each request speaks.
         protocol: U32,
         /// [`EndpointRecord`]s.

@@ -95,6 +95,12 @@ impl Table {
         }
     }
 
+    /// How long until a name is looked up again whose answer does not say how long it holds, or that nobody could answer
+    /// (semantics E5); none: a minute.
+    pub fn dns_refresh(&self) -> Option<Duration> {
+        time(self.section::<format::SettingsRecord>(Section::Settings).first()?.dns_refresh)
+    }
+
     /// How a proxy of that role takes HTTP.
     pub fn http_settings(&self, role: crate::Role) -> HttpSettings {
         HttpSettings { edge: role == crate::Role::Gateway, path_normalization: self.path_normalization() }

@@ -4,7 +4,7 @@ use crate::{atomic::write_atomically, failure::Failure};
 use malha_proxy::Credential;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, SanType,
 };
 use std::{
     fs::{self, File, OpenOptions},
@@ -71,6 +71,29 @@ impl LocalAuthority {
         let (certificate, key) = self.sign(hosts, ExtendedKeyUsagePurpose::ServerAuth)?;
         let part = |text: String| Some(Arc::from(text.into_bytes()));
         Ok(Credential { certificate: part(certificate), private_key: part(key), ..Credential::default() })
+    }
+
+    /// A certificate for a proxy of the mesh, as istiod's authority would give it: for servers and clients, by a name like
+    /// `spiffe://cluster.local/ns/shop/sa/default`.
+    ///
+    /// # Errors
+    /// The name is none that a certificate can hold.
+    pub fn identify(&self, name: &str) -> Result<Credential, Failure> {
+        let failed = |error: rcgen::Error| Failure::new(format!("no certificate can be made for {name}: {error}"));
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.subject_alt_names = vec![SanType::URI(name.try_into().map_err(failed)?)];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate().map_err(failed)?;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(failed)?;
+        let part = |text: String| Some(Arc::from(text.into_bytes()));
+        Ok(Credential {
+            certificate: part(certificate.pem()),
+            private_key: part(key.serialize_pem()),
+            authorities: part(self.certificate.clone()),
+            withdrawn: None,
+        })
     }
 
     /// The files of a certificate and a key for clients; made if there are none yet.
@@ -148,6 +171,8 @@ mod tests {
         let second = LocalAuthority::open(&home).unwrap();
         assert_eq!(first.certificate(), second.certificate());
         assert!(second.issue(&["*.shop.com".to_owned(), "localhost".to_owned()]).is_ok());
+        assert!(second.identify("spiffe://cluster.local/ns/shop/sa/default").is_ok());
+        assert!(second.identify("spiffe://clüster.local/ns/shop/sa/default").is_err(), "no certificate holds that");
         let (certificate, key) = second.client().unwrap();
         assert!(certificate.exists() && second.client().unwrap() == (certificate, key.clone()));
         #[cfg(unix)]

@@ -21,6 +21,7 @@ impl Reader {
                 ActionKind::Respond(Respond { status: found.status(), body: found.body().to_vec() })
             }
             view::ActionKind::Passthrough => ActionKind::Passthrough,
+            view::ActionKind::ByHost => ActionKind::ByHost,
             view::ActionKind::Blackhole => ActionKind::Blackhole,
         };
         let made = Arc::new(Action {

@@ -23,6 +23,7 @@ impl Reader {
                 view::Discovery::OriginalDestination => Discovery::OriginalDestination,
                 view::Discovery::DynamicDns => Discovery::DynamicDns,
             },
+            original_port: cluster.original_port(),
             endpoints: cluster.endpoints().map(|found| endpoint(&found)).collect(),
             protocol: match cluster.protocol() {
                 view::UpstreamProtocol::Http1 => UpstreamProtocol::Http1,

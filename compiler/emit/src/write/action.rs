@@ -25,6 +25,7 @@ impl Writer<'_> {
             ActionKind::Respond(respond) => (2, self.respond(respond)?),
             ActionKind::Passthrough => (3, none()),
             ActionKind::Blackhole => (4, none()),
+            ActionKind::ByHost => (5, none()),
         };
         let record = ActionRecord {
             kind: U32::new(kind),

@@ -37,6 +37,7 @@ impl Writer<'_> {
                 Discovery::OriginalDestination => 3,
                 Discovery::DynamicDns => 4,
             }),
+            original_port: U32::new(cluster.original_port.unwrap_or(0)),
             protocol: U32::new(match cluster.protocol {
                 UpstreamProtocol::Http1 => 0,
                 UpstreamProtocol::Http2 => 1,

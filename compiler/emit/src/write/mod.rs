@@ -75,6 +75,7 @@ pub fn table(program: &Program, origin: impl Fn(Location) -> (String, u32)) -> R
             PathNormalization::MergeSlashes => 2,
             PathNormalization::DecodeAndMergeSlashes => 3,
         }),
+        dns_refresh: time(program.settings.dns_refresh),
     })?;
     let mut proxies = Vec::with_capacity(program.proxies.len());
     let mut programs: HashMap<*const ProxyProgram, U32> = HashMap::new();

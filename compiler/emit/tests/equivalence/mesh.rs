@@ -53,10 +53,12 @@ pub(crate) fn mesh(random: &mut Random) -> Mesh {
         sidecar(random, &mut yaml);
     }
     let normalization = *random.pick(&["NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES", "DEFAULT"]);
-    let outbound = *random.pick(&["ALLOW_ANY", "REGISTRY_ONLY"]);
+    let outbound = *random.pick(&["ALLOW_ANY", "REGISTRY_ONLY", "ALLOW_ANY_DYNAMIC_DNS"]);
+    let refresh = *random.pick(&["60s", "1500ms", ""]);
     let config = serde_json::json!({
         "pathNormalization": {"normalization": normalization},
         "outboundTrafficPolicy": {"mode": outbound},
+        "dnsRefreshRate": refresh,
     });
     Mesh { yaml, config }
 }
@@ -106,7 +108,7 @@ kind: ServiceEntry
 metadata: {name: ext, namespace: default}
 spec:
   hosts: [ext.example.org, '*.wild.example.org']
-  ports: [{number: 80, name: http, protocol: HTTP}, {number: 443, name: tls, protocol: TLS}]
+  ports: [{number: 80, name: http, protocol: HTTP, targetPort: 8080}, {number: 443, name: tls, protocol: TLS}]
   resolution: NONE
 ";
 

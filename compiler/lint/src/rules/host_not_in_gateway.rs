@@ -122,7 +122,7 @@ const SHOWN: usize = 4;
 
 /// Whether a server's host, as written in a `Gateway` of `gateway`, serves `wanted` of a `VirtualService` in `namespace`
 /// (semantics A20, A23).
-fn serves(written: &str, gateway: &str, namespace: &str, wanted: &str) -> bool {
+pub(super) fn serves(written: &str, gateway: &str, namespace: &str, wanted: &str) -> bool {
     let (scope, name) = written.split_once('/').unwrap_or(("*", written));
     let scope = if scope == "." { gateway } else { scope };
     (scope == "*" || scope == namespace) && host::matches(name, wanted)

@@ -103,6 +103,7 @@ rules! {
     rule_after_catch_all
     rule_needs_repeated_header
     reachability_unknown
+    rule_kind_unused
     se_host_port_conflict
     se_split_ports
     se_tcp_no_address

@@ -86,6 +86,13 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Whether it is told that `http` rules are not used.
+pub(super) fn is_unused(context: &Context<'_>, rules: &VirtualService) -> bool {
+    let mut findings = Vec::new();
+    unused(context, rules, &mut findings);
+    !findings.is_empty()
+}
+
 /// Hosts of a VirtualService for the mesh alone of which every port is TLS, so that its `http` rules are not used.
 fn unused(context: &Context<'_>, rules: &VirtualService, findings: &mut Vec<Finding>) {
     let Spec::VirtualService(spec) = &rules.resource.spec else { return };

@@ -25,6 +25,7 @@ mod paths;
 mod probes;
 mod recorded_clusters;
 mod recordings;
+mod rule_kinds;
 mod service_entries;
 mod side_by_side;
 mod sidecars;

@@ -77,7 +77,8 @@ pub fn lower(mesh: &Mesh, wanted: &[ProxySpec], cache: &mut Cache) -> Program {
     });
     let proxies = proxies.collect();
     cache.end();
-    Program { proxies, settings: Settings { path_normalization: mesh.config().path_normalization } }
+    let MeshConfig { path_normalization, dns_refresh, .. } = *mesh.config();
+    Program { proxies, settings: Settings { path_normalization, dns_refresh } }
 }
 
 fn lower_proxy(mesh: &Mesh, proxy: &ProxySpec, labels: Labels, cache: &Cache) -> ProxyProgram {

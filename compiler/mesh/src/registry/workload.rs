@@ -55,6 +55,15 @@ impl Workload {
     pub fn containers(&self) -> &[Spanned<kubernetes::Container>] {
         pod_spec(&self.resource).map(|spec| spec.containers.as_slice()).unwrap_or_default()
     }
+
+    /// The service account that it runs as, where the object says one.
+    pub fn service_account(&self) -> Option<&str> {
+        let written = match &self.resource.spec {
+            Spec::WorkloadEntry(entry) => entry.service_account.as_ref(),
+            _ => pod_spec(&self.resource)?.service_account_name.as_ref(),
+        };
+        written.map(|name| name.value.as_str()).filter(|name| !name.is_empty())
+    }
 }
 
 fn pod_spec(resource: &Resource) -> Option<&kubernetes::PodSpec> {

@@ -1,7 +1,12 @@
 //! `/stats`: what is counted, by the names that Envoy has for it. What is not counted is not there.
 
 use super::{istio, prometheus::escape, route::decode};
-use crate::{counters::Outside, proxy::Handle, running::Running};
+use crate::{
+    counters::OutsideCounters,
+    parties::{BY_HOST_CLUSTER_NAME, PASSTHROUGH_CLUSTER_NAME},
+    proxy::Handle,
+    running::Running,
+};
 use malha_table::Role;
 use regex::Regex;
 use serde_json::{Value, json};
@@ -277,10 +282,16 @@ fn listeners(running: &Running) -> Vec<ListenerFacts> {
 }
 
 /// The clusters that a proxy has beside those of its table: gateways, too, have one that refuses.
-fn add_outside(known: &mut Known, running: &Running, outside: &Outside) {
+fn add_outside(known: &mut Known, running: &Running, outside: &OutsideCounters) {
     let has_sidecar = running.table.proxies().any(|proxy| proxy.role() == Role::Sidecar);
-    let passthrough = has_sidecar.then_some(("PassthroughCluster", &*outside.passthrough));
-    for (name, counters) in passthrough.into_iter().chain([("BlackHoleCluster", &outside.black_hole)]) {
+    // Few meshes let requests go by their Host alone.
+    let goes_by_host = outside.by_host.named().iter().any(|(_, value)| *value > 0);
+    let clusters = [
+        has_sidecar.then_some((PASSTHROUGH_CLUSTER_NAME, &*outside.passthrough)),
+        goes_by_host.then_some((BY_HOST_CLUSTER_NAME, &*outside.by_host)),
+        Some(("BlackHoleCluster", &outside.black_hole)),
+    ];
+    for (name, counters) in clusters.into_iter().flatten() {
         let owner = Owner::Cluster(name.to_owned());
         for (name, value) in counters.named() {
             known.add(&owner, name, Kind::Counter, value);

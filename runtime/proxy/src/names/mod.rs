@@ -15,7 +15,10 @@ use crate::{cluster::ClusterState, metrics::lock, options::Dns};
 use asked::{Asked, Standing};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use thread::Thread;
@@ -91,17 +94,51 @@ pub(crate) struct Names {
 #[derive(Debug)]
 struct Known {
     family: Family,
-    /// How long until an answer that does not say it is asked for again, and one that failed.
-    refresh: Duration,
+    refresh: Refresh,
     watched: Watched,
     asked: Mutex<Asked>,
 }
 
+/// A name is not asked for more often: Envoy takes no shorter rate.
+const SHORTEST_REFRESH: Duration = Duration::from_millis(1);
+
+/// How long until a name is asked for again whose answer does not say how long it holds, or that failed.
+#[derive(Debug)]
+struct Refresh {
+    /// Where no table says.
+    usual: Duration,
+    /// Nanoseconds.
+    now: AtomicU64,
+}
+
+impl Refresh {
+    fn new(usual: Duration) -> Self {
+        let refresh = Refresh { usual, now: AtomicU64::default() };
+        refresh.set(None);
+        refresh
+    }
+
+    fn set(&self, rate: Option<Duration>) {
+        let rate = rate.unwrap_or(self.usual).max(SHORTEST_REFRESH);
+        let rate = u64::try_from(rate.as_nanos()).unwrap_or(u64::MAX);
+        self.now.store(rate, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Duration {
+        Duration::from_nanos(self.now.load(Ordering::Relaxed))
+    }
+}
+
 impl Names {
     pub(crate) fn new(dns: &Dns, family: Family) -> Self {
-        let refresh = dns.refresh;
+        let refresh = Refresh::new(dns.refresh);
         let known = Known { family, refresh, watched: Watched::default(), asked: Mutex::default() };
         Names { family, known: Arc::new(known), thread: Thread::new(dns.clone()) }
+    }
+
+    /// As a table says, from the next answer on; none: as the options say.
+    pub(crate) fn refresh_every(&self, rate: Option<Duration>) {
+        self.known.refresh.set(rate);
     }
 
     /// What is known of a name for a cluster that is yet to be watched.
@@ -163,6 +200,15 @@ async fn wait(waiting: oneshot::Receiver<Result<Addresses, NoAddress>>) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tables_say_how_soon_a_name_is_asked_for_again() {
+        let refresh = Refresh::new(Duration::from_mins(1));
+        for (said, held) in [(Some(5000), 5000), (Some(0), 1), (None, 60_000)] {
+            refresh.set(said.map(Duration::from_millis));
+            assert_eq!(refresh.get(), Duration::from_millis(held), "{said:?}");
+        }
+    }
 
     #[test]
     fn names_of_this_machine_need_no_answer() {

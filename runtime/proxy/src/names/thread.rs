@@ -122,9 +122,9 @@ impl Work {
                 // Without a lifetime, and without an address, as often as ever (semantics E5).
                 Ok(found) => {
                     let lifetime = found.lifetime.filter(|lifetime| !lifetime.is_zero());
-                    lifetime.unwrap_or(self.known.refresh) + JITTER.mul_f64(self.random.part())
+                    lifetime.unwrap_or(self.known.refresh.get()) + JITTER.mul_f64(self.random.part())
                 }
-                Err(_) => self.known.refresh,
+                Err(_) => self.known.refresh.get(),
             };
             self.known.watched.heard(name, found.ok().map(|found| found.addresses).as_ref());
             tokio::time::sleep(pause).await;
@@ -157,7 +157,7 @@ impl Work {
         for family in [self.known.family, self.known.family.other()] {
             match self.lookup.addresses(name, family).await {
                 Ok(found) if !found.addresses.is_empty() => {
-                    return (Ok(found.addresses), found.lifetime.unwrap_or(self.known.refresh));
+                    return (Ok(found.addresses), found.lifetime.unwrap_or(self.known.refresh.get()));
                 }
                 Ok(_) => {}
                 Err(reason) => why = reason.into(),
@@ -192,11 +192,11 @@ impl Drop for WaitedFor<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::{Family, asked::Standing, watched::Watched};
+    use crate::names::{Family, Refresh, asked::Standing, watched::Watched};
 
     #[test]
     fn who_waits_for_a_look_up_that_breaks_off_is_told() {
-        let (family, refresh) = (Family::V4, Duration::from_mins(1));
+        let (family, refresh) = (Family::V4, Refresh::new(Duration::from_mins(1)));
         let known = Known { family, refresh, watched: Watched::default(), asked: Mutex::default() };
         let name: Arc<str> = "a.org".into();
         let standing = || lock(&known.asked).standing(&name, Instant::now());

@@ -38,6 +38,8 @@ pub struct Credentials {
     trusted: Vec<Arc<[u8]>>,
     /// The proxy's own certificate by the mesh's authority, and that authority.
     identity: Option<Credential>,
+    /// Those of single proxies, by namespace and name, for what they say to each other in this process.
+    identities: BTreeMap<(String, String), Credential>,
 }
 
 /// A file's bytes; they may be a key's.
@@ -87,6 +89,17 @@ impl Credentials {
     /// Gives the proxy a certificate by the mesh's own authority, for `ISTIO_MUTUAL`.
     pub fn identify(&mut self, identity: Credential) {
         self.identity = Some(identity);
+    }
+
+    /// The same for one of its proxies, by namespace and name: that one shows it to other proxies of this process alone,
+    /// whose endpoints are none of a mesh. One for all of them is preferred.
+    pub fn identify_proxy(&mut self, namespace: &str, name: &str, identity: Credential) {
+        self.identities.insert((namespace.to_owned(), name.to_owned()), identity);
+    }
+
+    /// What a proxy shows to others of this process.
+    pub(crate) fn identity_among(&self, namespace: &str, name: &str) -> Option<&Credential> {
+        self.identity().or_else(|| self.identities.get(&(namespace.to_owned(), name.to_owned())))
     }
 
     pub(crate) fn identity(&self) -> Option<&Credential> {

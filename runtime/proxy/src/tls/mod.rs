@@ -14,7 +14,7 @@ pub use server::{CertificateProblem, certificate_problems};
 pub use source::CredentialSource;
 
 pub use upstream::{UpstreamNeed, upstream_needs};
-pub(crate) use upstream::{UpstreamTls, owners, server_name};
+pub(crate) use upstream::{UpstreamTls, mesh_identity, owners, server_name};
 
 use rustls::crypto::CryptoProvider;
 use std::sync::{Arc, LazyLock};

@@ -7,7 +7,7 @@ use super::{
 };
 use malha_table::{
     Role, Table,
-    view::{Chain, Filter, Termination},
+    view::{Chain, Filter, Proxy, Termination},
 };
 use rustls::{
     ServerConfig, SignatureAlgorithm, SupportedCipherSuite, SupportedProtocolVersion,
@@ -36,8 +36,12 @@ impl Ends {
     }
 }
 
-/// By namespace of the proxy and index of the termination in the table.
-type Key = (String, u32);
+/// By namespace and name of the proxy, and index of the termination in the table.
+type Key = (String, String, u32);
+
+fn key(proxy: &Proxy<'_>, ends: &Termination<'_>) -> Key {
+    (proxy.namespace().to_owned(), proxy.name().to_owned(), ends.index())
+}
 
 /// How TLS ends at all filter chains of a table.
 #[derive(Debug, Default)]
@@ -56,9 +60,9 @@ struct Material {
 impl Terminations {
     pub(crate) fn new(table: &Table, credentials: &Credentials, before: &Terminations) -> Self {
         let mut by_key = HashMap::new();
-        for (namespace, chain, ends) in terminations(table) {
-            let material = material(namespace, &chain, &ends, credentials);
-            let key = (namespace.to_owned(), ends.index());
+        for (proxy, chain, ends) in terminations(table) {
+            let material = material(&proxy, &chain, &ends, credentials);
+            let key = key(&proxy, &ends);
             let made = match before.by_key.get(&key) {
                 Some((same, made)) if *same == material => made.clone(),
                 _ => make(&chain, &ends, &material),
@@ -69,8 +73,8 @@ impl Terminations {
     }
 
     /// How TLS ends there; an error says why it cannot.
-    pub(crate) fn get(&self, namespace: &str, ends: &Termination<'_>) -> Option<&Result<Ends, String>> {
-        self.by_key.get(&(namespace.to_owned(), ends.index())).map(|(_, made)| made)
+    pub(crate) fn get(&self, proxy: &Proxy<'_>, ends: &Termination<'_>) -> Option<&Result<Ends, String>> {
+        self.by_key.get(&key(proxy, ends)).map(|(_, made)| made)
     }
 }
 
@@ -109,8 +113,8 @@ impl fmt::Display for CertificateProblem {
 /// The filter chains of a table that cannot end TLS with these credentials, or whose clients will not like it.
 pub fn certificate_problems(table: &Table, credentials: &Credentials) -> Vec<CertificateProblem> {
     let mut problems: Vec<CertificateProblem> = Vec::new();
-    for (namespace, chain, ends) in terminations(table) {
-        let material = material(namespace, &chain, &ends, credentials);
+    for (proxy, chain, ends) in terminations(table) {
+        let material = material(&proxy, &chain, &ends, credentials);
         let (reason, is_served) = match make(&chain, &ends, &material) {
             Err(reason) => (reason, false),
             Ok(_) => match material.flaws().first() {
@@ -119,7 +123,7 @@ pub fn certificate_problems(table: &Table, credentials: &Credentials) -> Vec<Cer
             },
         };
         let one = CertificateProblem {
-            namespace: namespace.to_owned(),
+            namespace: proxy.namespace().to_owned(),
             mode: ends.mode().to_owned(),
             credentials: ends.credentials().map(str::to_owned).collect(),
             files: ends.certificates().map(|(certificate, key)| (certificate.to_owned(), key.to_owned())).collect(),
@@ -142,15 +146,15 @@ impl Material {
     }
 }
 
-fn terminations(table: &Table) -> impl Iterator<Item = (&str, Chain<'_>, Termination<'_>)> {
+fn terminations(table: &Table) -> impl Iterator<Item = (Proxy<'_>, Chain<'_>, Termination<'_>)> {
     let gateways = table.proxies().filter(|proxy| proxy.role() == Role::Gateway);
     gateways.flat_map(|proxy| {
         let chains = proxy.listeners().flat_map(|listener| listener.chains());
-        chains.filter_map(move |chain| Some((proxy.namespace(), chain, chain.termination()?)))
+        chains.filter_map(move |chain| Some((proxy, chain, chain.termination()?)))
     })
 }
 
-fn material(namespace: &str, chain: &Chain<'_>, ends: &Termination<'_>, credentials: &Credentials) -> Material {
+fn material(proxy: &Proxy<'_>, chain: &Chain<'_>, ends: &Termination<'_>, credentials: &Credentials) -> Material {
     let list = |texts: Vec<&str>| texts.join(" ");
     let settings = [
         ends.mode().to_owned(),
@@ -161,13 +165,14 @@ fn material(namespace: &str, chain: &Chain<'_>, ends: &Termination<'_>, credenti
         list(ends.certificate_hashes().collect()),
         matches!(chain.filter(), Some(Filter::Http(_))).to_string(),
     ];
-    Material { settings: settings.join("\n"), credentials: gather(namespace, ends, credentials) }
+    Material { settings: settings.join("\n"), credentials: gather(proxy, ends, credentials) }
 }
 
 /// The certificates that a `tls` block names, those of authorities with the first (semantics A46, A47).
-fn gather(namespace: &str, ends: &Termination<'_>, known: &Credentials) -> Result<Vec<Credential>, String> {
+fn gather(proxy: &Proxy<'_>, ends: &Termination<'_>, known: &Credentials) -> Result<Vec<Credential>, String> {
+    let namespace = proxy.namespace();
     if ends.mode() == "ISTIO_MUTUAL" {
-        let identity = known.identity().cloned();
+        let identity = known.identity_among(namespace, proxy.name()).cloned();
         return identity.map(|identity| vec![identity]).ok_or_else(|| {
             "ISTIO_MUTUAL needs a certificate by the mesh's own authority, which `--mesh-certs` gives".to_owned()
         });

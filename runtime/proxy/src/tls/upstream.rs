@@ -4,6 +4,7 @@ use super::{
     Credential, Credentials, PROVIDER,
     certificate::{names, parse},
 };
+use crate::own;
 use malha_table::{
     Table,
     view::{Cluster, Proxy},
@@ -55,28 +56,31 @@ pub(crate) struct UpstreamTls {
 impl UpstreamTls {
     /// None: the endpoints are spoken to without; an error: with it, but it cannot be.
     ///
-    /// `ISTIO_MUTUAL` is spoken where the proxy has a certificate by the mesh's authority. Without one there is no mesh
-    /// around it, and what an endpoint hears is what its own sidecar would have passed on: plain.
+    /// `ISTIO_MUTUAL` is spoken where the proxy has a certificate by the mesh's authority, or has one for other proxies of
+    /// this process and is to speak to them. Without one there is no mesh around it, and what an endpoint hears is what
+    /// its own sidecar would have passed on: plain.
     pub(crate) fn of(
         policy: &Value,
-        cluster: &str,
-        namespace: &str,
+        cluster: &Cluster<'_>,
+        owner: Option<&Proxy<'_>>,
         credentials: &Credentials,
     ) -> Option<Result<UpstreamTls, String>> {
         let mut written = Written::deserialize(policy.get("tls")?).ok()?;
-        match written.mode.as_str() {
-            "SIMPLE" | "MUTUAL" => {}
-            ISTIO_MUTUAL if credentials.identity().is_some() => {
+        let namespace = owner.map_or("", |proxy| proxy.namespace());
+        let own = match written.mode.as_str() {
+            "SIMPLE" | "MUTUAL" => own(&written, namespace, credentials),
+            ISTIO_MUTUAL => {
+                let identity = mesh_identity(cluster, owner, credentials);
                 let sni = written.sni.take().filter(|sni| !sni.is_empty());
-                written.sni = Some(sni.unwrap_or_else(|| mesh_server_name(cluster)));
+                written.sni = Some(sni.unwrap_or_else(|| mesh_server_name(cluster.name())));
+                Ok(identity?.clone())
             }
             _ => return None,
-        }
-        Some(UpstreamTls::make(&written, namespace, credentials))
+        };
+        Some(own.and_then(|own| UpstreamTls::make(&written, &own, credentials)))
     }
 
-    fn make(written: &Written, namespace: &str, credentials: &Credentials) -> Result<UpstreamTls, String> {
-        let own = own(written, namespace, credentials)?;
+    fn make(written: &Written, own: &Credential, credentials: &Credentials) -> Result<UpstreamTls, String> {
         let is_meshs = written.mode == ISTIO_MUTUAL;
         let roots = roots(written, own.authorities.as_deref(), credentials)?;
         let sni = written.sni.as_deref().filter(|sni| !sni.is_empty());
@@ -116,7 +120,7 @@ impl UpstreamTls {
             config.alpn_protocols = vec![b"istio".to_vec()];
             http2.alpn_protocols.insert(0, b"istio".to_vec());
         }
-        let fingerprint = fingerprint(written, &own, credentials);
+        let fingerprint = fingerprint(written, own, credentials);
         Ok(UpstreamTls { plain: Arc::new(config), http2: Arc::new(http2), sni: sni.map(Arc::from), fingerprint })
     }
 
@@ -131,6 +135,20 @@ impl UpstreamTls {
             Some(sni) => Arc::clone(sni),
             None => malha_table::http::host_key(authority).as_ref().into(),
         }
+    }
+}
+
+/// What a proxy shows to the endpoints of a cluster where the mesh's own TLS is asked for; none: they are spoken to
+/// without.
+pub(crate) fn mesh_identity<'c>(
+    cluster: &Cluster<'_>,
+    owner: Option<&Proxy<'_>>,
+    credentials: &'c Credentials,
+) -> Option<&'c Credential> {
+    let is_among = cluster.endpoints().any(|endpoint| endpoint.address().is_some_and(own::is_own));
+    match owner {
+        Some(proxy) if is_among => credentials.identity_among(proxy.namespace(), proxy.name()),
+        _ => credentials.identity(),
     }
 }
 
@@ -163,10 +181,6 @@ const SYSTEM: &str = "system";
 
 /// The client's certificate and key, and the authorities beside them (D56, D58).
 fn own(written: &Written, namespace: &str, credentials: &Credentials) -> Result<Credential, String> {
-    if written.mode == ISTIO_MUTUAL {
-        let identity = credentials.identity().cloned();
-        return identity.ok_or_else(|| "there is no certificate by the mesh's authority".to_owned());
-    }
     if let Some(name) = &written.credential_name {
         let name = name.strip_prefix("kubernetes://").unwrap_or(name);
         let (namespace, name) = name.split_once('/').unwrap_or((namespace, name));
@@ -306,12 +320,12 @@ pub fn upstream_needs(table: &Table, credentials: &Credentials) -> Vec<UpstreamN
         // Most say nothing of TLS.
         let policy = cluster.policy_json().filter(|policy| policy.contains("\"tls\""))?;
         let policy: Value = serde_json::from_str(policy).ok()?;
-        let namespace = owners.get(&cluster.index()).map_or("", |proxy| proxy.namespace());
-        let made = UpstreamTls::of(&policy, cluster.name(), namespace, credentials)?;
+        let owner = owners.get(&cluster.index());
+        let made = UpstreamTls::of(&policy, &cluster, owner, credentials)?;
         let written = policy.get("tls").and_then(|tls| Written::deserialize(tls).ok()).unwrap_or_default();
         Some(UpstreamNeed {
             cluster: cluster.name().to_owned(),
-            namespace: namespace.to_owned(),
+            namespace: owner.map_or("", |proxy| proxy.namespace()).to_owned(),
             files: written.client_certificate.zip(written.private_key).into_iter().collect(),
             authorities_file: written.ca_certificates.filter(|path| path != SYSTEM),
             credential: written.credential_name,

@@ -111,6 +111,17 @@ fn the_nearest_are_asked_until_they_fail() {
 }
 
 #[test]
+fn a_region_is_put_before_others() {
+    let (us, asia, bad) = (Echo::start("us"), Echo::start("asia"), bad());
+    let endpoints = [(us.address, FAR), (asia.address, "asia/asia-1"), (bad.address, NEAR)];
+    for (to, name) in [("asia", "asia"), ("us", "us")] {
+        let failover = format!("loadBalancer: {{localityLbSetting: {{failover: [{{from: eu, to: {to}}}]}}}}");
+        let proxy = begin(table(HERE, ROUTE, &format!("{failover}, {DETECTING}"), &endpoints));
+        assert_eq!(asked(&proxy, 20, plain), [("500".to_owned(), 1), (name.to_owned(), 19)].into(), "D31: {to}");
+    }
+}
+
+#[test]
 fn each_proxy_has_its_own_nearest() {
     let (near, far, bad) = (Echo::start("near"), Echo::start("far"), bad());
     let endpoints = [(far.address, FAR), (near.address, NEAR), (bad.address, "asia/1")];

@@ -9,6 +9,8 @@ mod admin;
 mod balancing;
 mod binary;
 mod breakers;
+mod circles;
+mod clients_choice;
 mod connect;
 mod connections;
 mod cors;

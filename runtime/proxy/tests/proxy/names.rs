@@ -27,6 +27,11 @@ pub(super) fn table(resolution: &str, port: u16, more: &str) -> Arc<Table> {
 
 /// The same with these endpoints, in flow style.
 fn table_of(resolution: &str, port: u16, endpoints: &str, more: &str) -> Arc<Table> {
+    table_with(MeshConfig::default(), resolution, port, endpoints, more)
+}
+
+/// The same under these settings of the mesh.
+fn table_with(config: MeshConfig, resolution: &str, port: u16, endpoints: &str, more: &str) -> Arc<Table> {
     let text = format!(
         "apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -46,7 +51,7 @@ spec:
 "
         )
     );
-    mesh::compile_with(&text, &[], MeshConfig::default(), |_| None)
+    mesh::compile_with(&text, &[], config, |_| None)
 }
 
 fn policy(policy: &str) -> String {
@@ -141,6 +146,20 @@ fn answers_hold_as_long_as_they_say() {
     server.say("y.example", local(3600, &[2]));
     wait_for("the other address", || whos(&proxy, 1) == set(["two"]));
     assert!(begun.elapsed() > Duration::from_millis(900), "E5: a second is a second");
+}
+
+#[test]
+fn a_mesh_says_how_soon_names_are_looked_up_again() {
+    let echoes = Echo::start_many(&["one", "two"]);
+    let port = echoes[0].address.port();
+    let server = NameServer::start();
+    server.say("x.example", local(0, &[1]));
+    let config = MeshConfig { dns_refresh: Some(Duration::from_millis(20)), ..MeshConfig::default() };
+    let dns = Dns { servers: vec![server.address], ..Dns::default() };
+    let proxy = start(table_with(config, "DNS", port, "", ""), Options { dns, ..options() });
+    assert_eq!(whos(&proxy, 1), set(["one"]));
+    server.say("x.example", local(0, &[2]));
+    wait_for("the other address", || whos(&proxy, 1) == set(["two"]));
 }
 
 #[test]

@@ -147,7 +147,7 @@ impl Run<'_> {
                 let body = String::from_utf8_lossy(body).into_owned();
                 decision.respond = Some(Respond { status: respond.status(), body });
             }
-            ActionKind::Passthrough => {
+            ActionKind::Passthrough | ActionKind::ByHost => {
                 decision.outcome = Outcome::Passthrough;
                 decision.rewrite = self.rewrite(head.path_and_query(), head.authority());
             }

@@ -152,7 +152,7 @@ checks! {
         c.optional_str(self.value)?;
     }
     ActionRecord(self, c) {
-        below(self.kind, 5)?;
+        below(self.kind, 6)?;
         match self.kind.get() {
             0 => c.index(Section::Forwards, self.target)?,
             1 => c.index(Section::Redirects, self.target)?,
@@ -239,6 +239,7 @@ checks! {
         c.str(self.host)?;
         c.optional_str(self.subset)?;
         below(self.discovery, 5)?;
+        below(self.original_port, 1 << 16)?;
         below(self.protocol, 3)?;
         c.range(Section::Endpoints, self.endpoints)?;
         below(self.load_balancer, 6)?;

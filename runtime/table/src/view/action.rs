@@ -74,6 +74,8 @@ pub enum ActionKind<'t> {
     Respond(Respond<'t>),
     /// To where the client meant it to go (semantics B39).
     Passthrough,
+    /// To its Host, by DNS (`ALLOW_ANY_DYNAMIC_DNS`, semantics B39).
+    ByHost,
     /// 502 of `REGISTRY_ONLY` (semantics B39).
     Blackhole,
 }
@@ -87,6 +89,7 @@ impl<'t> Action<'t> {
             1 => at(self.table, target).map(ActionKind::Redirect),
             2 => at(self.table, target).map(ActionKind::Respond),
             3 => Some(ActionKind::Passthrough),
+            5 => Some(ActionKind::ByHost),
             _ => None,
         };
         kind.unwrap_or(ActionKind::Blackhole)

@@ -99,6 +99,11 @@ impl<'t> Cluster<'t> {
         }
     }
 
+    /// The port that takes the place of the one which a client meant to connect to, where that decides (semantics E10).
+    pub fn original_port(&self) -> Option<u32> {
+        Some(self.record.original_port.get()).filter(|port| *port != 0)
+    }
+
     /// Known ones.
     pub fn endpoints(&self) -> Views<'t, Endpoint<'t>> {
         Views::range(self.table, self.record.endpoints)

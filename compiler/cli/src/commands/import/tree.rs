@@ -9,7 +9,7 @@ use crate::{
 };
 use malha_model::Kind;
 use malha_syntax::{SourceId, read};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -164,18 +164,97 @@ fn path_of(object: &Clean, extension: &str) -> Result<PathBuf, Failure> {
     })
 }
 
-/// The text of a file and its extension: YAML, or JSON for the rare value that would be another one there.
+/// The text of a file and its extension: YAML, or JSON should no YAML say the same.
 fn text_of(value: &Value) -> Result<(String, &'static str), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(format!("an object cannot be written: {error}"));
     let yaml = serde_yaml::to_string(value).map_err(|error| failed(&error))?;
-    let reading = read(SourceId(0), &yaml);
-    let root = match reading.documents.as_slice() {
-        [only] => only.root(),
-        _ => None,
-    };
-    if reading.findings.is_empty() && root.map(json).as_ref() == Some(value) {
+    if says(&yaml, value) {
+        return Ok((yaml, "yaml"));
+    }
+    let yaml = with_quotes(value, &yaml).map_err(|error| failed(&error))?;
+    if says(&yaml, value) {
         return Ok((yaml, "yaml"));
     }
     let json = serde_json::to_string_pretty(value).map_err(|error| failed(&error))?;
     Ok((json + "\n", "json"))
+}
+
+/// Whether Kubernetes reads this value in a text.
+fn says(yaml: &str, value: &Value) -> bool {
+    let reading = read(SourceId(0), yaml);
+    let root = match reading.documents.as_slice() {
+        [only] => only.root(),
+        _ => None,
+    };
+    reading.findings.is_empty() && root.map(json).as_ref() == Some(value)
+}
+
+/// The YAML of a value with quotes around each text that Kubernetes would take for something else, as `on`; `plain` is
+/// without.
+fn with_quotes(value: &Value, plain: &str) -> Result<String, serde_yaml::Error> {
+    // What no text holds stands for those texts until all is written.
+    // Each is there at another place, if at all.
+    let mark = (0..=plain.len()).map(|number| format!("quoted{number}t")).find(|mark| !plain.contains(mark.as_str()));
+    let mut quotes = Quotes { mark: mark.unwrap_or_default(), texts: Vec::new() };
+    let marked = quotes.take(value);
+    let mut yaml = serde_yaml::to_string(&marked)?;
+    for (number, text) in quotes.texts.iter().enumerate() {
+        // In quotes YAML writes texts as JSON does.
+        yaml = yaml.replace(&quotes.mark_of(number), &Value::from(text.as_str()).to_string());
+    }
+    Ok(yaml)
+}
+
+/// Texts that need quotes, and what stands for them.
+struct Quotes {
+    mark: String,
+    texts: Vec<String>,
+}
+
+impl Quotes {
+    fn mark_of(&self, number: usize) -> String {
+        format!("{}{number}.", self.mark)
+    }
+
+    /// A value with marks in their place, as keys too.
+    fn take(&mut self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.marked(text)),
+            Value::Array(items) => items.iter().map(|item| self.take(item)).collect(),
+            Value::Object(fields) => {
+                fields.iter().map(|(name, field)| (self.marked(name), self.take(field))).collect::<Map<_, _>>().into()
+            }
+            other => other.clone(),
+        }
+    }
+
+    fn marked(&mut self, text: &str) -> String {
+        let value = Value::from(text);
+        if serde_yaml::to_string(&value).is_ok_and(|yaml| says(&yaml, &value)) {
+            return text.to_owned();
+        }
+        self.texts.push(text.to_owned());
+        self.mark_of(self.texts.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn texts_that_yaml_reads_otherwise_are_quoted() {
+        let texts =
+            ["on", "off", "yes", "No", "y", "1.0", "1e3", "0x1F", "012", "1_000", "~", "null", "true", "12:30:45"];
+        for text in texts {
+            let value = json!({"metadata": {"labels": {text: text, "a": "quoted0t0.", "list": [text, {"x": "a b"}]}}});
+            let (written, extension) = text_of(&value).unwrap();
+            assert_eq!(extension, "yaml", "{text}: {written}");
+            assert!(says(&written, &value), "{text}: {written}");
+            assert_eq!(written.matches(text).count(), 3, "{written}");
+        }
+        let plain = json!({"a": "b", "text": "one\ntwo\n", "number": 7});
+        assert_eq!(text_of(&plain).unwrap().0, serde_yaml::to_string(&plain).unwrap(), "others are as they were");
+    }
 }

@@ -152,7 +152,11 @@ fn secret<'a>(written: &'a str, namespace: &'a str) -> (&'a str, &'a str) {
     name.split_once('/').unwrap_or((namespace, name))
 }
 
-fn opened(authority: &mut Option<Arc<LocalAuthority>>) -> Result<&Arc<LocalAuthority>, Failure> {
+/// The local authority, opened or made if it is not yet.
+///
+/// # Errors
+/// It can be neither.
+pub(super) fn opened(authority: &mut Option<Arc<LocalAuthority>>) -> Result<&Arc<LocalAuthority>, Failure> {
     Ok(match authority {
         Some(authority) => authority,
         None => authority.insert(Arc::new(open()?)),

@@ -3,8 +3,10 @@
 use super::{
     Built, Outcome, credentials,
     gateways::Gateways,
+    identities::{self, Identities},
     listening::Listening,
     local::{Localizer, strangers, workload_identity},
+    sidecars,
 };
 use crate::{
     args::RunArgs,
@@ -42,6 +44,8 @@ pub(super) struct MeshSource {
     neighbours: Neighbours,
     /// Signs the certificates that are missing, once one is.
     authority: Option<Arc<LocalAuthority>>,
+    /// What it has given proxies to know each other by.
+    identities: Identities,
     /// The last table, its Secrets, and what these, files and the command line's directories hold together.
     last: Option<(Arc<Table>, Credentials, Credentials)>,
     callers: Vec<Caller>,
@@ -73,6 +77,7 @@ impl MeshSource {
             stand_ins: None,
             neighbours: Neighbours::default(),
             authority: None,
+            identities: Identities::default(),
             last: None,
             callers: Vec::new(),
             client,
@@ -215,7 +220,7 @@ impl MeshSource {
         let skipped = summary.skipped.iter().map(|skipped| format!("{} is left out: {}", skipped.file, skipped.reason));
         let not_applied = self.config.iter().flat_map(|config| &config.not_applied);
         let not_applied = not_applied.map(|sentence| format!("of the MeshConfig, {sentence}"));
-        notes.extend(skipped.chain(not_applied));
+        notes.extend(skipped.chain(not_applied).chain(sidecars::notes(&mesh, &proxies)));
         let gateways = Gateways::of(&program);
         self.neighbours.set(localizer.neighbours(&gateways)?);
         let program = localizer.localize(&program, &gateways)?;
@@ -226,6 +231,10 @@ impl MeshSource {
         credentials.read_files(&table, &self.workspace.input().root);
         self.source.read_into(&mut credentials).map_err(|error| credentials::unreadable(&error))?;
         self.last = Some((Arc::clone(&table), secrets, credentials.clone()));
+        if self.stand_ins.is_some() && self.source.identity.is_none() {
+            let (authority, known) = (&mut self.authority, &mut self.identities);
+            notes.extend(identities::stand_in(&mesh, &table, &mut credentials, authority, known)?);
+        }
         let lacking = certificate_problems(&table, &credentials);
         let needs = upstream_needs(&table, &credentials);
         if let Some(stand_ins) = &self.stand_ins {

@@ -3,12 +3,14 @@
 mod command;
 mod credentials;
 mod gateways;
+mod identities;
 mod listening;
 mod local;
 mod mesh;
 mod neighbours;
 mod options;
 mod serve;
+mod sidecars;
 mod table_file;
 mod tell;
 

@@ -20,6 +20,8 @@ use tables::Ports;
 /// What the listeners of one sidecar are made of.
 struct Outbound<'a> {
     context: &'a Context<'a>,
+    /// What becomes of requests to hosts that nobody has.
+    unknown: OutboundMode,
     fallback: Fallback,
     opened: BTreeMap<Key, Opened>,
     /// Listeners to which nothing is added any more.
@@ -79,7 +81,8 @@ struct Source<'a> {
 
 /// Lowers the mesh for one sidecar.
 pub(super) fn lower(context: &Context<'_>) -> ProxyProgram {
-    let fallback = match context.mesh.outbound(context.proxy) {
+    let unknown = context.mesh.outbound(context.proxy);
+    let fallback = match unknown {
         OutboundMode::RegistryOnly => Fallback::Blackhole,
         OutboundMode::AllowAny | OutboundMode::AllowAnyDynamicDns => Fallback::Passthrough,
     };
@@ -97,7 +100,7 @@ pub(super) fn lower(context: &Context<'_>) -> ProxyProgram {
         virtual_services: listener.virtual_services.iter().collect(),
     });
     let sources: Vec<Source<'_>> = sources.collect();
-    let mut outbound = Outbound { context, fallback, opened: BTreeMap::new(), locked: BTreeSet::new() };
+    let mut outbound = Outbound { context, unknown, fallback, opened: BTreeMap::new(), locked: BTreeSet::new() };
     for source in &sources {
         outbound.open_all(source);
     }
@@ -265,10 +268,10 @@ impl Outbound<'_> {
     where
         Self: 's,
     {
-        let Outbound { context, fallback, opened, .. } = self;
+        let Outbound { context, unknown, fallback, opened, .. } = self;
         let mut program = ProxyProgram { fallback, ..ProxyProgram::default() };
         let mut tables = TableIndex::default();
-        let make = |source: &'s Source<'s>| Ports::new(context, &source.virtual_services, &source.services, fallback);
+        let make = |source: &'s Source<'s>| Ports::new(context, &source.virtual_services, &source.services, unknown);
         let mut ports: Vec<Ports<'_>> = sources.iter().map(make).collect();
         for ((port, bind), opened) in opened {
             let mut filter_chains = opened.chains;

@@ -1,6 +1,7 @@
 //! The route tables of a sidecar: one for each port, shared by all services that have it (semantics B36 to B40).
 
 use super::domains;
+use crate::config::OutboundMode;
 use crate::host::HostMap;
 use crate::lower::context::{Context, LoweredTable};
 use crate::lower::routes::RouteList;
@@ -17,7 +18,8 @@ pub(super) struct Ports<'a> {
     context: &'a Context<'a>,
     virtual_services: &'a [&'a Arc<VirtualService>],
     services: &'a [Arc<Service>],
-    fallback: Fallback,
+    /// What becomes of requests to hosts that nobody has.
+    unknown: OutboundMode,
     /// The VirtualService that owns each service: that with the most specific host, of equals the first.
     owners: HashMap<SmolStr, ObjectName>,
     drafts: HashMap<u32, Vec<Draft>>,
@@ -35,17 +37,17 @@ impl<'a> Ports<'a> {
         context: &'a Context<'a>,
         virtual_services: &'a [&'a Arc<VirtualService>],
         services: &'a [Arc<Service>],
-        fallback: Fallback,
+        unknown: OutboundMode,
     ) -> Self {
         let owners = owners(virtual_services, services);
-        Ports { context, virtual_services, services, fallback, owners, drafts: HashMap::new() }
+        Ports { context, virtual_services, services, unknown, owners, drafts: HashMap::new() }
     }
 
     /// The table of a port; unknown hosts end in its catch-all (semantics B39).
     pub(super) fn table(&mut self, name: &SmolStr, port: u32) -> LoweredTable {
         let drafts = self.drafts(port).to_vec();
         let mut lowered = self.lower(name, drafts.into_iter().map(|draft| (draft.domains, draft.list)));
-        lowered.table.virtual_hosts.push(catch_all(self.fallback));
+        lowered.table.virtual_hosts.push(catch_all(self.unknown));
         lowered
     }
 
@@ -246,8 +248,12 @@ fn owners(virtual_services: &[&Arc<VirtualService>], services: &[Arc<Service>]) 
 }
 
 /// The virtual host of unknown hosts (semantics B39).
-fn catch_all(fallback: Fallback) -> Arc<VirtualHost> {
-    let kind = if fallback == Fallback::Blackhole { ActionKind::Blackhole } else { ActionKind::Passthrough };
+fn catch_all(unknown: OutboundMode) -> Arc<VirtualHost> {
+    let (kind, fallback) = match unknown {
+        OutboundMode::RegistryOnly => (ActionKind::Blackhole, Fallback::Blackhole),
+        OutboundMode::AllowAny => (ActionKind::Passthrough, Fallback::Passthrough),
+        OutboundMode::AllowAnyDynamicDns => (ActionKind::ByHost, Fallback::Passthrough),
+    };
     let action = Action { kind, request_headers: HeaderOps::default(), response_headers: HeaderOps::default() };
     let route = Route { predicate: Predicate::any(), action: Arc::new(action), origin: None };
     Arc::new(VirtualHost {
