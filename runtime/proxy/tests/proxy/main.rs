@@ -15,6 +15,7 @@ mod connect;
 mod connections;
 mod cors;
 mod draining;
+mod endings;
 mod failures;
 mod faults;
 mod forwarding;
