@@ -22,7 +22,8 @@ tasks:
   new-rule CODE NAME GROUP
                       begin a lint: writes its file and registers it, as `new-rule R010 rule-unwise suspicious`
   corpus COUNT        print a config repository of COUNT VirtualServices
-  bench [NAME]...     measure, as ratios within one run: compile, proxy, reload";
+  bench [NAME]...     measure, as ratios within one run: compile, proxy, tcp, connections,
+                      reload";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -1,10 +1,14 @@
 //! Benches: ratios within one run, so that a slow machine is as good a judge as a fast one.
 
+mod byte_parts;
 mod compile;
+mod connections;
 pub(crate) mod parts;
+mod processes;
 mod proxy;
 mod reload;
 mod scratch;
+mod tcp;
 
 use std::{
     path::{Path, PathBuf},
@@ -14,11 +18,17 @@ use std::{
 /// Runs the benches named, or all.
 pub(crate) fn run(names: &[String]) -> Result<(), String> {
     let binaries = build()?;
-    let all =
-        [("compile", compile::run as fn(&Path) -> Result<(), String>), ("proxy", proxy::run), ("reload", reload::run)];
+    let all = [
+        ("compile", compile::run as fn(&Path) -> Result<(), String>),
+        ("proxy", proxy::run),
+        ("tcp", tcp::run),
+        ("connections", connections::run),
+        ("reload", reload::run),
+    ];
     for name in names {
         if !all.iter().any(|(known, _)| known == name) {
-            return Err(format!("no bench is called {name}; there are compile, proxy and reload"));
+            let known = all.map(|(known, _)| known).join(", ");
+            return Err(format!("no bench is called {name}; there are {known}"));
         }
     }
     for (name, bench) in all {

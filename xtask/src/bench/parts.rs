@@ -1,5 +1,7 @@
-//! The processes that `bench proxy` measures between: an upstream, the plainest proxy that hyper allows, and the load.
+//! The processes that benches measure between. Of HTTP: an upstream, the plainest proxy that hyper allows, and the load;
+//! those of bytes have a file of their own.
 
+use super::byte_parts;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
@@ -41,6 +43,21 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
             (Ok(upstream), Ok(workers)) => plain(upstream, workers),
             _ => Err(io::ErrorKind::InvalidInput.into()),
         },
+        ["echo"] => byte_parts::echo(),
+        ["copy", upstream, workers] => match (upstream.parse(), workers.parse()) {
+            (Ok(upstream), Ok(workers)) => byte_parts::copy(upstream, workers),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        },
+        ["hold", address, connections, says] => match (address.parse(), connections.parse()) {
+            (Ok(address), Ok(connections)) => byte_parts::hold(address, connections, says),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        },
+        ["pour", address, connections, seconds] => match (address.parse(), connections.parse(), seconds.parse()) {
+            (Ok(address), Ok(connections), Ok(seconds)) => {
+                byte_parts::pour(address, connections, Duration::from_secs(seconds))
+            }
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        },
         ["load", address, connections, seconds] => match (address.parse(), connections.parse(), seconds.parse()) {
             (Ok(address), Ok(connections), Ok(seconds)) => load(address, connections, Duration::from_secs(seconds)),
             _ => Err(io::ErrorKind::InvalidInput.into()),
@@ -50,12 +67,12 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     done.map_err(|error| error.to_string())
 }
 
-fn runtime() -> io::Result<Runtime> {
+pub(super) fn runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 /// A listening socket that others may share.
-fn listen(address: SocketAddr) -> io::Result<Listener> {
+pub(super) fn listen(address: SocketAddr) -> io::Result<Listener> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
@@ -65,7 +82,8 @@ fn listen(address: SocketAddr) -> io::Result<Listener> {
     Ok(socket.into())
 }
 
-const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+/// Any port of this machine.
+pub(super) const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// Answers every request alike.
 fn upstream() -> io::Result<()> {
@@ -93,6 +111,14 @@ fn upstream() -> io::Result<()> {
 /// A proxy without routes, policies, headers of its own, limits, log or metrics: of what was tried with hyper, what took
 /// least. Each worker has an event loop, and a pool of connections as simple as can be.
 fn plain(upstream: SocketAddr, workers: usize) -> io::Result<()> {
+    share(workers, move |listener| serve_plainly(listener, upstream))
+}
+
+/// Serves by so many threads at one address, which is printed.
+pub(super) fn share(
+    workers: usize,
+    serve: impl Fn(Listener) -> io::Result<()> + Copy + Send + 'static,
+) -> io::Result<()> {
     let first = listen(ANY)?;
     let address = first.local_addr()?;
     let mut listeners = vec![first];
@@ -100,8 +126,7 @@ fn plain(upstream: SocketAddr, workers: usize) -> io::Result<()> {
         listeners.push(listen(address)?);
     }
     println!("{address}");
-    let threads: Vec<_> =
-        listeners.into_iter().map(|listener| thread::spawn(move || serve_plainly(listener, upstream))).collect();
+    let threads: Vec<_> = listeners.into_iter().map(|listener| thread::spawn(move || serve(listener))).collect();
     threads.into_iter().try_for_each(|thread| thread.join().unwrap_or(Ok(())))
 }
 

@@ -1,14 +1,12 @@
 //! CPU time per request of `malha-proxy`, with its access log and its metrics on, beside that of the plainest proxy that
 //! hyper allows, under the same load.
 
-use super::{parts, scratch};
-use std::{
-    fs,
-    io::{BufRead, BufReader, Read},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+use super::{
+    parts,
+    processes::{Programs, Running},
+    scratch,
 };
+use std::{path::Path, time::Duration};
 
 const PAIRS: usize = 7;
 const CONNECTIONS: &str = "16";
@@ -18,23 +16,15 @@ const WORKERS: &str = "2";
 
 /// Prints what each proxy took for a request in each of some pairs of rounds taken in turn, and the ratio of the medians.
 pub(super) fn run(binaries: &Path) -> Result<(), String> {
-    let directory = scratch::directory("proxy")?;
-    // Copies: another build may replace the originals while they run.
-    for name in ["malha", "malha-proxy", "xtask"] {
-        let copied = fs::copy(binaries.join(name), directory.join(name));
-        copied.map_err(|error| format!("{name}: {error}"))?;
-    }
-    let part = |words: &[&str]| {
-        let mut command = Command::new(directory.join("xtask"));
-        command.arg(parts::TASK).args(words);
-        command
-    };
-    let upstream = Running::part(&mut part(&["upstream"]))?;
-    let plain = Running::part(&mut part(&["plain", &upstream.address, WORKERS]))?;
-    let ours = proxy(&directory, &upstream.address)?;
-    let load = |proxy: &Running| -> Result<Cost, String> {
+    let programs = Programs::copied(binaries, scratch::directory("proxy")?)?;
+    let upstream = Running::part(&mut programs.part(&["upstream"]))?;
+    let plain = Running::part(&mut programs.part(&["plain", &upstream.told, WORKERS]))?;
+    let proxy = programs.proxy(&MESH.replace("UPSTREAM", upstream.port()), WORKERS)?;
+    let (plain, ours) = ((&plain, plain.told.as_str()), (&proxy.running, proxy.gateway(80)?));
+    let load = |(proxy, address): (&Running, &str)| -> Result<Cost, String> {
         let before = proxy.cpu()?;
-        let output = part(&["load", &proxy.address, CONNECTIONS, SECONDS])
+        let output = programs
+            .part(&["load", address, CONNECTIONS, SECONDS])
             .output()
             .map_err(|error| format!("the load does not start: {error}"))?;
         let after = proxy.cpu()?;
@@ -45,8 +35,8 @@ pub(super) fn run(binaries: &Path) -> Result<(), String> {
         Ok(Cost { requests, cpu: after.saturating_sub(before) })
     };
     // Connections are opened, and memory is had, before anything counts.
-    load(&plain)?;
-    load(&ours)?;
+    load(plain)?;
+    load(ours)?;
     println!(
         "{PAIRS} pairs of {SECONDS} s, {CONNECTIONS} connections of HTTP/1.1, answers of {} bytes, {WORKERS} workers\n",
         parts::BODY
@@ -55,7 +45,7 @@ pub(super) fn run(binaries: &Path) -> Result<(), String> {
     let mut costs = [Vec::new(), Vec::new()];
     for pair in 1..=PAIRS {
         // Whoever is second may find the machine warmer.
-        let (first, second) = if pair % 2 == 0 { (&ours, &plain) } else { (&plain, &ours) };
+        let (first, second) = if pair % 2 == 0 { (ours, plain) } else { (plain, ours) };
         let (first, second) = (load(first)?, load(second)?);
         let (plain, ours) = if pair % 2 == 0 { (second, first) } else { (first, second) };
         let (a, b) = (plain.microseconds(), ours.microseconds());
@@ -84,49 +74,8 @@ impl Cost {
     }
 }
 
-/// `malha-proxy` as people run it, but for its ports: routes, retries, access log and metrics.
-fn proxy(directory: &Path, upstream: &str) -> Result<Running, String> {
-    let (file, table, ready) = (directory.join("mesh.yaml"), directory.join("table"), directory.join("ready.json"));
-    let port = upstream.rsplit(':').next().unwrap_or_default();
-    fs::write(&file, MESH.replace("UPSTREAM", port)).map_err(|error| error.to_string())?;
-    fs::write(directory.join("malha.toml"), "").map_err(|error| error.to_string())?;
-    let compiled = Command::new(directory.join("malha"))
-        .arg("compile")
-        .args([&file])
-        .arg("-o")
-        .arg(&table)
-        .output()
-        .map_err(|error| format!("malha does not start: {error}"))?;
-    if !compiled.status.success() {
-        return Err(format!("the mesh does not compile: {}", String::from_utf8_lossy(&compiled.stderr)));
-    }
-    let child = Command::new(directory.join("malha-proxy"))
-        .arg(&table)
-        .args(["--ephemeral", "--outbound", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--cores", WORKERS])
-        .args(["--access-log", "/dev/null", "--ready-file"])
-        .arg(&ready)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|error| format!("malha-proxy does not start: {error}"))?;
-    let mut running = Running { child, address: String::new() };
-    let started = Instant::now();
-    while !ready.exists() {
-        if started.elapsed() > Duration::from_secs(20) {
-            return Err("malha-proxy did not become ready".to_owned());
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let text = fs::read_to_string(&ready).map_err(|error| error.to_string())?;
-    let told: serde_json::Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-    let listeners = told["listeners"].as_array().into_iter().flatten();
-    let gateway = listeners.filter(|one| one["role"] == "gateway").find_map(|one| one["address"].as_str());
-    gateway.ok_or("no gateway listens")?.clone_into(&mut running.address);
-    Ok(running)
-}
-
 /// A shop as small as it may be: a few routes, Istio's retries, one endpoint.
-const MESH: &str = "apiVersion: networking.istio.io/v1
+pub(super) const MESH: &str = "apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: gateway, namespace: default}
 spec:
@@ -165,42 +114,3 @@ spec:
   - route:
     - destination: {host: shop.internal}
 ";
-
-/// A process of the bench; ended when dropped.
-struct Running {
-    child: Child,
-    address: String,
-}
-
-impl Running {
-    /// One that says on its first line where it listens.
-    fn part(command: &mut Command) -> Result<Running, String> {
-        let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let child = started.map_err(|error| format!("a part of the bench does not start: {error}"))?;
-        let mut running = Running { child, address: String::new() };
-        let told = running.child.stdout.take().ok_or("no output")?;
-        let mut line = String::new();
-        BufReader::new(told.take(100)).read_line(&mut line).map_err(|error| error.to_string())?;
-        line.trim().clone_into(&mut running.address);
-        Ok(running)
-    }
-
-    /// The time that its threads, and no others, have spent on processors, as the kernel tells in nanoseconds.
-    fn cpu(&self) -> Result<Duration, String> {
-        let tasks = format!("/proc/{}/task", self.child.id());
-        let said = |error: std::io::Error| format!("{tasks}: {error}");
-        let mut sum = 0;
-        for task in fs::read_dir(&tasks).map_err(said)? {
-            let told = fs::read_to_string(task.map_err(said)?.path().join("schedstat")).map_err(said)?;
-            sum += told.split(' ').next().and_then(|time| time.parse::<u64>().ok()).ok_or("no schedstat")?;
-        }
-        Ok(Duration::from_nanos(sum))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
