@@ -116,7 +116,7 @@ pub(crate) async fn serve(local: Rc<Local>, stream: TcpStream, peer: SocketAddr,
         return sidecar::serve(&local, &Rc::new(held), client, stream).await;
     }
     let entered = tokio::select! {
-        entered = tokio::time::timeout(patience, enter(&running, &held.listener, stream)) => entered,
+        entered = tokio::time::timeout(patience, Box::pin(enter(&running, &held.listener, stream))) => entered,
         _ = closing.wait_for(|&is_closing| is_closing) => return,
     };
     let Ok(Ok(Some(entered))) = entered else { return };
@@ -125,11 +125,11 @@ pub(crate) async fn serve(local: Rc<Local>, stream: TcpStream, peer: SocketAddr,
     match entered {
         Entered::Plain(stream, is_http2) => {
             let client = Rc::new(Client::new(peer, address, None));
-            http(&local, &held, client, stream, is_http2).await;
+            Box::pin(http(&local, &held, client, stream, is_http2)).await;
         }
         Entered::Tls(stream, tls, is_http2) => {
             let client = Rc::new(Client::new(peer, address, Some(tls)));
-            http(&local, &held, client, *stream, is_http2).await;
+            Box::pin(http(&local, &held, client, *stream, is_http2)).await;
         }
         Entered::Bytes(running, route, stream) => {
             let tls = route.server_name.clone().map(|name| ClientTls { server_name: Some(name), certificate: None });

@@ -60,6 +60,7 @@ mod outlier;
 mod outside;
 mod own;
 mod parties;
+mod passing;
 mod plan;
 mod pool;
 mod port_forward;

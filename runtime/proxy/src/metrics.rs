@@ -38,7 +38,7 @@ pub(crate) struct Counts {
 }
 
 /// Connections of plain bytes that are alike for counting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct TcpKey {
     /// The number of the proxy that executes; see [`Parties`].
     pub(crate) source: u32,
@@ -56,6 +56,14 @@ pub(crate) struct TcpTally {
     pub(crate) received: u64,
     /// Bytes to clients.
     pub(crate) sent: u64,
+}
+
+impl TcpTally {
+    /// More bytes have passed.
+    pub(crate) fn add(&mut self, received: u64, sent: u64) {
+        self.received += received;
+        self.sent += sent;
+    }
 }
 
 /// Requests alike for counting. All of it is of few values: nothing that a client writes makes a key of its own.

@@ -159,6 +159,11 @@ impl Record {
         self.entry.received = bytes;
     }
 
+    /// Of its worker.
+    pub(crate) fn local(&self) -> &Rc<Local> {
+        &self.local
+    }
+
     /// Whether answers name their rule.
     pub(crate) fn explains(&self) -> bool {
         self.local.shared.options.explain

@@ -12,6 +12,7 @@ use crate::{
     listener::OpenListener,
     outlier::Outcome,
     outside,
+    passing::pass,
     pool::NoConnection,
     running::Running,
     tcp_record::TcpRecord,
@@ -22,14 +23,11 @@ use malha_table::{
     http::pick,
     view::{Discovery, TcpRoute},
 };
-use std::{net::SocketAddr, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{net::SocketAddr, rc::Rc, sync::Arc};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::timeout,
 };
-
-/// How often the bytes of an open connection are counted.
-const COUNTING_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A connection whose cluster is chosen. It holds no more of a table than that.
 pub(crate) struct Taken {
@@ -118,7 +116,8 @@ async fn carry(
     };
     record.sent_to(&endpoint);
     let _in_flight = InFlight::new(&endpoint);
-    let upstream = match connect(local, cluster, &endpoint, client).await {
+    // Its memory is large, and of no use afterwards.
+    let upstream = match Box::pin(connect(local, cluster, &endpoint, client)).await {
         Ok(upstream) => upstream,
         // As Envoy, which tries once, and calls that the limit of its tries.
         Err(reason) => {
@@ -134,19 +133,12 @@ async fn carry(
     }
     record.connected(upstream.peer, upstream.local);
     let (mut client, mut upstream) = (record.counted(stream), upstream.bytes);
-    let mut passing = pin!(tokio::io::copy_bidirectional(&mut client, &mut upstream));
-    let mut counting = tokio::time::interval(COUNTING_INTERVAL);
-    let mut ageing = pin!(cluster.terms.age());
-    let mut idling = pin!(record.quiet(cluster.tcp_idle_limit));
-    loop {
-        tokio::select! {
-            // How it ends is the two sides' own matter; nobody is left to be told.
-            _ = passing.as_mut() => return,
-            () = ageing.as_mut() => return record.fails(Flags::DURATION_TIMEOUT),
-            // As Envoy, which says nothing more of it.
-            () = idling.as_mut() => return,
-            _ = counting.tick() => record.count_bytes(),
-        }
+    tokio::select! {
+        // How it ends is the two sides' own matter; nobody is left to be told.
+        _ = pass(&local.pieces, &mut client, &mut upstream) => {}
+        () = cluster.terms.age() => record.fails(Flags::DURATION_TIMEOUT),
+        // As Envoy, which says nothing more of it.
+        () = record.quiet(cluster.tcp_idle_limit) => {}
     }
 }
 

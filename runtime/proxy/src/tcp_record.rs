@@ -7,14 +7,14 @@ use crate::{
     ends::Ends,
     flags::Flags,
     listener::OpenListener,
-    metrics::{TcpKey, TcpTally},
+    metrics::{Metrics, TcpKey, TcpTally},
     parties,
     plan::source_name,
     worker::Local,
 };
 use malha_table::view::{Source, TcpRoute};
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     net::SocketAddr,
     pin::Pin,
     rc::Rc,
@@ -33,18 +33,48 @@ pub(crate) struct TcpRecord {
     destination: u32,
     local: Rc<Local>,
     traffic: Rc<Traffic>,
-    /// What of it has been counted.
-    counted: (u64, u64),
     is_opened: bool,
 }
 
 /// Bytes that have passed so far.
 #[derive(Debug, Default)]
-pub(crate) struct Traffic {
+struct Traffic {
     /// From the client.
     received: Cell<u64>,
     /// To the client.
     sent: Cell<u64>,
+    /// What of both has been counted.
+    counted: Cell<(u64, u64)>,
+    /// What it is counted as while it lasts.
+    key: Cell<TcpKey>,
+    is_uncounted: Cell<bool>,
+}
+
+impl Traffic {
+    /// What has passed since the last time, which is counted from now on.
+    fn take(&self) -> Option<(u64, u64)> {
+        self.is_uncounted.set(false);
+        let now = (self.received.get(), self.sent.get());
+        let counted = self.counted.replace(now);
+        let more = (now.0 - counted.0, now.1 - counted.1);
+        (more != (0, 0)).then_some(more)
+    }
+}
+
+/// A worker's connections on which bytes have passed that are not counted yet: so nobody looks at those on which nothing
+/// passes.
+#[derive(Debug, Default)]
+pub(crate) struct Uncounted(RefCell<Vec<Rc<Traffic>>>);
+
+impl Uncounted {
+    /// Counts what has passed.
+    pub(crate) fn count(&self, metrics: &Metrics, worker: usize) {
+        for traffic in self.0.take() {
+            if let Some((received, sent)) = traffic.take() {
+                metrics.count_tcp(worker, traffic.key.get(), |tally| tally.add(received, sent));
+            }
+        }
+    }
 }
 
 impl TcpRecord {
@@ -56,7 +86,6 @@ impl TcpRecord {
             destination: parties::UNKNOWN,
             local: Rc::clone(local),
             traffic: Rc::default(),
-            counted: (0, 0),
             is_opened: false,
         }
     }
@@ -114,11 +143,12 @@ impl TcpRecord {
 
     /// The client's side, which counts what passes.
     pub(crate) fn counted<S>(&self, stream: S) -> Counted<S> {
-        Counted { stream, traffic: Rc::clone(&self.traffic) }
+        Counted { stream, traffic: Rc::clone(&self.traffic), local: Rc::clone(&self.local) }
     }
 
     fn open(&mut self) {
         self.is_opened = true;
+        self.traffic.key.set(self.key());
         self.tally(|tally| tally.opened += 1);
     }
 
@@ -138,26 +168,16 @@ impl TcpRecord {
         }
     }
 
-    /// Counts what has passed since the last time.
-    pub(crate) fn count_bytes(&mut self) {
-        let now = (self.traffic.received.get(), self.traffic.sent.get());
-        let (received, sent) = (now.0 - self.counted.0, now.1 - self.counted.1);
-        self.counted = now;
-        if (received, sent) != (0, 0) {
-            self.tally(|tally| {
-                tally.received += received;
-                tally.sent += sent;
-            });
+    fn key(&self) -> TcpKey {
+        TcpKey {
+            source: self.listener.source.load(Ordering::Relaxed),
+            destination: self.destination,
+            flags: self.entry.flags,
         }
     }
 
     fn tally(&self, change: impl FnOnce(&mut TcpTally)) {
-        let key = TcpKey {
-            source: self.listener.source.load(Ordering::Relaxed),
-            destination: self.destination,
-            flags: self.entry.flags,
-        };
-        self.local.metrics().count_tcp(self.local.index, key, change);
+        self.local.metrics().count_tcp(self.local.index, self.key(), change);
     }
 }
 
@@ -166,10 +186,13 @@ impl Drop for TcpRecord {
         if !self.is_opened {
             self.open();
         }
-        self.count_bytes();
-        self.tally(|tally| tally.closed += 1);
+        let (received, sent) = self.traffic.take().unwrap_or_default();
+        self.tally(|tally| {
+            tally.add(received, sent);
+            tally.closed += 1;
+        });
         if let Some(log) = &self.local.log {
-            (self.entry.received, self.entry.sent) = self.counted;
+            (self.entry.received, self.entry.sent) = self.traffic.counted.get();
             self.entry.duration = self.clock.elapsed();
             log.write(&self.entry);
         }
@@ -180,6 +203,20 @@ impl Drop for TcpRecord {
 pub(crate) struct Counted<S> {
     stream: S,
     traffic: Rc<Traffic>,
+    local: Rc<Local>,
+}
+
+impl<S> Counted<S> {
+    /// More has passed one way, of which there is this count.
+    fn more(&self, count: &Cell<u64>, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        count.set(count.get() + bytes as u64);
+        if !self.traffic.is_uncounted.replace(true) {
+            self.local.uncounted.0.borrow_mut().push(Rc::clone(&self.traffic));
+        }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
@@ -191,7 +228,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         let more = buffer.filled().len().saturating_sub(before);
-        self.traffic.received.set(self.traffic.received.get() + more as u64);
+        self.more(&self.traffic.received, more);
         read
     }
 }
@@ -200,7 +237,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         if let Poll::Ready(Ok(written)) = &written {
-            self.traffic.sent.set(self.traffic.sent.get() + *written as u64);
+            self.more(&self.traffic.sent, *written);
         }
         written
     }

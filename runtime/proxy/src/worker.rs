@@ -5,9 +5,11 @@ use crate::{
     connection,
     listener::OpenListener,
     metrics::Metrics,
+    passing::Pieces,
     pool::Pool,
     random::Random,
     running::{Running, Shared},
+    tcp_record::Uncounted,
     worker_log::WorkerLog,
 };
 use arc_swap::{ArcSwap, Cache};
@@ -71,6 +73,9 @@ pub(crate) struct Local {
     pub(crate) shared: Arc<Shared>,
     pub(crate) pool: Pool,
     pub(crate) random: Random,
+    /// What bytes pass through.
+    pub(crate) pieces: Pieces,
+    pub(crate) uncounted: Uncounted,
     /// Copies of requests that are under way.
     pub(crate) copies: Cell<u64>,
     /// Its lines of the access log, if there is one.
@@ -117,8 +122,8 @@ impl Drop for Attached {
     }
 }
 
-/// How often idle connections are looked through.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// How often idle connections are looked through, and bytes that have passed are counted.
+const ROUND: Duration = Duration::from_secs(5);
 
 /// Starts a worker.
 pub(crate) fn start(index: usize, shared: &Arc<Shared>) -> io::Result<Worker> {
@@ -143,12 +148,14 @@ async fn work(index: usize, shared: Arc<Shared>, mut commands: UnboundedReceiver
         log,
         pool: Pool::new(limits, Arc::clone(&shared.metrics.pool), Arc::clone(&shared.names)),
         random: Random::new(shared.seed, index as u64),
+        pieces: Pieces::default(),
+        uncounted: Uncounted::default(),
         copies: Cell::new(0),
         running: RefCell::new(Cache::new(Arc::clone(&shared.current))),
         latest: RefCell::new(Rc::new(shared.running())),
         shared,
     });
-    let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
+    let mut round = tokio::time::interval(ROUND);
     loop {
         tokio::select! {
             command = commands.recv() => match command {
@@ -162,7 +169,10 @@ async fn work(index: usize, shared: Arc<Shared>, mut commands: UnboundedReceiver
                 Some(Command::Sweep) => sweep_pool(&local),
                 None => return,
             },
-            _ = sweep.tick() => sweep_pool(&local),
+            _ = round.tick() => {
+                sweep_pool(&local);
+                local.uncounted.count(local.metrics(), local.index);
+            }
         }
     }
 }

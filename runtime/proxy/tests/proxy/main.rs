@@ -12,6 +12,7 @@ mod breakers;
 mod connect;
 mod connections;
 mod cors;
+mod endings;
 mod failures;
 mod faults;
 mod forwarding;

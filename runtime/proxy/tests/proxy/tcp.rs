@@ -17,7 +17,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-fn table(server: &str, rules: &str, a: &[SocketAddr], b: &[SocketAddr]) -> Arc<Table> {
+/// A gateway with this server, and these rules for all its hosts; the services are `a` and `b`.
+pub(crate) fn table(server: &str, rules: &str, a: &[SocketAddr], b: &[SocketAddr]) -> Arc<Table> {
     let text = format!(
         "{}---
 apiVersion: networking.istio.io/v1
@@ -41,7 +42,8 @@ spec:
     mesh::compile(&text, a, b)
 }
 
-const PLAIN: &str = "  - {port: {number: 5432, name: tcp, protocol: TCP}, hosts: ['*']}";
+/// A server of plain bytes, on port 5432.
+pub(crate) const PLAIN: &str = "  - {port: {number: 5432, name: tcp, protocol: TCP}, hosts: ['*']}";
 
 #[test]
 fn bytes_go_both_ways_and_each_side_ends_for_itself() {
