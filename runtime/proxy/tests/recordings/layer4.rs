@@ -49,13 +49,16 @@ pub(crate) enum Entrance<'a> {
     Gateway(SocketAddr, &'a Speaker<'a>),
 }
 
+/// A connection, and its socket.
+type Opened = (Box<dyn Duplex>, TcpStream);
+
 impl Entrance<'_> {
     /// A connection, with its first bytes sent, and what ends its sending. None: TLS that came to nothing, as what is
     /// passed on to a server that speaks none.
-    fn open(&self, request: &Value, to: &str) -> Result<Option<(Box<dyn Duplex>, TcpStream)>, String> {
+    fn open(&self, request: &Value, to: &str) -> Result<Option<Opened>, String> {
         let protocol = request["protocol"].as_str();
         let server_name = request["tls"]["sni"].as_str();
-        let plain = |stream: TcpStream| -> io::Result<(Box<dyn Duplex>, TcpStream)> {
+        let plain = |stream: TcpStream| -> io::Result<Opened> {
             Ok((Box::new(stream.try_clone()?), stream))
         };
         let (opened, speaks_tls) = match self {
