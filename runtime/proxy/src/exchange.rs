@@ -27,7 +27,7 @@ use crate::{
     worker::Local,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header::SET_COOKIE};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Version, header::SET_COOKIE};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use malha_table::{
     RequestView, Role,
@@ -124,7 +124,7 @@ pub(crate) async fn exchange(
         record.refused(&parts);
         return Ok(answer_own(Own::plain(&reply, false), place.role, record));
     }
-    let head = match RequestHead::admit(&mut parts, settings, &arrival, &local.random) {
+    let head = match RequestHead::admit(&mut parts, settings, &arrival, &local.random, &local.shared.hops) {
         Ok(head) => head,
         Err(reply) => {
             record.refused(&parts);
@@ -134,7 +134,7 @@ pub(crate) async fn exchange(
     record.admitted(&head, &parts);
     if head.hops >= MOST_HOPS {
         let mut reply = Own::plain(&outside::circle(head.hops), head.is_grpc);
-        reply.response.headers_mut().insert(hygiene::HOPS, HeaderValue::from(head.hops));
+        local.shared.hops.say(reply.response.headers_mut(), head.hops);
         return Ok(answer_own(reply, place.role, record));
     }
     let start = record.entry.start;
@@ -297,7 +297,7 @@ impl Exchange<'_> {
             return self.local_reply(&LocalReply::no_cluster(), &changes, None, &Attempted::default());
         };
         record.chosen(cluster);
-        // On this machine there is no original destination but the Host.
+        // Where the client says where it goes, that is known only now.
         let chosen = if let Some(named) = cluster.named {
             let named = self.named_host(named).await;
             now = Instant::now();
@@ -387,7 +387,7 @@ impl Exchange<'_> {
         self.plain(&outside::blackhole())
     }
 
-    /// Under `ALLOW_ANY`, to where the client meant it to go (semantics B39).
+    /// To where the client meant it to go, or by its Host (semantics B39).
     async fn pass_outside(&mut self, received: &Rc<Received>, record: &mut Record, outside: Outside) -> Treated {
         if !self.head.is_routable() {
             // Only bytes could be passed on as they came; `*` and CONNECT have no path to ask for.

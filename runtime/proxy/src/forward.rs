@@ -9,7 +9,7 @@ use crate::{
     ends::Ends,
     exchange::Exchange,
     flags::Flags,
-    grpc_timeout, header_ops, hygiene,
+    grpc_timeout, header_ops,
     local_reply::LocalReply,
     message::{self, ATTEMPT_COUNT, EXPECTED_TIMEOUT},
     outgoing::Outgoing,
@@ -302,7 +302,12 @@ async fn try_until_answered(
             Err(_) => cluster.observe(&endpoint, Outcome::Failure),
         }
         let is_retriable = match &outcome {
-            Ok(answered) => policy.retries_response(answered.response.status(), answered.response.headers()),
+            // What leads in a circle would do so again, and each of its proxies would try anew.
+            Ok(answered) => {
+                let headers = answered.response.headers();
+                policy.retries_response(answered.response.status(), headers)
+                    && exchange.local.shared.hops.said(headers).is_none()
+            }
             Err(_) if received.failed() => return Err(Unanswered::ClientGone),
             Err(failure) => policy.retries_failure(*failure),
         };
@@ -395,7 +400,8 @@ async fn try_once(
         attempted.ends = Some(Rc::clone(connection.ends()));
         let body = Sent::new(Rc::clone(received));
         let mut request = message::message(exchange, outgoing, received.length(), body);
-        hygiene::tell_hops(request.headers_mut(), exchange.head.hops, exchange.running, connection.ends().peer);
+        let hops = &exchange.local.shared.hops;
+        hops.tell(request.headers_mut(), exchange.head.hops, &exchange.running.own, connection.ends());
         if attempted.attempts > 1 {
             let expected = tries.expected(tries.elapsed(received).unwrap_or_default());
             message::tell_again(request.headers_mut(), attempted.attempts, expected);

@@ -1,6 +1,6 @@
 //! Which headers cross the proxy, and which it adds (semantics C.11).
 
-use crate::{connection::Client, random::Random, running::Running};
+use crate::{connection::Client, random::Random};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
@@ -12,7 +12,6 @@ use malha_table::http::{
     TE_TRAILERS, asks_for_trailers, asks_for_upgrade, connection_tokens, is_inline, is_internal, is_nominable,
     join_lines,
 };
-use std::net::SocketAddr;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -20,8 +19,6 @@ pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarde
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 const EXTERNAL_ADDRESS: HeaderName = HeaderName::from_static("x-envoy-external-address");
-/// How many proxies of this process a request has come through already; only they see it.
-pub(crate) const HOPS: HeaderName = HeaderName::from_static("x-malha-hops");
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A Connection header that names what it may not: the request is refused with 400.
@@ -38,7 +35,7 @@ pub(crate) struct Seen {
     /// Something about the connection that it came on.
     pub(crate) of_connection: bool,
     pub(crate) content_type: bool,
-    hops: bool,
+    pub(crate) hops: bool,
     internal: bool,
     forwarded_for: bool,
     forwarded_proto: bool,
@@ -86,19 +83,6 @@ pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap, seen: Seen) -> Result<Opt
         headers.insert(TE, HeaderValue::from_static(TE_TRAILERS));
     }
     Ok(host)
-}
-
-/// How many proxies of this process a request says to have come through; no other is to see it.
-pub(crate) fn take_hops(headers: &mut HeaderMap, seen: Seen) -> u16 {
-    let line = if seen.hops { headers.remove(HOPS) } else { None };
-    line.and_then(|line| line.to_str().ok()?.parse().ok()).unwrap_or(0)
-}
-
-/// Tells a listener of this process, where the connection to `peer` leads to one, how many a request has come through.
-pub(crate) fn tell_hops(headers: &mut HeaderMap, hops: u16, running: &Running, peer: Option<SocketAddr>) {
-    if peer.is_some_and(|peer| running.own.has(peer)) {
-        headers.insert(HOPS, HeaderValue::from(hops.saturating_add(1)));
-    }
 }
 
 /// Removes what says how the client framed its body, and that it waits to send it: the message that leaves is framed

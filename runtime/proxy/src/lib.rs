@@ -41,6 +41,7 @@ mod grpc_timeout;
 mod hashing;
 mod header_ops;
 mod histogram;
+mod hops;
 mod hygiene;
 mod idle;
 mod json_line;

@@ -6,7 +6,6 @@ use crate::{
     connection::Client,
     exchange::Exchange,
     forward::{self, Tries},
-    hygiene,
     local_reply::is_grpc,
     message,
     outgoing::Outgoing,
@@ -141,7 +140,8 @@ impl Copy {
             Err(Failure::Connect | Failure::ConnectTimeout) => return self.observe(Outcome::Failure),
             Err(_) => return,
         };
-        hygiene::tell_hops(request.headers_mut(), self.hops, &self.local.running(), connection.ends().peer);
+        let (hops, running) = (&self.local.shared.hops, self.local.running());
+        hops.tell(request.headers_mut(), self.hops, &running.own, connection.ends());
         is_sent.set(true);
         let mut body = match connection.sender.try_send_request(request).await {
             Ok(response) => {

@@ -105,7 +105,7 @@ pub struct Dns {
     /// Istio's `dnsRefreshRate`, where the table does not say it.
     pub refresh: Duration,
     /// How long a server is waited for before the next is asked, or the same one again; what it says later still counts.
-    /// Each is asked four times: Envoy's own numbers.
+    /// All are asked in four rounds: Envoy's own numbers.
     pub patience: Duration,
 }
 

@@ -1,6 +1,6 @@
 //! When a try is followed by another, and after how long (semantics C.7).
 
-use crate::{hygiene::HOPS, local_reply::GRPC_STATUS, random::Random};
+use crate::{local_reply::GRPC_STATUS, random::Random};
 use http::{HeaderMap, HeaderName, StatusCode};
 use malha_table::view::Retries;
 use std::time::Duration;
@@ -135,13 +135,7 @@ impl Policy {
     pub(crate) fn retries_response(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         let if_rate_limited = self.conditions.holds(Conditions::RATE_LIMITED);
         let otherwise = self.retries_usual_response(status, headers);
-        let retries = if if_rate_limited == otherwise || !headers.contains_key(RATE_LIMITED) {
-            otherwise
-        } else {
-            if_rate_limited
-        };
-        // What leads in a circle would do so again, and each of its proxies would try anew.
-        retries && !headers.contains_key(HOPS)
+        if if_rate_limited == otherwise || !headers.contains_key(RATE_LIMITED) { otherwise } else { if_rate_limited }
     }
 
     /// The same for one that says nothing of a limit of rates.
@@ -251,7 +245,6 @@ mod tests {
     #[test]
     fn a_rate_limited_answer_is_for_its_own_condition() {
         assert!(!retries("5xx", 503, &[("x-envoy-ratelimited", "true")]));
-        assert!(!retries("5xx", 502, &[("x-malha-hops", "16")]), "a circle stays one");
         assert!(retries("envoy-ratelimited", 429, &[("x-envoy-ratelimited", "true")]));
     }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     cluster::{Around, ClusterState, ConnectionTerms},
+    hops::Hops,
     listener::{ListenerAddress, ListenerKey, OpenListener, is_reached_at},
     metrics::{Metrics, lock},
     names::{Family, Names},
@@ -35,6 +36,7 @@ use std::{
 pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) seed: u64,
+    pub(crate) hops: Hops,
     pub(crate) current: Arc<ArcSwap<Running>>,
     pub(crate) metrics: Metrics,
     pub(crate) names: Arc<Names>,
@@ -53,6 +55,7 @@ impl Shared {
     pub(crate) fn new(table: &Arc<Table>, options: Options) -> Self {
         Shared {
             seed: options.seed.unwrap_or_else(random::system_seed),
+            hops: Hops::new(),
             current: Arc::new(ArcSwap::from_pointee(Running::empty(Arc::clone(table)))),
             metrics: Metrics::new(options.cores.max(1)),
             names: Arc::new(Names::new(&options.dns, Family::of(options.host))),

@@ -114,7 +114,8 @@ async fn carry(
     };
     record.sent_to(&endpoint);
     // Bytes that go back to the gateway's listener which they have come to would come again, for ever.
-    if client.original.is_none() && outside::ip_address(&endpoint.address) == Some(client.local) {
+    let come_to = SocketAddr::new(client.local.ip().to_canonical(), client.local.port());
+    if client.original.is_none() && outside::ip_address(&endpoint.address) == Some(come_to) {
         return record.fails(Flags::UPSTREAM_CONNECTION_FAILURE);
     }
     let _in_flight = InFlight::new(&endpoint);

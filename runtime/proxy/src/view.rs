@@ -2,6 +2,7 @@
 
 use crate::{
     connection::Client,
+    hops::Hops,
     hygiene::{self, Seen, Told},
     local_reply::{LocalReply, is_grpc},
     random::Random,
@@ -62,6 +63,7 @@ impl RequestHead {
         settings: HttpSettings,
         arrival: &Arrival,
         random: &Random,
+        told: &Hops,
     ) -> Result<RequestHead, LocalReply> {
         let Parts { method, uri, version, headers, .. } = parts;
         if !matches!(*version, Version::HTTP_11 | Version::HTTP_2) {
@@ -102,7 +104,7 @@ impl RequestHead {
             return Err(LocalReply::upgrade_failed());
         }
         let asks_for_upgrade = upgrade.is_some();
-        let hops = hygiene::take_hops(headers, seen);
+        let hops = if seen.hops { told.take(headers) } else { 0 };
         let told = hygiene::mutate(headers, seen, settings.edge, &arrival.client, random);
         let path_length = match &target {
             Some(target) => target.path().len(),

@@ -3,14 +3,15 @@ use crate::{
     rules::{host_not_in_gateway::serves, se_http_vs_on_tls_port},
 };
 use malha_mesh::{
-    Gateway, GatewayRef, Protocol, Resolution, VirtualService, config::Completeness, host, names::gateway_ref,
+    Gateway, GatewayRef, Protocol, Resolution, Service, VirtualService, config::Completeness, host, names::gateway_ref,
 };
 use malha_model::{
     Spanned, Spec,
     istio::gateway::{Server, ServerTlsMode},
 };
-use malha_syntax::{Finding, Group, Location, RuleInfo};
+use malha_syntax::{Finding, Group, Location, RuleInfo, Span};
 use smol_str::SmolStr;
+use std::{collections::HashMap, sync::Arc};
 
 pub(super) static RULE: Rule = Rule {
     info: &RuleInfo { code: "R009", name: "rule-kind-unused", group: Group::Correctness, aliases: &[] },
@@ -153,8 +154,9 @@ impl Written<'_> {
 }
 
 fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    let sidecars = ports_of_sidecars(context);
     for rules in context.mesh.virtual_services().iter().filter(|rules| !rules.hosts.is_empty()) {
-        let ports = ports(context, rules);
+        let ports = ports(context, rules, &sidecars);
         for kind in [Kind::Http, Kind::Tls, Kind::Tcp] {
             let unused: Vec<(Written<'_>, Vec<&Port>)> = written(rules, kind)
                 .into_iter()
@@ -204,7 +206,6 @@ fn finding<'a>(
 
 /// The rules of a section; one that delegates with what it is merged to, if it is.
 fn written(rules: &VirtualService, kind: Kind) -> Vec<Written<'_>> {
-    let place = |span| rules.resource.location(span);
     match kind {
         Kind::Http => {
             let mut all: Vec<Written<'_>> = Vec::new();
@@ -221,24 +222,28 @@ fn written(rules: &VirtualService, kind: Kind) -> Vec<Written<'_>> {
             all
         }
         Kind::Tls => {
-            let rules = rules.tls_rules().iter().enumerate();
-            rules
-                .map(|(index, rule)| {
-                    let matches = rule.matches.iter().map(|item| Narrowed::new(item.port.as_ref(), &item.gateways));
-                    Written { index, location: place(rule.span), matches: matches.collect() }
-                })
-                .collect()
+            let narrowed = rules.tls_rules().iter().map(|rule| {
+                let matches = rule.matches.iter().map(|item| Narrowed::new(item.port.as_ref(), &item.gateways));
+                (rule.span, matches.collect())
+            });
+            numbered(rules, narrowed)
         }
         Kind::Tcp => {
-            let rules = rules.tcp_rules().iter().enumerate();
-            rules
-                .map(|(index, rule)| {
-                    let matches = rule.matches.iter().map(|item| Narrowed::new(item.port.as_ref(), &item.gateways));
-                    Written { index, location: place(rule.span), matches: matches.collect() }
-                })
-                .collect()
+            let narrowed = rules.tcp_rules().iter().map(|rule| {
+                let matches = rule.matches.iter().map(|item| Narrowed::new(item.port.as_ref(), &item.gateways));
+                (rule.span, matches.collect())
+            });
+            numbered(rules, narrowed)
         }
     }
+}
+
+fn numbered<'a>(
+    rules: &VirtualService,
+    narrowed: impl Iterator<Item = (Span, Vec<Narrowed<'a>>)>,
+) -> Vec<Written<'a>> {
+    let written = |(index, (span, matches))| Written { index, location: rules.resource.location(span), matches };
+    narrowed.enumerate().map(written).collect()
 }
 
 /// The ports that a rule is for, if there are some and none takes its kind, whatever else there may be.
@@ -280,11 +285,11 @@ fn may_be_more(context: &Context<'_>, name: &str, kind: Kind) -> bool {
 }
 
 /// All ports that rules of this VirtualService may be for.
-fn ports(context: &Context<'_>, rules: &VirtualService) -> Vec<Port> {
+fn ports(context: &Context<'_>, rules: &VirtualService, sidecars: &PortsOfSidecars) -> Vec<Port> {
     let mut ports = Vec::new();
     for gateway in &rules.gateways {
         match gateway {
-            GatewayRef::Mesh => of_services(context, rules, &mut ports),
+            GatewayRef::Mesh => of_services(context, rules, sidecars, &mut ports),
             GatewayRef::Named(name) => {
                 if let Some(object) = context.mesh.gateway(name) {
                     of_servers(rules, gateway, object, &mut ports);
@@ -295,15 +300,20 @@ fn ports(context: &Context<'_>, rules: &VirtualService) -> Vec<Port> {
     ports
 }
 
-fn of_services(context: &Context<'_>, rules: &VirtualService, ports: &mut Vec<Port>) {
-    for service in context.mesh.registry().services() {
-        if !rules.hosts.iter().any(|host| host::matches(host, &service.hostname)) {
-            continue;
-        }
+/// Those of the services that hosts name: most name one, and few need all to be looked through.
+fn of_services(context: &Context<'_>, rules: &VirtualService, sidecars: &PortsOfSidecars, ports: &mut Vec<Port>) {
+    let registry = context.mesh.registry();
+    let (wild, exact): (Vec<&SmolStr>, Vec<&SmolStr>) = rules.hosts.iter().partition(|host| host::is_wildcard(host));
+    let named = exact.iter().flat_map(|host| registry.services_of_host(host));
+    let is_wild = |service: &&Arc<Service>| {
+        !exact.contains(&&service.hostname) && wild.iter().any(|host| host::matches(host, &service.hostname))
+    };
+    let matched = if wild.is_empty() { [].iter() } else { registry.services().iter() };
+    for service in named.chain(matched.filter(is_wild)) {
         for port in service.ports.iter().filter(|port| port.protocol != Protocol::Udp) {
             let mut takes = Kind::of_port(port.protocol).to_vec();
             // A Sidecar's listener has a protocol of its own (semantics E35).
-            takes.extend(protocols_of_sidecars(context, port.number).flat_map(Kind::of_port));
+            takes.extend(sidecars.get(&port.number).into_iter().flatten());
             let sections: Vec<String> = takes.iter().map(|kind| format!("`{}`", kind.section())).collect();
             let shown = format!(
                 "port {} of `{}` is {}, which takes {} rules",
@@ -323,15 +333,21 @@ fn of_services(context: &Context<'_>, rules: &VirtualService, ports: &mut Vec<Po
     }
 }
 
-/// The protocols that Sidecars give to this port.
-fn protocols_of_sidecars<'a>(context: &Context<'a>, number: u32) -> impl Iterator<Item = Protocol> + use<'a> {
+/// What the listeners of Sidecars take, by port.
+type PortsOfSidecars = HashMap<u32, Vec<Kind>>;
+
+fn ports_of_sidecars(context: &Context<'_>) -> PortsOfSidecars {
     let sidecars = context.mesh.resources().iter().filter_map(|resource| match &resource.spec {
         Spec::Sidecar(sidecar) => Some(sidecar),
         _ => None,
     });
-    let ports = sidecars.flat_map(|sidecar| &sidecar.egress).filter_map(|listener| listener.port.as_ref());
-    let ports = ports.filter(move |port| port.number.as_ref().is_some_and(|own| own.value == number));
-    ports.map(|port| port.protocol.as_ref().map_or(Protocol::Auto, |name| Protocol::parse(name)))
+    let mut ports = PortsOfSidecars::new();
+    for port in sidecars.flat_map(|sidecar| &sidecar.egress).filter_map(|listener| listener.port.as_ref()) {
+        let Some(number) = &port.number else { continue };
+        let protocol = port.protocol.as_ref().map_or(Protocol::Auto, |name| Protocol::parse(name));
+        ports.entry(number.value).or_default().extend(Kind::of_port(protocol));
+    }
+    ports
 }
 
 fn of_servers(rules: &VirtualService, gateway: &GatewayRef, object: &Gateway, ports: &mut Vec<Port>) {

@@ -97,9 +97,10 @@ impl Failover {
                     server.answered();
                     return answer;
                 }
-                server.failed();
                 problem = answer.err().unwrap_or(problem);
+                // Of one that was waited for before, it is known.
                 if of == index {
+                    server.failed();
                     break;
                 }
             }

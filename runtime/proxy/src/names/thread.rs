@@ -7,7 +7,6 @@ use crate::{
     random::{self, Random},
 };
 use std::{
-    cell::Cell,
     pin::pin,
     rc::Rc,
     sync::{Arc, Mutex},
@@ -24,6 +23,9 @@ use tokio::{
 /// Names that are looked up at one time, of those that clusters have, and of those that clients choose: these must not
 /// hold those up.
 const AT_ONCE: usize = 32;
+
+/// Names of clients that go on being looked up at one time when nobody waits any more.
+const MOST_LATE: usize = 16;
 
 /// So long a request waits for the name that it asks for: Envoy's own bound.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -90,7 +92,8 @@ fn work(known: Arc<Known>, lookup: Lookup, mut orders: UnboundedReceiver<Order>)
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     let random = Random::new(random::system_seed(), 0);
     let (turns, turns_of_clients) = (Semaphore::new(AT_ONCE), Semaphore::new(AT_ONCE));
-    let work = Rc::new(Work { known, lookup, turns, turns_of_clients, random });
+    let late = Semaphore::new(MOST_LATE);
+    let work = Rc::new(Work { known, lookup, turns, turns_of_clients, late, random });
     let local = LocalSet::new();
     local.block_on(&runtime, async {
         while let Some(order) = orders.recv().await {
@@ -108,6 +111,8 @@ struct Work {
     lookup: Lookup,
     turns: Semaphore,
     turns_of_clients: Semaphore,
+    /// Those that nobody waits for any more.
+    late: Semaphore,
     random: Random,
 }
 
@@ -133,18 +138,20 @@ impl Work {
 
     async fn ask(&self, name: &str) {
         let waited_for = WaitedFor { known: &self.known, name, is_heard: false };
-        let has_turn = Cell::new(false);
-        let mut looking = pin!(async {
-            let _turn = self.turns_of_clients.acquire().await;
-            has_turn.set(true);
-            self.either(name).await
-        });
-        if let Ok((outcome, lifetime)) = tokio::time::timeout(LONGEST_WAIT, looking.as_mut()).await {
+        let mut turn = None;
+        let mut looking = pin!(self.either(name));
+        let in_turn = async {
+            turn = self.turns_of_clients.acquire().await.ok();
+            looking.as_mut().await
+        };
+        if let Ok((outcome, lifetime)) = tokio::time::timeout(LONGEST_WAIT, in_turn).await {
             return waited_for.heard(outcome, lifetime);
         }
         waited_for.heard(Err(NoAddress::Failed("no name server answered in time".into())), Duration::ZERO);
-        // Who asks next need not wait as long: the answer may yet come.
-        if has_turn.get()
+        // Who asks next need not wait as long: the answer may yet come. Others have the turn.
+        let has_begun = turn.take().is_some();
+        if has_begun
+            && let Ok(_late) = self.late.try_acquire()
             && let (Ok(addresses), lifetime) = looking.await
         {
             lock(&self.known.asked).heard(name, Ok(addresses), lifetime, Instant::now());

@@ -58,9 +58,7 @@ impl Entrance<'_> {
     fn open(&self, request: &Value, to: &str) -> Result<Option<Opened>, String> {
         let protocol = request["protocol"].as_str();
         let server_name = request["tls"]["sni"].as_str();
-        let plain = |stream: TcpStream| -> io::Result<Opened> {
-            Ok((Box::new(stream.try_clone()?), stream))
-        };
+        let plain = |stream: TcpStream| -> io::Result<Opened> { Ok((Box::new(stream.try_clone()?), stream)) };
         let (opened, speaks_tls) = match self {
             Entrance::Sidecar(address) => {
                 let stream = tunnel(*address, to).map_err(|answer| format!("no tunnel to {to}: {answer:?}"))?;

@@ -192,8 +192,8 @@ fn says(yaml: &str, value: &Value) -> bool {
 /// The YAML of a value with quotes around each text that Kubernetes would take for something else, as `on`; `plain` is
 /// without.
 fn with_quotes(value: &Value, plain: &str) -> Result<String, serde_yaml::Error> {
-    // What no text holds stands for those texts until all is written.
-    // Each is there at another place, if at all.
+    // What no text holds stands for those texts until all is written: of so many marks one is missing from the text,
+    // since each would take a place of its own in it.
     let mark = (0..=plain.len()).map(|number| format!("quoted{number}t")).find(|mark| !plain.contains(mark.as_str()));
     let mut quotes = Quotes { mark: mark.unwrap_or_default(), texts: Vec::new() };
     let marked = quotes.take(value);

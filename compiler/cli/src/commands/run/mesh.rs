@@ -233,7 +233,15 @@ impl MeshSource {
         self.last = Some((Arc::clone(&table), secrets, credentials.clone()));
         if self.stand_ins.is_some() && self.source.identity.is_none() {
             let (authority, known) = (&mut self.authority, &mut self.identities);
-            notes.extend(identities::stand_in(&mesh, &table, &mut credentials, authority, known)?);
+            // Without them the rest of the mesh is served all the same.
+            match identities::stand_in(&mesh, &table, &mut credentials, authority, known) {
+                Ok(told) => notes.extend(told),
+                Err(failure) => {
+                    notes.push(format!(
+                        "sidecars and gateways do not speak the mesh's own TLS (ISTIO_MUTUAL): {failure}"
+                    ));
+                }
+            }
         }
         let lacking = certificate_problems(&table, &credentials);
         let needs = upstream_needs(&table, &credentials);
