@@ -250,7 +250,7 @@ impl ClusterState {
                 _ => Algorithm::LeastRequest,
             },
             connect_timeout: cluster.connect_timeout().unwrap_or(Duration::from_secs(10)),
-            tunnel: Tunnel::of(&policy),
+            tunnel: Tunnel::of(&policy, cluster.protocol()),
             tcp_idle_limit: tcp_idle_limit(&policy),
             hashes_source: policy.pointer("/loadBalancer/consistentHash/useSourceIp") == Some(&Value::Bool(true)),
             terms: ConnectionTerms::of(cluster, &policy, tls.as_ref().and_then(|tls| tls.as_ref().ok())),

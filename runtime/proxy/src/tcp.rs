@@ -30,6 +30,8 @@ use tokio::{
 pub(crate) struct Taken {
     record: TcpRecord,
     cluster: Arc<ClusterState>,
+    /// What is looked up for it, where the client chose a name.
+    name: Option<Arc<str>>,
 }
 
 /// Chooses where the bytes of a client go, by weight; none: it is closed.
@@ -57,19 +59,32 @@ pub(crate) fn take(
         record.taken(route);
     }
     let Some(named) = cluster.named else {
-        return Some(Taken { record, cluster: Arc::clone(cluster) });
+        return Some(Taken { record, cluster: Arc::clone(cluster), name: None });
     };
     let Some(address) = outside::endpoint_of_connection(local, client, named) else {
         record.fails(Flags::NO_HEALTHY_UPSTREAM);
         return None;
     };
-    Some(Taken { record, cluster: Arc::new(cluster.at(address)) })
+    let name = (!address.is_fixed()).then(|| Arc::clone(&address.host));
+    Some(Taken { record, cluster: Arc::new(cluster.at(address)), name })
 }
 
 impl Taken {
     /// Connects the client, and passes bytes both ways until both sides have ended. A client whose destination cannot be
     /// reached is closed.
-    pub(crate) async fn pass(self, local: &Rc<Local>, client: &Client, stream: impl AsyncRead + AsyncWrite + Unpin) {
+    pub(crate) async fn pass(
+        mut self,
+        local: &Rc<Local>,
+        client: &Client,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+    ) {
+        // Where it has no address there is no host, for bytes: what could not be looked up has no flag of its own here
+        // (semantics E7).
+        if let Some(name) = &self.name
+            && local.shared.names.addresses(name).await.is_err()
+        {
+            return self.record.fails(Flags::NO_HEALTHY_UPSTREAM);
+        }
         carry(local, &self.cluster, client, self.record, stream).await;
     }
 }
@@ -181,8 +196,8 @@ async fn open(
 ) -> Result<Upstream, NoConnection> {
     let tls = match &cluster.tls {
         None => None,
-        // Nobody has named a host.
-        Some(Ok(tls)) => Some((tls.config(false), tls.name(""))),
+        // Nobody has named a host. HTTP/2 is agreed on where a tunnel speaks it.
+        Some(Ok(tls)) => Some((tls.config(cluster.tunnel.as_ref().is_some_and(|it| it.is_http2)), tls.name(""))),
         Some(Err(problem)) => return Err(NoConnection::no_tls(problem)),
     };
     let dial = Dial { keepalive: cluster.terms.keepalive, told: cluster.terms.told(client), tls };

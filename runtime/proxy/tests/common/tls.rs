@@ -70,6 +70,10 @@ impl Certified {
     pub fn der(&self) -> &[u8] {
         self.certificate.der()
     }
+
+    pub fn key_der(&self) -> Vec<u8> {
+        self.key.serialize_der()
+    }
 }
 
 /// How a client speaks TLS.
@@ -123,6 +127,15 @@ impl<'a> Speaker<'a> {
         }
         stream.flush()?;
         Ok(stream)
+    }
+
+    /// What it says first to a server of this name.
+    pub fn hello(&self, name: &str) -> Vec<u8> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut session = ClientConnection::new(Arc::new(self.config()), name).unwrap();
+        let mut bytes = Vec::new();
+        session.write_tls(&mut bytes).expect("there is room");
+        bytes
     }
 
     /// A connection for HTTP/1.1.

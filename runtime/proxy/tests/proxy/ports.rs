@@ -8,7 +8,11 @@ use crate::common::{
     options, start,
 };
 use malha_proxy::{Options, Proxy, StartError};
-use std::{collections::BTreeMap, net::TcpListener};
+use std::{
+    collections::BTreeMap,
+    io::ErrorKind,
+    net::{SocketAddr, TcpListener, TcpStream},
+};
 
 const ROUTE: &str = "  - route:\n    - destination: {host: a}\n";
 
@@ -117,4 +121,34 @@ fn the_ready_file_is_whole() {
         (&"gateway".into(), &80.into(), &false.into())
     );
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing else is left");
+}
+
+#[test]
+fn a_gateway_listens_on_the_ports_of_its_servers_alone() {
+    let echo = Echo::start("a");
+    // Services have this port, too, and a proxy of the mesh would know it.
+    let base = mesh::gateway_text(ROUTE)
+        .replace("{name: http, port: 80}", "{name: http, port: 80}\n  - {name: web, port: 81}");
+    let second = "---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: second, namespace: default}
+spec:
+  selector: {istio: ingress}
+  servers:
+  - port: {number: 81, name: second, protocol: HTTP}
+    hosts: ['*']
+";
+    let ports: BTreeMap<u16, u16> = [(80, free_port()), (81, free_port())].into();
+    let known = SocketAddr::from(([127, 0, 0, 1], ports[&80]));
+    let unknown = SocketAddr::from(([127, 0, 0, 1], ports[&81]));
+    let proxy = start(mesh::compile(&base, &[echo.address], &[]), Options { ports, ..options() });
+    assert_eq!(proxy.gateway(80), known);
+    assert_eq!(get(known, "a", "/", "").status, 200);
+    let refused = TcpStream::connect(unknown).expect_err("E22: no server has this port");
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "E22");
+    let roles: Vec<&str> = proxy.listeners().iter().map(|listener| listener.role).collect();
+    assert_eq!(roles, ["gateway"], "E22: nor does it listen anywhere else for hosts that it does not know");
+    proxy.swap(mesh::compile(&(base + second), &[echo.address], &[]));
+    assert_eq!(get(unknown, "a", "/", "").status, 404, "one that has no routes is no unknown port");
 }

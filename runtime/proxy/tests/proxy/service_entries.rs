@@ -2,19 +2,25 @@
 
 use crate::common::{
     Running,
-    client::{Answer, Client, get},
+    client::{Answer, Client, connect, get, has_ended, tunnel},
     echo::Echo,
     held::Gate,
     lines::Lines,
     mesh,
     name_server::{NameServer, Says, local},
-    options, start, wait_for,
+    options,
+    plain::serving,
+    start,
+    tls::{Authority, Speaker},
+    wait_for,
 };
 use malha_mesh::{MeshConfig, ProxySpec};
 use malha_proxy::{Dns, Options, Passthrough};
 use std::{
     collections::BTreeSet,
+    io::{Read, Write},
     net::SocketAddr,
+    sync::mpsc::{Receiver, TryRecvError, channel},
     time::{Duration, Instant},
 };
 
@@ -183,7 +189,7 @@ fn each_host_of_an_entry_is_a_service_wherever_it_is() {
         );
         let proxy = sidecar(&[("ServiceEntry x", spec)], Options { seed: Some(3), ..options() });
         for host in ["a.example", "b.example", "a.example:80"] {
-            assert_eq!(whos(proxy.outbound(), host, 1), set(["echo"]), "E1, E9, E20");
+            assert_eq!(whos(proxy.outbound(), host, 1), set(["echo"]), "E1, E9, E20: {location}");
         }
     }
 }
@@ -304,4 +310,93 @@ fn a_name_that_the_client_chooses_is_looked_up_for_it() {
         assert_eq!(get(proxy.outbound(), &format!("{host}:{port}"), "/", "").status, 502, "{host}");
     }
     assert_eq!(server.names(), asked);
+}
+
+/// A server that tells of each connection the bytes that it begins with, as many as there are in a hello like this.
+fn hearing(hello: &[u8]) -> (SocketAddr, Receiver<Vec<u8>>) {
+    let (told, hears) = channel();
+    let length = hello.len();
+    let address = serving(move |mut stream| {
+        let mut bytes = vec![0; length];
+        if stream.read_exact(&mut bytes).is_ok() {
+            let _ = told.send(bytes);
+            let _ = stream.write_all(b"w");
+        }
+    });
+    (address, hears)
+}
+
+#[test]
+fn a_server_name_that_the_client_chooses_is_looked_up_for_its_bytes() {
+    let authority = Authority::new();
+    let hello = |name: &str| Speaker::new(&authority).hello(name);
+    let (address, hears) = hearing(&hello("a.wild.example"));
+    let port = address.port();
+    let server = NameServer::start();
+    server.say("a.wild.example", local(3600, &[1]));
+    server.say("broken.wild.example", Says::Failure);
+    server.say("empty.wild.example", Says::Nothing);
+    let dns = Dns { servers: vec![server.address], ..Dns::default() };
+    let lines = Lines::default();
+    let spec = format!(
+        "spec: {{hosts: ['*.wild.example'], ports: [{{number: {port}, name: tls, protocol: TLS}}], resolution: DYNAMIC_DNS}}"
+    );
+    let anywhere = Options { passthrough: Passthrough::Anywhere, dns, ..lines.options() };
+    let proxy = sidecar(&[("ServiceEntry x", spec)], anywhere);
+    // The name counts, whatever address the client had for it.
+    let open = || tunnel(proxy.outbound(), &format!("192.0.2.1:{port}")).expect("a tunnel");
+    let cluster = format!("outbound|{port}||*.wild.example");
+    for _ in 0..2 {
+        let sent = hello("a.wild.example");
+        let mut stream = open();
+        stream.write_all(&sent).unwrap();
+        stream.read_exact(&mut [0]).expect("E7: it is led there");
+        assert_eq!(hears.recv_timeout(Duration::from_secs(10)).expect("E7"), sent, "as it came");
+    }
+    assert_eq!(server.asked("a.wild.example"), 1, "it is kept for as long as the answer says");
+    for line in lines.wait(2) {
+        assert!(line.contains(" 0 - ") && line.contains(&cluster), "{line}");
+    }
+    for name in ["none.wild.example", "broken.wild.example", "empty.wild.example"] {
+        lines.clear();
+        let mut stream = open();
+        stream.write_all(&hello(name)).unwrap();
+        assert!(has_ended(&mut stream), "E7, E8: {name}");
+        assert!(server.asked(name) > 0, "{name}");
+        let line = lines.wait(1).remove(0);
+        assert!(line.contains(" 0 UH ") && line.contains(&cluster), "E7, E8: {name}: {line}");
+    }
+    assert_eq!(hears.try_recv(), Err(TryRecvError::Empty));
+}
+
+#[test]
+fn the_meshs_own_tls_is_led_on_to_what_is_in_the_mesh_alone() {
+    let authority = Authority::new();
+    let hello = |host: &str| Speaker::new(&authority).hello(&format!("outbound_.80_._.{host}"));
+    let (address, hears) = hearing(&hello("in.example"));
+    let entry = |host: &str, location: &str| {
+        let endpoints = format!("endpoints: [{{address: 127.0.0.1, ports: {{http: {}}}}}]", address.port());
+        self::entry(host, &format!("{location}resolution: STATIC, {endpoints}"))
+    };
+    let servers =
+        "{port: {number: 15443, name: tls, protocol: TLS}, hosts: ['*.example'], tls: {mode: AUTO_PASSTHROUGH}}";
+    let objects = [
+        ("Gateway gw", format!("spec: {{selector: {{istio: ingress}}, servers: [{servers}]}}")),
+        ("ServiceEntry in", entry("in.example", "location: MESH_INTERNAL, ")),
+        ("ServiceEntry out", entry("ex.example", "location: MESH_EXTERNAL, ")),
+        ("ServiceEntry unsaid", entry("un.example", "")),
+    ];
+    let table = mesh::compile_with(&text(&objects), &[], MeshConfig::default(), |_| None);
+    let proxy = start(table, options());
+    for (host, is_led_on) in [("in.example", true), ("ex.example", false), ("un.example", false)] {
+        let sent = hello(host);
+        let mut stream = connect(proxy.gateway(15443));
+        stream.write_all(&sent).unwrap();
+        if is_led_on {
+            assert_eq!(hears.recv_timeout(Duration::from_secs(10)).expect("E9"), sent, "{host}");
+        } else {
+            assert!(has_ended(&mut stream), "E9: {host}");
+            assert_eq!(hears.try_recv(), Err(TryRecvError::Empty), "E9: {host}");
+        }
+    }
 }
