@@ -71,12 +71,12 @@ fn sidecar(hello: usize) -> (Running, BTreeMap<u16, Receiver<Vec<u8>>>) {
     };
     let ports: String = PORTS.iter().map(port).collect();
     let text = mesh::SERVICES.replacen("  - {name: http, port: 80}\n", &ports, 1);
-    let mut hears = BTreeMap::new();
+    let mut endpoints = BTreeMap::new();
     let addresses: BTreeMap<u32, SocketAddr> = PORTS
         .iter()
         .map(|(number, ..)| {
             let (told, heard) = channel();
-            hears.insert(*number, heard);
+            endpoints.insert(*number, heard);
             let address = serving(move |mut stream| {
                 let (mut bytes, mut byte) = (Vec::new(), [0]);
                 let is_whole = |bytes: &[u8]| {
@@ -99,7 +99,7 @@ fn sidecar(hello: usize) -> (Running, BTreeMap<u16, Receiver<Vec<u8>>>) {
     let table = mesh::compile_with(&text, &proxies, MeshConfig::default(), |cluster| {
         cluster.host.starts_with("a.").then(|| addresses.get(&cluster.port).map(|&address| vec![address]))?
     });
-    (start(table, options()), hears)
+    (start(table, options()), endpoints)
 }
 
 /// Sends bytes to a port of the service.
@@ -115,12 +115,12 @@ fn a_port_is_taken_for_what_it_says_that_it_is() {
     const TEXT: &[u8] = b"hello\r\n\r\n";
     let authority = Authority::new();
     let hello = Speaker::new(&authority).hello("a.default.svc.cluster.local");
-    let (proxy, hears) = sidecar(hello.len());
+    let (proxy, endpoints) = sidecar(hello.len());
     for (number, name, app_protocol, taken) in PORTS {
         let what = format!("E24, E25: {number} {name} {app_protocol:?}");
         let heard = |sent: &[u8]| {
             let _open = send(&proxy, *number, sent);
-            hears[number].recv_timeout(Duration::from_secs(10)).unwrap_or_else(|_| panic!("nothing came: {what}"))
+            endpoints[number].recv_timeout(Duration::from_secs(10)).unwrap_or_else(|_| panic!("nothing came: {what}"))
         };
         let comes_as_it_is = |sent: &[u8]| assert_eq!(heard(sent), sent, "{what}");
         let leads_nowhere = |sent: &[u8]| {
@@ -152,6 +152,6 @@ fn a_port_is_taken_for_what_it_says_that_it_is() {
                 comes_as_it_is(&hello);
             }
         }
-        assert_eq!(hears[number].try_recv(), Err(TryRecvError::Empty), "{what}");
+        assert_eq!(endpoints[number].try_recv(), Err(TryRecvError::Empty), "{what}");
     }
 }
