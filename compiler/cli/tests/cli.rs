@@ -457,6 +457,23 @@ fn a_refused_object_takes_no_part() {
 }
 
 #[test]
+fn answers_say_beside_them_what_takes_no_part() {
+    let mesh = both(GOOD, BROKEN);
+    for words in [&["route", "http://shop.example/cart"][..], &["show", "routes"], &["graph"]] {
+        let told = malha(mesh.path(), words);
+        assert_eq!(told.status, 0, "{words:?}: {}", told.err);
+        assert!(told.err.contains("misspelt.yaml:10:7: error[K001]"), "{words:?}: {}", told.err);
+        assert!(told.err.contains("unbound.yaml:") && told.err.contains("takes no part (2 errors)"), "{}", told.err);
+    }
+    let whole = tree(GOOD);
+    assert_eq!(malha(whole.path(), &["route", "http://shop.example/cart"]).err, "");
+    let (old, new) = (whole.path().to_string_lossy(), mesh.path().to_string_lossy());
+    let told = malha(mesh.path(), &["diff", &old, &new]);
+    assert!(told.err.contains("1 place of NEW cannot be read"), "{}", told.err);
+    assert!(told.err.contains("1 object of NEW takes no part"), "{}", told.err);
+}
+
+#[test]
 fn rules_schemas_and_completions_are_printed() {
     let anywhere = tree(&[]);
     let page = malha(anywhere.path(), &["rule", "D001"]);

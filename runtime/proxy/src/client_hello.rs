@@ -127,15 +127,16 @@ fn hello(body: &[u8]) -> Option<Hello> {
     (body.0.is_empty() && is_tls && kinds.len() == all).then_some(hello)
 }
 
-/// Takes the name of a host, if one is among the names; none where they are not as they should be. What cannot stand in one is replaced, so that logs can tell it; no host
-/// of a filter chain has it either.
+/// Takes the name of a host, if one is among the names; none where they are not as they should be. What cannot stand in
+/// one is replaced, so that logs can tell it; no host of a filter chain has it either.
 fn read_server_name(mut extension: Fields<'_>, found: &mut Option<String>) -> Option<()> {
     let mut names = extension.block()?;
     while !names.0.is_empty() {
-        let (kind, name) = (names.byte()?, names.block()?);
-        if kind != HOST_NAME {
-            continue;
+        if names.byte()? != HOST_NAME {
+            // How long a name of another kind is only its kind would say.
+            break;
         }
+        let name = names.block()?;
         if name.0.is_empty() || name.0.contains(&0) || found.is_some() {
             return None;
         }

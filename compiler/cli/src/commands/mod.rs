@@ -9,6 +9,7 @@ pub mod import;
 #[cfg(feature = "lsp")]
 pub mod lsp;
 pub mod man;
+mod refusals;
 pub mod route;
 pub mod rule;
 pub mod run;

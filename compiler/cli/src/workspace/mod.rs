@@ -190,6 +190,22 @@ impl Workspace {
         (table.map_err(|error| Failure::new(error.to_string())), self.with_reading(linted))
     }
 
+    /// What cannot be read, and what a cluster would refuse, in order of place.
+    pub(crate) fn refused(&self, mesh: &Mesh, program: &Program) -> Vec<Finding> {
+        let options = Options { only: Some(Group::Admission), now: now(), ..Options::default() };
+        let mut findings = self.with_reading(malha_lint::check_with(mesh, program, &options));
+        findings.retain(|finding| finding.rule.group == Group::Admission);
+        findings.sort_by_key(|finding| (finding.location.source, finding.location.span.start, finding.rule.code));
+        findings.dedup();
+        findings
+    }
+
+    /// How many places of its files cannot be read.
+    pub(crate) fn unreadable(&self) -> usize {
+        let findings = self.files.iter().flat_map(|file| &file.findings);
+        findings.filter(|finding| finding.rule.group == Group::Admission && finding.rule.code.starts_with('Y')).count()
+    }
+
     /// What reading found, and then `linted`, which the rules found.
     fn with_reading(&self, linted: Vec<Finding>) -> Vec<Finding> {
         let mut findings: Vec<_> = self.files.iter().flat_map(|file| file.findings.iter().cloned()).collect();

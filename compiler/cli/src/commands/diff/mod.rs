@@ -60,6 +60,11 @@ pub fn diff(args: &DiffArgs) -> Result<Status, Failure> {
 /// Says, beside the report, that objects take no part since a cluster would refuse them.
 fn say_refused(which: &str, state: Option<&State>) {
     let Some(State::Tree(tree)) = state else { return };
+    let unreadable = tree.workspace.unreadable();
+    if unreadable > 0 {
+        let places = crate::report::count(unreadable, "place");
+        eprintln!("malha: {places} of {which} cannot be read, and what is there takes no part: see `malha check`");
+    }
     let count = tree.mesh.refused().len();
     if count > 0 {
         let (objects, take, them) = if count == 1 { ("object", "takes", "it") } else { ("objects", "take", "them") };

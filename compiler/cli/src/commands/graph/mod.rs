@@ -7,6 +7,7 @@ mod mermaid;
 mod svg;
 mod topology;
 
+use super::refusals;
 use crate::{
     args::{GraphArgs, GraphFormat},
     failure::{Failure, Status},
@@ -27,6 +28,7 @@ pub fn graph(args: &GraphArgs) -> Result<Status, Failure> {
     let mesh = workspace.link()?;
     let proxies = proxies(&workspace, &mesh);
     let (program, _) = workspace.lower(&mesh, &proxies);
+    refusals::tell(&workspace, &mesh, &program);
     let collected = collect::collect(&mesh, &program);
     let topology = match &args.focus {
         Some(name) => collected.topology.around(name).ok_or_else(|| {

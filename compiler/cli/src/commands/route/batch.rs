@@ -3,6 +3,7 @@
 use super::build;
 use crate::{
     args::RouteArgs,
+    commands::refusals,
     failure::{Failure, Status},
     inputs::Inputs,
     terminal,
@@ -34,7 +35,8 @@ pub(super) fn route(args: &RouteArgs, batch: &Path) -> Result<Status, Failure> {
     let mut workspace = Workspace::open(Inputs::find(&paths)?.mesh_alone()?)?;
     let mesh = workspace.link()?;
     let understood: Vec<Request> = requests.iter().flatten().cloned().collect();
-    let (_, table) = build(&mut workspace, &mesh, &understood)?;
+    let (program, table) = build(&mut workspace, &mesh, &understood)?;
+    refusals::tell(&workspace, &mesh, &program);
     let answers: Vec<Answer> = requests.par_iter().map(|request| answer(request, &table, args.seed)).collect();
     let mut out = Vec::new();
     for answer in &answers {

@@ -10,6 +10,7 @@ mod url;
 
 pub(crate) use url::{complete, parse_url};
 
+use super::refusals;
 use crate::{
     args::{RouteArgs, RouteFormat},
     failure::{Failure, Status},
@@ -57,6 +58,7 @@ pub fn route(args: &RouteArgs) -> Result<Status, Failure> {
     let mut workspace = Workspace::open(Inputs::find(&paths)?.mesh_alone()?)?;
     let mesh = workspace.link()?;
     let (program, table) = build(&mut workspace, &mesh, std::slice::from_ref(&request))?;
+    refusals::tell(&workspace, &mesh, &program);
     url::complete(&mut request, &table);
     let decision = table.decide(&request, args.seed).map_err(|error| Failure::new(error.to_string()))?;
     let places = workspace.places();

@@ -53,6 +53,8 @@ struct Served {
     source: Source,
     handle: Handle,
     program_hash: u64,
+    /// How much is wrong with the mesh, as it was said last.
+    found: String,
     /// Whether the last reload failed.
     stale: bool,
     voice: Voice,
@@ -83,7 +85,14 @@ pub(super) fn serve(args: &RunArgs, mut source: Source) -> Result<Status, Failur
     let options = Options { neighbours: source.neighbours(), ..options };
     let handle = Proxy::start(built.revision(), options).map_err(|error| Failure::new(error.to_string()))?;
     let _ = proxy.set(handle.clone());
-    let mut served = Served { source, handle, program_hash: built.table.program_hash(), stale: false, voice };
+    let mut served = Served {
+        source,
+        handle,
+        program_hash: built.table.program_hash(),
+        found: built.summary.found(),
+        stale: false,
+        voice,
+    };
     served.publish(&built);
     let told = events.clone();
     let has_program = Arc::new(AtomicBool::new(false));
@@ -303,7 +312,14 @@ impl Served {
             "listeners": report,
         });
         self.publish_with(built, &last);
-        self.voice.say(&tell::reloaded(built, &report, is_other, took));
+        let mut page = tell::reloaded(built, &report, is_other, took);
+        let found = built.summary.found();
+        if found != self.found {
+            page.push('\n');
+            page.push_str(&tell::found(&found));
+            self.found = found;
+        }
+        self.voice.say(&page);
         last
     }
 

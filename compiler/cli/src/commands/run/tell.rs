@@ -46,12 +46,21 @@ pub(super) fn started(handle: &Handle, built: &Built, source: &Source) -> String
     if let Some(stand_ins) = source.stand_ins() {
         let _ = writeln!(page, "{} in the place of workloads", count(stand_ins.iter().count(), "stand-in"));
     }
-    let found = built.summary.found();
-    if !found.is_empty() {
-        let _ = writeln!(page, "{found}: `malha check` names them");
+    let wrong = built.summary.found();
+    if !wrong.is_empty() {
+        let _ = writeln!(page, "{}", found(&wrong));
     }
     page.push_str("malha: ready");
     page
+}
+
+/// How much is wrong with the mesh.
+pub(super) fn found(found: &str) -> String {
+    if found.is_empty() {
+        "`malha check` finds nothing any more".to_owned()
+    } else {
+        format!("{found}: `malha check` names them")
+    }
 }
 
 /// What it means that a process that stands for a workload has come or gone.

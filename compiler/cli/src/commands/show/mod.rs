@@ -2,6 +2,7 @@
 
 mod rows;
 
+use super::refusals;
 use crate::{
     args::{ShowArgs, ShowFormat, ShowWhat},
     failure::{Failure, Status},
@@ -43,6 +44,8 @@ pub fn show(args: &ShowArgs) -> Result<Status, Failure> {
         proxies.push(wanted);
     }
     let (program, _) = workspace.lower(&mesh, &proxies);
+    // `resources` says of each whether it is refused; what cannot be read is no resource.
+    refusals::tell(&workspace, &mesh, &program);
     let chosen = choose(&program, args.proxy.as_ref());
     let rows = match args.what {
         ShowWhat::Resources => rows::resources(&workspace),
