@@ -390,6 +390,15 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_settings_is_understood() {
+        let page = include_str!("../../../../docs/settings.md");
+        let text = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("it shows a file");
+        let config = Config::parse("docs/settings.md", text).expect("it is one");
+        assert_eq!((config.run.endpoints.len(), config.run.sidecars.len(), config.lint.policies.len()), (2, 1, 1));
+        assert_eq!((config.mesh.gateways.len(), config.mesh.include.len(), config.run.dns.len()), (1, 1, 1));
+    }
+
+    #[test]
     fn reads_every_key() {
         let config = Config::parse(
             "malha.toml",

@@ -126,3 +126,13 @@ fn the_server_name_of_tls_is_told() {
         }
     }
 }
+
+#[test]
+fn a_direct_response_is_told_without_an_upstream() {
+    let lines = Lines::default();
+    let rules = "  - directResponse: {status: 418, body: {string: short and stout}}\n";
+    let proxy = start(mesh::gateway(rules, &[], &[]), lines.options());
+    assert_eq!(get(proxy.gateway(80), "x.com", "/", "").status, 418);
+    let line = lines.wait(1).remove(0);
+    assert!(line.contains("\" 418 - direct_response - "), "C30: {line}");
+}

@@ -16,6 +16,7 @@ mod connect;
 mod connections;
 mod cors;
 mod draining;
+mod draws;
 mod endings;
 mod failures;
 mod faults;
@@ -42,6 +43,7 @@ mod smuggling;
 #[cfg(unix)]
 mod sockets;
 mod stats;
+mod subsets;
 mod tcp;
 mod tcp_observed;
 mod tls;

@@ -169,3 +169,19 @@ fn time_in_the_queue_is_not_the_endpoints() {
     gate.open();
     assert_eq!(first.join().unwrap().status, 200);
 }
+
+#[test]
+fn codes_that_a_policy_lists_count_in_place_of_5xx() {
+    let endpoint = Echo::start_with("a", |request, _| {
+        let code = request["path"].as_str().unwrap_or_default().trim_start_matches('/').to_owned();
+        Some(format!("HTTP/1.1 {code} Status\r\nContent-Length: 0\r\n\r\n").into_bytes())
+    });
+    let detection = "{consecutive5xxErrors: 1, baseEjectionTime: 60s, maxEjectionPercent: 100, \
+                     outlierDetectionHttpErrorCodes: [418]}";
+    let proxy = detecting(detection, &[endpoint.address]);
+    for (path, status) in [("/500", 500), ("/503", 503), ("/418", 418)] {
+        assert_eq!(get(proxy.gateway(80), "x.com", path, "").status, status, "D47: it is not left out yet");
+    }
+    let answer = get(proxy.gateway(80), "x.com", "/200", "");
+    assert_eq!((answer.status, answer.text().as_str()), (503, "no healthy upstream"), "D47");
+}

@@ -148,23 +148,28 @@ fn the_server_name_leads_tls_to_where_it_ends() {
         start(Revision { table, credentials }, options())
     };
     let (one, two) = (behind("one.com", "1"), behind("x.two.com", "2"));
-    let server = "  - port: {number: 443, name: tls, protocol: TLS}
-    hosts: ['*.com']
-    tls: {mode: PASSTHROUGH}";
     let rules = "  tls:
   - match: [{sniHosts: [one.com]}]
     route: [{destination: {host: a, port: {number: 80}}}]
   - match: [{sniHosts: ['*.two.com']}]
     route: [{destination: {host: b, port: {number: 80}}}]"
         .replace("hosts: ['*']", "");
-    let front = start(table(server, &rules, &[one.gateway(443)], &[two.gateway(443)]), options());
-    for (name, greeting) in [("one.com", "1"), ("x.two.com", "2")] {
-        let mut stream = Speaker::new(&authority).shake(front.gateway(443), name).expect("A59");
-        let mut first = [0];
-        stream.read_exact(&mut first).unwrap();
-        assert_eq!(&first, greeting.as_bytes(), "A59: {name}");
+    // No mode is this one (semantics A45).
+    for (protocol, mode) in [("TLS", "mode: PASSTHROUGH"), ("HTTPS", "mode: PASSTHROUGH"), ("TLS", ""), ("HTTPS", "")] {
+        let server = format!(
+            "  - port: {{number: 443, name: tls, protocol: {protocol}}}
+    hosts: ['*.com']
+    tls: {{{mode}}}"
+        );
+        let front = start(table(&server, &rules, &[one.gateway(443)], &[two.gateway(443)]), options());
+        for (name, greeting) in [("one.com", "1"), ("x.two.com", "2")] {
+            let mut stream = Speaker::new(&authority).shake(front.gateway(443), name).expect("A59");
+            let mut first = [0];
+            stream.read_exact(&mut first).unwrap();
+            assert_eq!(&first, greeting.as_bytes(), "A45, A59: {protocol} {mode} {name}");
+        }
+        assert!(Speaker::new(&authority).shake(front.gateway(443), "three.com").is_err(), "A53");
     }
-    assert!(Speaker::new(&authority).shake(front.gateway(443), "three.com").is_err(), "A53");
 }
 
 /// What OpenSSL says first where it may speak TLS 1.1 and no newer, to `one.com`; no signature algorithms are in it.

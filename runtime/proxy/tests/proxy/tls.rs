@@ -182,6 +182,15 @@ fn clients_of_a_mutual_server_show_a_certificate() {
     let named = server("shop.com", "mode: MUTUAL, credentialName: shop, subjectAltNames: [ann.com]");
     proxy.swap(revision(&named, &echo, &secrets));
     assert!(asks(&proxy, Some(&known)).is_some() && asks(&proxy, Some(&other)).is_none(), "A.6: any of the names");
+
+    let careless = server("shop.com", "mode: MUTUAL, credentialName: shop, insecureSkipVerify: true");
+    proxy.swap(revision(&careless, &echo, &secrets));
+    assert!(asks(&proxy, Some(&stranger)).is_some() && asks(&proxy, None).is_none(), "A48: anybody's certificate");
+
+    let hash = answer.split("Hash=").nth(1).and_then(|rest| rest.get(..64)).expect("A64");
+    let pinned = server("shop.com", &format!("mode: MUTUAL, credentialName: shop, verifyCertificateHash: ['{hash}']"));
+    proxy.swap(revision(&pinned, &echo, &secrets));
+    assert!(asks(&proxy, Some(&known)).is_some() && asks(&proxy, Some(&other)).is_none(), "A48: one that is pinned");
 }
 
 #[test]
