@@ -247,5 +247,7 @@ spec:
     gate.open();
     assert_eq!(first.join().unwrap().status, 200);
     assert_eq!(get(outbound, &host, "/", "").status, 200);
+    // One that nothing was sent on may be accepted late.
+    wait_for("both connections", || echo.connections() >= 2);
     assert_eq!(echo.connections(), 2, "the connection is kept");
 }
