@@ -2,7 +2,7 @@
 //! hyper allows, under the same load.
 
 use super::{
-    parts,
+    pair_of_rounds, parts,
     processes::{Programs, Running},
     scratch,
 };
@@ -78,10 +78,7 @@ impl Sides<'_> {
         println!("| pair | plain, µs | malha-proxy, µs | ratio | requests |\n| --- | --- | --- | --- | --- |");
         let mut costs = [Vec::new(), Vec::new()];
         for pair in 1..=PAIRS {
-            // Whoever is second may find the machine warmer.
-            let (first, second) = if pair % 2 == 0 { (self.ours, self.plain) } else { (self.plain, self.ours) };
-            let (first, second) = (self.round(first, load)?, self.round(second, load)?);
-            let (plain, ours) = if pair % 2 == 0 { (second, first) } else { (first, second) };
+            let (plain, ours) = pair_of_rounds(pair, (self.plain, self.ours), |side| self.round(side, load))?;
             let (a, b) = (plain.microseconds(), ours.microseconds());
             println!("| {pair} | {a:.1} | {b:.1} | {:.2} | {} + {} |", b / a, plain.requests, ours.requests);
             costs[0].push(a);

@@ -1,6 +1,7 @@
 //! Throughput of `malha-proxy` for plain bytes, and CPU time for a gigabyte of them, beside a proxy that only copies.
 
 use super::{
+    pair_of_rounds,
     processes::{Programs, Running},
     scratch,
 };
@@ -32,10 +33,7 @@ pub(super) fn run(binaries: &Path) -> Result<(), String> {
         println!("| --- | --- | --- | --- | --- | --- | --- |");
         let mut rounds = [Vec::new(), Vec::new()];
         for pair in 1..=PAIRS {
-            // Whoever is second may find the machine warmer.
-            let (first, second) = if pair % 2 == 0 { (ours, plain) } else { (plain, ours) };
-            let (first, second) = (pour(first)?, pour(second)?);
-            let (plain, ours) = if pair % 2 == 0 { (second, first) } else { (first, second) };
+            let (plain, ours) = pair_of_rounds(pair, (plain, ours), pour)?;
             tell(&pair.to_string(), plain, ours);
             rounds[0].push(plain);
             rounds[1].push(ours);

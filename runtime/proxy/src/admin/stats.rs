@@ -2,7 +2,7 @@
 
 use super::{istio, prometheus::escape, route::decode};
 use crate::{
-    counters::OutsideCounters,
+    counters::{ClusterCounters, OutsideCounters},
     parties::{BY_HOST_CLUSTER_NAME, PASSTHROUGH_CLUSTER_NAME},
     proxy::Handle,
     running::Running,
@@ -292,10 +292,15 @@ fn add_outside(known: &mut Known, running: &Running, outside: &OutsideCounters) 
         Some(("BlackHoleCluster", &outside.black_hole)),
     ];
     for (name, counters) in clusters.into_iter().flatten() {
-        let owner = Owner::Cluster(name.to_owned());
-        for (name, value) in counters.named() {
-            known.add(&owner, name, Kind::Counter, value);
-        }
+        add_counters(known, name, counters);
+    }
+}
+
+/// What is counted of a cluster, whether a table has it or none.
+fn add_counters(known: &mut Known, cluster: &str, counters: &ClusterCounters) {
+    let owner = Owner::Cluster(cluster.to_owned());
+    for (name, value) in counters.named() {
+        known.add(&owner, name, Kind::Counter, value);
     }
 }
 
@@ -303,9 +308,7 @@ fn add_clusters(known: &mut Known, running: &Running) {
     known.add(&Owner::ClusterManager, "active_clusters", Kind::Gauge, running.clusters().count() as u64);
     for cluster in running.clusters() {
         let owner = Owner::Cluster(cluster.name.to_string());
-        for (name, value) in cluster.counters.named() {
-            known.add(&owner, name, Kind::Counter, value);
-        }
+        add_counters(known, &cluster.name, &cluster.counters);
         if cluster.has_names() {
             for (name, value) in cluster.counters.updates.named() {
                 known.add(&owner, name, Kind::Counter, value);
