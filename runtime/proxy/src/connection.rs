@@ -165,6 +165,7 @@ pub(crate) struct ChainPlace {
     pub(crate) server_name: Option<String>,
 }
 
+/// Bytes both ways.
 pub(crate) trait Bytes: AsyncRead + AsyncWrite + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Bytes for S {}

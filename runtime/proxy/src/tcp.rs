@@ -4,7 +4,7 @@ use crate::{
     breaker::Resource,
     choice::{self, Wanted},
     cluster::{ClusterState, EndpointState},
-    connection::Client,
+    connection::{Bytes, Client},
     counters::count,
     dial::Dial,
     flags::Flags,
@@ -160,14 +160,9 @@ async fn carry(
     }
 }
 
-/// Bytes both ways.
-trait Duplex: AsyncRead + AsyncWrite + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Duplex for S {}
-
 /// An open connection to a destination.
 struct Upstream {
-    bytes: Box<dyn Duplex>,
+    bytes: Box<dyn Bytes>,
     peer: Option<SocketAddr>,
     local: Option<SocketAddr>,
 }
@@ -202,7 +197,7 @@ async fn open(
     };
     let dial = Dial { keepalive: cluster.terms.keepalive, told: cluster.terms.told(client), tls };
     let dialled = dial.connect(&endpoint.address, &local.shared.names).await?;
-    let bytes: Box<dyn Duplex> = match &cluster.tunnel {
+    let bytes: Box<dyn Bytes> = match &cluster.tunnel {
         None => Box::new(dialled.stream),
         Some(tunnel) => Box::new(tunnel.open(dialled.stream).await?),
     };
