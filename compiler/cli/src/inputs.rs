@@ -124,6 +124,15 @@ impl Inputs {
         Ok(inputs)
     }
 
+    /// Calls files as they are called from this directory.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub(crate) fn call_from(&mut self, directory: &Path) -> Result<(), Failure> {
+        self.working_directory = canonical(directory)?;
+        Ok(())
+    }
+
     /// Leaves out of the files that are named what reading a directory leaves out.
     pub fn exclude_by_force(&mut self) {
         self.force_exclude = true;

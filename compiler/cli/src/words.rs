@@ -1,4 +1,4 @@
-//! Matches and actions in words.
+//! Matches and actions in words, and words for a shell.
 
 use malha_algebra::{Condition, Field, PathTest, Predicate, ValueTest};
 use malha_mesh::{
@@ -97,4 +97,14 @@ pub(crate) fn destination(destination: &Destination, weighted: bool) -> String {
     let weight = if weighted { format!(" {}%", destination.weight) } else { String::new() };
     let missing = if destination.cluster.is_none() { " (missing)" } else { "" };
     format!("{}:{}{subset}{weight}{missing}", destination.host, destination.port)
+}
+
+/// As a shell takes it for one word.
+pub(crate) fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@%+".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }

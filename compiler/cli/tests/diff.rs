@@ -153,7 +153,29 @@ fn what_takes_no_part_is_said() {
     write(&trees, "new/mesh.yaml", &MESH.replace("redirect:", "redirekt:"));
     let told = malha(trees.path(), &["diff", "old", "new"]);
     assert_eq!(told.status, 1, "{}", told.out);
-    assert!(told.err.contains("1 object of NEW takes no part"), "{}", told.err);
+    assert!(told.err.contains("new/mesh.yaml:") && told.err.contains("error[K001]"), "{}", told.err);
+    assert!(told.err.contains("malha: of NEW what cannot be read, or a cluster would refuse"), "{}", told.err);
+    assert!(!told.err.contains("OLD"), "{}", told.err);
+}
+
+#[test]
+fn files_of_a_revision_are_called_as_from_here() {
+    let repository = tree(&[("istio/mesh.yaml", &MESH.replace("redirect:", "redirekt:"))]);
+    git(repository.path(), &["init", "--quiet"]);
+    git(repository.path(), &["add", "."]);
+    git(repository.path(), &["commit", "--quiet", "-m", "first"]);
+    let inside = repository.path().join("istio");
+    for (place, words, name) in [
+        (repository.path(), &["diff", "HEAD"][..], "istio/mesh.yaml:"),
+        (repository.path(), &["diff", "HEAD", "istio"], "istio/mesh.yaml:"),
+        (repository.path(), &["diff", "HEAD", "istio/mesh.yaml"], "istio/mesh.yaml:"),
+        (&inside, &["diff", "HEAD"], "mesh.yaml:"),
+    ] {
+        let told = malha(place, words);
+        let lines: Vec<&str> = told.err.lines().filter(|line| line.contains("error[K001]")).collect();
+        assert_eq!(lines.len(), 2, "{words:?}: {}", told.err);
+        assert!(lines.iter().all(|line| line.starts_with(name)), "{words:?}: {}", told.err);
+    }
 }
 
 #[test]

@@ -9,6 +9,11 @@ const SHOWN: usize = 3;
 
 /// Says on the standard error what cannot be read, and what a cluster would refuse.
 pub(super) fn tell(workspace: &Workspace, mesh: &Mesh, program: &Program) {
+    tell_of("", workspace, mesh, program);
+}
+
+/// The same of one of several states: `state` is what the command line calls it.
+pub(super) fn tell_of(state: &str, workspace: &Workspace, mesh: &Mesh, program: &Program) {
     let findings = workspace.refused(mesh, program);
     if findings.is_empty() {
         return;
@@ -17,7 +22,8 @@ pub(super) fn tell(workspace: &Workspace, mesh: &Mesh, program: &Program) {
     let shown: Vec<(&Finding, &Sources)> = findings.iter().take(SHOWN).map(|finding| (finding, sources)).collect();
     eprint!("{}", report::concise(&shown));
     eprintln!(
-        "malha: what cannot be read, or a cluster would refuse, takes no part ({}): `malha check` tells all",
+        "malha: {}what cannot be read, or a cluster would refuse, takes no part ({}): `malha check` tells all",
+        if state.is_empty() { String::new() } else { format!("of {state} ") },
         report::count(findings.len(), "error")
     );
 }

@@ -1,5 +1,6 @@
 //! What `malha check` tells, and the ways to print it: a file for each format.
 
+mod ask;
 mod concise;
 mod fingerprint;
 mod github;
@@ -15,6 +16,7 @@ mod statistics;
 pub(crate) mod workflow_command;
 pub(crate) mod xml;
 
+pub(crate) use ask::command as ask;
 pub use concise::concise;
 pub(crate) use fingerprint::{Fingerprint, Fingerprints};
 pub use github::github;
@@ -157,6 +159,14 @@ impl Summary {
         let found = self.found();
         let found = if found.is_empty() { "nothing found" } else { &found };
         format!("{found} ({read}{skipped})")
+    }
+
+    /// A line for where there was nothing to look at.
+    pub(crate) fn nothing(&self) -> Option<String> {
+        self.resources.is_empty().then(|| {
+            let read = count(self.files, "file");
+            format!("no resources were found ({read} read; of directories those that end in .yaml, .yml or .json)")
+        })
     }
 
     /// How many findings of which severity; empty if there are none.

@@ -1,5 +1,6 @@
 //! A witness as a command that sends it to a running `malha run`.
 
+use crate::words::quoted;
 use malha_table::{Protocol, Request, http::host_key};
 
 /// Ports below 1024 are served this much higher for whoever may not open them.
@@ -55,16 +56,6 @@ pub(crate) fn command(witness: &serde_json::Value) -> Option<String> {
     }
     words.push(quoted(&url));
     Some(words.join(" "))
-}
-
-/// As a shell takes it for one word.
-fn quoted(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@%+".contains(&byte);
-    if !text.is_empty() && text.bytes().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]

@@ -200,12 +200,6 @@ impl Workspace {
         findings
     }
 
-    /// How many places of its files cannot be read.
-    pub(crate) fn unreadable(&self) -> usize {
-        let findings = self.files.iter().flat_map(|file| &file.findings);
-        findings.filter(|finding| finding.rule.group == Group::Admission && finding.rule.code.starts_with('Y')).count()
-    }
-
     /// What reading found, and then `linted`, which the rules found.
     fn with_reading(&self, linted: Vec<Finding>) -> Vec<Finding> {
         let mut findings: Vec<_> = self.files.iter().flat_map(|file| file.findings.iter().cloned()).collect();

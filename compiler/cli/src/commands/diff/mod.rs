@@ -5,6 +5,7 @@ mod report;
 mod revision;
 mod state;
 
+use super::refusals;
 use crate::{
     args::{DiffArgs, DiffFormat},
     failure::{Failure, Status},
@@ -35,8 +36,11 @@ pub fn diff(args: &DiffArgs) -> Result<Status, Failure> {
         for state in [&mut old, &mut new].into_iter().flatten() {
             state.lower(&proxies);
         }
-        say_refused("OLD", old.as_ref());
-        say_refused("NEW", new.as_ref());
+        for (which, state) in [("OLD", &old), ("NEW", &new)] {
+            if let Some(State::Tree(tree)) = state {
+                refusals::tell_of(which, &tree.workspace, &tree.mesh, &tree.program);
+            }
+        }
         let nothing = Program::default();
         let changes =
             differences(old.as_ref().map_or(&nothing, State::program), new.as_ref().map_or(&nothing, State::program));
@@ -55,23 +59,6 @@ pub fn diff(args: &DiffArgs) -> Result<Status, Failure> {
     };
     terminal::print(text.as_bytes())?;
     Ok(if report.is_identical() { Status::Clean } else { Status::Findings })
-}
-
-/// Says, beside the report, that objects take no part since a cluster would refuse them.
-fn say_refused(which: &str, state: Option<&State>) {
-    let Some(State::Tree(tree)) = state else { return };
-    let unreadable = tree.workspace.unreadable();
-    if unreadable > 0 {
-        let places = crate::report::count(unreadable, "place");
-        eprintln!("malha: {places} of {which} cannot be read, and what is there takes no part: see `malha check`");
-    }
-    let count = tree.mesh.refused().len();
-    if count > 0 {
-        let (objects, take, them) = if count == 1 { ("object", "takes", "it") } else { ("objects", "take", "them") };
-        eprintln!(
-            "malha: {count} {objects} of {which} {take} no part, since a cluster would refuse {them}: see `malha check`"
-        );
-    }
 }
 
 /// What becomes of the witness of each change; of none, where there is no such mesh.

@@ -83,7 +83,7 @@ fn words(told: &Told) -> Words {
     let title = format!("{} {} on {port} of {proxy}{also}", class(change.class), change.host);
     let mut lines = vec![("requests", change.region.clone())];
     if let Some(request) = &change.request
-        && let Some(witness) = serde_json::to_value(request).ok().as_ref().and_then(crate::report::replay)
+        && let Some(witness) = serde_json::to_value(request).ok().as_ref().and_then(crate::report::ask)
     {
         lines.push(("for one", witness));
     }

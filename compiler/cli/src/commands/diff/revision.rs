@@ -6,7 +6,7 @@ use std::{
     ffi::OsStr,
     fs::File,
     io::Read as _,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     process::Command,
 };
 use tempfile::TempDir;
@@ -15,13 +15,25 @@ use tempfile::TempDir;
 pub(super) struct Tree {
     path: PathBuf,
     /// It was written for this comparison, and goes with it.
-    _scratch: Option<TempDir>,
+    scratch: Option<Scratch>,
+}
+
+/// A revision on the disk.
+struct Scratch {
+    /// What stands there in the place of the working directory: files are called as they are from here.
+    base: PathBuf,
+    _directory: TempDir,
 }
 
 impl Tree {
     /// Where it is; none if the revision does not have it.
     pub(super) fn path(&self) -> Option<&Path> {
         self.path.exists().then_some(&self.path)
+    }
+
+    /// Where its files are called from, if that is not the working directory.
+    pub(super) fn base(&self) -> Option<&Path> {
+        self.scratch.as_ref().map(|scratch| scratch.base.as_path())
     }
 
     /// Where it is, if it is a table.
@@ -41,12 +53,12 @@ pub(super) fn trees(old: &str, new: Option<&str>) -> Result<(Tree, Tree), Failur
     };
     let open = |name: &str| -> Result<Tree, Failure> {
         if Path::new(name).exists() {
-            return Ok(Tree { path: PathBuf::from(name), _scratch: None });
+            return Ok(Tree { path: PathBuf::from(name), scratch: None });
         }
         at_revision(name, &place)
     };
     let old = open(old)?;
-    let new = new.map_or_else(|| Ok(Tree { path: here, _scratch: None }), open)?;
+    let new = new.map_or_else(|| Ok(Tree { path: here, scratch: None }), open)?;
     Ok((old, new))
 }
 
@@ -75,7 +87,11 @@ fn at_revision(revision: &str, place: &Path) -> Result<Tree, Failure> {
     if !place.is_dir() {
         path.push(place.file_name().unwrap_or(OsStr::new("")));
     }
-    Ok(Tree { path, _scratch: Some(scratch) })
+    let below: PathBuf = place.components().filter(|part| *part != Component::CurDir).collect();
+    let is_below = below.components().all(|part| matches!(part, Component::Normal(_)));
+    let base = if is_below { path.ancestors().nth(below.components().count()) } else { None };
+    let base = base.filter(|base| base.starts_with(&tree)).unwrap_or(&tree).to_owned();
+    Ok(Tree { path, scratch: Some(Scratch { base, _directory: scratch }) })
 }
 
 /// What git prints, without the line's end.

@@ -67,7 +67,11 @@ fn states(tree: &Tree) -> Result<States, Failure> {
         Some(_) => mesh.root.strip_prefix(&root).unwrap_or(Path::new("")).display().to_string(),
         None => "the files under no malha.toml".to_owned(),
     };
-    let meshes = Inputs::find(&[path.to_owned()])?.meshes()?;
+    let mut inputs = Inputs::find(&[path.to_owned()])?;
+    if let Some(base) = tree.base() {
+        inputs.call_from(base)?;
+    }
+    let meshes = inputs.meshes()?;
     meshes.into_iter().map(|mesh| Ok((name(&mesh), State::of_tree(mesh)?))).collect()
 }
 
