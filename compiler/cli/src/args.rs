@@ -7,10 +7,13 @@ pub use check::{CheckArgs, CheckFormat, SeverityName};
 pub use import::ImportArgs;
 
 use crate::config;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use clap_complete::Shell;
 use malha_proxy::PortForward;
-use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, env, ffi::OsString, net::SocketAddr, path::PathBuf};
 
 /// A compiler for service-mesh traffic configuration.
 ///
@@ -28,6 +31,24 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the command line of this process; ends it where that is not understood, or asks for help.
+    pub fn read() -> Cli {
+        let words: Vec<OsString> = env::args_os().collect();
+        Cli::try_parse_from(&words).unwrap_or_else(|error| explained(error, &words).exit())
+    }
+}
+
+/// Says of an option that `malha run` does not have how a program that has it is written.
+fn explained(mut error: clap::Error, words: &[OsString]) -> clap::Error {
+    let is_run = words.get(1).is_some_and(|word| word == "run") && !words.iter().any(|word| word == "--");
+    if is_run && error.kind() == ErrorKind::UnknownArgument {
+        let tip = "a program to run in the mesh, and its options, come after `--`: malha run --mock -- curl -s http://cart.shop/";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
 }
 
 /// What to do.
@@ -147,9 +168,13 @@ pub struct RunArgs {
     #[allow(missing_docs, reason = "documented where it is defined")]
     pub paths: Paths,
     /// Give every workload without an address on this machine a stand-in that answers in its place
+    ///
+    /// It answers in JSON who it is and what it was asked: `/` and `/healthz` with 200, `/r?code=503&wait=2&times=3` with
+    /// that status, after so many seconds, the first so many times, `/s` after calling those that its workload calls, and every
+    /// other path with 404: a route that is to be tried with 200 rewrites its path to one of these.
     #[arg(long)]
     pub mock: bool,
-    /// Open a port of the mesh on another port of this machine; 0 is any free one
+    /// Open a gateway's port on another port of this machine; 0 is any free one
     #[arg(long = "port", value_name = "MESH=LOCAL", value_parser = config::port_mapping)]
     pub ports: Vec<(u16, u16)>,
     /// Open every port on a free one, the admin server's too
@@ -165,6 +190,9 @@ pub struct RunArgs {
     /// Where the admin server listens [default: 127.0.0.1:15000]
     #[arg(long, value_name = "ADDRESS")]
     pub admin: Option<SocketAddr>,
+    /// Say nothing but what goes wrong: no addresses, no notes, no access log
+    #[arg(short, long)]
+    pub quiet: bool,
     /// Write the addresses of all listeners there, as JSON, once they accept connections
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
@@ -223,7 +251,7 @@ pub enum AccessLogFormat {
 #[command(after_help = "Examples:\n  \
     malha route http://simul-shop.com/login istio/\n  \
     malha route -H 'user-region: Southeast' http://simul-shop.com/orders\n  \
-    malha route --via mesh --proxy shop/app=front-end http://orders.shop:8000/\n  \
+    malha route --proxy shop/app=front-end http://orders.shop:8000/\n  \
     malha route --batch requests.jsonl istio/ > decisions.jsonl")]
 pub struct RouteArgs {
     /// The URL asked for, then the inputs; with --batch, inputs only [default input: the working directory]
@@ -235,10 +263,11 @@ pub struct RouteArgs {
     /// A header, as `Name: value`; `Host` takes the place of the URL's
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     pub headers: Vec<String>,
-    /// Where the request enters: `gateway`, `gateway/NS/NAME` or `mesh` [default: gateway, if there is one]
+    /// Where the request enters: `gateway`, `gateway/NS/NAME` (a Gateway, or a gateway proxy as `malha show` and `run` name
+    /// it) or `mesh` [default: what --proxy is, else the gateway that has the port, else mesh]
     #[arg(long, value_name = "WHERE")]
     pub via: Option<String>,
-    /// The proxy that executes: its namespace and labels
+    /// The proxy that executes: its namespace and labels. It is a client of the mesh unless a Gateway selects it
     #[arg(long, value_name = "NS/LABEL=VALUE,...", value_parser = proxy)]
     pub proxy: Option<malha_table::ProxyIdentity>,
     /// The port of the listener [default: the URL's]

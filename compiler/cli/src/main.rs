@@ -1,6 +1,5 @@
 //! The `malha` command.
 
-use clap::Parser as _;
 use malha::{args::Cli, failure::Status};
 use std::{panic, process::ExitCode};
 
@@ -9,7 +8,7 @@ use std::{panic, process::ExitCode};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     match panic::catch_unwind(|| malha::run(&cli)) {
         Ok(Ok(Status::Clean)) => ExitCode::SUCCESS,
         Ok(Ok(Status::Findings)) => ExitCode::from(1),

@@ -42,8 +42,9 @@ impl fmt::Display for RouteError {
             RouteError::SeveralProxies(names) => {
                 write!(
                     f,
-                    "several gateway proxies could take the request: {}; name one by `proxy` or `via`",
-                    names.join(", ")
+                    "several gateway proxies could take the request: {}; name one in `via`, as `gateway/{}`, or by `proxy`",
+                    names.join(", "),
+                    names.first().map_or("NAMESPACE/NAME", String::as_str)
                 )
             }
             RouteError::Address(text) => write!(f, "`{text}` is not an IP address"),
@@ -80,8 +81,8 @@ pub fn request_port(request: &Request) -> u32 {
 }
 
 /// The proxy that executes a request (design, JSON contract): for `mesh` the sidecar that `proxy` says (namespace
-/// `default`, no labels, if it says nothing), for a gateway the one that the Gateway selects or `proxy` says, else the
-/// only one that listens on the port, else the only one.
+/// `default`, no labels, if it says nothing), for a gateway the one that the Gateway selects (or that is called so,
+/// where there is no such Gateway) or `proxy` says, else the only one that listens on the port, else the only one.
 pub fn choose_proxy<P: ProxyView>(request: &Request, proxies: impl Iterator<Item = P>) -> Result<P, RouteError> {
     let via = request.via.as_deref().unwrap_or("gateway");
     let mut parts = via.split('/');
@@ -92,11 +93,17 @@ pub fn choose_proxy<P: ProxyView>(request: &Request, proxies: impl Iterator<Item
         _ => return Err(RouteError::Via(via.to_owned())),
     };
     let identity = request.proxy.as_ref().map(with_namespace);
-    let mut candidates: Vec<P> = proxies
-        .filter(|proxy| proxy.role() == Role::Gateway)
-        .filter(|proxy| gateway.is_none_or(|(namespace, name)| proxy.is_selected_by(namespace, name)))
-        .filter(|proxy| identity.as_ref().is_none_or(|identity| proxy.is(identity)))
-        .collect();
+    let mut candidates: Vec<P> = proxies.filter(|proxy| proxy.role() == Role::Gateway).collect();
+    if let Some((namespace, name)) = gateway {
+        // The Gateway of a name comes before the proxy of that name.
+        if candidates.iter().any(|proxy| proxy.is_selected_by(namespace, name)) {
+            candidates.retain(|proxy| proxy.is_selected_by(namespace, name));
+        } else {
+            let called = format!("{namespace}/{name}");
+            candidates.retain(|proxy| proxy.display_name() == called);
+        }
+    }
+    candidates.retain(|proxy| identity.as_ref().is_none_or(|identity| proxy.is(identity)));
     if candidates.len() > 1 {
         let port = request_port(request);
         let listening = candidates.iter().filter(|proxy| proxy.listens_on(port)).count();
@@ -109,7 +116,10 @@ pub fn choose_proxy<P: ProxyView>(request: &Request, proxies: impl Iterator<Item
     }
     candidates.pop().ok_or_else(|| {
         RouteError::NoProxy(match (gateway, &identity) {
-            (Some((namespace, name)), _) => format!("gateway proxy that Gateway {namespace}/{name} selects"),
+            (Some((namespace, name)), None) => format!("Gateway or gateway proxy {namespace}/{name}"),
+            (Some((namespace, name)), Some(identity)) => {
+                format!("gateway proxy with {} that Gateway {namespace}/{name} selects", describe(identity))
+            }
             (None, Some(identity)) => format!("gateway proxy with {}", describe(identity)),
             (None, None) => "gateway proxy".to_owned(),
         })

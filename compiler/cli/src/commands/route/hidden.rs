@@ -54,20 +54,24 @@ impl Hidden {
     }
 
     /// For people, a line each.
-    pub(super) fn lines(&self) -> [&str; 2] {
-        [&self.message, &self.help]
+    pub(super) fn lines(&self) -> [Option<&str>; 2] {
+        [Some(&self.message), Some(&self.help)]
     }
 }
 
-/// The service that a client of the proxy's namespace means by this name, were there no Sidecar (semantics B36).
-fn named<'m>(mesh: &'m Mesh, proxy: &ProxySpec, authority: &str) -> Option<&'m Arc<Service>> {
+/// The whole names that a client of the proxy's namespace may mean by a Host.
+pub(super) fn whole_names(mesh: &Mesh, proxy: &ProxySpec, authority: &str) -> [String; 4] {
     let host = host_key(authority);
     let host = host.strip_suffix('.').unwrap_or(&host);
     let domain = &mesh.config().cluster_domain;
     let whole = fully_qualified(host, &proxy.namespace, domain);
+    [host.to_owned(), whole.to_string(), format!("{host}.svc.{domain}"), format!("{host}.{domain}")]
+}
+
+/// The service that a client of the proxy's namespace means by this name, were there no Sidecar (semantics B36).
+pub(super) fn named<'m>(mesh: &'m Mesh, proxy: &ProxySpec, authority: &str) -> Option<&'m Arc<Service>> {
     let seen = mesh.registry().view(&proxy.namespace);
-    let names = [host.to_owned(), whole.to_string(), format!("{host}.svc.{domain}"), format!("{host}.{domain}")];
-    let mut service = names.iter().find_map(|name| seen.get(name))?;
+    let mut service = whole_names(mesh, proxy, authority).iter().find_map(|name| seen.get(name))?;
     // A name may stand for another, and that again; longer ways lead nowhere (semantics E28).
     for _ in 0..8 {
         let Resolution::Alias(target) = &service.resolution else { return Some(service) };

@@ -1,13 +1,16 @@
 //! `malha route`: what becomes of a request.
 
 mod batch;
+mod entrance;
 mod hidden;
 mod losers;
 mod missing;
 mod place;
 mod pretty;
+mod unknown;
 mod url;
 
+pub(crate) use entrance::role;
 pub(crate) use url::{complete, parse_url};
 
 use super::refusals;
@@ -28,6 +31,7 @@ use malha_table::{Decision, ProxyIdentity, Request, Table};
 use missing::Missing;
 use serde::Serialize;
 use std::path::PathBuf;
+use unknown::Unknown;
 
 /// What is told of one request: the decision, and what explains it.
 #[derive(Serialize)]
@@ -38,6 +42,8 @@ struct Told {
     missing: Vec<Missing>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hidden: Option<Hidden>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown: Option<Unknown>,
     #[serde(flatten)]
     losers: Losers,
 }
@@ -57,20 +63,27 @@ pub fn route(args: &RouteArgs) -> Result<Status, Failure> {
     let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
     let mut workspace = Workspace::open(Inputs::find(&paths)?.mesh_alone()?)?;
     let mesh = workspace.link()?;
+    entrance::settle(&mut request, &mesh)?;
     let (program, table) = build(&mut workspace, &mesh, std::slice::from_ref(&request))?;
     refusals::tell(&workspace, &mesh, &program);
+    let is_open = request.via.is_none();
     url::complete(&mut request, &table);
-    let decision = table.decide(&request, args.seed).map_err(|error| Failure::new(error.to_string()))?;
+    let decision = table.decide(&request, args.seed).map_err(|error| entrance::failure(&error, &request, &table))?;
     let places = workspace.places();
     let losers = Losers::of(&program, &request, &decision, &places);
     let missing = Missing::of(&mesh, &program, &decision, &places);
     let hidden = Hidden::of(&mesh, &request, &decision, &places);
+    let unknown = match &hidden {
+        None => Unknown::of(&mesh, &request, &decision, is_open.then_some(&table), &places),
+        Some(_) => None,
+    };
     let text = match args.format {
         RouteFormat::Pretty => {
-            let page = pretty::pretty(&request, &decision, &missing, hidden.as_ref());
+            let why = hidden.as_ref().map(Hidden::lines).or(unknown.as_ref().map(Unknown::lines));
+            let page = pretty::pretty(&request, &decision, &missing, why.unwrap_or_default());
             format!("{page}{}", losers.pretty(args.all))
         }
-        RouteFormat::Json => match serde_json::to_string_pretty(&Told { decision, missing, hidden, losers }) {
+        RouteFormat::Json => match serde_json::to_string_pretty(&Told { decision, missing, hidden, unknown, losers }) {
             Ok(text) => format!("{text}\n"),
             Err(error) => return Err(Failure::new(format!("the decision cannot be written: {error}"))),
         },

@@ -1,11 +1,11 @@
 //! A decision for people.
 
-use super::{hidden::Hidden, missing::Missing};
+use super::missing::Missing;
 use malha_table::{Decision, Destination, HeaderOps, Outcome, Request, Rule};
 use std::fmt::Write as _;
 
-/// Prints what becomes of a request, one fact a line.
-pub(super) fn pretty(request: &Request, decision: &Decision, missing: &[Missing], hidden: Option<&Hidden>) -> String {
+/// Prints what becomes of a request, one fact a line; `why` is why the mesh does not know its host, and the remedy.
+pub(super) fn pretty(request: &Request, decision: &Decision, missing: &[Missing], why: [Option<&str>; 2]) -> String {
     let mut page = Page(String::new());
     let target = format!(
         "{} {}{}",
@@ -31,8 +31,10 @@ pub(super) fn pretty(request: &Request, decision: &Decision, missing: &[Missing]
         }
     }
     page.line("outcome", &outcome(decision));
-    for (line, name) in hidden.into_iter().flat_map(Hidden::lines).zip(["  why", "  help"]) {
-        page.line(name, line);
+    for (name, line) in ["  why", "  help"].into_iter().zip(why) {
+        if let Some(line) = line {
+            page.line(name, line);
+        }
     }
     for (number, told) in decision.destinations.iter().enumerate() {
         page.line("destination", &destination(told, decision.destinations.len() > 1));
@@ -137,8 +139,8 @@ fn outcome(decision: &Decision) -> String {
         Outcome::NoListener => "refused: nothing listens on that port".to_owned(),
         Outcome::ListenerRejected => "refused: Envoy would not load this listener".to_owned(),
         Outcome::Closed => "closed: no filter chain takes the connection".to_owned(),
-        Outcome::Passthrough => "passed on to where the client meant it to go: the mesh knows no such host".to_owned(),
-        Outcome::Blackhole => "502: the mesh knows no such host, and lets nothing else out".to_owned(),
+        Outcome::Passthrough => "passed on to where the client meant it to go: no service or rule takes it".to_owned(),
+        Outcome::Blackhole => "502: no service or rule takes it, and the mesh lets nothing else out".to_owned(),
         Outcome::BadRequest => "refused before routing: the proxy does not accept such a request".to_owned(),
     }
 }

@@ -3,6 +3,7 @@
 use crate::{args::RouteArgs, failure::Failure};
 use hyper::Uri;
 use malha_table::{Lines, Request, Role, Table, Tls};
+use std::path::Path;
 
 /// The request that a URL alone describes; its host need not follow a scheme.
 ///
@@ -31,8 +32,15 @@ pub(crate) fn parse_url(url: &str) -> Result<Request, Failure> {
 /// The request that the command line describes.
 ///
 /// # Errors
-/// The URL or a header is not understood.
+/// The URL or a header is not understood, or the URL is missing.
 pub(super) fn request(args: &RouteArgs, url: &str) -> Result<Request, Failure> {
+    if !url.contains("://") && Path::new(url).exists() {
+        let what = if Path::new(url).is_dir() { "directory" } else { "file" };
+        return Err(Failure::new(format!("no URL is given: `{url}` is a {what}")).help(format!(
+            "the URL comes first: malha route http://simul-shop.com/login {url}; a host of this name is written \
+             http://{url}"
+        )));
+    }
     let url = parse_url(url)?;
     let mut request = Request {
         via: args.via.clone(),

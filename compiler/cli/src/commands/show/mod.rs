@@ -2,7 +2,7 @@
 
 mod rows;
 
-use super::refusals;
+use super::{refusals, route};
 use crate::{
     args::{ShowArgs, ShowFormat, ShowWhat},
     failure::{Failure, Status},
@@ -14,7 +14,7 @@ use malha_mesh::{
     ProxySpec,
     program::{Program, Proxy},
 };
-use malha_table::{ProxyIdentity, Role};
+use malha_table::ProxyIdentity;
 use serde_json::{Map, Value, json};
 
 /// One line of a list: its columns by name.
@@ -31,17 +31,13 @@ pub fn show(args: &ShowArgs) -> Result<Status, Failure> {
     if let Some(identity) = &args.proxy
         && !proxies.iter().any(|proxy| is(&proxy.namespace, &labels_of(proxy), identity))
     {
-        // A proxy that no workload stands for: whichever Gateways select it, it is one; else a mesh client.
-        let mut wanted = ProxySpec {
-            role: Role::Gateway,
+        // A proxy that no workload stands for.
+        proxies.push(ProxySpec {
+            role: route::role(&mesh, identity),
             namespace: identity.namespace.as_str().into(),
             name: "proxy".into(),
             labels: labels(&identity.labels),
-        };
-        if mesh.gateways_of(&wanted).next().is_none() {
-            wanted.role = Role::Sidecar;
-        }
-        proxies.push(wanted);
+        });
     }
     let (program, _) = workspace.lower(&mesh, &proxies);
     // `resources` says of each whether it is refused; what cannot be read is no resource.

@@ -12,12 +12,12 @@ use malha_table::{Decision, Destination, Rule};
 use serde::Serialize;
 
 /// Gives the file and the line of a place.
-type Places<'p> = &'p dyn Fn(Location) -> (String, u32);
+pub(super) type Places<'p> = &'p dyn Fn(Location) -> (String, u32);
 
-/// What is wrong with a destination.
+/// What is wrong with a destination, or with the host that a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Reason {
+pub(super) enum Reason {
     /// Nothing in the files has the host.
     HostUnknown,
     /// Something has it, but is not exported to the proxy's namespace.
@@ -145,7 +145,7 @@ fn blamed(written: &Spanned<istio::Destination>, part: Part) -> Span {
 }
 
 /// Some of many, and how many are left out.
-fn some(texts: &[String]) -> String {
+pub(super) fn some(texts: &[String]) -> String {
     const SHOWN: usize = 8;
     let shown = texts.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     match texts.len().checked_sub(SHOWN) {
@@ -155,7 +155,7 @@ fn some(texts: &[String]) -> String {
 }
 
 /// An object, where it is written.
-fn named(resource: &Resource, places: Places<'_>) -> String {
+pub(super) fn named(resource: &Resource, places: Places<'_>) -> String {
     let (file, line) = places(place::named(resource));
     format!("{} {}/{} ({file}:{line})", resource.kind.name(), resource.namespace, resource.name)
 }
