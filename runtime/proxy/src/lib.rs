@@ -79,6 +79,7 @@ mod sender;
 mod sidecar;
 mod signals;
 mod socket;
+mod start_error;
 mod tap;
 mod tcp;
 mod tcp_record;
@@ -101,8 +102,9 @@ pub use neighbours::Neighbours;
 pub use options::{Dns, Limits, Options, Passthrough, Reload};
 pub use original::OriginalDestination;
 pub use port_forward::PortForward;
-pub use proxy::{Handle, Proxy, Revision, ShutdownReport, StartError, SwapReport};
+pub use proxy::{Handle, Proxy, Revision, ShutdownReport, SwapReport};
 pub use signals::{StopSignal, on_stop, on_stop_signal};
+pub use start_error::{StartError, Whose};
 pub use tls::{
     CertificateProblem, Credential, CredentialSource, Credentials, UpstreamNeed, certificate_problems, upstream_needs,
 };

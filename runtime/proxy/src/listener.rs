@@ -63,6 +63,13 @@ impl fmt::Display for ListenerKey {
     }
 }
 
+impl ListenerKey {
+    /// Whether it is the outbound listener of the sidecar of a client of which nothing is known.
+    pub(crate) fn is_default_sidecar(&self) -> bool {
+        self.role == Role::Sidecar && self.forward.is_none() && self.namespace == "default" && self.labels.is_empty()
+    }
+}
+
 /// An open listener, shared by all workers.
 #[derive(Debug)]
 pub(crate) struct OpenListener {
@@ -123,9 +130,11 @@ fn addresses(key: &ListenerKey, options: &Options, taken: &BTreeSet<SocketAddr>)
     }
     if key.role == Role::Sidecar {
         let configured = options.sidecars.get(&key.name).copied();
-        let is_default = key.namespace == "default" && key.labels.is_empty();
-        let default =
-            if is_default && !options.ephemeral { options.outbound } else { SocketAddr::new(options.outbound.ip(), 0) };
+        let default = if key.is_default_sidecar() && !options.ephemeral {
+            options.outbound
+        } else {
+            SocketAddr::new(options.outbound.ip(), 0)
+        };
         return (free_unless(configured.unwrap_or(default)), None);
     }
     let at = |port| free_unless(SocketAddr::new(options.host, port));

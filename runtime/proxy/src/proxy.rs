@@ -7,6 +7,7 @@ use crate::{
     metrics::lock,
     plan,
     running::{Running, Shared},
+    start_error::{StartError, Whose},
     worker::{self, Command, Worker},
 };
 use malha_table::Table;
@@ -37,42 +38,6 @@ struct Control {
     workers: Vec<Worker>,
     admin: Option<AdminServer>,
     next_id: u32,
-}
-
-/// Why a proxy did not start.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StartError {
-    /// An address cannot be listened on.
-    Listen {
-        /// Whose address it is.
-        what: String,
-        /// The address.
-        address: SocketAddr,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// A thread or its runtime cannot be started.
-    Thread(io::Error),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartError::Listen { what, address, error } => {
-                write!(f, "{what} cannot listen on {address}: {error}; another port can be given, or 0 for a free one")
-            }
-            StartError::Thread(error) => write!(f, "a worker thread cannot be started: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            StartError::Listen { error, .. } | StartError::Thread(error) => Some(error),
-        }
-    }
 }
 
 /// What a proxy serves: a table, and what its TLS needs.
@@ -142,17 +107,17 @@ impl Handle {
         for wanted in &plan.listeners {
             let (listener, sockets) = self
                 .open(&mut control, &wanted.key)
-                .map_err(|(address, error)| StartError::Listen { what: wanted.key.to_string(), address, error })?;
+                .map_err(|(address, error)| StartError::listen(&wanted.key, address, error))?;
             opened.push((listener, sockets));
         }
         self.shared.install(revision, &plan, &control.listeners);
         if let Some((listener, error)) = control.listen(opened).into_iter().next() {
             let what = "a worker".to_owned();
-            return Err(StartError::Listen { what, address: listener.address, error });
+            return Err(StartError::Listen { what, whose: None, address: listener.address, error });
         }
         if let Some(address) = self.shared.options.admin {
-            let what = "the admin server".to_owned();
-            let error = |error| StartError::Listen { what, address, error };
+            let (what, whose) = ("the admin server".to_owned(), Some(Whose::Admin));
+            let error = |error| StartError::Listen { what, whose, address, error };
             let server = admin::start(address, self.clone()).map_err(error)?;
             // Nobody else sets it: a proxy starts once.
             let _ = self.shared.admin.set(server.address());

@@ -7,7 +7,7 @@ use crate::common::{
     mesh::{self, SERVICES},
     options, start,
 };
-use malha_proxy::{Options, Proxy, StartError};
+use malha_proxy::{Options, Proxy, StartError, Whose};
 use std::{
     collections::BTreeMap,
     io::ErrorKind,
@@ -101,7 +101,9 @@ fn an_address_in_use_is_named() {
     let port = taken.local_addr().unwrap().port();
     let mapped = Options { ports: BTreeMap::from([(80, port)]), ..options() };
     let error = Proxy::start(mesh::gateway(ROUTE, &[], &[]), mapped).expect_err("the port is in use");
-    assert!(matches!(&error, StartError::Listen { address, .. } if address.port() == port));
+    assert!(
+        matches!(&error, StartError::Listen { address, whose: Some(Whose::Gateway(80)), .. } if address.port() == port)
+    );
     let text = error.to_string();
     assert!(text.contains(&port.to_string()) && text.contains("on port 80"), "{text}");
 }

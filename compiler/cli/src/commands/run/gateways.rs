@@ -64,7 +64,12 @@ impl<'a> Gateways<'a> {
 
 /// Whether an address is that of a gateway of the same table.
 pub(super) fn is_own(address: &str) -> bool {
-    address.starts_with(SCHEME)
+    own_name(address).is_some()
+}
+
+/// The gateway of the same table that an address is of, as `NAMESPACE/NAME`.
+pub(super) fn own_name(address: &str) -> Option<&str> {
+    address.strip_prefix(SCHEME)
 }
 
 fn address(proxy: &Proxy) -> SmolStr {

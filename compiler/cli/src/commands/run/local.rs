@@ -139,17 +139,8 @@ impl Localizer<'_> {
     }
 }
 
-/// Those local endpoints that stand for no service of the mesh.
-pub(super) fn strangers<'l>(mesh: &Mesh, local: &'l [LocalEndpoint]) -> Vec<&'l LocalEndpoint> {
-    let services = mesh.registry().services();
-    let is_known = |local: &LocalEndpoint| {
-        services.iter().any(|service| is_named(mesh, local, &service.hostname) && service.port(local.port).is_some())
-    };
-    local.iter().filter(|local| !is_known(local)).collect()
-}
-
 /// Whether a local endpoint names the service of this host: as a whole, or as `service.namespace`.
-fn is_named(mesh: &Mesh, local: &LocalEndpoint, host: &str) -> bool {
+pub(super) fn is_named(mesh: &Mesh, local: &LocalEndpoint, host: &str) -> bool {
     let rest = host.strip_prefix(local.service.as_str());
     rest.is_some_and(|rest| {
         rest.is_empty() || rest.strip_prefix(".svc.").is_some_and(|domain| domain == mesh.config().cluster_domain)

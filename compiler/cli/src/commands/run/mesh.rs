@@ -5,8 +5,8 @@ use super::{
     gateways::Gateways,
     identities::{self, Identities},
     listening::Listening,
-    local::{Localizer, strangers, workload_identity},
-    sidecars,
+    local::{Localizer, workload_identity},
+    sidecars, strangers, unplaced,
 };
 use crate::{
     args::RunArgs,
@@ -198,12 +198,8 @@ impl MeshSource {
 
         let mut local = self.endpoints.clone();
         local.extend(self.workspace.input().config.run.endpoints.iter().cloned());
-        let mut notes: Vec<String> = strangers(&mesh, &local)
-            .into_iter()
-            .map(|LocalEndpoint { service, port, address, .. }| {
-                format!("{service}:{port} is no port of a service here, so {address} gets no requests")
-            })
-            .collect();
+        let has_none = local.is_empty();
+        let mut notes = strangers::take_out(&mesh, &mut local);
         let addresses = local.iter().map(|local| local.address);
         let there = self.listening.as_ref().map(|listening| listening.watch(addresses)).unwrap_or_default();
         let is_absent = |local: &LocalEndpoint| there.get(&local.address) == Some(&false);
@@ -224,6 +220,13 @@ impl MeshSource {
         let gateways = Gateways::of(&program);
         self.neighbours.set(localizer.neighbours(&gateways)?);
         let program = localizer.localize(&program, &gateways)?;
+        if self.last.is_none() {
+            notes.extend(summary.nothing());
+            // Whoever names endpoints knows of them.
+            if has_none && self.stand_ins.is_none() {
+                notes.extend(unplaced::note(&mesh, &program));
+            }
+        }
         let table = Table::load(self.workspace.table(&program)?).map_err(|error| Failure::new(error.to_string()))?;
         let table = Arc::new(table);
         let secrets = credentials::secrets(&mesh);

@@ -2,6 +2,8 @@
 
 mod command;
 mod credentials;
+mod example;
+mod forgotten;
 mod gateways;
 mod identities;
 mod listening;
@@ -11,14 +13,16 @@ mod neighbours;
 mod options;
 mod serve;
 mod sidecars;
+mod strangers;
 mod table_file;
+mod taken;
 mod tell;
+mod unplaced;
 
 use crate::{
     args::RunArgs,
     config::RunSection,
     failure::{Failure, Status},
-    inputs::Inputs,
     mock::{Counts, StandIns},
     report::Summary,
     watch::Change,
@@ -45,7 +49,7 @@ pub fn run(args: &RunArgs) -> Result<Status, Failure> {
             return Err(Failure::new("a table holds its proxies: --as is for a mesh's files"));
         }
         Some(table) => Source::Table(Box::new(table.with(credentials::source(args)))),
-        None => Source::Mesh(Box::new(MeshSource::open(args, Inputs::find(&args.paths.paths)?)?)),
+        None => Source::Mesh(Box::new(MeshSource::open(args, forgotten::inputs(args)?)?)),
     };
     serve::serve(args, source)
 }

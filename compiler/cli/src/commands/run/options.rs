@@ -7,9 +7,9 @@ use crate::{
     terminal::Voice,
 };
 use malha_mesh::MeshConfig;
-use malha_proxy::{AccessLog, Dns, LogFormat, Options, PortForward, Reload, Tracing};
+use malha_proxy::{AccessLog, Dns, ListenerAddress, LogFormat, Options, PortForward, Reload, Tracing};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},
 };
 
@@ -42,7 +42,11 @@ pub(super) fn options(
         Some(AccessLogFormat::Text) | None => LogFormat::Text,
     };
     let servers = if args.dns_servers.is_empty() { &section.dns } else { &args.dns_servers };
-    let note = |note: &str| voice.say(&format!("note: {note}"));
+    let note = |note: &str| {
+        if !args.quiet {
+            voice.say(&format!("note: {note}"));
+        }
+    };
     let tracing = Tracing::to_named_collector(args.otlp.as_deref(), args.trace_sampling, note).map_err(Failure::new)?;
     Ok(Options {
         ports,
@@ -54,11 +58,27 @@ pub(super) fn options(
         admin: args.admin.or(free).or(section.admin).or(defaults.admin),
         explain: args.explain,
         seed: args.seed,
-        access_log: Some(AccessLog::to_writer(voice.writer()).in_format(format)),
+        access_log: (!args.quiet).then(|| AccessLog::to_writer(voice.writer()).in_format(format)),
         on_reload: Some(on_reload),
         tracing,
         protocol_detection_timeout: mesh.and_then(|mesh| mesh.protocol_detection_timeout),
         dns: Dns { servers: servers.clone(), ..Dns::default() },
         ..defaults
     })
+}
+
+/// A line on each port that is mapped and that no gateway listens on.
+pub(super) fn idle_ports(args: &RunArgs, section: &RunSection, listeners: &[ListenerAddress]) -> Vec<String> {
+    let gateways = listeners.iter().filter(|listener| listener.role == "gateway");
+    let there: BTreeSet<u16> = gateways.map(|listener| listener.port).collect();
+    let names: Vec<String> = there.iter().map(ToString::to_string).collect();
+    let has = if names.is_empty() { "there are none".to_owned() } else { format!("there are {}", names.join(", ")) };
+    let of_section =
+        section.ports.iter().filter(|_| !args.ephemeral).map(|(port, local)| ("[run] ports", *port, *local));
+    let mapped = args.ports.iter().map(|(port, local)| ("--port", *port, *local)).chain(of_section);
+    let idle = mapped.filter(|(_, port, _)| !there.contains(port));
+    idle.map(|(whence, port, local)| {
+        format!("{whence} {port}={local} opens nothing: no gateway listens on port {port}; {has}")
+    })
+    .collect()
 }

@@ -3,8 +3,8 @@
 use super::{
     Built, Outcome, Source,
     command::{self, Running},
-    options::options,
-    tell,
+    options::{idle_ports, options},
+    taken, tell,
 };
 use crate::{
     args::RunArgs,
@@ -58,6 +58,8 @@ struct Served {
     /// Whether the last reload failed.
     stale: bool,
     voice: Voice,
+    /// Whether only what goes wrong is said.
+    is_quiet: bool,
 }
 
 /// Serves until it is asked to stop.
@@ -69,8 +71,11 @@ pub(super) fn serve(args: &RunArgs, mut source: Source) -> Result<Status, Failur
     if args.mock {
         let (counts, proxy) = (Counts::default(), Arc::clone(&proxy));
         let shown = counts.clone();
+        let is_quiet = args.quiet;
         let log = move |line: &str| {
-            voice.say(line);
+            if !is_quiet {
+                voice.say(line);
+            }
             if let Some(proxy) = proxy.get() {
                 proxy.publish("mock", shown.to_json());
             }
@@ -79,11 +84,12 @@ pub(super) fn serve(args: &RunArgs, mut source: Source) -> Result<Status, Failur
     }
     let told = events.clone();
     source.watch_processes(move |address, is_there| drop(told.send(Event::Listening(address, is_there))))?;
-    let built = source.start()?;
+    let mut built = source.start()?;
     let section = source.section();
     let options = options(args, &section, source.mesh_config(), on_reload(events.clone()), voice)?;
     let options = Options { neighbours: source.neighbours(), ..options };
-    let handle = Proxy::start(built.revision(), options).map_err(|error| Failure::new(error.to_string()))?;
+    let handle = Proxy::start(built.revision(), options).map_err(|error| taken::failure(&error))?;
+    built.notes.extend(idle_ports(args, &section, &handle.listeners()));
     let _ = proxy.set(handle.clone());
     let mut served = Served {
         source,
@@ -92,6 +98,7 @@ pub(super) fn serve(args: &RunArgs, mut source: Source) -> Result<Status, Failur
         found: built.summary.found(),
         stale: false,
         voice,
+        is_quiet: args.quiet,
     };
     served.publish(&built);
     let told = events.clone();
@@ -108,7 +115,11 @@ pub(super) fn serve(args: &RunArgs, mut source: Source) -> Result<Status, Failur
     heard.map_err(|error| Failure::new(format!("signals cannot be waited for: {error}")))?;
     let watcher = if section.watch.unwrap_or(true) { Some(watch(&served.source, &events, voice)?) } else { None };
     // Whoever hears that it is ready may save a file, or stop it, at once.
-    voice.say(&tell::started(&served.handle, &built, &served.source));
+    if args.quiet {
+        built.left_out.iter().for_each(|line| voice.say(&tell::left_out(line)));
+    } else {
+        voice.say(&tell::started(&served.handle, &built, &served.source));
+    }
     if let Some(file) = &args.ready_file {
         write_ready_file(file, &served.handle)?;
     }
@@ -116,7 +127,7 @@ pub(super) fn serve(args: &RunArgs, mut source: Source) -> Result<Status, Failur
     has_program.store(program.is_some(), Ordering::Release);
     let status = served.follow(&received, watcher, args.ready_file.as_deref(), program.as_ref())?;
     if program.is_none() {
-        voice.say("malha: stopping");
+        served.say("malha: stopping");
     }
     served.handle.shutdown(LONGEST_END);
     Ok(status)
@@ -176,6 +187,13 @@ impl Patience {
 }
 
 impl Served {
+    /// Says what is no trouble.
+    fn say(&self, text: &str) {
+        if !self.is_quiet {
+            self.voice.say(text);
+        }
+    }
+
     /// Whether a listener is that of the program that runs in the mesh.
     fn is_clients(&self, listener: &ListenerAddress) -> bool {
         self.source.is_for_client(listener)
@@ -248,7 +266,7 @@ impl Served {
             };
             if told.is_ok() {
                 for (address, is_there) in processes {
-                    self.voice.say(&tell::listening(address, is_there, has_stand_ins));
+                    self.say(&tell::listening(address, is_there, has_stand_ins));
                 }
             }
             for reply in replies {
@@ -312,6 +330,10 @@ impl Served {
             "listeners": report,
         });
         self.publish_with(built, &last);
+        if self.is_quiet {
+            report.failed.iter().for_each(|failure| self.voice.say(&format!("error: {failure}")));
+            return last;
+        }
         let mut page = tell::reloaded(built, &report, is_other, took);
         let found = built.summary.found();
         if found != self.found {

@@ -1,6 +1,6 @@
 //! What a running mesh says on the terminal.
 
-use super::{Built, Source};
+use super::{Built, Source, example::example};
 use crate::report::count;
 use malha_proxy::{Handle, ListenerAddress, SwapReport};
 use malha_table::{
@@ -13,7 +13,7 @@ use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 pub(super) fn started(handle: &Handle, built: &Built, source: &Source) -> String {
     let mut page = String::new();
     for line in &built.left_out {
-        let _ = writeln!(page, "left out: {line}");
+        let _ = writeln!(page, "{}", left_out(line));
     }
     for line in built.notes.iter().chain(&handle.unsupported()) {
         let _ = writeln!(page, "note: {line}");
@@ -44,7 +44,11 @@ pub(super) fn started(handle: &Handle, built: &Built, source: &Source) -> String
         let _ = writeln!(page, "admin on http://{admin} (/status, /findings, /metrics, /route, /mock)");
     }
     if let Some(stand_ins) = source.stand_ins() {
-        let _ = writeln!(page, "{} in the place of workloads", count(stand_ins.iter().count(), "stand-in"));
+        let _ = writeln!(
+            page,
+            "{}, one for each workload and each host outside the mesh",
+            count(stand_ins.iter().count(), "stand-in")
+        );
     }
     let wrong = built.summary.found();
     if !wrong.is_empty() {
@@ -52,6 +56,11 @@ pub(super) fn started(handle: &Handle, built: &Built, source: &Source) -> String
     }
     page.push_str("malha: ready");
     page
+}
+
+/// Why an object takes no part.
+pub(super) fn left_out(line: &str) -> String {
+    format!("left out: {line}")
 }
 
 /// How much is wrong with the mesh.
@@ -92,7 +101,7 @@ pub(super) fn reloaded(built: &Built, report: &SwapReport, is_other: bool, took:
     }
     let _ = write!(
         page,
-        "malha: {} in {:.1} ms: {} read, {} lowered anew",
+        "malha: {} in {:.1} ms: {} read, {} compiled again",
         if is_other { "reloaded" } else { "no request is treated otherwise" },
         took.as_secs_f64() * 1e3,
         count(built.work.files_read, "file"),
@@ -101,46 +110,11 @@ pub(super) fn reloaded(built: &Built, report: &SwapReport, is_other: bool, took:
     page
 }
 
-/// A command that shows a listener at work; none where HTTP is not what it speaks.
-fn example(listener: &ListenerAddress, built: &Built) -> Option<String> {
-    let known: Vec<Listener<'_>> = table_listeners(listener, &built.table);
-    let host = known.iter().find_map(|known| Some((known.port(), first_domain(known)?)));
-    let address = listener.address;
-    if listener.role != "gateway" {
-        return Some(match host {
-            None => format!("curl -x http://{address} http://SERVICE.NAMESPACE/"),
-            Some((port, domain)) => {
-                let port = if port == 80 { String::new() } else { format!(":{port}") };
-                format!("curl -x http://{address} http://{}{port}/", concrete(domain))
-            }
-        });
-    }
-    let chains = || known.iter().flat_map(Listener::chains);
-    if !chains().any(|chain| matches!(chain.filter(), Some(Filter::Http(_)))) {
-        return None;
-    }
-    let domain = host.map_or("*", |(_, domain)| domain);
-    if let Some(ends) = chains().find_map(|chain| chain.termination().filter(|_| is_http(&chain))) {
-        let name = if domain == "*" { "localhost".to_owned() } else { concrete(domain) };
-        let authority = built.authority.as_ref().map_or_else(|| "ca.pem".into(), |file| file.to_string_lossy());
-        let resolve = format!("{name}:{}:{}", address.port(), address.ip());
-        let more = if ends.mode() == "MUTUAL" { " --cert client.pem --key client-key.pem" } else { "" };
-        return Some(format!("curl --cacert {authority}{more} --resolve {resolve} https://{name}:{}/", address.port()));
-    }
-    Some(match domain {
-        "*" => format!("curl http://{address}/"),
-        domain => format!("curl -H 'Host: {}' http://{address}/", concrete(domain)),
-    })
-}
-
-fn is_http(chain: &Chain<'_>) -> bool {
-    matches!(chain.filter(), Some(Filter::Http(_)))
-}
-
 /// What an address is written with: clients of TCP have no scheme.
 fn scheme(listener: &ListenerAddress, table: &Table) -> &'static str {
     let known = table_listeners(listener, table);
-    let http: Vec<Chain<'_>> = known.iter().flat_map(Listener::chains).filter(is_http).collect();
+    let is_http = |chain: &Chain<'_>| matches!(chain.filter(), Some(Filter::Http(_)));
+    let http: Vec<Chain<'_>> = known.iter().flat_map(|(_, listener)| listener.chains()).filter(is_http).collect();
     match http.first() {
         None => "",
         Some(_) if http.iter().any(|chain| chain.termination().is_some()) => "https://",
@@ -148,28 +122,12 @@ fn scheme(listener: &ListenerAddress, table: &Table) -> &'static str {
     }
 }
 
-/// The listeners of a table that an open one stands for.
-fn table_listeners<'t>(listener: &ListenerAddress, table: &'t Table) -> Vec<Listener<'t>> {
+/// The listeners of a table that an open one stands for, each with its proxy.
+pub(super) fn table_listeners<'t>(listener: &ListenerAddress, table: &'t Table) -> Vec<(Proxy<'t>, Listener<'t>)> {
     let role = if listener.role == "gateway" { Role::Gateway } else { Role::Sidecar };
     let is_proxy =
         |proxy: &Proxy<'_>| proxy.role() == role && format!("{}/{}", proxy.namespace(), proxy.name()) == listener.proxy;
     let is_this = |known: &Listener<'_>| role == Role::Sidecar || known.port() == u32::from(listener.port);
-    table.proxies().filter(is_proxy).flat_map(|proxy| proxy.listeners()).filter(is_this).collect()
-}
-
-fn first_domain<'t>(listener: &Listener<'t>) -> Option<&'t str> {
-    let tables = listener.chains().filter_map(|chain| match chain.filter() {
-        Some(Filter::Http(routes)) => Some(routes),
-        _ => None,
-    });
-    let hosts = tables.flat_map(|routes| routes.virtual_hosts().collect::<Vec<_>>());
-    hosts.filter(|host| host.catch_all().is_none()).find_map(|host| host.domains().next())
-}
-
-/// A host that a domain takes.
-fn concrete(domain: &str) -> String {
-    match domain.strip_prefix('*') {
-        Some(suffix) => format!("www{suffix}"),
-        None => domain.to_owned(),
-    }
+    let listeners_of = |proxy: Proxy<'t>| proxy.listeners().filter(is_this).map(move |known| (proxy, known));
+    table.proxies().filter(is_proxy).flat_map(listeners_of).collect()
 }

@@ -6,7 +6,7 @@ mod watch;
 
 use arguments::Arguments;
 use clap::Parser;
-use malha_proxy::{Handle, Proxy};
+use malha_proxy::{Handle, Proxy, StartError, Whose};
 use std::{process::ExitCode, sync::Arc};
 use table_file::TableFile;
 
@@ -29,7 +29,10 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let (file, revision) = TableFile::open(&arguments.table, arguments.credentials())?;
     let file = Arc::new(file);
     let options = arguments.options(&file)?;
-    let handle = Proxy::start(revision, options).map_err(|error| error.to_string())?;
+    let handle = Proxy::start(revision, options).map_err(|error| match remedy(&error) {
+        Some(remedy) => format!("{error}\n  help: {remedy}"),
+        None => error.to_string(),
+    })?;
     file.serve_with(&handle);
     let (stop, stopped) = std::sync::mpsc::channel();
     malha_proxy::on_stop(move || _ = stop.send(())).map_err(|error| format!("cannot wait for signals: {error}"))?;
@@ -47,6 +50,19 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         eprintln!("{} connections were cut", report.cut);
     }
     Ok(())
+}
+
+/// Which option gives what cannot listen another address.
+fn remedy(error: &StartError) -> Option<String> {
+    let StartError::Listen { whose: Some(whose), .. } = error else { return None };
+    Some(match whose {
+        Whose::Gateway(port) => format!("--port {port}=0 takes any free port, --ephemeral does so for all"),
+        Whose::DefaultSidecar => "--outbound 127.0.0.1:0 takes any free port".to_owned(),
+        Whose::Sidecar(name) => format!("--sidecar {name}=127.0.0.1:0 takes any free port"),
+        Whose::Forward(to) => format!("--forward {to} without an address takes any free port"),
+        Whose::Admin => "--admin 127.0.0.1:0 takes any free port, --no-admin does without".to_owned(),
+        _ => return None,
+    })
 }
 
 fn tell_start(handle: &Handle) {

@@ -1,0 +1,76 @@
+//! Why a proxy did not start.
+
+use crate::listener::ListenerKey;
+use malha_table::Role;
+use std::{fmt, io, net::SocketAddr};
+
+/// Why a proxy did not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address cannot be listened on.
+    Listen {
+        /// Whose address it is, for people.
+        what: String,
+        /// The same, for programs; none for a worker's share of a listener.
+        whose: Option<Whose>,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A thread or its runtime cannot be started.
+    Thread(io::Error),
+}
+
+/// Whose address it is that cannot be listened on: for each there is another of the [`Options`](crate::Options).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Whose {
+    /// A gateway's, for this port of the table.
+    Gateway(u16),
+    /// The default sidecar's.
+    DefaultSidecar,
+    /// That of the sidecar of this name.
+    Sidecar(String),
+    /// That of a forward to this address of the mesh.
+    Forward(String),
+    /// The admin server's.
+    Admin,
+}
+
+impl Whose {
+    pub(crate) fn of(key: &ListenerKey) -> Whose {
+        match (&key.forward, key.role) {
+            (Some(to), _) => Whose::Forward(to.to_string()),
+            (None, Role::Gateway) => Whose::Gateway(key.port),
+            (None, Role::Sidecar) if key.is_default_sidecar() => Whose::DefaultSidecar,
+            (None, Role::Sidecar) => Whose::Sidecar(key.name.clone()),
+        }
+    }
+}
+
+impl StartError {
+    pub(crate) fn listen(key: &ListenerKey, address: SocketAddr, error: io::Error) -> StartError {
+        StartError::Listen { what: key.to_string(), whose: Some(Whose::of(key)), address, error }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Listen { what, address, error, .. } => {
+                write!(f, "{what} cannot listen on {address}: {error}")
+            }
+            StartError::Thread(error) => write!(f, "a worker thread cannot be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::Listen { error, .. } | StartError::Thread(error) => Some(error),
+        }
+    }
+}
