@@ -84,6 +84,28 @@ fn check_is_content_with_a_good_mesh() {
 }
 
 #[test]
+fn check_says_that_there_was_nothing_to_check() {
+    let none = tree(&[("notes.txt", ""), ("values.yaml", "replicas: 2\n")]);
+    let told = malha(none.path(), &["check"]);
+    assert_eq!(told.status, 0);
+    assert!(told.err.starts_with("no resources were found (1 file read;"), "{}", told.err);
+    assert_eq!(malha(tree(GOOD).path(), &["check"]).err, "");
+}
+
+#[test]
+fn a_quiet_check_prints_findings_alone() {
+    let (good, mesh) = (tree(GOOD), both(GOOD, BROKEN));
+    let told = malha(good.path(), &["check", "--quiet"]);
+    assert_eq!((told.status, told.out.as_str(), told.err.as_str()), (0, "", ""));
+    assert_eq!(malha(tree(&[]).path(), &["check", "-q"]).err, "");
+    let loud = malha(mesh.path(), &["check", "--format", "concise"]);
+    let told = malha(mesh.path(), &["check", "-q", "--format", "concise"]);
+    let findings: Vec<&str> =
+        loud.out.lines().filter(|line| line.contains("[K") || line.contains("[H") || line.contains("[Y")).collect();
+    assert_eq!((told.status, told.out.lines().collect::<Vec<_>>()), (1, findings));
+}
+
+#[test]
 fn findings_are_limited_to_the_inputs() {
     let mesh = both(GOOD, BROKEN);
     write(&mesh, "malha.toml", "");
@@ -469,8 +491,8 @@ fn answers_say_beside_them_what_takes_no_part() {
     assert_eq!(malha(whole.path(), &["route", "http://shop.example/cart"]).err, "");
     let (old, new) = (whole.path().to_string_lossy(), mesh.path().to_string_lossy());
     let told = malha(mesh.path(), &["diff", &old, &new]);
-    assert!(told.err.contains("1 place of NEW cannot be read"), "{}", told.err);
-    assert!(told.err.contains("1 object of NEW takes no part"), "{}", told.err);
+    assert!(told.err.contains("misspelt.yaml:10:7: error[K001]"), "{}", told.err);
+    assert!(told.err.contains("of NEW") && told.err.contains("takes no part (2 errors)"), "{}", told.err);
 }
 
 #[test]

@@ -49,6 +49,9 @@ pub struct CheckArgs {
     /// Write a comment above each finding that silences it
     #[arg(long, conflicts_with_all = ["fix", "unsafe_fixes", "watch"])]
     pub add_ignore: bool,
+    /// Print findings alone: no line that counts them, no notes
+    #[arg(short, long, conflicts_with = "statistics")]
+    pub quiet: bool,
     /// Tell how many findings each rule has, and not which
     #[arg(long)]
     pub statistics: bool,

@@ -18,7 +18,7 @@ pub struct ImportArgs {
     /// What kubectl printed, in YAML or JSON; `-` is the standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// The directory of the tree, which is made if need be
+    /// The directory of the tree, which is made if need be; one of its own, for all of it is one mesh
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub output: PathBuf,
     /// Write Secrets, too, readable by you alone: certificates and keys of gateways

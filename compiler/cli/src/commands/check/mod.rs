@@ -51,7 +51,7 @@ pub fn check(args: &CheckArgs) -> Result<Status, Failure> {
         return watch::watch(args, &inputs);
     }
     let clock = Clock::new(args.timing);
-    let progress = Progress::on_terminal();
+    let progress = if args.quiet { Progress::hidden() } else { Progress::on_terminal() };
     let mut meshes = Meshes::open(args, &inputs, &clock, &progress)?;
     let status = tell(args, &mut meshes, &clock, progress)?;
     // The process ends here: taking a large mesh apart would only delay that.
@@ -109,6 +109,9 @@ fn tell(args: &CheckArgs, meshes: &mut Meshes, clock: &Clock, progress: Progress
     }
     outcome.silenced.extend(meshes.silenced());
     outcome.summary = &summary;
+    if outcome.findings.is_empty() && !args.force_exclude {
+        notes.extend(summary.nothing());
+    }
     let text = clock.time("report", || page(args, &outcome))?;
     terminal::print(text.as_bytes())?;
     let fails = outcome.fails();
@@ -118,7 +121,7 @@ fn tell(args: &CheckArgs, meshes: &mut Meshes, clock: &Clock, progress: Progress
             _ => format!("{witnesses} witnesses replayed: each behaves as its finding says"),
         });
     }
-    for note in notes {
+    for note in notes.iter().filter(|_| !args.quiet) {
         eprintln!("{note}");
     }
     if args.timing {
@@ -133,16 +136,17 @@ fn tell(args: &CheckArgs, meshes: &mut Meshes, clock: &Clock, progress: Progress
 
 /// The report, as the command line wants it.
 fn page(args: &CheckArgs, outcome: &Outcome<'_>) -> Result<String, Failure> {
-    let (findings, last) = (&outcome.findings, outcome.summary.line());
+    let findings = &outcome.findings;
+    let last = if args.quiet { String::new() } else { format!("{}\n", outcome.summary.line()) };
     if args.statistics {
         return report::statistics(outcome, args.format == CheckFormat::Json);
     }
     match args.format {
         CheckFormat::Pretty => {
             let page = report::pretty(findings, terminal::colour(), terminal::columns());
-            Ok(format!("{page}{last}\n"))
+            Ok(format!("{page}{last}"))
         }
-        CheckFormat::Concise => Ok(format!("{}{last}\n", report::concise(findings))),
+        CheckFormat::Concise => Ok(format!("{}{last}", report::concise(findings))),
         CheckFormat::Json => report::json(outcome),
         CheckFormat::Jsonl => report::jsonl(outcome),
         CheckFormat::Sarif => report::sarif(outcome),

@@ -24,7 +24,8 @@ pub(super) fn watch(args: &CheckArgs, inputs: &Inputs) -> Result<Status, Failure
     watcher.watch(&meshes.watched(inputs))?;
     meshes.update(inputs, &Change::Anything, &clock, &progress)?;
     let mut status = tell(args, &mut meshes, &clock, progress)?;
-    eprintln!("waiting for saves");
+    let wait = || (!args.quiet).then(|| eprintln!("waiting for saves"));
+    wait();
     // Whether a change came that could not be followed.
     let mut has_missed = false;
     loop {
@@ -54,6 +55,6 @@ pub(super) fn watch(args: &CheckArgs, inputs: &Inputs) -> Result<Status, Failure
             Ok(told) => status = told,
             Err(failure) => eprintln!("malha: {failure}"),
         }
-        eprintln!("waiting for saves");
+        wait();
     }
 }

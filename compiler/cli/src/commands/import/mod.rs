@@ -8,12 +8,17 @@ mod tree;
 use crate::{
     args::ImportArgs,
     failure::{Failure, Status},
+    inputs::may_hold_documents,
     report::count,
     terminal,
 };
 use choice::{Chosen, choose};
 use dump::Dump;
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
 use tree::{Tree, Written};
 
 /// Writes the tree.
@@ -52,6 +57,21 @@ fn told(args: &ImportArgs, chosen: &Chosen, written: &Written) -> String {
     for note in chosen.notes.iter().chain(&written.notes) {
         let _ = writeln!(out, "note: {note}");
     }
+    for dump in args.files.iter().filter(|file| is_read_with(&args.output, file)) {
+        let _ = writeln!(
+            out,
+            "note: {} lies in {directory} too, so each of its objects is there twice: move it away, or import to a directory \
+             of its own by -o",
+            dump.display()
+        );
+    }
     let _ = writeln!(out, "next: malha check {directory}");
     out
+}
+
+/// Whether a dump is read where the tree is.
+fn is_read_with(tree: &Path, dump: &Path) -> bool {
+    let inside = |tree: PathBuf, dump: PathBuf| dump.starts_with(tree);
+    let found = fs::canonicalize(tree).and_then(|tree| Ok(inside(tree, fs::canonicalize(dump)?)));
+    may_hold_documents(dump) && found.unwrap_or(false)
 }
