@@ -304,6 +304,44 @@ fn route_tells_what_becomes_of_a_request() {
 }
 
 #[test]
+fn route_tells_where_bytes_go_for_a_name_or_an_address() {
+    let service = |namespace: &str, more: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: store, namespace: {namespace}}}\n\
+             spec: {{{more}ports: [{{name: tcp, port: 5432}}, {{name: tls, port: 7443}}]}}\n"
+        )
+    };
+    let mesh = tree(&[
+        ("one.yaml", &service("one", "")),
+        ("two.yaml", &service("two", "")),
+        ("known.yaml", &service("known", "clusterIP: 10.0.0.7, ")),
+    ]);
+    let route = |url: &str| {
+        let told = malha(mesh.path(), &["route", "--format", "json", "--via", "mesh", url]);
+        let decision: Value =
+            serde_json::from_str(&told.out).unwrap_or_else(|error| panic!("{url}: {error} {}", told.err));
+        let host = decision["destinations"][0]["host"].as_str().unwrap_or_default().to_owned();
+        (decision["outcome"].as_str().unwrap_or_default().to_owned(), host)
+    };
+    for (url, namespace) in [
+        ("tcp://store.one:5432", "one"),
+        ("tcp://store.two.svc:5432", "two"),
+        ("tcp://store.known.svc.cluster.local:5432", "known"),
+        ("tcp://10.0.0.7:5432", "known"),
+        ("tls://store.two:7443", "two"),
+        ("https://store.one:7443/", "one"),
+    ] {
+        // Nobody is behind them.
+        assert_eq!(route(url), ("no-endpoints".to_owned(), format!("store.{namespace}.svc.cluster.local")), "{url}");
+    }
+    assert_eq!(route("tcp://nosuch.one:5432"), ("passthrough".to_owned(), String::new()));
+    for (url, words) in [("tcp://store.one", "names no port"), ("tcp://store.one:5432/path", "has a path")] {
+        let told = malha(mesh.path(), &["route", url]);
+        assert!(told.status == 2 && told.err.contains(words), "{url}: {}", told.err);
+    }
+}
+
+#[test]
 fn route_tells_every_rule_that_was_passed_over() {
     let mesh = tree(GOOD);
     let mut rules = DEAD.to_owned();

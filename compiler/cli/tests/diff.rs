@@ -380,3 +380,55 @@ fn settings_of_the_mesh_are_compared() {
     let hosts: Vec<_> = unknown["changes"].as_array().into_iter().flatten().map(|change| &change["host"]).collect();
     assert_eq!(hosts, ["any connection", "*", "any connection"], "{unknown}");
 }
+
+/// Two Services that share a port, and get their addresses from a cluster.
+const STORES: &str = "apiVersion: v1
+kind: Service
+metadata: {name: store, namespace: one}
+spec: {selector: {app: store}, ports: [{name: tcp, port: 5432}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: store, namespace: two}
+spec: {selector: {app: store}, ports: [{name: tcp, port: 5432}]}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: away, namespace: one}
+spec:
+  hosts: [away.example]
+  ports: [{number: 5432, name: tcp, protocol: TCP}]
+  addresses: [192.0.2.7]
+  resolution: STATIC
+  endpoints: [{address: 192.0.2.7}]
+";
+
+#[test]
+fn bytes_for_services_without_an_address_are_told_by_name() {
+    let rule = |namespace: &str| {
+        format!(
+            "{STORES}---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: store, namespace: {namespace}}}
+spec:
+  hosts: [store.{namespace}.svc.cluster.local]
+  tcp: [{{route: [{{destination: {{host: away.example}}}}]}}]
+"
+        )
+    };
+    // What the first of the two has, connections for any address have as well: that is told once.
+    for namespace in ["one", "two"] {
+        let (status, told) = report(STORES, &rule(namespace));
+        assert_eq!((status, classes(&told)), (1, vec!["rerouted"]), "{told}");
+        let change = &told["changes"][0];
+        let host = format!("store.{namespace}.svc.cluster.local");
+        assert_eq!(
+            (&change["host"], &change["witness"]["authority"]),
+            (&Value::from(host.clone()), &Value::from(host)),
+            "{told}"
+        );
+        assert_eq!(change["before"]["destinations"][0]["host"], format!("store.{namespace}.svc.cluster.local"));
+        assert_eq!(change["after"]["destinations"][0]["host"], "away.example", "{told}");
+    }
+}

@@ -5,9 +5,9 @@
 use malha_algebra::{Predicate, re2::Pattern};
 use malha_syntax::Location;
 use smol_str::SmolStr;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
-pub use malha_table::{Role, http::PathNormalization};
+pub use malha_table::{Role, format::ANY_NAME, http::PathNormalization};
 
 /// Everything that a mesh says, lowered.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +64,8 @@ pub struct ProxyProgram {
 /// A listening address.
 #[derive(Clone, Debug, Default)]
 pub struct Listener {
-    /// Bind address; none: any.
+    /// Bind address; none: any. In a sidecar also the name of a service to which the files give no address, so that
+    /// connections are told by that, or [`ANY_NAME`] for all other names of the port.
     pub bind: Option<SmolStr>,
     /// The port it listens on: for gateways the targetPort (semantics A2).
     pub port: u32,
@@ -74,8 +75,9 @@ pub struct Listener {
     pub protocol: SmolStr,
     /// Name for people and metrics.
     pub name: SmolStr,
-    /// For sidecar listeners with a bind address: the names that resolve to it, lower case. A request that says no
-    /// destination address is for the listener that its authority names, else for the one without a bind address.
+    /// For sidecar listeners with a bind address or a name in its place: the names that lead there, lower case. A
+    /// connection whose address is not said is for the listener that it names; a request that only its Host is known of,
+    /// for the listener with an address that this names; else both are for the one without a bind address.
     pub names: Vec<SmolStr>,
     /// Chosen by destination, then server name (semantics A52).
     pub filter_chains: Vec<FilterChain>,
@@ -83,6 +85,13 @@ pub struct Listener {
     pub rejected: Option<String>,
     /// For sidecars: bytes that no chain takes are for this cluster kind (semantics E21).
     pub fallback: Fallback,
+}
+
+impl Listener {
+    /// The address that it is bound to, if it is bound to one.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.bind.as_ref()?.parse().ok()
+    }
 }
 
 /// What becomes of a connection that no filter chain takes.

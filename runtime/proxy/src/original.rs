@@ -3,6 +3,7 @@
 
 use crate::{outside::ip_address, pool::EndpointAddress};
 use malha_table::{
+    Meant,
     http::port_start,
     view::{Listener, Proxy},
 };
@@ -33,13 +34,13 @@ impl OriginalDestination {
 
     /// The listener for such a connection; none: no service has such a port.
     pub(crate) fn listener<'t>(&self, proxy: &Proxy<'t>) -> Option<Listener<'t>> {
-        proxy.find_listener(u32::from(self.port), self.ip(), Some(&self.host))
+        proxy.find_listener(u32::from(self.port), self.ip().map_or(Meant::Name(&self.host), Meant::Address))
     }
 
     /// The IP address that a client in a cluster would have connected to: that of the listener which the name leads to,
     /// where the name is no address. None: the files do not know it.
     pub(crate) fn address(&self, listener: &Listener<'_>) -> Option<IpAddr> {
-        self.ip().or_else(|| listener.bind()?.parse().ok())
+        self.ip().or_else(|| listener.bind_address())
     }
 
     pub(crate) fn endpoint(&self) -> EndpointAddress {

@@ -3,6 +3,7 @@
 use crate::{exchange::Exchange, local_reply::LocalReply, plan::Place};
 use http::StatusCode;
 use malha_table::{
+    Meant,
     http::port_start,
     view::{Connection, Fallback, Filter, Listener, Proxy, Route, RouteTable},
 };
@@ -71,7 +72,7 @@ fn listener<'t>(exchange: &Exchange<'_>, proxy: &Proxy<'t>) -> Option<Listener<'
         return original.listener(proxy);
     }
     let authority = &exchange.head.authority;
-    proxy.find_listener(u32::from(port_of(authority)), None, Some(authority))
+    proxy.find_listener(u32::from(port_of(authority)), Meant::Host(authority))
 }
 
 /// The port that an authority names; 80 if it names none.

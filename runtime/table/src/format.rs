@@ -16,6 +16,9 @@ pub const VERSION: u32 = 4;
 /// Where an index is expected: there is none.
 pub const NONE: u32 = u32::MAX;
 
+/// The bind address of a sidecar's listener for names that no other listener of its port has.
+pub const ANY_NAME: &str = "*";
+
 /// Where nanoseconds are expected: there is no such time.
 pub const NO_TIME: u64 = u64::MAX;
 
@@ -112,7 +115,7 @@ records! {
     }
     /// A listening address.
     ListenerRecord {
-        /// Bind address; none: any.
+        /// Bind address; none: any. In a sidecar also the name of a service that has no address, or [`ANY_NAME`].
         bind: Str,
         /// Port.
         port: U32,
@@ -124,7 +127,7 @@ records! {
         protocol: Str,
         /// For people and metrics.
         name: Str,
-        /// Strings: the names that resolve to the bind address, lower case.
+        /// Strings: the names that lead here, lower case.
         names: Range,
         /// Why Envoy would refuse it, if it would; then it has no chains.
         rejected: Str,

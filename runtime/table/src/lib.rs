@@ -17,5 +17,5 @@ pub use decision::*;
 pub use evaluate::HostMatch;
 pub use load::LoadError;
 pub use request::{Address, Lines, Protocol, ProxyIdentity, Request, RequestView, Tls};
-pub use selection::{ProxyView, Role, RouteError, choose_proxy, request_port};
+pub use selection::{Meant, ProxyView, Role, RouteError, choose_proxy, request_port};
 pub use table::Table;

@@ -1,7 +1,7 @@
 //! Which proxy and which listener a request is for: the same for the table and the reference interpreter.
 
-use crate::{ProxyIdentity, Request, http::port_start};
-use std::fmt;
+use crate::{Protocol, ProxyIdentity, Request, http::port_start};
+use std::{fmt, net::IpAddr};
 
 /// Gateway or sidecar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,6 +78,33 @@ pub fn request_port(request: &Request) -> u32 {
         authority.get(port_start(authority)? + 1..)?.parse().ok()
     };
     request.port.or_else(host_port).unwrap_or(if request.tls.is_some() { 443 } else { 80 })
+}
+
+/// Where a client means to connect to, as far as it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meant<'a> {
+    /// An address.
+    Address(IpAddr),
+    /// A name, as in CONNECT; it may have a port.
+    Name(&'a str),
+    /// It says the Host of a request alone, which may have come by any address.
+    Host(&'a str),
+    /// Nothing.
+    Unsaid,
+}
+
+impl<'a> Meant<'a> {
+    /// What a request says; `address` is its destination.
+    pub fn of(request: &'a Request, address: Option<IpAddr>) -> Meant<'a> {
+        // What ends no TLS sees no Host: so it is the connection that names it.
+        let is_connection = request.tls.is_some() || request.protocol.unwrap_or_default() != Protocol::Http;
+        match (address, request.authority.as_deref()) {
+            (Some(address), _) => Meant::Address(address),
+            (None, Some(name)) if is_connection => Meant::Name(name),
+            (None, Some(host)) => Meant::Host(host),
+            (None, None) => Meant::Unsaid,
+        }
+    }
 }
 
 /// The proxy that executes a request (design, JSON contract): for `mesh` the sidecar that `proxy` says (namespace

@@ -40,6 +40,10 @@ pub(crate) struct Mesh {
 
 pub(crate) fn mesh(random: &mut Random) -> Mesh {
     let mut yaml = String::from(SERVICES_YAML);
+    if random.one_in(3) {
+        // A cluster gives them their addresses.
+        yaml = yaml.split_inclusive('\n').filter(|line| !line.contains("clusterIP")).collect();
+    }
     for number in 0..=random.below(2) {
         gateway(random, number, &mut yaml);
     }

@@ -24,14 +24,17 @@ pub(crate) fn request(random: &mut Random, proxy: &Proxy) -> Request {
     request.authority = Some("unknown.example".to_owned());
     request.port = Some(80);
     let listeners = &proxy.program.listeners;
-    if !listeners.is_empty() {
-        let listener = random_listener(random, listeners);
+    let listener = (!listeners.is_empty()).then(|| random_listener(random, listeners));
+    if let Some(listener) = listener {
         connect(random, listener, &mut request);
     }
     let hosts = hosts(proxy, request.port);
     if !hosts.is_empty() {
         let host = *random.pick(&hosts);
         aim(random, host, &mut request);
+    }
+    if let Some(listener) = listener.filter(|listener| listener.bind.is_some() && listener.address().is_none()) {
+        connect_by_name(random, listener, &mut request);
     }
     for _ in 0..random.below(6).saturating_sub(3) {
         disturb(random, &mut request);
@@ -70,10 +73,20 @@ fn connect(random: &mut Random, listener: &Listener, request: &mut Request) {
     } else if random.one_in(20) {
         request.protocol = Some(Protocol::Tcp);
     }
-    if let Some(bind) = listener.bind.as_ref().filter(|_| random.one_in(2)) {
-        request.destination = Some(Address { ip: bind.to_string() });
+    if let Some(address) = listener.address().filter(|_| random.one_in(2)) {
+        request.destination = Some(Address { ip: address.to_string() });
     } else if random.one_in(20) {
         request.destination = Some(Address { ip: "10.0.0.2".to_owned() });
+    }
+}
+
+/// A connection that says a name of the listener's, or one that nobody has.
+fn connect_by_name(random: &mut Random, listener: &Listener, request: &mut Request) {
+    let is_known = !listener.names.is_empty() && !random.one_in(4);
+    let name = if is_known { random.pick(&listener.names).to_string() } else { "nobody.example".to_owned() };
+    request.authority = Some(if random.one_in(3) { format!("{name}:9") } else { name });
+    if request.tls.is_none() && !random.one_in(4) {
+        request.protocol = Some(Protocol::Tcp);
     }
 }
 

@@ -12,11 +12,13 @@ pub use clients::clients;
 
 use super::entrance::identity;
 use crate::ProxySpec;
-use crate::program::{Listener, Program, Proxy, ProxyProgram, Role};
-use malha_table::{ProxyIdentity, Request};
+use crate::interpret::connection;
+use crate::program::{ANY_NAME, Listener, Program, Proxy, ProxyProgram, Role};
+use malha_table::{Address, Meant, ProxyIdentity, Request};
 use smol_str::SmolStr;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// How the treatment of some requests changes.
@@ -97,6 +99,9 @@ pub fn differences(old: &Program, new: &Program) -> Vec<Change> {
     told.changes
 }
 
+/// The host of a change of connections that no host tells apart.
+const ANY_CONNECTION: &str = "any connection";
+
 /// Changes, each once.
 #[derive(Default)]
 struct Told {
@@ -118,13 +123,13 @@ struct What {
 }
 
 impl Told {
-    /// Tells a change; says where it is told.
-    fn tell(&mut self, change: Change, effects: String) -> usize {
+    /// Tells a change; says where it is told. `host` is what tells it from others.
+    fn tell(&mut self, change: Change, host: String, effects: String) -> usize {
         let what = What {
             class: change.class,
             role: change.role,
             port: change.port,
-            host: change.host.clone(),
+            host,
             region: change.region.clone(),
             effects,
             details: change.details.clone(),
@@ -186,49 +191,68 @@ impl<'p> Side<'p> {
         self.proxy.map_or(&[], |proxy| &proxy.program.listeners)
     }
 
+    /// The listener for what the other side may have one of its own for.
     fn listener(self, port: u32, bind: Option<&SmolStr>) -> Option<&'p Listener> {
         let on_port = || self.listeners().iter().filter(|listener| listener.port == port);
+        if let Some(name) = bind.filter(|bind| self.role() == Some(Role::Sidecar) && is_name(bind)) {
+            return connection::listener(self.proxy?, Meant::Name(name), port);
+        }
         // What is for an address that no listener is bound to is for that which is bound to none.
         let bound = on_port().find(|listener| listener.bind.as_ref() == bind);
         bound.or_else(|| on_port().find(|listener| listener.bind.is_none()))
+    }
+
+    fn role(self) -> Option<Role> {
+        Some(self.proxy?.role)
     }
 }
 
 impl Sides<'_> {
     /// Tells what differs; says where.
     fn compare(&self, told: &mut Told) -> Vec<usize> {
-        let keys: BTreeSet<(u32, Option<&SmolStr>)> = self
-            .old
-            .listeners()
-            .iter()
-            .chain(self.new.listeners())
-            .map(|listener| (listener.port, listener.bind.as_ref()))
-            .collect();
         let mut places = Vec::new();
         let Some(proxy) = self.new.proxy.or(self.old.proxy) else { return places };
+        let listeners = self.old.listeners().iter().chain(self.new.listeners());
+        // By name first: what changes for any address with it is not told again.
         let (role, identity) = (proxy.role, identity(&spec(proxy)));
+        let name_of = |bind: Option<&'_ SmolStr>| bind.filter(|bind| role == Role::Sidecar && is_name(bind)).cloned();
+        let keys = listeners.map(|listener| {
+            let bind = listener.bind.as_ref();
+            (listener.port, name_of(bind).is_none(), bind)
+        });
+        let keys: BTreeSet<(u32, bool, Option<&SmolStr>)> = keys.collect();
         if let (Some(old), Some(new)) = (self.old.proxy, self.new.proxy) {
             let none = Listener::default();
-            let mut frame = Frame { role, proxy: identity.clone(), listener: &none, told, places: Vec::new() };
+            let mut frame =
+                Frame { role, proxy: identity.clone(), listener: &none, name: None, told, places: Vec::new() };
             listeners::compare_others(old.program.fallback, new.program.fallback, &mut frame);
             places.append(&mut frame.places);
         }
-        for (port, bind) in keys {
+        for (port, _, bind) in keys {
             let (old, new) = (self.old.listener(port, bind), self.new.listener(port, bind));
             // Rather one that is bound there: requests are sent to its address.
             let mut both = new.into_iter().chain(old);
             let Some(any) = both.clone().find(|listener| listener.bind.as_ref() == bind).or(both.next()) else {
                 continue;
             };
-            let mut frame = Frame { role, proxy: identity.clone(), listener: any, told, places: Vec::new() };
+            let name = name_of(bind);
+            let mut frame = Frame { role, proxy: identity.clone(), listener: any, name, told, places: Vec::new() };
             if !listeners::compare(old, new, &mut frame) {
-                paths::compare(self, old, new, &mut frame);
+                // Requests that come by name are routed as those that come by any address.
+                if frame.name.is_none() {
+                    paths::compare(self, old, new, &mut frame);
+                }
                 connections::compare(self, old, new, &mut frame);
             }
             places.append(&mut frame.places);
         }
         places
     }
+}
+
+/// Whether a sidecar's listener goes by names, rather than by an address.
+fn is_name(bind: &str) -> bool {
+    bind.parse::<IpAddr>().is_err()
 }
 
 fn spec(proxy: &Proxy) -> ProxySpec {
@@ -241,6 +265,8 @@ struct Frame<'p> {
     role: Role,
     proxy: ProxyIdentity,
     listener: &'p Listener,
+    /// The name that its connections are meant for, where it goes by names.
+    name: Option<SmolStr>,
     told: &'p mut Told,
     /// Where those of this listener are told.
     places: Vec<usize>,
@@ -258,20 +284,36 @@ struct Difference {
 }
 
 impl Frame<'_> {
+    /// The address that its listener is bound to.
+    fn address(&self) -> Option<Address> {
+        self.listener.address().map(|ip| Address { ip: ip.to_string() })
+    }
+
+    /// A name that its connections are meant for.
+    fn authority(&self) -> Option<String> {
+        let name = self.name.as_ref()?;
+        Some(if name == ANY_NAME { "unknown.example".to_owned() } else { name.to_string() })
+    }
+
     fn tell(&mut self, class: Class, found: Difference) {
+        let host = match &self.name {
+            Some(name) if found.host == ANY_CONNECTION && name == ANY_NAME => "any other name".to_owned(),
+            Some(name) if found.host == ANY_CONNECTION => name.to_string(),
+            _ => found.host.clone(),
+        };
         let change = Change {
             class,
             role: self.role,
             proxy: self.proxy.clone(),
             port: self.listener.port,
             protocol: self.listener.protocol.clone(),
-            host: found.host,
+            host,
             region: found.region,
             request: found.request,
             details: found.details,
             also: 0,
         };
-        let place = self.told.tell(change, found.effects);
+        let place = self.told.tell(change, found.host, found.effects);
         self.places.push(place);
     }
 }

@@ -156,7 +156,7 @@ pub fn entrance_of_table(proxy: &Proxy, listener: &Listener, chain: &FilterChain
         gateway,
         number: listener.server_ports.first().copied(),
         port: Some(listener.port),
-        address: listener.bind.clone(),
+        address: listener.address().and(listener.bind.clone()),
         tls: chain.termination.is_some(),
         server_name,
         proxy: Some(identity(&spec)),

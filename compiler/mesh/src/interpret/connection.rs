@@ -1,8 +1,8 @@
 //! Which listener takes a connection, and which of its filter chains (semantics A.7).
 
-use crate::program::{FilterChain, Listener, Proxy, Role};
+use crate::program::{ANY_NAME, FilterChain, Listener, Proxy, Role};
 use malha_table::http::{BadRequest, host_key};
-use malha_table::{Protocol, Request, RouteError};
+use malha_table::{Meant, Protocol, Request, RouteError};
 use std::net::IpAddr;
 
 /// What choosing a filter chain reads of a connection.
@@ -49,28 +49,34 @@ impl Connection {
     }
 }
 
-/// The listener for a connection to `port`: one that is bound to the destination address, else the one that is bound
-/// to none.
-pub(super) fn listener<'a>(
-    proxy: &'a Proxy,
-    request: &Request,
-    connection: &Connection,
-    port: u32,
-) -> Option<&'a Listener> {
+/// The listener for a connection to `port`.
+///
+/// One that is bound to the address that is meant, else the one that is bound to none. In a sidecar a name stands for an
+/// address, or, where the files know none, for the listener of this name.
+pub(crate) fn listener<'a>(proxy: &'a Proxy, meant: Meant<'_>, port: u32) -> Option<&'a Listener> {
     let on_port = || proxy.program.listeners.iter().filter(|listener| listener.port == port);
-    let bind = |listener: &Listener| listener.bind.as_deref().and_then(|bind| bind.parse::<IpAddr>().ok());
-    let bound = match (connection.destination, &request.authority) {
-        (Some(address), _) => on_port().find(|listener| bind(listener) == Some(address)),
-        (None, Some(authority)) if proxy.role == Role::Sidecar => {
-            let name = host_key(authority);
-            on_port().find(|listener| listener.names.iter().any(|other| *other == *name))
-        }
-        _ => None,
-    };
     let any = || on_port().find(|listener| listener.bind.is_none());
-    // Without a word of the destination, a gateway's request is for the first listener on the port.
-    let first = || on_port().next().filter(|_| proxy.role == Role::Gateway && connection.destination.is_none());
-    bound.or_else(any).or_else(first)
+    let named = |listener: &Listener, authority: &str| {
+        let name = host_key(authority);
+        listener.names.iter().any(|other| *other == *name)
+    };
+    let found = match meant {
+        Meant::Address(address) => on_port().find(|listener| listener.address() == Some(address)),
+        // Without a word of the address, a gateway's request is for the first listener on the port.
+        _ if proxy.role == Role::Gateway => return any().or_else(|| on_port().next()),
+        // The recorded way of a Host that has no address: to the listener of any.
+        Meant::Host(host) => on_port().find(|listener| listener.address().is_some() && named(listener, host)),
+        Meant::Name(name) => {
+            let of_any_name = || on_port().find(|listener| listener.bind.as_deref() == Some(ANY_NAME));
+            match on_port().find(|listener| named(listener, name)).or_else(of_any_name) {
+                // It only keeps other names from the listener of any address.
+                Some(listener) if listener.filter_chains.is_empty() && listener.rejected.is_none() => return None,
+                found => found,
+            }
+        }
+        Meant::Unsaid => None,
+    };
+    found.or_else(any)
 }
 
 /// The filter chain for a connection: by destination range, then server name, then transport, then first bytes. Of each

@@ -18,7 +18,7 @@ use malha_algebra::re2::{self, Pattern};
 use malha_syntax::Location;
 use malha_table::http::{self, BadRequest, Head, HttpSettings, Matched};
 use malha_table::{
-    Decision, Outcome, Protocol, Redirect, Request, RequestView, Respond, Rewrite, RouteError, choose_proxy,
+    Decision, Meant, Outcome, Protocol, Redirect, Request, RequestView, Respond, Rewrite, RouteError, choose_proxy,
     request_port,
 };
 use regex::bytes::RegexBuilder;
@@ -46,8 +46,9 @@ pub fn interpret(
     let settings =
         HttpSettings { path_normalization: program.settings.path_normalization, edge: proxy.role == Role::Gateway };
     let head = http::admit(request, settings);
-    let connection = Connection::of(request, head.as_ref().err())?;
-    let Some(listener) = connection::listener(proxy, request, &connection, port) else {
+    let mut connection = Connection::of(request, head.as_ref().err())?;
+    let meant = Meant::of(request, connection.destination);
+    let Some(listener) = connection::listener(proxy, meant, port) else {
         decision.outcome = match proxy.program.fallback {
             Fallback::Close => Outcome::NoListener,
             fallback => fallback_outcome(fallback),
@@ -58,6 +59,10 @@ pub fn interpret(
     if listener.rejected.is_some() {
         decision.outcome = Outcome::ListenerRejected;
         return Ok(decision);
+    }
+    if let Meant::Name(_) = meant {
+        // A name stands for the address of its listener.
+        connection.destination = listener.address();
     }
     let Some(chain) = connection::filter_chain(listener, &connection) else {
         decision.outcome = fallback_outcome(listener.fallback);

@@ -49,5 +49,6 @@ mod tcp_observed;
 mod tls;
 mod tracing;
 mod tunnels;
+mod unaddressed;
 mod upgrades;
 mod upstream_tls;

@@ -1,36 +1,40 @@
 //! Which listener takes a connection, and which of its filter chains (semantics A.7).
 
 use crate::{
-    Role,
+    Meant, Role,
+    format::ANY_NAME,
     http::host_key,
     view::{Chain, Connection, Listener, Proxy},
 };
 use std::net::IpAddr;
 
 impl<'t> Proxy<'t> {
-    /// The listener for a connection to `port`: one that is bound to the destination address (for a sidecar, where the
-    /// address is not known, one that is bound to the address of the name in `authority`), else the one that is bound
-    /// to none; for a gateway, without a word of the destination, else the first on the port.
-    pub fn find_listener(
-        &self,
-        port: u32,
-        destination: Option<IpAddr>,
-        authority: Option<&str>,
-    ) -> Option<Listener<'t>> {
-        let mut on_port = self.listeners().filter(|listener| listener.port() == port);
-        let on_port_again = on_port.clone();
-        let bound = match (destination, authority) {
-            (Some(address), _) => on_port.clone().find(|listener| listener.bind_address() == Some(address)),
-            (None, Some(authority)) if self.role() == Role::Sidecar => {
-                let name = host_key(authority);
-                on_port.clone().find(|listener| listener.names().any(|other| other == name))
-            }
-            _ => None,
+    /// The listener for a connection to `port`: one that is bound to the address that is meant, else the one that is
+    /// bound to none. In a sidecar a name means the address that it stands for; where a service has none, the listener
+    /// of its name, and any other name that of [`ANY_NAME`]: none, if that has no chains. A Host leads to listeners
+    /// with an address alone. For a gateway, without a word of the address, the first on the port has the rest.
+    pub fn find_listener(&self, port: u32, meant: Meant<'_>) -> Option<Listener<'t>> {
+        let on_port = || self.listeners().filter(|listener| listener.port() == port);
+        let any = || on_port().find(|listener| listener.bind().is_none());
+        let with_name = |authority: &str, may_take: fn(&Listener<'_>) -> bool| {
+            let name = host_key(authority);
+            on_port().find(|listener| may_take(listener) && listener.names().any(|other| other == name))
         };
-        let mut any = on_port_again.filter(|listener| listener.bind().is_none());
-        bound
-            .or_else(|| any.next())
-            .or_else(|| on_port.next().filter(|_| self.role() == Role::Gateway && destination.is_none()))
+        match (self.role(), meant) {
+            (_, Meant::Address(address)) => {
+                on_port().find(|listener| listener.bind_address() == Some(address)).or_else(any)
+            }
+            (Role::Sidecar, Meant::Host(host)) => {
+                with_name(host, |listener| listener.bind_address().is_some()).or_else(any)
+            }
+            (Role::Sidecar, Meant::Name(name)) => with_name(name, |_| true)
+                .or_else(|| on_port().find(|listener| listener.bind() == Some(ANY_NAME)))
+                .map_or_else(any, |found| {
+                    Some(found).filter(|found| found.rejected().is_some() || !found.chains().is_empty())
+                }),
+            (Role::Sidecar, Meant::Unsaid) => any(),
+            (Role::Gateway, _) => any().or_else(|| on_port().next()),
+        }
     }
 }
 
@@ -46,7 +50,8 @@ enum Fit {
 }
 
 impl<'t> Listener<'t> {
-    fn bind_address(&self) -> Option<IpAddr> {
+    /// The address that it is bound to; none: it takes those of any, or goes by names.
+    pub fn bind_address(&self) -> Option<IpAddr> {
         self.bind()?.parse().ok()
     }
 

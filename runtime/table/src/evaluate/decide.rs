@@ -2,7 +2,7 @@
 
 use super::tell;
 use crate::{
-    Decision, Outcome, Protocol, Redirect, Request, RequestView, Respond, Rewrite, Role, RouteError, Table,
+    Decision, Meant, Outcome, Protocol, Redirect, Request, RequestView, Respond, Rewrite, Role, RouteError, Table,
     choose_proxy,
     http::{self, BadRequest, Head, HttpSettings},
     request_port,
@@ -29,13 +29,17 @@ impl Table {
         let protocol = request.protocol.unwrap_or_default();
         let is_tls = request.tls.is_some() || protocol == Protocol::Tls;
         let is_foreign = head.as_ref().err().is_some_and(|refused| refused.is_foreign);
+        let destination = destination(request)?;
+        let meant = Meant::of(request, destination);
+        let found = proxy.find_listener(request_port(request), meant);
+        // A name stands for the address of its listener.
+        let named = || found.as_ref().filter(|_| matches!(meant, Meant::Name(_)))?.bind_address();
         let connection = Connection {
-            destination: destination(request)?,
+            destination: destination.or_else(named),
             is_tls,
             server_name: request.tls.as_ref().and_then(|tls| tls.sni.as_deref()),
             is_plain_http: !is_tls && protocol == Protocol::Http && !is_foreign,
         };
-        let found = proxy.find_listener(request_port(request), connection.destination, request.authority.as_deref());
         let Some(listener) = found else {
             decision.outcome = match proxy.fallback() {
                 Fallback::Close => Outcome::NoListener,

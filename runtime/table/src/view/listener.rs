@@ -70,7 +70,8 @@ pub struct Connection<'a> {
 }
 
 impl<'t> Listener<'t> {
-    /// Bind address; none: any.
+    /// Bind address; none: any. In a sidecar perhaps a service's name, or [`ANY_NAME`](crate::format::ANY_NAME): where
+    /// connections are told by the names that they are meant for.
     pub fn bind(&self) -> Option<&'t str> {
         self.table.optional_str(self.record.bind)
     }
@@ -95,7 +96,7 @@ impl<'t> Listener<'t> {
         self.table.str(self.record.name)
     }
 
-    /// The names that resolve to its bind address, lower case.
+    /// The names that lead to it, lower case.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &'t str> + Clone {
         self.table.strs(self.record.names)
     }

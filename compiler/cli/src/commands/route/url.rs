@@ -2,29 +2,47 @@
 
 use crate::{args::RouteArgs, failure::Failure};
 use hyper::Uri;
-use malha_table::{Lines, Request, Role, Table, Tls};
-use std::path::Path;
+use malha_table::{Address, Lines, Protocol, Request, Role, Table, Tls};
+use std::{net::IpAddr, path::Path};
 
 /// The request that a URL alone describes; its host need not follow a scheme.
 ///
 /// # Errors
 /// The URL is not understood.
 pub(crate) fn parse_url(url: &str) -> Result<Request, Failure> {
-    let usage = "a URL is a scheme, a host and a path, as `http://simul-shop.com/login`";
+    let usage =
+        "a URL is a scheme, a host and a path, as `http://simul-shop.com/login`; for bytes `tcp://postgres.db:5432`";
     let text = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
     let uri: Uri = text.parse().map_err(|error| Failure::new(format!("`{url}`: {error}")).help(usage))?;
     let scheme = uri.scheme_str().unwrap_or("http");
     let authority = uri.authority().ok_or_else(|| Failure::new(format!("`{url}` names no host")).help(usage))?;
-    let default_port = match scheme {
-        "http" => 80,
-        "https" => 443,
+    let (protocol, default_port) = match scheme {
+        "http" => (Protocol::Http, Some(80)),
+        "https" => (Protocol::Http, Some(443)),
+        "tcp" => (Protocol::Tcp, None),
+        "tls" => (Protocol::Tls, None),
         other => return Err(Failure::new(format!("`{other}` is not a scheme that a mesh routes")).help(usage)),
     };
+    let Some(port) = authority.port_u16().or(default_port) else {
+        let help = format!("write the port, as `{scheme}://{authority}:5432`");
+        return Err(Failure::new(format!("`{url}` names no port")).help(help));
+    };
+    let is_http = protocol == Protocol::Http;
+    if !is_http && !matches!(uri.path(), "" | "/") {
+        return Err(Failure::new(format!("`{url}` has a path, and bytes have none")).help(usage));
+    }
+    // An address is where the client means to go, and no server name.
+    let address = authority.host().trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
+    let destination = address.filter(|_| !is_http).map(|ip| Address { ip: ip.to_string() });
+    let speaks_tls = scheme == "https" || protocol == Protocol::Tls;
+    let sni = Some(authority.host().to_owned()).filter(|_| destination.is_none());
     Ok(Request {
-        port: Some(authority.port_u16().map_or(default_port, u32::from)),
-        tls: (scheme == "https").then(|| Tls { sni: Some(authority.host().to_owned()), alpn: Vec::new() }),
+        port: Some(u32::from(port)),
+        protocol: Some(protocol).filter(|_| !is_http),
+        tls: speaks_tls.then(|| Tls { sni, alpn: Vec::new() }),
         authority: Some(authority.as_str().to_owned()),
-        path: Some(uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string)),
+        path: is_http.then(|| uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string)),
+        destination,
         ..Request::default()
     })
 }

@@ -7,7 +7,7 @@ use crate::{
     workspace::Workspace,
 };
 use malha_mesh::analysis::unreached;
-use malha_mesh::program::{Discovery, Filter, LoadBalancer, Origin, Proxy};
+use malha_mesh::program::{ANY_NAME, Discovery, Filter, LoadBalancer, Origin, Proxy};
 use malha_table::Role;
 use serde_json::{Value, json};
 
@@ -61,6 +61,8 @@ pub(super) fn routes(proxies: &[&Proxy], workspace: &Workspace) -> Vec<Row> {
     let mut rows = Vec::new();
     for proxy in proxies {
         for listener in &proxy.program.listeners {
+            let is_of_any_name = proxy.role == Role::Sidecar && listener.bind.as_deref() == Some(ANY_NAME);
+            let service = listener.bind.as_ref().filter(|_| listener.address().is_none() && !is_of_any_name);
             for chain in &listener.filter_chains {
                 let row =
                     |host, taken: String, done: String, origin: Option<&Origin>, removed: Option<String>| -> Row {
@@ -77,6 +79,8 @@ pub(super) fn routes(proxies: &[&Proxy], workspace: &Workspace) -> Vec<Row> {
                         ]
                     };
                 match &chain.filter {
+                    // The listener for any address has them, too.
+                    Filter::Http(_) if is_of_any_name => {}
                     Filter::Http(index) => {
                         let hosts = proxy.program.route_tables.get(*index).map(|table| table.virtual_hosts.as_slice());
                         for host in hosts.unwrap_or_default() {
@@ -96,8 +100,12 @@ pub(super) fn routes(proxies: &[&Proxy], workspace: &Workspace) -> Vec<Row> {
                     Filter::Tcp(tcp) => {
                         let weighted = tcp.destinations.len() > 1;
                         let to: Vec<_> = tcp.destinations.iter().map(|it| destination(it, weighted)).collect();
-                        let names = json!(chain.server_names);
-                        rows.push(row(names, "bytes".to_owned(), to.join(", "), tcp.origin.as_deref(), None));
+                        let of_service = service.filter(|_| chain.server_names.is_empty());
+                        let names = of_service.map_or_else(|| json!(chain.server_names), |name| json!([name]));
+                        let row = row(names, "bytes".to_owned(), to.join(", "), tcp.origin.as_deref(), None);
+                        if !is_of_any_name || !rows.contains(&row) {
+                            rows.push(row);
+                        }
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! Connections that reach a filter chain.
 
-use malha_mesh::program::{FilterChain, Listener, Proxy, Role};
+use malha_mesh::program::{ANY_NAME, FilterChain, Listener, Proxy, Role};
 use malha_table::{Protocol, ProxyIdentity, Request, Tls};
 use std::collections::BTreeMap;
 
@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 pub(super) fn connection(proxy: &Proxy, listener: &Listener, chain: &FilterChain) -> Request {
     let destination = match chain.destinations.first() {
         Some(range) => range.split('/').next().map(|ip| malha_table::Address { ip: ip.to_owned() }),
-        None => None,
+        None => listener.address().map(|ip| malha_table::Address { ip: ip.to_string() }),
     };
+    // Where services are told apart by their names.
+    let named = listener.bind.as_ref().filter(|bind| proxy.role == Role::Sidecar && *bind != ANY_NAME);
     let name = chain.server_names.first().map(|name| below(name));
     let tls = chain.tls.unwrap_or(name.is_some());
     let via = match (proxy.role, proxy.gateways.first()) {
@@ -23,6 +25,7 @@ pub(super) fn connection(proxy: &Proxy, listener: &Listener, chain: &FilterChain
         port: Some(listener.port),
         protocol: Some(if tls { Protocol::Tls } else { Protocol::Tcp }),
         tls: tls.then(|| Tls { sni: name, alpn: Vec::new() }),
+        authority: named.filter(|_| destination.is_none()).map(ToString::to_string),
         destination,
         ..Request::default()
     }

@@ -1,7 +1,7 @@
 //! Filter chains against each other: those that forward bytes, how TLS ends, and where requests are to be compared.
 
 use super::{
-    Class, Detail, Difference, Frame, Side, Sides,
+    ANY_CONNECTION, Class, Detail, Difference, Frame, Side, Sides,
     effect::Effect,
     hosts::HostPairs,
     sorts::{Sort, Sorts, Speaks},
@@ -27,9 +27,16 @@ pub(super) fn compare(sides: &Sides<'_>, old: Option<&Listener>, new: Option<&Li
     let sorts = Sorts::of(old, new);
     let mut found: Found<'_> = BTreeMap::new();
     let mut hosts = HostPairs::new(sides);
-    for &sort in sorts.all.iter().filter(|sort| sorts.can_be_named(**sort)) {
+    // Of connections by name nobody chooses the address.
+    let is_asked = |sort: &&Sort<'_>| sorts.can_be_named(**sort) && (frame.name.is_none() || sort.range.is_none());
+    let asked: Vec<Sort<'_>> = sorts.all.iter().filter(is_asked).copied().collect();
+    for sort in asked {
         let (before, after) = (sorts.taker(sort, old), sorts.taker(sort, new));
         let is_http = |chain: Option<&FilterChain>| chain.is_some_and(|chain| matches!(chain.filter, Filter::Http(_)));
+        // The requests of those are told of connections by any address.
+        if frame.name.is_some() && (is_http(before) || is_http(after)) {
+            continue;
+        }
         let is_absent = old.is_none() || new.is_none();
         // Requests are compared host by host.
         if (is_http(before) && is_http(after)) || (is_absent && (is_http(before) || is_http(after))) {
@@ -50,17 +57,20 @@ pub(super) fn compare(sides: &Sides<'_>, old: Option<&Listener>, new: Option<&Li
         found.entry((class, one, other)).or_default().push(sort);
     }
     for ((class, one, other), changed) in found {
-        let Some(&sort) = changed.first() else { continue };
+        // What is told by name is no request.
+        let sort = changed.iter().find(|sort| frame.name.is_none() || sort.speaks != Speaks::Http);
+        let Some(&sort) = sort.or(changed.first()) else { continue };
         let details = details(one.as_ref(), other.as_ref());
         // The range's own address, else the listener's.
         let address = sorts.address(sort).map(|ip| ip.to_string());
-        let address = address.or(frame.listener.bind.as_ref().map(ToString::to_string));
+        let address = address.or_else(|| Some(frame.address()?.ip));
+        let address = address.filter(|_| frame.name.is_none());
         let is_tls = sort.speaks == Speaks::Tls;
         // A request of plain HTTP names some host.
         let authority =
             (sort.speaks == Speaks::Http).then(|| address.clone().unwrap_or_else(|| "example.com".to_owned()));
         let request = Request {
-            authority,
+            authority: authority.or_else(|| frame.authority()),
             via: Some(if frame.role == Role::Sidecar { "mesh" } else { "gateway" }.to_owned()),
             proxy: Some(frame.proxy.clone()),
             port: Some(frame.listener.port),
@@ -73,7 +83,7 @@ pub(super) fn compare(sides: &Sides<'_>, old: Option<&Listener>, new: Option<&Li
             tls: is_tls.then(|| Tls { sni: sorts.server_name(sort), alpn: Vec::new() }),
             ..Request::default()
         };
-        let host = sort.name.or(sort.range).unwrap_or("any connection").to_owned();
+        let host = sort.name.or(sort.range).unwrap_or(ANY_CONNECTION).to_owned();
         let text = |side: Option<Treatment>| side.map(|side| (side.termination, side.effect.text()));
         let effects = format!("{:?} {:?}", text(one), text(other));
         frame.tell(class, Difference { host, region: words(&changed), request: Some(request), details, effects });

@@ -1,8 +1,8 @@
 //! Listeners that come and go, and those that Envoy would refuse to load.
 
-use super::{Class, Detail, Difference, Frame};
+use super::{ANY_CONNECTION, Class, Detail, Difference, Frame};
 use crate::program::{Fallback, Listener, Role};
-use malha_table::{Address, Protocol, Request};
+use malha_table::{Protocol, Request};
 
 /// Tells what becomes of connections to ports that no listener has, if that differs.
 pub(super) fn compare_others(old: Fallback, new: Fallback, frame: &mut Frame<'_>) {
@@ -19,7 +19,7 @@ pub(super) fn compare_others(old: Fallback, new: Fallback, frame: &mut Frame<'_>
         before: said(old).to_owned(),
         after: said(new).to_owned(),
     }];
-    let (host, region) = ("any connection".to_owned(), "connections to ports that no service has".to_owned());
+    let (host, region) = (ANY_CONNECTION.to_owned(), "connections to ports that no service has".to_owned());
     frame.tell(Class::Rerouted, Difference { host, region, details, ..Difference::default() });
 }
 
@@ -45,12 +45,13 @@ pub(super) fn compare(old: Option<&Listener>, new: Option<&Listener>, frame: &mu
         via: Some(if frame.role == Role::Sidecar { "mesh" } else { "gateway" }.to_owned()),
         proxy: Some(frame.proxy.clone()),
         port: Some(frame.listener.port),
-        destination: frame.listener.bind.as_ref().map(|bind| Address { ip: bind.to_string() }),
+        authority: frame.authority(),
+        destination: frame.address(),
         protocol: Some(Protocol::Tcp),
         ..Request::default()
     };
     let details = vec![Detail { what: "the listener".to_owned(), before: said(old), after: said(new) }];
-    let (host, region) = ("any connection".to_owned(), "every connection to the port".to_owned());
+    let (host, region) = (ANY_CONNECTION.to_owned(), "every connection to the port".to_owned());
     frame.tell(class, Difference { host, region, request: Some(request), details, ..Difference::default() });
     old.is_some() && new.is_some()
 }

@@ -1,6 +1,7 @@
 //! Sidecars: the outbound listeners of a workload, and the route table of each port (semantics B.2, B.6, B.7, E).
 
 mod domains;
+mod names;
 mod network;
 mod tables;
 
@@ -9,7 +10,7 @@ use super::listeners;
 use crate::VirtualService;
 use crate::config::OutboundMode;
 use crate::egress::EgressListener;
-use crate::program::{Fallback, Filter, FilterChain, Listener, ProxyProgram};
+use crate::program::{ANY_NAME, Fallback, Filter, FilterChain, Listener, Note, ProxyProgram};
 use crate::registry::{Protocol, Resolution, Service, ServiceOrigin, ServicePort};
 use smol_str::{SmolStr, format_smolstr};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,9 +27,11 @@ struct Outbound<'a> {
     opened: BTreeMap<Key, Opened>,
     /// Listeners to which nothing is added any more.
     locked: BTreeSet<Key>,
+    /// Ports on which services are told apart by their names.
+    named_ports: BTreeSet<u32>,
 }
 
-/// What no two listeners share: port and bind address.
+/// What no two listeners share: port and bind address, or what stands for it.
 type Key = (u32, Option<SmolStr>);
 
 /// What a listener is put together from.
@@ -51,6 +54,7 @@ enum Table {
 }
 
 /// How a port routes plain HTTP.
+#[derive(Clone)]
 struct Http {
     table: Option<Table>,
     /// See [`Opened::is_http_alone`].
@@ -100,7 +104,8 @@ pub(super) fn lower(context: &Context<'_>) -> ProxyProgram {
         virtual_services: listener.virtual_services.iter().collect(),
     });
     let sources: Vec<Source<'_>> = sources.collect();
-    let mut outbound = Outbound { context, unknown, fallback, opened: BTreeMap::new(), locked: BTreeSet::new() };
+    let (opened, locked, named_ports) = (BTreeMap::new(), BTreeSet::new(), names::ports(&sources));
+    let mut outbound = Outbound { context, unknown, fallback, opened, locked, named_ports };
     for source in &sources {
         outbound.open_all(source);
     }
@@ -167,7 +172,7 @@ impl Outbound<'_> {
         if port.protocol.is_http() {
             let address = if let Bind::At(address) = bind { address.clone() } else { None };
             let http = Http { table: Some(Table::Port), is_alone: address.is_some() };
-            self.add(source, address, (service, port), http, Vec::new());
+            self.add_for_all(source, address, (service, port), http, Vec::new());
             return;
         }
         let chains = |ranges: &[SmolStr], is_wildcard: bool| {
@@ -178,7 +183,8 @@ impl Outbound<'_> {
         if let Bind::At(address) = bind {
             // The address tells no services apart: only those without one are known by their server names.
             let chains = chains(&[], addresses.is_empty() && (address.is_none() || !ranges.is_empty()));
-            self.add(source, address.clone(), (service, port), Http::of(service, port, address.as_ref()), chains);
+            let http = Http::of(service, port, address.as_ref());
+            self.add_for_all(source, address.clone(), (service, port), http, chains);
             return;
         }
         let is_anywhere = addresses.is_empty() && ranges.is_empty() && service.resolution == Resolution::Passthrough;
@@ -188,7 +194,15 @@ impl Outbound<'_> {
         }
         if addresses.is_empty() {
             let ranges: Vec<SmolStr> = ranges.into_iter().cloned().collect();
-            self.add(source, None, (service, port), Http::of(service, port, None), chains(&ranges, true));
+            let (http, of_any) = (Http::of(service, port, None), chains(&ranges, true));
+            if !names::stands_for_address(service) {
+                self.add_for_all(source, None, (service, port), http, of_any);
+                return;
+            }
+            self.add(source, None, (service, port), http, of_any);
+            let name = Some(service.hostname.clone());
+            let http = Http::of(service, port, name.as_ref());
+            self.add(source, name, (service, port), http, names::chains(chains(&[], false)));
             return;
         }
         for address in addresses {
@@ -205,7 +219,7 @@ impl Outbound<'_> {
             |is_wildcard: bool| network::chains(context, &source.virtual_services, service, port, &[], is_wildcard);
         let endpoints = context.mesh.registry().endpoints(service, port);
         if service.origin == ServiceOrigin::ServiceEntry && endpoints.is_empty() && service.selector.is_none() {
-            self.add(source, None, (service, port), Http::of(service, port, None), chains(true));
+            self.add_for_all(source, None, (service, port), Http::of(service, port, None), chains(true));
             return;
         }
         for address in endpoints.iter().filter_map(|endpoint| endpoint.address.as_ref()) {
@@ -214,6 +228,21 @@ impl Outbound<'_> {
                 self.add(source, Some(address.clone()), (service, port), http, chains(false));
             }
         }
+    }
+
+    /// Adds to a listener; if that is for any address, to the one for any name too, where the port has one.
+    fn add_for_all(
+        &mut self,
+        source: &Source<'_>,
+        bind: Option<SmolStr>,
+        of: (&Service, &ServicePort),
+        http: Http,
+        chains: Vec<FilterChain>,
+    ) {
+        if bind.is_none() && self.named_ports.contains(&of.1.number) {
+            self.add(source, Some(SmolStr::new_static(ANY_NAME)), of, http.clone(), chains.clone());
+        }
+        self.add(source, bind, of, http, chains);
     }
 
     fn add(
@@ -230,6 +259,7 @@ impl Outbound<'_> {
         }
         let names = || match &key.1 {
             None => Vec::new(),
+            Some(bind) if bind == ANY_NAME => Vec::new(),
             Some(bind) if source.listener.bind.is_some() => vec![bind.clone()],
             Some(_) => domains::of_service(service, self.context),
         };
@@ -268,7 +298,12 @@ impl Outbound<'_> {
     where
         Self: 's,
     {
-        let Outbound { context, unknown, fallback, opened, .. } = self;
+        let Outbound { context, unknown, fallback, mut opened, named_ports, .. } = self;
+        for port in named_ports {
+            // Even an empty one keeps other names from what is for any address.
+            let none = || Opened { protocol: SmolStr::new_static(Protocol::Tcp.as_str()), ..Opened::default() };
+            opened.entry((port, Some(SmolStr::new_static(ANY_NAME)))).or_insert_with(none);
+        }
         let mut program = ProxyProgram { fallback, ..ProxyProgram::default() };
         let mut tables = TableIndex::default();
         let make = |source: &'s Source<'s>| Ports::new(context, &source.virtual_services, &source.services, unknown);
@@ -310,7 +345,12 @@ impl Outbound<'_> {
                 rejected: None,
                 fallback,
             };
-            listeners::judge(&mut listener, &tables, &mut program.notes);
+            let mut notes = Vec::new();
+            listeners::judge(&mut listener, &tables, &mut notes);
+            // What is told of the listener for any address is not told again of those for names.
+            let is_told = |note: &Note| program.notes.iter().any(|told| told.location == note.location);
+            notes.retain(|note| listener.bind.is_none() || listener.address().is_some() || !is_told(note));
+            program.notes.extend(notes);
             program.listeners.push(listener);
         }
         program.route_tables = tables.into_tables();
