@@ -3,7 +3,8 @@
 use super::client::{Client, connect};
 use malha_proxy::Credential;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, ExtendedKeyUsagePurpose,
+    IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme, StreamOwned,
@@ -25,6 +26,7 @@ pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 pub struct Certified {
     certificate: rcgen::Certificate,
     key: KeyPair,
+    number: SerialNumber,
 }
 
 impl Authority {
@@ -45,7 +47,29 @@ impl Authority {
         let mut params = CertificateParams::new(names).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate().unwrap();
-        Certified { certificate: params.signed_by(&key, &self.0).unwrap(), key }
+        let number = SerialNumber::from(key.public_key_raw()[1..17].to_vec());
+        params.serial_number = Some(number.clone());
+        Certified { certificate: params.signed_by(&key, &self.0).unwrap(), key, number }
+    }
+
+    /// A list of the certificates that do not count any more.
+    pub fn withdraw(&self, certificates: &[&Certified]) -> String {
+        let (then, later) = (date_time_ymd(2020, 1, 1), date_time_ymd(2120, 1, 1));
+        let revoked_certs = certificates.iter().map(|one| RevokedCertParams {
+            serial_number: one.number.clone(),
+            revocation_time: then,
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let params = CertificateRevocationListParams {
+            this_update: then,
+            next_update: later,
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked_certs.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.0).unwrap().pem().unwrap()
     }
 }
 

@@ -40,6 +40,26 @@ fn weights_are_shares_and_a_seed_repeats_them() {
 }
 
 #[test]
+fn weights_need_not_come_to_a_hundred_and_without_one_nothing_is_drawn() {
+    let (a, b) = (Echo::start("a"), Echo::start("b"));
+    let rules = "  - route:
+    - destination: {host: nowhere}
+      weight: 0
+    - destination: {host: a}
+      weight: 3
+    - destination: {host: nowhere}
+    - destination: {host: b}
+      weight: 1
+";
+    let table = mesh::gateway(rules, &[a.address], &[b.address]);
+    let proxy = start(table, Options { seed: Some(7), ..options() });
+    let names = names(proxy.gateway(80), 1000);
+    let counts = counts(&names);
+    assert_eq!(counts.len(), 2, "C7: {counts:?}");
+    assert!((180..320).contains(&counts["b"]), "C7: a quarter of all: {counts:?}");
+}
+
+#[test]
 fn round_robin_goes_in_turn() {
     let echoes = ["1", "2", "3"].map(Echo::start);
     let endpoints: Vec<SocketAddr> = echoes.iter().map(|echo| echo.address).collect();

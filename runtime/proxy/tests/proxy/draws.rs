@@ -31,6 +31,23 @@ fn all_tries_of_a_request_go_to_the_destination_that_was_drawn() {
 }
 
 #[test]
+fn a_missing_destination_that_was_drawn_is_the_end_of_it() {
+    let (a, lines) = (Echo::start("a"), Lines::default());
+    let rules = "  - route:
+    - {destination: {host: a}, weight: 50}
+    - {destination: {host: nowhere}, weight: 50}
+    retries: {attempts: 3, retryOn: 5xx, backoff: 1ms}
+";
+    let proxy = start(mesh::gateway(rules, &[a.address], &[]), lines.options());
+    let statuses: Vec<u16> = (0..40).map(|_| get(proxy.gateway(80), "x.com", "/", "").status).collect();
+    let failed = statuses.iter().filter(|status| **status == 503).count();
+    assert!(0 < failed && failed < 40, "both are drawn: {statuses:?}");
+    assert_eq!(a.seen().len(), 40 - failed, "C10: none of those came to the other");
+    let missing = lines.wait(40).iter().filter(|line| line.contains("\" 503 NC ")).count();
+    assert_eq!(missing, failed, "C10");
+}
+
+#[test]
 fn a_hash_chooses_an_endpoint_and_no_destination() {
     let (a, b) = (Echo::start("a"), Echo::start("b"));
     let policy = mesh::policy_of_a("loadBalancer: {consistentHash: {httpHeaderName: x-user}}");

@@ -23,6 +23,7 @@ mod faults;
 mod forwarding;
 mod forwards;
 mod hashing;
+mod hosts;
 mod http2;
 mod http2_upstream;
 mod idle;

@@ -8,10 +8,13 @@ use crate::common::{
     lines::Lines,
     mesh, options,
     plain::{serving, upstream},
-    start, wait_for,
+    start,
+    tls::{Authority, Speaker},
+    wait_for,
 };
-use malha_mesh::MeshConfig;
-use malha_proxy::Options;
+use malha_mesh::{MeshConfig, ProxySpec};
+use malha_proxy::{LogFormat, Options};
+use malha_table::Table;
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
@@ -101,6 +104,96 @@ spec:
         assert_eq!(greeting(&proxy, address), name, "B33: whatever the order: {address}");
     }
     assert_eq!(greeting(&proxy, "10.7.200.1:9000"), "", "its own chain leads out of this machine");
+}
+
+/// Services of TLS outside, at addresses of these ranges.
+fn entry(name: &str, range: &str) -> String {
+    format!(
+        "---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: {name}, namespace: default}}
+spec:
+  hosts: [{name}.ext]
+  addresses: [{range}]
+  ports: [{{number: 443, name: tls, protocol: TLS}}]
+  resolution: STATIC
+  endpoints: [{{address: 192.0.2.7}}]
+"
+    )
+}
+
+/// The cluster to which a client goes that says a server name, and offers these protocols.
+fn cluster(proxy: &Running, lines: &Lines, address: &str, name: &str, offers: &[&str]) -> String {
+    lines.clear();
+    let mut stream = to(proxy, address);
+    let authority = Authority::new();
+    stream.write_all(&Speaker { offers, ..Speaker::new(&authority) }.hello(name)).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let _ = stream.read_to_end(&mut Vec::new());
+    let line: serde_json::Value = serde_json::from_str(&lines.wait(1)[0]).expect("lines are JSON");
+    line["upstream_cluster"].as_str().unwrap_or_default().to_owned()
+}
+
+fn logged(table: Arc<Table>, lines: &Lines) -> Running {
+    start(table, Options { access_log: Some(lines.log().in_format(LogFormat::Json)), ..options() })
+}
+
+#[test]
+fn a_range_that_was_chosen_is_not_left_for_a_server_name() {
+    let (lines, entries) = (Lines::default(), [entry("wide", "10.7.0.0/16"), entry("narrow", "10.7.1.0/24")].concat());
+    let proxy = logged(mesh::sidecar(&entries, MeshConfig::default(), &[], &[]), &lines);
+    let cluster_of = |name: &str| format!("outbound|443||{name}.ext");
+    for offers in [&[][..], &["h2", "http/1.1"], &["smtp"]] {
+        let cluster = |address: &str, name: &str| cluster(&proxy, &lines, address, name, offers);
+        assert_eq!(cluster("10.7.2.1:443", "wide.ext"), cluster_of("wide"), "A55: {offers:?}");
+        assert_eq!(cluster("10.7.1.1:443", "narrow.ext"), cluster_of("narrow"), "A55: {offers:?}");
+        // The wider range has the name, and is not gone back to.
+        assert_eq!(cluster("10.7.1.1:443", "wide.ext"), "PassthroughCluster", "A55: {offers:?}");
+        assert_eq!(cluster("10.7.2.1:443", "narrow.ext"), "PassthroughCluster", "A55: {offers:?}");
+    }
+}
+
+#[test]
+fn a_match_of_tls_holds_where_all_that_it_asks_for_does() {
+    let rule = "---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: one, namespace: default}
+spec:
+  hosts: [one.ext, two.ext]
+  gateways: [mesh, other]
+  tls:
+  - match:
+    - {sniHosts: [one.ext], sourceLabels: {app: web}, sourceNamespace: elsewhere}
+    - {sniHosts: [one.ext], sourceLabels: {app: web, version: v2}}
+    - {sniHosts: [one.ext], sourceLabels: {app: web}, gateways: [other]}
+    - {sniHosts: [one.ext], sourceLabels: {app: web}, port: 444}
+    - {sniHosts: [two.ext], sourceLabels: {app: web}, port: 443}
+    route: [{destination: {host: b, port: {number: 7443}}}]
+  - match:
+    - {sniHosts: [one.ext], sourceLabels: {app: web}, sourceNamespace: default, gateways: [mesh], port: 443}
+    - {sniHosts: [one.ext], destinationSubnets: [10.7.1.0/24]}
+    route: [{destination: {host: a, port: {number: 7443}}}]
+";
+    let text = format!("{}{}", entry("one", "10.7.0.0/16"), rule);
+    let proxies = [("web", "app"), ("web", "other")].map(|(value, label)| ProxySpec {
+        labels: [(label.into(), value.into())].into(),
+        ..ProxySpec::default_sidecar()
+    });
+    let lines = Lines::default();
+    let more = [mesh::SERVICES.replace("{name: http, port: 80}", "{name: tls, port: 7443}"), text].concat();
+    let (to_a, to_b) = ("outbound|7443||a.default.svc.cluster.local", "outbound|7443||b.default.svc.cluster.local");
+    let asked = |at: usize, address: &str, name: &str| {
+        let table = mesh::compile_with(&more, &proxies[at..=at], MeshConfig::default(), |_| None);
+        cluster(&logged(table, &lines), &lines, address, name, &[])
+    };
+    assert_eq!(asked(0, "10.7.2.1:443", "one.ext"), to_a, "B29");
+    assert_eq!(asked(0, "10.7.2.1:443", "two.ext"), to_b, "B29");
+    // Of the client with another label only the match for a range is left.
+    assert_eq!(asked(1, "10.7.1.1:443", "one.ext"), to_a, "B29");
+    assert_eq!(asked(1, "10.7.2.1:443", "one.ext"), "PassthroughCluster", "B29");
+    assert_eq!(asked(1, "10.7.2.1:443", "two.ext"), "PassthroughCluster", "B29");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::common::{
     client::{Client, get},
     echo::{Echo, dead},
     held::{Gated, Narrow},
+    lines::Lines,
     mesh, options, start, wait_for,
 };
 use malha_proxy::{AccessLog, Options};
@@ -48,6 +49,28 @@ fn three_retries_make_four_tries_and_the_last_answer_is_passed_on() {
     wait_for("the access log", || !lines.lock().unwrap().is_empty());
     let line = lines.lock().unwrap()[0].clone();
     assert!(line.contains("\" 503 URX via_upstream "), "{line}");
+}
+
+#[test]
+fn conditions_that_are_named_take_the_place_of_the_usual_ones() {
+    let conflict = in_turn(&[409, 200]);
+    let usual = rules("    retries: {attempts: 1, backoff: 1ms}\n");
+    let named = rules("    retries: {attempts: 1, backoff: 1ms, retryOn: retriable-4xx}\n");
+    let flags = |rules: &str| {
+        let lines = Lines::default();
+        let proxy = start(mesh::gateway(rules, &[dead()], &[]), lines.options());
+        assert_eq!(get(proxy.gateway(80), "x.com", "/", "").status, 503);
+        lines.wait(1).remove(0)
+    };
+    let (line, other) = (flags(&usual), flags(&named));
+    assert!(line.contains("\" 503 URX,UF "), "C49: connect-failure is a usual one: {line}");
+    assert!(other.contains("\" 503 UF "), "C49: and is none of those that are named: {other}");
+    let status = |rules: &str, echo: &Echo| {
+        let proxy = start(mesh::gateway(rules, &[echo.address], &[]), options());
+        get(proxy.gateway(80), "x.com", "/", "").status
+    };
+    assert_eq!(status(&named, &conflict), 200, "C49");
+    assert_eq!(status(&usual, &in_turn(&[409, 200])), 409, "C49");
 }
 
 #[test]

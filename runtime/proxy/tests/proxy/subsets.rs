@@ -2,14 +2,21 @@
 
 use crate::common::{
     Running,
-    client::{Client, get},
+    client::{Client, connect, get},
     echo::Echo,
     held::Gated,
-    mesh, options, start, wait_for,
+    mesh, options,
+    plain::upstream,
+    start,
+    tls::{Authority, Speaker},
+    wait_for,
 };
 use malha_mesh::MeshConfig;
 use malha_proxy::Options;
-use std::net::SocketAddr;
+use std::{
+    io::{Read, Write},
+    net::SocketAddr,
+};
 
 /// Requests for `/v1` go to one subset of `a`, all others to the other; each has one endpoint.
 fn subsets(policy: &str, v1: SocketAddr, v2: SocketAddr) -> Running {
@@ -71,4 +78,64 @@ fn an_endpoint_that_is_left_out_of_one_is_asked_in_another() {
     let answer = get(address, "x.com", "/v1", "");
     assert_eq!((answer.status, answer.text().as_str()), (503, "no healthy upstream"), "it is left out");
     assert_eq!(get(address, "x.com", "/v2", "").status, 200, "D50");
+}
+
+#[test]
+fn copies_and_bytes_go_to_the_endpoints_of_a_subset() {
+    let (one, two) = (Echo::start("v1"), Echo::start("v2"));
+    let bytes = upstream("v2 ");
+    let more = "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: a, namespace: default}
+spec:
+  host: a
+  subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: bytes, namespace: default}
+spec:
+  selector: {istio: ingress}
+  servers:
+  - {port: {number: 5432, name: tcp, protocol: TCP}, hosts: ['*']}
+  - {port: {number: 8443, name: tls, protocol: TLS}, hosts: ['*'], tls: {mode: PASSTHROUGH}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: bytes, namespace: default}
+spec:
+  hosts: ['*']
+  gateways: [bytes]
+  tcp:
+  - route: [{destination: {host: a, port: {number: 5432}, subset: v2}}]
+  tls:
+  - match: [{sniHosts: ['*']}]
+    route: [{destination: {host: a, port: {number: 5432}, subset: v2}}]
+";
+    let rules = "  - route: [{destination: {host: a, port: {number: 80}, subset: v1}}]
+    mirrors: [{destination: {host: a, port: {number: 80}, subset: v2}}]
+";
+    let ports = "  - {name: http, port: 80}\n  - {name: tcp, port: 5432}\n";
+    let text = mesh::gateway_text(rules).replace("  - {name: http, port: 80}\n", ports) + more;
+    let table = mesh::compile_with(&text, &[], MeshConfig::default(), |cluster| {
+        Some(match (cluster.subset.as_deref(), cluster.port) {
+            (Some("v1"), _) => vec![one.address],
+            (Some("v2"), 80) => vec![two.address],
+            (Some("v2"), _) => vec![bytes],
+            _ => Vec::new(),
+        })
+    });
+    let proxy = start(table, options());
+    assert_eq!(get(proxy.gateway(80), "x.com", "/", "").json()["name"], "v1");
+    wait_for("the copy", || two.seen().len() == 1);
+    assert_eq!(one.seen().len(), 1, "D20: the copy is the other subset's alone");
+    let authority = Authority::new();
+    for (port, first) in [(5432, b"x".to_vec()), (8443, Speaker::new(&authority).hello("whoever.example"))] {
+        let mut stream = connect(proxy.gateway(port));
+        stream.write_all(&first).unwrap();
+        let mut greeting = [0; 3];
+        stream.read_exact(&mut greeting).expect("D20: it is there");
+        assert_eq!(&greeting, b"v2 ", "D20: {port}");
+    }
 }

@@ -151,6 +151,81 @@ fn the_server_name_chooses_chain_and_certificate() {
 }
 
 #[test]
+fn of_server_names_the_most_specific_has_the_client() {
+    let (echo, authority) = (Echo::start("a"), Authority::new());
+    let hosts = ["'*.com'", "'*.b.com'", "x.b.com", "'*', zzz.org"];
+    let names = ["wide", "narrow", "exact", "any"];
+    let servers = names.iter().zip(hosts).map(|(name, hosts)| {
+        format!(
+            "  - port: {{number: 443, name: {name}, protocol: HTTPS}}\n    hosts: [{hosts}]\n    \
+             tls: {{mode: SIMPLE, credentialName: {name}}}\n"
+        )
+    });
+    let certificates = names.map(|name| authority.issue(&[name]));
+    let secrets: Vec<(&str, Credential)> =
+        names.into_iter().zip(&certificates).map(|(name, one)| (name, one.credential())).collect();
+    let proxy = start(revision(&servers.collect::<String>(), &echo, &secrets), options());
+    let speaker = Speaker { is_careless: true, ..Speaker::new(&authority) };
+    // An address is no server name: none is sent.
+    for (name, expected) in [
+        ("x.b.com", "exact"),
+        ("X.B.com", "exact"),
+        ("y.b.com", "narrow"),
+        ("y.x.b.com", "narrow"),
+        ("b.com", "wide"),
+        ("zzz.org", "any"),
+        ("nobody.net", "any"),
+        ("192.0.2.1", "any"),
+    ] {
+        let stream = speaker.shake(gateway(&proxy), name).expect("A52");
+        let shown = &stream.conn.peer_certificates().expect("one is shown")[0];
+        let found = names.iter().zip(&certificates).find(|(_, one)| one.der() == &**shown);
+        assert_eq!(found.map(|(name, _)| *name), Some(expected), "A52: {name}");
+    }
+}
+
+#[test]
+fn a_certificate_that_was_withdrawn_is_refused() {
+    let (echo, authority) = (Echo::start("a"), Authority::new());
+    let (own, kept, withdrawn) =
+        (authority.issue(&["shop.com"]), authority.issue(&["ann.com"]), authority.issue(&["bob.com"]));
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| std::fs::write(directory.path().join(name), text).unwrap();
+    write("shop.pem", own.pem());
+    write("shop.key", own.key_pem());
+    write("ca.pem", authority.pem());
+    let files = "serverCertificate: shop.pem, privateKey: shop.key, caCertificates: ca.pem";
+    let with = |more: &str| {
+        let mut made = revision(&server("shop.com", &format!("mode: MUTUAL, {files}{more}")), &echo, &[]);
+        made.credentials.read_files(&made.table, directory.path());
+        made
+    };
+    let is_served = |proxy: &Running, shows: &Certified| {
+        let speaker = Speaker { shows: Some(shows), ..Speaker::new(&authority) };
+        let Ok(stream) = speaker.shake(gateway(proxy), "shop.com") else { return false };
+        // In TLS 1.3 the first read tells.
+        let mut client = crate::common::client::Client::over(stream);
+        client.try_write(b"GET / HTTP/1.1\r\nHost: shop.com\r\n\r\n");
+        client.read().is_some_and(|answer| answer.status == 200)
+    };
+    let proxy = start(with(""), options());
+    assert!(is_served(&proxy, &kept) && is_served(&proxy, &withdrawn));
+    write("crl.pem", authority.withdraw(&[&withdrawn]));
+    proxy.swap(with(", caCrl: crl.pem"));
+    assert!(proxy.unsupported().is_empty(), "{:?}", proxy.unsupported());
+    assert!(is_served(&proxy, &kept) && !is_served(&proxy, &withdrawn), "A48");
+    // The list of a Secret counts as the file's does.
+    let clients = Credential {
+        authorities: Some(authority.pem().into_bytes().into()),
+        withdrawn: Some(authority.withdraw(&[&kept]).into_bytes().into()),
+        ..Credential::default()
+    };
+    let mutual = server("shop.com", "mode: MUTUAL, credentialName: shop");
+    proxy.swap(revision(&mutual, &echo, &[("shop", own.credential()), ("shop-cacert", clients)]));
+    assert!(!is_served(&proxy, &kept) && is_served(&proxy, &withdrawn), "A48");
+}
+
+#[test]
 fn clients_of_a_mutual_server_show_a_certificate() {
     let (echo, authority, strangers) = (Echo::start("a"), Authority::new(), Authority::new());
     let own = authority.issue(&["shop.com"]);
