@@ -272,6 +272,10 @@ impl Exchange<'_> {
         let Some(destination) = forward::draw(forward, self.local.random.next()) else {
             return self.plain(&LocalReply::no_cluster());
         };
+        let state = destination.cluster().and_then(|cluster| self.running.cluster(cluster.index()));
+        if let Some(cluster) = state {
+            record.led_to(cluster);
+        }
         let cross_origin = CrossOrigin::of(forward.cors(), &self.head.headers);
         let mut changes = Changes { action, forward, destination: &destination, cross_origin: None };
         // The clock is looked at again only where something has been waited for.
@@ -292,7 +296,6 @@ impl Exchange<'_> {
             return Own::preflight(headers).into();
         }
         changes.cross_origin = cross_origin.as_ref();
-        let state = destination.cluster().and_then(|cluster| self.running.cluster(cluster.index()));
         let Some(cluster) = state else {
             return self.local_reply(&LocalReply::no_cluster(), &changes, None, &Attempted::default());
         };

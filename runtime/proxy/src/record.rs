@@ -116,10 +116,15 @@ impl Record {
         }
     }
 
-    /// The cluster that was chosen.
-    pub(crate) fn chosen(&mut self, cluster: &ClusterState) {
+    /// The cluster that the route leads to, whether or not the request comes so far.
+    pub(crate) fn led_to(&mut self, cluster: &ClusterState) {
         self.entry.cluster = Some(Arc::clone(&cluster.name));
         self.destination = cluster.destination;
+    }
+
+    /// The cluster that was chosen, which counts the answer.
+    pub(crate) fn chosen(&mut self, cluster: &ClusterState) {
+        self.led_to(cluster);
         self.cluster = cluster.number;
     }
 

@@ -7,7 +7,7 @@ use crate::{
         lines::Lines,
         tls::Speaker,
     },
-    http_bytes,
+    http_bytes, line,
 };
 use malha_proxy::OriginalDestination;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, pki_types::ServerName};
@@ -16,7 +16,6 @@ use std::{
     io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     sync::Arc,
-    time::{Duration, Instant},
 };
 
 /// Where connections go of which is recorded only that they were let go: to this machine, where nobody is.
@@ -121,15 +120,10 @@ pub(crate) fn differences(
         Ok(None) => {}
         Err(difference) => return Some(vec![difference]),
     }
-    let asked = Instant::now();
-    while lines.now().is_empty() {
-        if asked.elapsed() > Duration::from_secs(5) {
-            return Some(vec![format!("nothing is logged of {request}, recorded {expect}")]);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    let line: Value = serde_json::from_str(lines.now().first()?).expect("lines are JSON");
-    Some(compare(&line, echo, outcome, expect))
+    Some(match line(lines) {
+        Some(line) => compare(&line, echo, outcome, expect),
+        None => vec![format!("nothing is logged of {request}, recorded {expect}")],
+    })
 }
 
 fn compare(line: &Value, echo: SocketAddr, outcome: &str, expect: &Value) -> Vec<String> {
