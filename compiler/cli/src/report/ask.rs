@@ -7,7 +7,10 @@ use malha_table::Request;
 pub(crate) fn command(witness: &serde_json::Value) -> Option<String> {
     let request: Request = serde_json::from_value(witness.clone()).ok()?;
     // What no URL and no option says goes in as it is.
-    by_url(&request).or_else(|| Some(format!("echo {} | malha route --batch -", quoted(&witness.to_string()))))
+    by_url(&request).or_else(|| {
+        let line = serde_json::to_string(&request).ok()?;
+        Some(format!("echo {} | malha route --batch -", quoted(&line)))
+    })
 }
 
 fn by_url(request: &Request) -> Option<String> {
@@ -78,11 +81,11 @@ mod tests {
             ),
             (
                 json!({"via": "mesh", "port": 5432, "protocol": "tcp"}),
-                r#"echo '{"port":5432,"protocol":"tcp","via":"mesh"}' | malha route --batch -"#,
+                r#"echo '{"via":"mesh","port":5432,"protocol":"tcp"}' | malha route --batch -"#,
             ),
             (
                 json!({"port": 80, "authority": "x.org", "path": "/", "headers": {"a": " "}}),
-                r#"echo '{"authority":"x.org","headers":{"a":" "},"path":"/","port":80}' | malha route --batch -"#,
+                r#"echo '{"port":80,"authority":"x.org","path":"/","headers":{"a":" "}}' | malha route --batch -"#,
             ),
         ];
         for (witness, expected) in cases {
