@@ -44,7 +44,8 @@ impl Cli {
 /// Says of an option that `malha run` does not have how a program that has it is written.
 fn explained(mut error: clap::Error, words: &[OsString]) -> clap::Error {
     let is_run = words.get(1).is_some_and(|word| word == "run") && !words.iter().any(|word| word == "--");
-    if is_run && error.kind() == ErrorKind::UnknownArgument {
+    let is_slip = error.get(ContextKind::SuggestedArg).is_some();
+    if is_run && error.kind() == ErrorKind::UnknownArgument && !is_slip {
         let tip = "a program to run in the mesh, and its options, come after `--`: malha run --mock -- curl -s http://cart.shop/";
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }

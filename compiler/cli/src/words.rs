@@ -6,6 +6,7 @@ use malha_mesh::{
     analysis::Unreached,
     program::{Action, ActionKind, Destination, Origin, Route},
 };
+use malha_table::ProxyIdentity;
 
 /// What a route takes.
 pub(crate) fn predicate(predicate: &Predicate) -> String {
@@ -97,6 +98,22 @@ pub(crate) fn destination(destination: &Destination, weighted: bool) -> String {
     let weight = if weighted { format!(" {}%", destination.weight) } else { String::new() };
     let missing = if destination.cluster.is_none() { " (missing)" } else { "" };
     format!("{}:{}{subset}{weight}{missing}", destination.host, destination.port)
+}
+
+/// A proxy as `--proxy` takes it.
+pub(crate) fn proxy(identity: &ProxyIdentity) -> String {
+    let labels: Vec<String> = identity.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    format!("{}/{}", identity.namespace, labels.join(","))
+}
+
+/// Some of many, and how many are left out.
+pub(crate) fn some(texts: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown = texts.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match texts.len().checked_sub(SHOWN) {
+        Some(more @ 1..) => format!("{shown} and {more} more"),
+        _ => shown,
+    }
 }
 
 /// As a shell takes it for one word.

@@ -130,11 +130,8 @@ fn addresses(key: &ListenerKey, options: &Options, taken: &BTreeSet<SocketAddr>)
     }
     if key.role == Role::Sidecar {
         let configured = options.sidecars.get(&key.name).copied();
-        let default = if key.is_default_sidecar() && !options.ephemeral {
-            options.outbound
-        } else {
-            SocketAddr::new(options.outbound.ip(), 0)
-        };
+        let default =
+            if key.is_default_sidecar() { options.outbound } else { SocketAddr::new(options.outbound.ip(), 0) };
         return (free_unless(configured.unwrap_or(default)), None);
     }
     let at = |port| free_unless(SocketAddr::new(options.host, port));
@@ -273,7 +270,7 @@ mod tests {
 
     #[test]
     fn an_address_in_use_is_an_error_and_workers_share_one() {
-        let options = Options { cores: 2, ephemeral: true, ..Options::default() };
+        let options = Options { cores: 2, ephemeral: true, outbound: local(0), ..Options::default() };
         let (address, sockets) = open(&key(Role::Gateway, "a", 80), &options, &BTreeSet::new()).unwrap();
         assert_eq!(sockets.len(), 2);
         assert!(sockets.iter().all(|socket| socket.local_addr().unwrap() == address));

@@ -20,7 +20,8 @@ pub struct Options {
     pub host: IpAddr,
     /// Ports to use instead of those that the table says; 0 asks for any free one.
     pub ports: BTreeMap<u16, u16>,
-    /// Every listener takes a free port; those in [`Options::ports`] still have the one they name.
+    /// Every listener takes a free port but those that another option names an address for: [`Options::ports`],
+    /// [`Options::outbound`], [`Options::sidecars`], [`Options::forwards`].
     pub ephemeral: bool,
     /// Added to a port below 1024 that this process may not bind.
     pub privileged_offset: u16,

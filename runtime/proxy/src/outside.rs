@@ -118,8 +118,7 @@ pub(crate) fn allowed(local: &Local, address: EndpointAddress, authority: &str) 
         return Err(refuse(
             "outside_loopback",
             format!(
-                "no service or rule of the mesh takes {authority}, and requests to other hosts do not leave this machine: \
-                 `malha route --via mesh http://{authority}/` tells why\n"
+                "no service or rule of the mesh takes {authority}, and requests to other hosts do not leave this machine\n"
             ),
         ));
     }

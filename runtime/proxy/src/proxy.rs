@@ -107,7 +107,7 @@ impl Handle {
         for wanted in &plan.listeners {
             let (listener, sockets) = self
                 .open(&mut control, &wanted.key)
-                .map_err(|(address, error)| StartError::listen(&wanted.key, address, error))?;
+                .map_err(|(address, error)| StartError::listen(&wanted.key, &self.shared.options, address, error))?;
             opened.push((listener, sockets));
         }
         self.shared.install(revision, &plan, &control.listeners);

@@ -1,6 +1,6 @@
 //! Why a proxy did not start.
 
-use crate::listener::ListenerKey;
+use crate::{listener::ListenerKey, options::Options};
 use malha_table::Role;
 use std::{fmt, io, net::SocketAddr};
 
@@ -40,19 +40,21 @@ pub enum Whose {
 }
 
 impl Whose {
-    pub(crate) fn of(key: &ListenerKey) -> Whose {
+    fn of(key: &ListenerKey, options: &Options) -> Whose {
         match (&key.forward, key.role) {
             (Some(to), _) => Whose::Forward(to.to_string()),
             (None, Role::Gateway) => Whose::Gateway(key.port),
-            (None, Role::Sidecar) if key.is_default_sidecar() => Whose::DefaultSidecar,
+            (None, Role::Sidecar) if key.is_default_sidecar() && !options.sidecars.contains_key(&key.name) => {
+                Whose::DefaultSidecar
+            }
             (None, Role::Sidecar) => Whose::Sidecar(key.name.clone()),
         }
     }
 }
 
 impl StartError {
-    pub(crate) fn listen(key: &ListenerKey, address: SocketAddr, error: io::Error) -> StartError {
-        StartError::Listen { what: key.to_string(), whose: Some(Whose::of(key)), address, error }
+    pub(crate) fn listen(key: &ListenerKey, options: &Options, address: SocketAddr, error: io::Error) -> StartError {
+        StartError::Listen { what: key.to_string(), whose: Some(Whose::of(key, options)), address, error }
     }
 }
 

@@ -21,9 +21,12 @@ pub(super) fn tell_of(state: &str, workspace: &Workspace, mesh: &Mesh, program: 
     let sources = workspace.files().sources();
     let shown: Vec<(&Finding, &Sources)> = findings.iter().take(SHOWN).map(|finding| (finding, sources)).collect();
     eprint!("{}", report::concise(&shown));
-    eprintln!(
-        "malha: {}what cannot be read, or a cluster would refuse, takes no part ({}): `malha check` tells all",
-        if state.is_empty() { String::new() } else { format!("of {state} ") },
-        report::count(findings.len(), "error")
-    );
+    let errors = report::count(findings.len(), "error");
+    let what = "what cannot be read, or a cluster would refuse, takes no part";
+    if state.is_empty() {
+        eprintln!("malha: {what} ({errors}): `malha check` tells all");
+    } else {
+        // It need not be what `check` reads.
+        eprintln!("malha: of {state} {what} ({errors})");
+    }
 }

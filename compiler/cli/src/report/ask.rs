@@ -9,7 +9,8 @@ pub(crate) fn command(witness: &serde_json::Value) -> Option<String> {
     // What no URL and no option says goes in as it is.
     by_url(&request).or_else(|| {
         let line = serde_json::to_string(&request).ok()?;
-        Some(format!("echo {} | malha route --batch -", quoted(&line)))
+        // What `echo` makes of a backslash differs from shell to shell.
+        Some(format!(r"printf '%s\n' {} | malha route --batch -", quoted(&line)))
     })
 }
 
@@ -43,13 +44,12 @@ fn by_url(request: &Request) -> Option<String> {
             words.push(format!("-H {}", quoted(&format!("{name}: {line}"))));
         }
     }
-    // A proxy that is named says itself whether it is a gateway.
-    if let Some(via) = via.as_deref().filter(|via| proxy.is_none() || *via != "gateway") {
+    // Said even where the proxy says it: it may be there in one of two states alone.
+    if let Some(via) = via {
         words.push(format!("--via {}", quoted(via)));
     }
     if let Some(proxy) = proxy {
-        let labels: Vec<String> = proxy.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        words.push(format!("--proxy {}", quoted(&format!("{}/{}", proxy.namespace, labels.join(",")))));
+        words.push(format!("--proxy {}", quoted(&crate::words::proxy(proxy))));
     }
     if let Some(port) = port.filter(|port| Some(*port) != usual_port) {
         words.push(format!("--port {port}"));
@@ -69,7 +69,7 @@ mod tests {
         let cases = [
             (
                 json!({"via": "gateway", "proxy": gateway, "port": 80, "authority": "x.org", "path": "/it's?a&b"}),
-                r"malha route --proxy istio-system/istio=ingressgateway 'http://x.org/it'\''s?a&b'",
+                r"malha route --via gateway --proxy istio-system/istio=ingressgateway 'http://x.org/it'\''s?a&b'",
             ),
             (
                 json!({"via": "gateway/a/b", "port": 8443, "authority": "x.org", "path": "/", "tls": {"sni": "x.org"}}),
@@ -81,11 +81,11 @@ mod tests {
             ),
             (
                 json!({"via": "mesh", "port": 5432, "protocol": "tcp"}),
-                r#"echo '{"via":"mesh","port":5432,"protocol":"tcp"}' | malha route --batch -"#,
+                r#"printf '%s\n' '{"via":"mesh","port":5432,"protocol":"tcp"}' | malha route --batch -"#,
             ),
             (
                 json!({"port": 80, "authority": "x.org", "path": "/", "headers": {"a": " "}}),
-                r#"echo '{"port":80,"authority":"x.org","path":"/","headers":{"a":" "}}' | malha route --batch -"#,
+                r#"printf '%s\n' '{"port":80,"authority":"x.org","path":"/","headers":{"a":" "}}' | malha route --batch -"#,
             ),
         ];
         for (witness, expected) in cases {

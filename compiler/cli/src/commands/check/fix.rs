@@ -29,10 +29,14 @@ pub(super) struct Fixed {
 }
 
 impl Fixed {
-    /// What there is to say, a line for each.
+    /// Why files could not be changed, a line for each.
+    pub(super) fn troubles(&self) -> impl Iterator<Item = String> {
+        self.untouched.iter().map(not_fixed)
+    }
+
+    /// What else there is to say, a line for each.
     pub(super) fn notes(&self, unsafe_too: bool) -> Vec<String> {
-        let not_fixed = |refused: &Refused| format!("not fixed: {}: {}", refused.title, refused.why);
-        let mut notes: Vec<String> = self.refused.iter().chain(&self.untouched).map(not_fixed).collect();
+        let mut notes: Vec<String> = self.refused.iter().map(not_fixed).collect();
         notes.push(format!("{} fixed in {}", count(self.findings, "finding"), count(self.files, "file")));
         if self.unsafe_ones > 0 && !unsafe_too {
             let found = count(self.unsafe_ones, "finding");
@@ -45,6 +49,10 @@ impl Fixed {
     pub(super) fn is_incomplete(&self) -> bool {
         !self.untouched.is_empty()
     }
+}
+
+fn not_fixed(refused: &Refused) -> String {
+    format!("not fixed: {}: {}", refused.title, refused.why)
 }
 
 /// Applies the fixes of all findings that a baseline does not know, and writes the files.

@@ -51,12 +51,16 @@ pub fn check(args: &CheckArgs) -> Result<Status, Failure> {
         return watch::watch(args, &inputs);
     }
     let clock = Clock::new(args.timing);
-    let progress = if args.quiet { Progress::hidden() } else { Progress::on_terminal() };
+    let progress = progress(args);
     let mut meshes = Meshes::open(args, &inputs, &clock, &progress)?;
     let status = tell(args, &mut meshes, &clock, progress)?;
     // The process ends here: taking a large mesh apart would only delay that.
     std::mem::forget(meshes);
     Ok(status)
+}
+
+fn progress(args: &CheckArgs) -> Progress {
+    if args.quiet { Progress::hidden() } else { Progress::on_terminal() }
 }
 
 /// Does to the meshes what the command line asks for, and tells what is left.
@@ -77,6 +81,7 @@ fn tell(args: &CheckArgs, meshes: &mut Meshes, clock: &Clock, progress: Progress
     if args.fixes() {
         progress.say("fixing");
         let done = clock.time("fix", || fix::fix(meshes, args.unsafe_fixes, baseline.as_ref(), clock))?;
+        done.troubles().for_each(|trouble| eprintln!("{trouble}"));
         notes.extend(done.notes(args.unsafe_fixes));
         incomplete |= done.is_incomplete();
     }

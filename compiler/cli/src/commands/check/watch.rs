@@ -1,11 +1,10 @@
 //! `--watch`: checks again after every save.
 
-use super::{clock::Clock, meshes::Meshes, tell};
+use super::{clock::Clock, meshes::Meshes, progress, tell};
 use crate::{
     args::CheckArgs,
     failure::{Failure, Status},
     inputs::Inputs,
-    progress::Progress,
     watch::{Change, SLOW_POLL, Watcher},
 };
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -17,13 +16,13 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 pub(super) fn watch(args: &CheckArgs, inputs: &Inputs) -> Result<Status, Failure> {
     let (send, changes) = mpsc::channel();
     let mut watcher = Watcher::new(move |change| drop(send.send(change)))?;
-    let progress = Progress::on_terminal();
+    let spinner = progress(args);
     let clock = Clock::new(args.timing);
-    let mut meshes = Meshes::open(args, inputs, &clock, &progress)?;
+    let mut meshes = Meshes::open(args, inputs, &clock, &spinner)?;
     // What changes from here on is told, so nothing is missed between the first check and the first wait.
     watcher.watch(&meshes.watched(inputs))?;
-    meshes.update(inputs, &Change::Anything, &clock, &progress)?;
-    let mut status = tell(args, &mut meshes, &clock, progress)?;
+    meshes.update(inputs, &Change::Anything, &clock, &spinner)?;
+    let mut status = tell(args, &mut meshes, &clock, spinner)?;
     let wait = || (!args.quiet).then(|| eprintln!("waiting for saves"));
     wait();
     // Whether a change came that could not be followed.
@@ -42,13 +41,13 @@ pub(super) fn watch(args: &CheckArgs, inputs: &Inputs) -> Result<Status, Failure
             change = Change::Anything;
         }
         let clock = Clock::new(args.timing);
-        let progress = Progress::on_terminal();
+        let spinner = progress(args);
         let before = meshes.state();
-        let updated = meshes.update(inputs, &change, &clock, &progress);
+        let updated = meshes.update(inputs, &change, &clock, &spinner);
         has_missed = updated.is_err();
         let told = match updated {
             Ok(()) if meshes.state() == before => continue,
-            Ok(()) => watcher.watch(&meshes.watched(inputs)).and_then(|()| tell(args, &mut meshes, &clock, progress)),
+            Ok(()) => watcher.watch(&meshes.watched(inputs)).and_then(|()| tell(args, &mut meshes, &clock, spinner)),
             Err(failure) => Err(failure),
         };
         match told {

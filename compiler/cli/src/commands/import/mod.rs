@@ -60,8 +60,8 @@ fn told(args: &ImportArgs, chosen: &Chosen, written: &Written) -> String {
     for dump in args.files.iter().filter(|file| is_read_with(&args.output, file)) {
         let _ = writeln!(
             out,
-            "note: {} lies in {directory} too, so each of its objects is there twice: move it away, or import to a directory \
-             of its own by -o",
+            "note: {} lies in {directory} too, where each of its objects is read twice if git does not ignore it: move it \
+             away, or import to a directory of its own by -o",
             dump.display()
         );
     }

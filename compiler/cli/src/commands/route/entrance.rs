@@ -1,13 +1,10 @@
 //! Where a request enters: what `--via` and `--proxy` say together, and what there is to say.
 
-use crate::failure::Failure;
+use crate::{failure::Failure, words};
 use malha_mesh::{Mesh, program::Role};
 use malha_syntax::nearest;
 use malha_table::{ProxyIdentity, Request, RouteError, Table};
 use std::collections::BTreeSet;
-
-/// More ways in than these are not listed.
-const SHOWN: usize = 8;
 
 /// Lets a proxy that is named without a way in say which it is.
 ///
@@ -19,7 +16,8 @@ pub(super) fn settle(request: &mut Request, mesh: &Mesh) -> Result<(), Failure> 
     match request.via.as_deref() {
         None if role == Role::Sidecar => request.via = Some("mesh".to_owned()),
         Some(via) if role == Role::Sidecar && via.split('/').next() == Some("gateway") => {
-            let message = format!("no Gateway selects the proxy {}, and `--via {via}` asks a gateway", named(identity));
+            let message =
+                format!("no Gateway selects the proxy {}, and `--via {via}` asks a gateway", words::proxy(identity));
             let help = "leave out `--via`, and the sidecar of this proxy is asked; or leave out `--proxy`";
             return Err(Failure::new(message).help(help));
         }
@@ -53,15 +51,17 @@ pub(super) fn failure(error: &RouteError, request: &Request, table: &Table) -> F
     let asked = request.via.as_deref().unwrap_or_default();
     let mesh = ["mesh", "gateway"];
     let listed: Vec<&str> = known.iter().map(String::as_str).collect();
+    if let (RouteError::NoProxy(_), Some(identity), true) = (error, &request.proxy, known.contains(asked)) {
+        return failure.help(format!("`{asked}` is there, but not on {}: leave out `--proxy`", words::proxy(identity)));
+    }
     if let Some(meant) = meant(asked, listed.iter().copied().chain(mesh)) {
         return failure.help(format!("did you mean `--via {meant}`?"));
     }
-    failure.help(match listed.split_at_checked(SHOWN) {
-        _ if listed.is_empty() => "no Gateway is in these files: `--via mesh` asks a sidecar".to_owned(),
-        Some((shown, more @ [_, ..])) => {
-            format!("there are {} and {} more, and `mesh`", shown.join(", "), more.len())
-        }
-        _ => format!("there are {}, and `mesh`", listed.join(", ")),
+    let listed: Vec<String> = known.into_iter().collect();
+    failure.help(if listed.is_empty() {
+        "no Gateway is in these files: `--via mesh` asks a sidecar".to_owned()
+    } else {
+        format!("there are {}, and `mesh`", words::some(&listed))
     })
 }
 
@@ -71,9 +71,4 @@ fn meant<'w>(asked: &str, ways: impl Iterator<Item = &'w str> + Clone) -> Option
     let mut ending = ways.clone().filter(|way| !bare.is_empty() && way.ends_with(&format!("/{bare}")));
     let only = ending.next().filter(|_| ending.next().is_none());
     only.or_else(|| nearest(asked, ways))
-}
-
-fn named(identity: &ProxyIdentity) -> String {
-    let labels: Vec<String> = identity.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    format!("{}/{}", identity.namespace, labels.join(","))
 }

@@ -1,22 +1,24 @@
 //! A decision for people.
 
 use super::missing::Missing;
-use malha_table::{Decision, Destination, HeaderOps, Outcome, Request, Rule};
+use crate::words;
+use malha_table::{Decision, Destination, HeaderOps, Outcome, Protocol, Request, Rule};
 use std::fmt::Write as _;
 
 /// Prints what becomes of a request, one fact a line; `why` is why the mesh does not know its host, and the remedy.
 pub(super) fn pretty(request: &Request, decision: &Decision, missing: &[Missing], why: [Option<&str>; 2]) -> String {
     let mut page = Page(String::new());
-    let target = format!(
-        "{} {}{}",
-        request.method.as_deref().unwrap_or("GET"),
-        request.authority.as_deref().unwrap_or(""),
-        request.path.as_deref().unwrap_or("/")
-    );
-    page.line("request", &target);
+    let authority = request.authority.as_deref().unwrap_or("");
+    match request.protocol {
+        Some(Protocol::Tcp) => page.line("connection", authority),
+        Some(Protocol::Tls) => page.line("connection", &format!("{authority}, TLS")),
+        Some(Protocol::Http) | None => {
+            let (method, path) = (request.method.as_deref().unwrap_or("GET"), request.path.as_deref().unwrap_or("/"));
+            page.line("request", &format!("{method} {authority}{path}"));
+        }
+    }
     if let Some(proxy) = &decision.proxy {
-        let labels: Vec<_> = proxy.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        page.line("proxy", &format!("{}/{}", proxy.namespace, labels.join(",")));
+        page.line("proxy", &words::proxy(proxy));
     }
     if let Some(listener) = &decision.listener {
         page.line("listener", &format!("{} {}", listener.port, listener.protocol));

@@ -2,9 +2,10 @@
 
 use super::{
     hidden::{named, whole_names},
-    missing::{self, Places, Reason, some},
+    missing::{self, Places, Reason},
 };
-use malha_mesh::{Mesh, ProxySpec, Service, Visibility, host::is_subset, program::Role};
+use crate::words::some;
+use malha_mesh::{Mesh, ProxySpec, Resolution, Service, Visibility, host::is_subset, program::Role};
 use malha_syntax::nearest;
 use malha_table::{
     Decision, Outcome, Request, Table,
@@ -46,7 +47,7 @@ impl Unknown {
         if let Some(service) = known(mesh, &proxy, authority, &host) {
             return service.port(port).is_none().then(|| no_port(service, authority, port, places));
         }
-        Some(not_exported(mesh, &proxy, authority, &host, places).unwrap_or_else(|| {
+        Some(unseen(mesh, &proxy, authority, &host, places).unwrap_or_else(|| {
             let message = format!("no Service or ServiceEntry in these files has the host `{host}`");
             let close = meant(mesh, &proxy, &host).map(|close| format!("did you mean `{close}`?"));
             let help = close.or_else(|| other_ports(open?, port));
@@ -82,20 +83,39 @@ fn no_port(service: &Service, authority: &str, port: u32, places: Places<'_>) ->
     Unknown { reason: Reason::PortUndefined, message, help }
 }
 
-/// Services of the host that others see.
-fn not_exported(mesh: &Mesh, proxy: &ProxySpec, authority: &str, host: &str, places: Places<'_>) -> Option<Unknown> {
+/// Services of the host, none of which the proxy has.
+fn unseen(mesh: &Mesh, proxy: &ProxySpec, authority: &str, host: &str, places: Places<'_>) -> Option<Unknown> {
     let names = whole_names(mesh, proxy, authority);
-    let hidden = mesh
-        .registry()
-        .services()
-        .iter()
-        .filter(|service| names.iter().any(|name| *name == service.hostname) || is_subset(host, &service.hostname));
-    let hidden: Vec<String> = hidden
+    let has_host =
+        |service: &Service| names.iter().any(|name| *name == service.hostname) || is_subset(host, &service.hostname);
+    let services = || mesh.registry().services().iter().filter(|service| has_host(service));
+    let namespace = &proxy.namespace;
+    // What is exported here, and not there all the same, stands for what is not there, or is what a Sidecar leaves out.
+    if let Some(service) = services().find(|service| service.visibility.includes(namespace)) {
+        let what = missing::named(&service.resource, places);
+        return Some(match (&service.resolution, mesh.sidecar(proxy)) {
+            (Resolution::Alias(target), _) => Unknown {
+                reason: Reason::HostIsAlias,
+                message: format!("{what} stands for `{target}`, which is no service here"),
+                help: Some(format!("add a ServiceEntry for `{target}`")),
+            },
+            (_, Some(sidecar)) => Unknown {
+                reason: Reason::HostNotLetThrough,
+                message: format!(
+                    "{} does not let `{}` through, which {what} has",
+                    missing::named(sidecar, places),
+                    service.hostname
+                ),
+                help: Some(format!("add `{}/{}` to its `egress[].hosts`", service.namespace, service.hostname)),
+            },
+            (_, None) => return None,
+        });
+    }
+    let hidden: Vec<String> = services()
         .map(|service| {
             let to = match &service.visibility {
                 Visibility::Namespaces(names) => format!("`{}` only", names.join("`, `")),
-                Visibility::Nobody => "nobody".to_owned(),
-                Visibility::Public => "all".to_owned(),
+                Visibility::Nobody | Visibility::Public => "nobody".to_owned(),
             };
             format!("{} is exported to {to}", missing::named(&service.resource, places))
         })
@@ -103,7 +123,6 @@ fn not_exported(mesh: &Mesh, proxy: &ProxySpec, authority: &str, host: &str, pla
     if hidden.is_empty() {
         return None;
     }
-    let namespace = &proxy.namespace;
     let message = format!("`{host}` is not exported to namespace `{namespace}`, where the proxy is: {}", some(&hidden));
     let help =
         Some(format!("add `{namespace}` or `*` to its `exportTo`, or ask for a proxy that sees it by `--proxy`"));
@@ -123,7 +142,12 @@ fn meant(mesh: &Mesh, proxy: &ProxySpec, host: &str) -> Option<String> {
         }
     }
     let first = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
-    let elsewhere = || names.iter().find(|known| known.contains('.') && first(known) == first(host)).copied();
+    // Outside of the cluster a name begins like many others.
+    let elsewhere = || {
+        let mut own = names.iter().filter(|known| known.ends_with(suffix.as_str()));
+        let same = own.find(|known| first(known) == first(host))?;
+        Some(same.strip_suffix(suffix.as_str()).unwrap_or(same))
+    };
     nearest(host, names.iter().copied()).or_else(elsewhere).map(str::to_owned)
 }
 

@@ -10,6 +10,11 @@ use std::{net::IpAddr, path::Path};
 /// # Errors
 /// The URL is not understood.
 pub(crate) fn parse_url(url: &str) -> Result<Request, Failure> {
+    parse_url_with(url, None)
+}
+
+/// The same, where the port of the listener may be known otherwise.
+fn parse_url_with(url: &str, port: Option<u32>) -> Result<Request, Failure> {
     let usage =
         "a URL is a scheme, a host and a path, as `http://simul-shop.com/login`; for bytes `tcp://postgres.db:5432`";
     let text = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
@@ -23,7 +28,7 @@ pub(crate) fn parse_url(url: &str) -> Result<Request, Failure> {
         "tls" => (Protocol::Tls, None),
         other => return Err(Failure::new(format!("`{other}` is not a scheme that a mesh routes")).help(usage)),
     };
-    let Some(port) = authority.port_u16().or(default_port) else {
+    let Some(port) = port.or(authority.port_u16().or(default_port).map(u32::from)) else {
         let help = format!("write the port, as `{scheme}://{authority}:5432`");
         return Err(Failure::new(format!("`{url}` names no port")).help(help));
     };
@@ -37,7 +42,7 @@ pub(crate) fn parse_url(url: &str) -> Result<Request, Failure> {
     let speaks_tls = scheme == "https" || protocol == Protocol::Tls;
     let sni = Some(authority.host().to_owned()).filter(|_| destination.is_none());
     Ok(Request {
-        port: Some(u32::from(port)),
+        port: Some(port),
         protocol: Some(protocol).filter(|_| !is_http),
         tls: speaks_tls.then(|| Tls { sni, alpn: Vec::new() }),
         authority: Some(authority.as_str().to_owned()),
@@ -59,14 +64,13 @@ pub(super) fn request(args: &RouteArgs, url: &str) -> Result<Request, Failure> {
              http://{url}"
         )));
     }
-    let url = parse_url(url)?;
-    let mut request = Request {
-        via: args.via.clone(),
-        proxy: args.proxy.clone(),
-        port: args.port.or(url.port),
-        method: args.method.clone(),
-        ..url
-    };
+    let described = parse_url_with(url, args.port)?;
+    if described.protocol.is_some() && (args.method.is_some() || !args.headers.is_empty()) {
+        let message = format!("`{url}` is a connection of bytes, which have no method and no headers");
+        return Err(Failure::new(message).help("leave out -X and -H, or ask for an http:// URL"));
+    }
+    let mut request =
+        Request { via: args.via.clone(), proxy: args.proxy.clone(), method: args.method.clone(), ..described };
     for header in &args.headers {
         let (name, value) = header
             .split_once(':')

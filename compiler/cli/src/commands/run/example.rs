@@ -47,6 +47,7 @@ pub(super) fn example(listener: &ListenerAddress, built: &Built) -> Option<Strin
     let resolve = format!("{host}:{}:{}", address.port(), address.ip());
     let more = if ends.mode() == "MUTUAL" { " --cert client.pem --key client-key.pem" } else { "" };
     let url = quoted(&format!("https://{host}:{}{path}", address.port()));
+    let authority = quoted(&authority);
     Some(format!("curl --cacert {authority}{more} --resolve {resolve} {url}"))
 }
 

@@ -1,7 +1,8 @@
 //! A program to run in the mesh, without the `--` that stands before it.
 
-use crate::{args::RunArgs, failure::Failure, inputs::Inputs};
-use std::path::Path;
+use crate::{args::RunArgs, failure::Failure, inputs::Inputs, words::quoted};
+use malha_syntax::nearest;
+use std::{fs, path::Path};
 
 /// The inputs; where one is not there and could be a program, the failure says how that is written.
 ///
@@ -14,13 +15,24 @@ pub(super) fn inputs(args: &RunArgs) -> Result<Inputs, Failure> {
         let is_bare = |path: &Path| path.components().count() == 1 && path.extension().is_none();
         match missing.and_then(|missing| paths.get(missing..)) {
             Some(words @ [program, ..]) if args.command.is_empty() && is_bare(program) => {
-                let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+                let name = program.to_string_lossy();
+                if let Some(meant) = neighbour(&name) {
+                    return failure.help(format!("did you mean `{meant}`?"));
+                }
+                let words: Vec<_> = words.iter().map(|word| quoted(&word.to_string_lossy())).collect();
                 failure.help(format!(
-                    "a program to run in the mesh comes after `--`: malha run ... -- {}",
+                    "if `{name}` is a program to run in the mesh, it comes after `--`: malha run ... -- {}",
                     words.join(" ")
                 ))
             }
             _ => failure,
         }
     })
+}
+
+/// What lies here and has nearly this name.
+fn neighbour(name: &str) -> Option<String> {
+    let entries = fs::read_dir(".").ok()?.filter_map(Result::ok);
+    let names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    nearest(name, names.iter().map(String::as_str)).map(str::to_owned)
 }

@@ -199,7 +199,8 @@ impl MeshSource {
         let mut local = self.endpoints.clone();
         local.extend(self.workspace.input().config.run.endpoints.iter().cloned());
         let has_none = local.is_empty();
-        let mut notes = strangers::take_out(&mesh, &mut local);
+        let mut notes = Vec::new();
+        let mut troubles = strangers::take_out(&mesh, &mut local);
         let addresses = local.iter().map(|local| local.address);
         let there = self.listening.as_ref().map(|listening| listening.watch(addresses)).unwrap_or_default();
         let is_absent = |local: &LocalEndpoint| there.get(&local.address) == Some(&false);
@@ -216,16 +217,15 @@ impl MeshSource {
         let skipped = summary.skipped.iter().map(|skipped| format!("{} is left out: {}", skipped.file, skipped.reason));
         let not_applied = self.config.iter().flat_map(|config| &config.not_applied);
         let not_applied = not_applied.map(|sentence| format!("of the MeshConfig, {sentence}"));
-        notes.extend(skipped.chain(not_applied).chain(sidecars::notes(&mesh, &proxies)));
+        troubles.extend(skipped);
+        notes.extend(not_applied.chain(sidecars::notes(&mesh, &proxies)));
         let gateways = Gateways::of(&program);
         self.neighbours.set(localizer.neighbours(&gateways)?);
         let program = localizer.localize(&program, &gateways)?;
-        if self.last.is_none() {
-            notes.extend(summary.nothing());
-            // Whoever names endpoints knows of them.
-            if has_none && self.stand_ins.is_none() {
-                notes.extend(unplaced::note(&mesh, &program));
-            }
+        troubles.extend(summary.nothing());
+        // Whoever names endpoints knows of them.
+        if has_none && self.stand_ins.is_none() {
+            notes.extend(unplaced::note(&mesh, &program));
         }
         let table = Table::load(self.workspace.table(&program)?).map_err(|error| Failure::new(error.to_string()))?;
         let table = Arc::new(table);
@@ -240,7 +240,7 @@ impl MeshSource {
             match identities::stand_in(&mesh, &table, &mut credentials, authority, known) {
                 Ok(told) => notes.extend(told),
                 Err(failure) => {
-                    notes.push(format!(
+                    troubles.push(format!(
                         "sidecars and gateways do not speak the mesh's own TLS (ISTIO_MUTUAL): {failure}"
                     ));
                 }
@@ -256,14 +256,16 @@ impl MeshSource {
             }
             // Without it the rest of the mesh is served all the same.
             if credentials::passes_tls_on(&table) {
-                notes.push(match speak_tls() {
-                    Ok(authority) => format!("stand-ins end TLS by the local authority {}", authority.display()),
-                    Err(failure) => format!("stand-ins do not end TLS: {failure}"),
-                });
+                match speak_tls() {
+                    Ok(authority) => {
+                        notes.push(format!("stand-ins end TLS by the local authority {}", authority.display()));
+                    }
+                    Err(failure) => troubles.push(format!("stand-ins do not end TLS: {failure}")),
+                }
             }
             notes.extend(credentials::stand_in(&table, &mut credentials, &mut self.authority)?);
         } else {
-            notes.extend(lacking.iter().map(credentials::remedy));
+            troubles.extend(lacking.iter().map(credentials::remedy));
         }
         self.callers = callers;
         self.is_partial = !refused.is_empty();
@@ -277,6 +279,7 @@ impl MeshSource {
             findings: document,
             summary,
             notes,
+            troubles,
             work: Work { files_read, virtual_hosts_lowered },
         })))
     }

@@ -74,6 +74,8 @@ struct Built {
     summary: Summary,
     /// What else is worth a line.
     notes: Vec<String>,
+    /// What will not be as it was meant, a line each.
+    troubles: Vec<String>,
     work: Work,
 }
 

@@ -49,7 +49,8 @@ enum Event {
 }
 
 /// A mesh that is served.
-struct Served {
+struct Served<'a> {
+    args: &'a RunArgs,
     source: Source,
     handle: Handle,
     program_hash: u64,
@@ -58,8 +59,8 @@ struct Served {
     /// Whether the last reload failed.
     stale: bool,
     voice: Voice,
-    /// Whether only what goes wrong is said.
-    is_quiet: bool,
+    /// The notes of the table in force: what was said is not said again.
+    told: BTreeSet<String>,
 }
 
 /// Serves until it is asked to stop.
@@ -84,23 +85,26 @@ pub(super) fn serve(args: &RunArgs, mut source: Source) -> Result<Status, Failur
     }
     let told = events.clone();
     source.watch_processes(move |address, is_there| drop(told.send(Event::Listening(address, is_there))))?;
-    let mut built = source.start()?;
+    let built = source.start()?;
     let section = source.section();
     let options = options(args, &section, source.mesh_config(), on_reload(events.clone()), voice)?;
     let options = Options { neighbours: source.neighbours(), ..options };
     let handle = Proxy::start(built.revision(), options).map_err(|error| taken::failure(&error))?;
-    built.notes.extend(idle_ports(args, &section, &handle.listeners()));
     let _ = proxy.set(handle.clone());
     let mut served = Served {
+        args,
         source,
         handle,
         program_hash: built.table.program_hash(),
         found: built.summary.found(),
         stale: false,
         voice,
-        is_quiet: args.quiet,
+        told: BTreeSet::new(),
     };
-    served.publish(&built);
+    let notes = served.notes(&built);
+    let (news, troubles) = served.news(&built, &notes, &[]);
+    served.source.connect(&served.handle.listeners());
+    served.publish(&built, &notes, &Value::Null);
     let told = events.clone();
     let has_program = Arc::new(AtomicBool::new(false));
     let is_running = Arc::clone(&has_program);
@@ -116,9 +120,9 @@ pub(super) fn serve(args: &RunArgs, mut source: Source) -> Result<Status, Failur
     let watcher = if section.watch.unwrap_or(true) { Some(watch(&served.source, &events, voice)?) } else { None };
     // Whoever hears that it is ready may save a file, or stop it, at once.
     if args.quiet {
-        built.left_out.iter().for_each(|line| voice.say(&tell::left_out(line)));
+        served.say_troubles(&troubles);
     } else {
-        voice.say(&tell::started(&served.handle, &built, &served.source));
+        voice.say(&tell::started(&served.handle, &built, &served.source, &news));
     }
     if let Some(file) = &args.ready_file {
         write_ready_file(file, &served.handle)?;
@@ -133,7 +137,7 @@ pub(super) fn serve(args: &RunArgs, mut source: Source) -> Result<Status, Failur
     Ok(status)
 }
 
-fn start_program(args: &RunArgs, served: &Served, events: Sender<Event>) -> Result<Running, Failure> {
+fn start_program(args: &RunArgs, served: &Served<'_>, events: Sender<Event>) -> Result<Running, Failure> {
     let listeners = served.handle.listeners();
     let sidecar = listeners.iter().find(|listener| served.is_clients(listener)).ok_or_else(|| {
         Failure::new("there is no sidecar for the program to call through").help("say who it is by --as")
@@ -186,12 +190,40 @@ impl Patience {
     }
 }
 
-impl Served {
+impl Served<'_> {
     /// Says what is no trouble.
     fn say(&self, text: &str) {
-        if !self.is_quiet {
+        if !self.args.quiet {
             self.voice.say(text);
         }
+    }
+
+    fn say_troubles(&self, troubles: &[String]) {
+        if !troubles.is_empty() {
+            self.voice.say(&troubles.join("\n"));
+        }
+    }
+
+    /// All that is worth a line now, trouble apart.
+    fn notes(&self, built: &Built) -> Vec<String> {
+        let idle = idle_ports(self.args, &self.source.section(), &self.handle.listeners());
+        built.notes.iter().cloned().chain(idle).collect()
+    }
+
+    /// What of it was not said yet, and what of that is trouble. It counts as said from now on, until it is so no more;
+    /// `failed`, what could not be opened, is said each time.
+    fn news(&mut self, built: &Built, notes: &[String], failed: &[String]) -> (Vec<String>, Vec<String>) {
+        let unsupported = self.handle.unsupported();
+        let left_out = built.left_out.iter().map(|line| tell::left_out(line));
+        let troubles = built.troubles.iter().chain(&unsupported).map(|line| tell::note(line));
+        let troubles: Vec<String> = left_out.chain(troubles).collect();
+        let notes: Vec<String> = notes.iter().map(|line| tell::note(line)).collect();
+        let is_new = |line: &&String| !self.told.contains(*line);
+        let failed = failed.iter().map(|failure| format!("error: {failure}"));
+        let new_troubles: Vec<String> = troubles.iter().filter(is_new).cloned().chain(failed).collect();
+        let news = new_troubles.iter().chain(notes.iter().filter(is_new)).cloned().collect();
+        self.told = troubles.into_iter().chain(notes).collect();
+        (news, new_troubles)
     }
 
     /// Whether a listener is that of the program that runs in the mesh.
@@ -266,7 +298,12 @@ impl Served {
             };
             if told.is_ok() {
                 for (address, is_there) in processes {
-                    self.say(&tell::listening(address, is_there, has_stand_ins));
+                    let told = tell::listening(address, is_there, has_stand_ins);
+                    if is_there || has_stand_ins {
+                        self.say(&told);
+                    } else {
+                        self.voice.say(&told);
+                    }
                 }
             }
             for reply in replies {
@@ -329,12 +366,14 @@ impl Served {
             "milliseconds": took.as_secs_f64() * 1e3,
             "listeners": report,
         });
-        self.publish_with(built, &last);
-        if self.is_quiet {
-            report.failed.iter().for_each(|failure| self.voice.say(&format!("error: {failure}")));
+        let notes = self.notes(built);
+        let (news, troubles) = self.news(built, &notes, &report.failed);
+        self.publish(built, &notes, &last);
+        if self.args.quiet {
+            self.say_troubles(&troubles);
             return last;
         }
-        let mut page = tell::reloaded(built, &report, is_other, took);
+        let mut page = tell::reloaded(built, &report, is_other, took, &news);
         let found = built.summary.found();
         if found != self.found {
             page.push('\n');
@@ -345,16 +384,11 @@ impl Served {
         last
     }
 
-    fn publish(&self, built: &Built) {
-        self.source.connect(&self.handle.listeners());
-        self.publish_with(built, &Value::Null);
-    }
-
-    fn publish_with(&self, built: &Built, last_reload: &Value) {
+    fn publish(&self, built: &Built, notes: &[String], last_reload: &Value) {
         let status = json!({
             "state": "serving",
             "leftOut": built.left_out,
-            "notes": built.notes,
+            "notes": built.troubles.iter().chain(notes).collect::<Vec<_>>(),
             "summary": built.summary,
             "lastReload": last_reload,
         });

@@ -1,12 +1,9 @@
 //! Local endpoints that stand for no service of the mesh.
 
 use super::local::is_named;
-use crate::config::LocalEndpoint;
+use crate::{config::LocalEndpoint, words::some};
 use malha_mesh::Mesh;
 use malha_syntax::nearest;
-
-/// More ports than these are not listed.
-const SHOWN: usize = 6;
 
 /// Takes out those that no service of the mesh has the name and the port of; a line on each.
 pub(super) fn take_out(mesh: &Mesh, local: &mut Vec<LocalEndpoint>) -> Vec<String> {
@@ -32,7 +29,7 @@ fn note(mesh: &Mesh, local: &LocalEndpoint) -> String {
     ports.sort_unstable();
     ports.dedup();
     if !ports.is_empty() {
-        let ports = listed(&ports.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let ports = some(&ports.iter().map(ToString::to_string).collect::<Vec<_>>());
         return format!("{service} has no port {port}, so {address} gets no requests: it has {ports}");
     }
     let suffix = format!(".svc.{}", mesh.config().cluster_domain);
@@ -51,15 +48,7 @@ fn note(mesh: &Mesh, local: &LocalEndpoint) -> String {
     let help = match nearest(&name, known.iter().map(String::as_str)).or_else(whole) {
         Some(meant) => format!("did you mean {meant}?"),
         None if known.is_empty() => "there are no services in these files".to_owned(),
-        None => format!("there are {}", listed(&known)),
+        None => format!("there are {}", some(&known)),
     };
     format!("no service in these files is {name}, so {address} gets no requests: {help}")
-}
-
-fn listed(names: &[String]) -> String {
-    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match names.len().checked_sub(SHOWN) {
-        Some(more @ 1..) => format!("{shown} and {more} more"),
-        _ => shown,
-    }
 }

@@ -83,6 +83,7 @@ fn built(table: Table, credentials: Credentials) -> Built {
         findings: Value::Null,
         summary: Summary::default(),
         notes: Vec::new(),
+        troubles: Vec::new(),
         work: Work::default(),
     }
 }

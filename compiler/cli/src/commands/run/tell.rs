@@ -9,14 +9,11 @@ use malha_table::{
 };
 use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 
-/// What is served, where, and how to try it.
-pub(super) fn started(handle: &Handle, built: &Built, source: &Source) -> String {
+/// What is served, where, and how to try it; `notes` come first.
+pub(super) fn started(handle: &Handle, built: &Built, source: &Source, notes: &[String]) -> String {
     let mut page = String::new();
-    for line in &built.left_out {
-        let _ = writeln!(page, "{}", left_out(line));
-    }
-    for line in built.notes.iter().chain(&handle.unsupported()) {
-        let _ = writeln!(page, "note: {line}");
+    for line in notes {
+        let _ = writeln!(page, "{line}");
     }
     for listener in handle.listeners() {
         // The sidecars of stand-ins are for them alone.
@@ -46,7 +43,7 @@ pub(super) fn started(handle: &Handle, built: &Built, source: &Source) -> String
     if let Some(stand_ins) = source.stand_ins() {
         let _ = writeln!(
             page,
-            "{}, one for each workload and each host outside the mesh",
+            "{}, one for each workload without an address on this machine and each host outside the mesh",
             count(stand_ins.iter().count(), "stand-in")
         );
     }
@@ -61,6 +58,11 @@ pub(super) fn started(handle: &Handle, built: &Built, source: &Source) -> String
 /// Why an object takes no part.
 pub(super) fn left_out(line: &str) -> String {
     format!("left out: {line}")
+}
+
+/// What is worth a line.
+pub(super) fn note(line: &str) -> String {
+    format!("note: {line}")
 }
 
 /// How much is wrong with the mesh.
@@ -81,14 +83,11 @@ pub(super) fn listening(address: SocketAddr, is_there: bool, has_stand_ins: bool
     }
 }
 
-/// What a reload came to.
-pub(super) fn reloaded(built: &Built, report: &SwapReport, is_other: bool, took: Duration) -> String {
+/// What a reload came to; `notes` come first.
+pub(super) fn reloaded(built: &Built, report: &SwapReport, is_other: bool, took: Duration, notes: &[String]) -> String {
     let mut page = String::new();
-    for line in &built.notes {
-        let _ = writeln!(page, "note: {line}");
-    }
-    for failure in &report.failed {
-        let _ = writeln!(page, "error: {failure}");
+    for line in notes {
+        let _ = writeln!(page, "{line}");
     }
     for (listeners, what) in [(&report.added, "opened"), (&report.removed, "closed")] {
         for ListenerAddress { role, proxy, name, address, is_forward, .. } in listeners {

@@ -34,13 +34,13 @@ pub(crate) struct Arguments {
     #[arg(long = "port", value_name = "PORT=PORT", value_parser = port_pair)]
     ports: Vec<(u16, u16)>,
 
-    /// Listen on free ports only.
+    /// Listen on free ports, where no other option names one.
     #[arg(long)]
     ephemeral: bool,
 
-    /// Where mesh clients find the default sidecar.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:15001")]
-    outbound: SocketAddr,
+    /// Where mesh clients find the default sidecar [default: 127.0.0.1:15001]
+    #[arg(long, value_name = "ADDR")]
+    outbound: Option<SocketAddr>,
 
     /// Where mesh clients find another sidecar, by its name. May be given several times.
     #[arg(long = "sidecar", value_name = "NAME=ADDR", value_parser = sidecar_pair)]
@@ -51,9 +51,9 @@ pub(crate) struct Arguments {
     #[arg(long = "forward", value_name = "SVC.NS:PORT[=ADDR]")]
     forwards: Vec<PortForward>,
 
-    /// The admin server's address.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:15000", conflicts_with = "no_admin")]
-    admin: SocketAddr,
+    /// The admin server's address [default: 127.0.0.1:15000]
+    #[arg(long, value_name = "ADDR", conflicts_with = "no_admin")]
+    admin: Option<SocketAddr>,
 
     /// Run without an admin server.
     #[arg(long)]
@@ -134,6 +134,8 @@ impl Arguments {
     /// What the library is to do.
     pub(crate) fn options(&self, file: &Arc<TableFile>) -> Result<Options, String> {
         let again = Arc::clone(file);
+        let defaults = Options::default();
+        let free = self.ephemeral.then_some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         Ok(Options {
             cores: match self.cores {
                 0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -142,10 +144,10 @@ impl Arguments {
             host: self.host,
             ports: self.ports.iter().copied().collect(),
             ephemeral: self.ephemeral,
-            outbound: self.outbound,
+            outbound: self.outbound.or(free).unwrap_or(defaults.outbound),
             sidecars: self.sidecars.iter().cloned().collect(),
             forwards: self.forwards.clone(),
-            admin: (!self.no_admin).then_some(self.admin),
+            admin: self.admin.or(free).or(defaults.admin).filter(|_| !self.no_admin),
             explain: self.explain,
             seed: self.seed,
             access_log: self.open_access_log()?,
@@ -159,7 +161,7 @@ impl Arguments {
             },
             dns: Dns { servers: self.dns_servers.clone(), ..Dns::default() },
             on_reload: Some(Reload::new(move || again.reload())),
-            ..Options::default()
+            ..defaults
         })
     }
 

@@ -1,6 +1,7 @@
 //! Services, and subsets, without endpoints.
 
-use super::{Part, Places, Reason, Told, named, some};
+use super::{Part, Places, Reason, Told, named};
+use crate::words::some;
 use malha_mesh::{
     Mesh, ProxySpec, Service,
     destination_rule::DestinationRule,

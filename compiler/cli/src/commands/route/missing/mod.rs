@@ -144,16 +144,6 @@ fn blamed(written: &Spanned<istio::Destination>, part: Part) -> Span {
     span.or_else(|| written.host.as_ref().map(|host| host.span)).unwrap_or(written.span)
 }
 
-/// Some of many, and how many are left out.
-pub(super) fn some(texts: &[String]) -> String {
-    const SHOWN: usize = 8;
-    let shown = texts.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match texts.len().checked_sub(SHOWN) {
-        Some(more @ 1..) => format!("{shown} and {more} more"),
-        _ => shown,
-    }
-}
-
 /// An object, where it is written.
 pub(super) fn named(resource: &Resource, places: Places<'_>) -> String {
     let (file, line) = places(place::named(resource));

@@ -1,6 +1,7 @@
 //! Subsets that no DestinationRule in force defines (semantics D.1).
 
-use super::{Part, Places, Reason, Told, named, some};
+use super::{Part, Places, Reason, Told, named};
+use crate::words::some;
 use malha_mesh::{
     Mesh, ProxySpec, Service, Visibility, destination_rule::DestinationRule, host::is_subset, names::fully_qualified,
 };

@@ -1,6 +1,7 @@
 //! What is missing, in the order in which Istio looks for it: the host, the port, the subset, the endpoints.
 
-use super::{Part, Places, Reason, Told, endpoints, named, rules, some};
+use super::{Part, Places, Reason, Told, endpoints, named, rules};
+use crate::words::some;
 use malha_mesh::{
     Mesh, ProxySpec, Service,
     registry::{Protocol, Resolution},
