@@ -432,3 +432,34 @@ spec:
         assert_eq!(change["after"]["destinations"][0]["host"], "away.example", "{told}");
     }
 }
+
+#[test]
+fn bytes_by_a_name_that_loses_its_address_are_told() {
+    let store = |address: &str| {
+        format!(
+            "apiVersion: v1
+kind: Service
+metadata: {{name: store, namespace: db}}
+spec: {{{address}ports: [{{name: tcp, port: 5432}}]}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: store, namespace: db}}
+spec:
+  hosts: [store.db.svc.cluster.local]
+  tcp:
+  - match: [{{destinationSubnets: [10.0.0.0/8]}}]
+    route: [{{destination: {{host: away.example}}}}]
+---
+{}",
+            STORES.rsplit("---\n").next().unwrap_or_default()
+        )
+    };
+    let (status, told) = report(&store("clusterIP: 10.0.0.1, "), &store(""));
+    assert_eq!(status, 1, "{told}");
+    let changes = told["changes"].as_array().expect("changes");
+    let by_name = changes.iter().find(|change| change["witness"]["authority"] == "store.db.svc.cluster.local");
+    let change = by_name.unwrap_or_else(|| panic!("{told}"));
+    assert_eq!(change["before"]["destinations"][0]["host"], "away.example", "{told}");
+    assert_eq!(change["after"]["destinations"][0]["host"], "store.db.svc.cluster.local", "{told}");
+}

@@ -265,7 +265,11 @@ fn what_cannot_be_imported_says_why_and_writes_nothing() {
 fn a_dump_within_its_tree_is_named() {
     let directory = tree(&[("dump.yaml", DUMP)]);
     let told = imported(directory.path(), &["dump.yaml"]);
-    assert!(told.out.contains("note: dump.yaml lies in . too, so each of its objects is there twice"), "{}", told.out);
+    assert!(
+        told.out.contains("note: dump.yaml lies in . too, where each of its objects is read twice"),
+        "{}",
+        told.out
+    );
     let told = imported(directory.path(), &["dump.yaml", "-o", "mesh"]);
     assert!(!told.out.contains("twice"), "{}", told.out);
 }

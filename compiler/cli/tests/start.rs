@@ -6,8 +6,14 @@ mod command;
 mod running;
 
 use command::{GOOD, Told, malha, tree};
-use running::{Running, repository};
-use std::{net::TcpListener, process::Command};
+use running::{PATIENCE, Running, repository};
+use std::{
+    fs,
+    net::TcpListener,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 /// Runs a program in the mesh of [`GOOD`] that ends at once.
 fn run(arguments: &[&str]) -> Told {
@@ -70,12 +76,20 @@ fn a_forgotten_dash_dash_is_named() {
     let mesh = tree(GOOD);
     let told = malha(mesh.path(), &["run", "--as", "shop/app=web", "curl", "http://cart/"]);
     assert_eq!(told.status, 2);
-    let expected = "help: a program to run in the mesh comes after `--`: malha run ... -- curl http://cart/";
+    let expected =
+        "help: if `curl` is a program to run in the mesh, it comes after `--`: malha run ... -- curl http://cart/";
     assert!(told.err.contains(expected), "{}", told.err);
     let told = malha(mesh.path(), &["run", "--as", "shop/app=web", ".", "curl", "-s", "http://cart/"]);
     assert_eq!(told.status, 2);
     assert!(told.err.contains("a program to run in the mesh, and its options, come after `--`"), "{}", told.err);
     assert!(!told.err.contains("to pass '-s' as a value"), "{}", told.err);
+    let told = malha(mesh.path(), &["run", "sh", "echo hi; date"]);
+    assert!(told.err.contains("malha run ... -- sh 'echo hi; date'"), "{}", told.err);
+    let told = malha(mesh.path(), &["run", "--mokc"]);
+    assert!(told.err.contains("'--mock'") && !told.err.contains("`--`"), "{}", told.err);
+    fs::create_dir(mesh.path().join("istio")).expect("a directory");
+    let told = malha(mesh.path(), &["run", "istoi"]);
+    assert!(told.err.contains("did you mean `istio`?"), "{}", told.err);
     let told = malha(mesh.path(), &["run", "routs.yaml"]);
     assert!(told.status == 2 && !told.err.contains("`--`"), "{}", told.err);
 }
@@ -116,6 +130,42 @@ fn quiet_says_nothing_but_what_goes_wrong() {
     let told = malha(broken.path(), &[&words[..], &call].concat());
     assert_eq!(told.err.lines().filter(|line| line.starts_with("left out: broken.yaml:")).count(), 1, "{}", told.err);
     assert_eq!(told.err.lines().count(), 1, "{}", told.err);
+    // A certificate that is missing is trouble, too.
+    let secret = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: safe, namespace: default}\nspec:\n  \
+                  selector: {istio: ingressgateway}\n  servers:\n  - port: {number: 443, name: https, protocol: HTTPS}\n    \
+                  tls: {mode: SIMPLE, credentialName: absent}\n    hosts: ['*']\n";
+    let unsafe_one = tree(&[GOOD, &[("gateway.yaml", secret)]].concat());
+    let told = malha(unsafe_one.path(), &["run", "--quiet", "--ephemeral", "--", "true"]);
+    assert!(told.err.starts_with("note: ") && told.err.contains("absent"), "{}", told.err);
+}
+
+#[test]
+fn a_note_is_said_again_only_when_it_was_untrue_meanwhile() {
+    let mesh = tree(GOOD);
+    let endpoint = "crat.default:8000=127.0.0.1:9";
+    let running = Running::start(&["--mock", "--endpoint", endpoint], mesh.path());
+    let said = || running.log().matches("no service in these files is crat.default:8000").count();
+    assert_eq!(said(), 1);
+    let save = |text: &str, until: &str, times: usize| {
+        fs::write(mesh.path().join("more.yaml"), text).expect("a file");
+        let started = Instant::now();
+        while running.log().matches(until).count() < times {
+            assert!(started.elapsed() < PATIENCE, "{until}: {}", running.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let service = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: default}}\nspec: {{ports: [{{name: http, port: 8000}}]}}\n"
+        )
+    };
+    save(&service("other"), "malha: reloaded", 1);
+    assert_eq!(said(), 1, "{}", running.log());
+    save(&service("crat"), "malha: reloaded", 2);
+    assert_eq!(said(), 1, "{}", running.log());
+    save(&service("other"), "malha: reloaded", 3);
+    assert_eq!(said(), 2, "{}", running.log());
+    running.stop();
 }
 
 /// Each command of the first page, as it is printed.

@@ -31,6 +31,15 @@ spec:
   hosts: ['*.example.org']
   ports:
   - {number: 8080, name: http, protocol: HTTP}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: shop}
+spec:
+  type: ExternalName
+  externalName: db.example.com
+  ports:
+  - {name: http, port: 80}
 ";
 
 fn mesh() -> TempDir {
@@ -140,6 +149,13 @@ fn what_nothing_takes_is_told_apart() {
         ),
         (
             "shop/app=web",
+            "http://db.shop/",
+            "host-is-alias",
+            "Service shop/db (services.yaml:26) stands for `db.example.com`, which is no service here",
+            "add a ServiceEntry for `db.example.com`",
+        ),
+        (
+            "shop/app=web",
             "http://ordres:8000/",
             "host-unknown",
             "no Service or ServiceEntry in these files has the host `ordres`",
@@ -167,4 +183,41 @@ fn what_nothing_takes_is_told_apart() {
     let told = decision(&mesh, &["http://shop.example:81/"]);
     let help = "no gateway listens on port 81, so a sidecar was asked; gateways listen on 80";
     assert_eq!((&told["outcome"], &told["unknown"]["help"]), (&"passthrough".into(), &help.into()));
+}
+
+#[test]
+fn hosts_outside_of_the_cluster_that_begin_alike_are_no_slips() {
+    let outside = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: a, namespace: shop}\nspec:\n  \
+                   hosts: [www.widgets.example]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n";
+    let mesh = tree(&[("outside.yaml", outside)]);
+    let told = decision(&mesh, &["--via", "mesh", "http://www.gadgets.test/"]);
+    assert_eq!((&told["unknown"]["reason"], &told["unknown"]["help"]), (&"host-unknown".into(), &Value::Null));
+}
+
+#[test]
+fn a_wildcard_that_a_sidecar_leaves_out_is_named_with_it() {
+    let sidecar = "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: narrow, namespace: shop}\nspec:\n  \
+                   egress:\n  - hosts: [./orders.shop.svc.cluster.local]\n";
+    let mesh = tree(&[GOOD, &[("services.yaml", SERVICES), ("sidecar.yaml", sidecar)]].concat());
+    let told = decision(&mesh, &["--proxy", "shop/app=web", "http://api.example.org:8080/"]);
+    assert_eq!(told["unknown"]["reason"], "host-not-let-through", "{told}");
+    assert_eq!(
+        told["unknown"]["message"],
+        "Sidecar shop/narrow (sidecar.yaml:3) does not let `*.example.org` through, which ServiceEntry shop/outside \
+         (services.yaml:18) has"
+    );
+    assert_eq!(told["unknown"]["help"], "add `shop/*.example.org` to its `egress[].hosts`");
+}
+
+#[test]
+fn a_connection_of_bytes_is_told_as_one() {
+    let bytes = "apiVersion: v1\nkind: Service\nmetadata: {name: postgres, namespace: db}\nspec: {ports: [{name: tcp, port: 5432}]}\n";
+    let mesh = tree(&[GOOD, &[("postgres.yaml", bytes)]].concat());
+    for words in [&["tcp://postgres.db:5432"][..], &["--port", "5432", "tcp://postgres.db"]] {
+        let told = route(&mesh, &[&["--via", "mesh"], words].concat());
+        assert!(told.out.starts_with("connection    postgres.db"), "{}{}", told.out, told.err);
+        assert!(told.out.contains("destination   postgres.db.svc.cluster.local:5432"), "{}", told.out);
+    }
+    let told = route(&mesh, &["-X", "PUT", "tcp://postgres.db:5432"]);
+    assert!(told.status == 2 && told.err.contains("have no method and no headers"), "{}", told.err);
 }

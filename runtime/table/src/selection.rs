@@ -1,6 +1,9 @@
 //! Which proxy and which listener a request is for: the same for the table and the reference interpreter.
 
-use crate::{Protocol, ProxyIdentity, Request, http::port_start};
+use crate::{
+    Protocol, ProxyIdentity, Request,
+    http::{host_key, port_start},
+};
 use std::{fmt, net::IpAddr};
 
 /// Gateway or sidecar.
@@ -94,13 +97,17 @@ pub enum Meant<'a> {
 }
 
 impl<'a> Meant<'a> {
-    /// What a request says; `address` is its destination.
+    /// What a request says; `address` is its destination. In the mesh a name that is an IP address means that.
     pub fn of(request: &'a Request, address: Option<IpAddr>) -> Meant<'a> {
         // What ends no TLS sees no Host: so it is the connection that names it.
         let is_connection = request.tls.is_some() || request.protocol.unwrap_or_default() != Protocol::Http;
         match (address, request.authority.as_deref()) {
             (Some(address), _) => Meant::Address(address),
-            (None, Some(name)) if is_connection => Meant::Name(name),
+            (None, Some(name)) if is_connection => {
+                let is_mesh = request.via.as_deref() == Some("mesh");
+                let written = || host_key(name).trim_matches(['[', ']']).parse().ok();
+                is_mesh.then(written).flatten().map_or(Meant::Name(name), Meant::Address)
+            }
             (None, Some(host)) => Meant::Host(host),
             (None, None) => Meant::Unsaid,
         }

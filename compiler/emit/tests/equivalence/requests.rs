@@ -83,7 +83,8 @@ fn connect(random: &mut Random, listener: &Listener, request: &mut Request) {
 /// A connection that says a name of the listener's, or one that nobody has.
 fn connect_by_name(random: &mut Random, listener: &Listener, request: &mut Request) {
     let is_known = !listener.names.is_empty() && !random.one_in(4);
-    let name = if is_known { random.pick(&listener.names).to_string() } else { "nobody.example".to_owned() };
+    let unknown = ["nobody.example", "10.0.0.1", "10.9.9.9"];
+    let name = if is_known { random.pick(&listener.names).to_string() } else { (*random.pick(&unknown)).to_owned() };
     request.authority = Some(if random.one_in(3) { format!("{name}:9") } else { name });
     if request.tls.is_none() && !random.one_in(4) {
         request.protocol = Some(Protocol::Tcp);

@@ -69,14 +69,18 @@ pub(crate) fn listener<'a>(proxy: &'a Proxy, meant: Meant<'_>, port: u32) -> Opt
         Meant::Name(name) => {
             let of_any_name = || on_port().find(|listener| listener.bind.as_deref() == Some(ANY_NAME));
             match on_port().find(|listener| named(listener, name)).or_else(of_any_name) {
-                // It only keeps other names from the listener of any address.
-                Some(listener) if listener.filter_chains.is_empty() && listener.rejected.is_none() => return None,
+                Some(listener) if keeps_names_apart(listener) => return None,
                 found => found,
             }
         }
         Meant::Unsaid => None,
     };
     found.or_else(any)
+}
+
+/// Whether it is there only to keep other names from the listener of any address.
+fn keeps_names_apart(listener: &Listener) -> bool {
+    listener.bind.as_deref() == Some(ANY_NAME) && listener.filter_chains.is_empty() && listener.rejected.is_none()
 }
 
 /// The filter chain for a connection: by destination range, then server name, then transport, then first bytes. Of each

@@ -60,10 +60,12 @@ pub fn interpret(
         decision.outcome = Outcome::ListenerRejected;
         return Ok(decision);
     }
-    if let Meant::Name(_) = meant {
-        // A name stands for the address of its listener.
-        connection.destination = listener.address();
-    }
+    connection.destination = match meant {
+        Meant::Address(address) => Some(address),
+        // It stands for the address of its listener.
+        Meant::Name(_) => listener.address(),
+        Meant::Host(_) | Meant::Unsaid => None,
+    };
     let Some(chain) = connection::filter_chain(listener, &connection) else {
         decision.outcome = fallback_outcome(listener.fallback);
         return Ok(decision);

@@ -29,9 +29,7 @@ impl<'t> Proxy<'t> {
             }
             (Role::Sidecar, Meant::Name(name)) => with_name(name, |_| true)
                 .or_else(|| on_port().find(|listener| listener.bind() == Some(ANY_NAME)))
-                .map_or_else(any, |found| {
-                    Some(found).filter(|found| found.rejected().is_some() || !found.chains().is_empty())
-                }),
+                .map_or_else(any, |found| Some(found).filter(|found| !found.keeps_names_apart())),
             (Role::Sidecar, Meant::Unsaid) => any(),
             (Role::Gateway, _) => any().or_else(|| on_port().next()),
         }
@@ -53,6 +51,11 @@ impl<'t> Listener<'t> {
     /// The address that it is bound to; none: it takes those of any, or goes by names.
     pub fn bind_address(&self) -> Option<IpAddr> {
         self.bind()?.parse().ok()
+    }
+
+    /// Whether it is there only to keep other names from the listener of any address.
+    fn keeps_names_apart(&self) -> bool {
+        self.bind() == Some(ANY_NAME) && self.chains().is_empty() && self.rejected().is_none()
     }
 
     /// The filter chain for a connection: by destination range, then server name, then transport, then first bytes. Of

@@ -7,7 +7,8 @@ use crate::{
     http::{self, BadRequest, Head, HttpSettings},
     request_port,
     view::{
-        ActionKind, Connection, Destination, Fallback, Filter, Forward, PathRewrite, Route, RouteTable, TcpRoute, Views,
+        ActionKind, Connection, Destination, Fallback, Filter, Forward, Listener, PathRewrite, Route, RouteTable,
+        TcpRoute, Views,
     },
 };
 use std::net::IpAddr;
@@ -32,10 +33,13 @@ impl Table {
         let destination = destination(request)?;
         let meant = Meant::of(request, destination);
         let found = proxy.find_listener(request_port(request), meant);
-        // A name stands for the address of its listener.
-        let named = || found.as_ref().filter(|_| matches!(meant, Meant::Name(_)))?.bind_address();
         let connection = Connection {
-            destination: destination.or_else(named),
+            destination: match meant {
+                Meant::Address(address) => Some(address),
+                // It stands for the address of its listener.
+                Meant::Name(_) => found.as_ref().and_then(Listener::bind_address),
+                Meant::Host(_) | Meant::Unsaid => None,
+            },
             is_tls,
             server_name: request.tls.as_ref().and_then(|tls| tls.sni.as_deref()),
             is_plain_http: !is_tls && protocol == Protocol::Http && !is_foreign,

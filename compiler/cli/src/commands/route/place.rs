@@ -1,9 +1,10 @@
 //! Where in a program a decision was made.
 
-use malha_mesh::program::{Filter, Origin, Program, Proxy, RouteTable};
+use malha_mesh::program::{Filter, Listener, Origin, Program, Proxy, Role, RouteTable};
 use malha_model::Resource;
 use malha_syntax::Location;
 use malha_table::{Decision, Rule};
+use std::collections::BTreeSet;
 
 /// The proxy that decided.
 pub(super) fn proxy<'p>(program: &'p Program, decision: &Decision) -> Option<&'p Proxy> {
@@ -23,15 +24,21 @@ pub(super) fn proxy<'p>(program: &'p Program, decision: &Decision) -> Option<&'p
     })
 }
 
-/// The route tables of the listener that took the connection.
+/// The route tables of the listeners of the port that took the request, each once; of those that go by names of services
+/// none, for a Host does not lead there.
 pub(super) fn tables<'p>(proxy: &'p Proxy, decision: &Decision) -> impl Iterator<Item = &'p RouteTable> {
     let port = decision.listener.as_ref().map(|listener| listener.port);
-    let listeners = proxy.program.listeners.iter().filter(move |listener| Some(listener.port) == port);
-    let filters = listeners.flat_map(|listener| &listener.filter_chains).map(|chain| &chain.filter);
-    filters.filter_map(|filter| match filter {
-        Filter::Http(index) => proxy.program.route_tables.get(*index),
-        Filter::Tcp(_) => None,
-    })
+    let is_by_name =
+        |listener: &Listener| proxy.role == Role::Sidecar && listener.bind.is_some() && listener.address().is_none();
+    let listeners = proxy.program.listeners.iter().filter(|listener| Some(listener.port) == port);
+    let filters = listeners.filter(|listener| !is_by_name(listener)).flat_map(|listener| &listener.filter_chains);
+    let tables: BTreeSet<usize> = filters
+        .filter_map(|chain| match chain.filter {
+            Filter::Http(index) => Some(index),
+            Filter::Tcp(_) => None,
+        })
+        .collect();
+    tables.into_iter().filter_map(|index| proxy.program.route_tables.get(index))
 }
 
 /// A rule as decisions name it.

@@ -76,11 +76,17 @@ impl<'p> Sorts<'p> {
     }
 
     /// The chain that has a sort of connections; none also for a sort of which no connection can be named.
-    pub(super) fn taker(&self, sort: Sort<'p>, listener: Option<&'p Listener>) -> Option<&'p FilterChain> {
+    /// What is meant by a `name` comes to the address of the listener that has it.
+    pub(super) fn taker(
+        &self,
+        sort: Sort<'p>,
+        listener: Option<&'p Listener>,
+        name: Option<&SmolStr>,
+    ) -> Option<&'p FilterChain> {
         let listener = listener.filter(|listener| listener.rejected.is_none())?;
         let is_tls = sort.speaks == Speaks::Tls;
-        let connection =
-            Connection::sample(self.address(sort), self.server_name(sort), is_tls, sort.speaks == Speaks::Http);
+        let address = if name.is_some() { listener.address() } else { self.address(sort) };
+        let connection = Connection::sample(address, self.server_name(sort), is_tls, sort.speaks == Speaks::Http);
         filter_chain(listener, &connection)
     }
 

@@ -155,6 +155,9 @@ impl Outbound<'_> {
         if port.protocol == Protocol::HttpProxy {
             if !services.is_empty() {
                 let address = if let Bind::At(address) = bind { address } else { None };
+                if address.is_none() {
+                    self.locked.insert((port.number, Some(SmolStr::new_static(ANY_NAME))));
+                }
                 self.locked.insert((port.number, address));
             }
             return;
@@ -299,7 +302,7 @@ impl Outbound<'_> {
         Self: 's,
     {
         let Outbound { context, unknown, fallback, mut opened, named_ports, .. } = self;
-        for port in named_ports {
+        for &port in &named_ports {
             // Even an empty one keeps other names from what is for any address.
             let none = || Opened { protocol: SmolStr::new_static(Protocol::Tcp.as_str()), ..Opened::default() };
             opened.entry((port, Some(SmolStr::new_static(ANY_NAME)))).or_insert_with(none);
@@ -347,9 +350,12 @@ impl Outbound<'_> {
             };
             let mut notes = Vec::new();
             listeners::judge(&mut listener, &tables, &mut notes);
-            // What is told of the listener for any address is not told again of those for names.
+            // A cluster keeps apart what comes together at any address. What is told of one listener for names is not told
+            // again of another.
+            let is_together = listener.bind.is_none() && named_ports.contains(&port);
             let is_told = |note: &Note| program.notes.iter().any(|told| told.location == note.location);
-            notes.retain(|note| listener.bind.is_none() || listener.address().is_some() || !is_told(note));
+            let is_by_name = listener.bind.is_some() && listener.address().is_none();
+            notes.retain(|note| !(is_together || is_by_name && is_told(note)));
             program.notes.extend(notes);
             program.listeners.push(listener);
         }

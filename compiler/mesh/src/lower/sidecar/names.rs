@@ -7,7 +7,8 @@
 use super::{Bind, Source, bind};
 use crate::program::FilterChain;
 use crate::registry::{Protocol, Resolution, Service, ServiceOrigin};
-use std::collections::BTreeSet;
+use smol_str::SmolStr;
+use std::{collections::BTreeSet, net::Ipv4Addr};
 
 /// Whether the name of the service stands for its address: a cluster would give it one.
 pub(super) fn stands_for_address(service: &Service) -> bool {
@@ -33,20 +34,22 @@ pub(super) fn ports(sources: &[Source<'_>]) -> BTreeSet<u32> {
     ports
 }
 
-/// The chains of a listener for a name: the address is one, and nobody knows which. So what asks for any is met, and
-/// nothing else that asks for some.
-pub(super) fn chains(chains: Vec<FilterChain>) -> Vec<FilterChain> {
-    let is_any = |range: &str| range.split_once('/').is_some_and(|(_, length)| length == "0");
-    let mut known = Vec::with_capacity(chains.len());
-    for mut chain in chains {
-        if chain.destinations.iter().any(|range| is_any(range)) {
+/// The chains of a listener for a name: the address is one of IPv4, and nobody knows which. So what asks for any is met,
+/// and comes before what asks for none (semantics A52); what asks for some is not.
+pub(super) fn chains(mut chains: Vec<FilterChain>) -> Vec<FilterChain> {
+    let is_any = |range: &SmolStr| {
+        let parts = range.split_once('/');
+        parts.is_some_and(|(first, length)| length == "0" && first.parse::<Ipv4Addr>().is_ok())
+    };
+    let asks_for_any = |chain: &FilterChain| chain.destinations.iter().any(is_any);
+    if chains.iter().any(asks_for_any) {
+        chains.retain(asks_for_any);
+        for chain in &mut chains {
             chain.destinations.clear();
         }
-        if chain.destinations.is_empty() {
-            known.push(chain);
-        }
     }
-    known
+    chains.retain(|chain| chain.destinations.is_empty());
+    chains
 }
 
 #[cfg(test)]
@@ -132,6 +135,42 @@ mod tests {
         ]);
         let names = ["0.0.0.0_80: http 80", "0.0.0.0_5432: x.org", "10.0.0.1_5432: known.default.svc.cluster.local"];
         assert_eq!(listeners(&program), names);
+    }
+
+    #[test]
+    fn a_match_of_any_address_comes_before_one_of_none() {
+        let rule = "spec: {hosts: [one.default.svc.cluster.local], tls: [{match: [{sniHosts: [one.default.svc.cluster.local]}], \
+                    route: [{destination: {host: one}}]}, {match: [{sniHosts: [one.default.svc.cluster.local], \
+                    destinationSubnets: [0.0.0.0/0]}], route: [{destination: {host: two}}]}]}";
+        let program = program(&[
+            service("default/one", "ports: [{name: tls, port: 443}]"),
+            service("default/two", "ports: [{name: tls, port: 443}]"),
+            object("VirtualService default/v", rule),
+        ]);
+        let named = listeners(&program);
+        let of_one = named.iter().find(|line| line.starts_with("one.")).expect("a listener of its name");
+        assert_eq!(of_one, "one.default.svc.cluster.local_443: two.default.svc.cluster.local");
+    }
+
+    #[test]
+    fn what_only_comes_together_at_any_address_is_not_told() {
+        let rule = |name: &str, names: &str| {
+            let spec = format!(
+                "spec: {{hosts: [{name}.default.svc.cluster.local, {names}], tls: [{{match: [{{sniHosts: [{names}]}}], \
+                 route: [{{destination: {{host: {name}}}}}]}}]}}"
+            );
+            object(&format!("VirtualService default/{name}"), &spec)
+        };
+        let program = program(&[
+            service("default/one", "ports: [{name: tls, port: 443}]"),
+            service("default/two", "ports: [{name: tls, port: 443}]"),
+            rule("one", "x.org, y.org"),
+            rule("two", "y.org"),
+        ]);
+        let rejected: Vec<&str> =
+            program.listeners.iter().filter(|one| one.rejected.is_some()).map(|one| one.name.as_str()).collect();
+        assert_eq!(rejected, ["0.0.0.0_443"]);
+        assert!(program.notes.is_empty(), "a cluster has an address for each: {:?}", program.notes);
     }
 
     #[test]
