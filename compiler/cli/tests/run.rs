@@ -204,10 +204,13 @@ fn a_stand_in_answers_while_the_own_process_is_not_there() {
     assert!(running.get("/cart/").contains("\"app\":\"cart\""));
     let process = Process::start(address, "mine");
     wait_for("the process", || running.get("/cart/") == "mine");
-    assert!(running.log().contains(&format!("{address} is there: it gets the requests of its workload")));
+    // It is served first, and told then.
+    let there = format!("{address} is there: it gets the requests of its workload");
+    wait_for("the process to be told of", || running.log().contains(&there));
     drop(process);
     wait_for("the stand-in", || running.get("/cart/").contains("\"app\":\"cart\""));
-    assert!(running.log().contains(&format!("{address} is gone: a stand-in answers in its place")));
+    let gone = format!("{address} is gone: a stand-in answers in its place");
+    wait_for("its end to be told of", || running.log().contains(&gone));
     running.stop();
 }
 
