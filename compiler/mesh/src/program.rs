@@ -88,6 +88,11 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// Whether it is a sidecar's that names lead to: that of a service without an address, or of all other names.
+    pub fn goes_by_name(&self) -> bool {
+        self.bind.is_some() && self.address().is_none()
+    }
+
     /// The address that it is bound to, if it is bound to one.
     pub fn address(&self) -> Option<IpAddr> {
         self.bind.as_ref()?.parse().ok()

@@ -33,7 +33,7 @@ pub(crate) fn request(random: &mut Random, proxy: &Proxy) -> Request {
         let host = *random.pick(&hosts);
         aim(random, host, &mut request);
     }
-    if let Some(listener) = listener.filter(|listener| listener.bind.is_some() && listener.address().is_none()) {
+    if let Some(listener) = listener.filter(|listener| listener.goes_by_name()) {
         connect_by_name(random, listener, &mut request);
     }
     for _ in 0..random.below(6).saturating_sub(3) {

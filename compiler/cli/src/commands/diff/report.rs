@@ -72,8 +72,7 @@ struct Words {
 fn words(told: &Told) -> Words {
     let change = &told.change;
     let who = if change.role == Role::Gateway { "gateway" } else { "mesh" };
-    let labels: Vec<String> = change.proxy.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let proxy = format!("{who} {}/{}", change.proxy.namespace, labels.join(","));
+    let proxy = format!("{who} {}", crate::words::proxy(&change.proxy));
     let also = match change.also {
         0 => String::new(),
         1 => " and 1 other".to_owned(),

@@ -28,8 +28,7 @@ pub(super) fn proxy<'p>(program: &'p Program, decision: &Decision) -> Option<&'p
 /// none, for a Host does not lead there.
 pub(super) fn tables<'p>(proxy: &'p Proxy, decision: &Decision) -> impl Iterator<Item = &'p RouteTable> {
     let port = decision.listener.as_ref().map(|listener| listener.port);
-    let is_by_name =
-        |listener: &Listener| proxy.role == Role::Sidecar && listener.bind.is_some() && listener.address().is_none();
+    let is_by_name = |listener: &Listener| proxy.role == Role::Sidecar && listener.goes_by_name();
     let listeners = proxy.program.listeners.iter().filter(|listener| Some(listener.port) == port);
     let filters = listeners.filter(|listener| !is_by_name(listener)).flat_map(|listener| &listener.filter_chains);
     let tables: BTreeSet<usize> = filters

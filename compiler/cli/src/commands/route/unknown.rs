@@ -68,16 +68,8 @@ fn known<'m>(mesh: &'m Mesh, proxy: &ProxySpec, authority: &str, host: &str) -> 
 }
 
 fn no_port(service: &Service, authority: &str, port: u32, places: Places<'_>) -> Unknown {
-    let ports: Vec<String> =
-        service
-            .ports
-            .iter()
-            .map(|port| {
-                if port.name.is_empty() { port.number.to_string() } else { format!("{} ({})", port.number, port.name) }
-            })
-            .collect();
-    let has = if ports.is_empty() { "no ports".to_owned() } else { some(&ports) };
-    let message = format!("{} has no port {port}; it has {has}", missing::named(&service.resource, places));
+    let message =
+        format!("{} has no port {port}; it has {}", missing::named(&service.resource, places), missing::ports(service));
     let host = port_start(authority).and_then(|at| authority.get(..at)).unwrap_or(authority);
     let help = service.ports.first().map(|port| format!("ask for `{host}:{}`", port.number));
     Unknown { reason: Reason::PortUndefined, message, help }

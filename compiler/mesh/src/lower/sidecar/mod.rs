@@ -354,8 +354,7 @@ impl Outbound<'_> {
             // again of another.
             let is_together = listener.bind.is_none() && named_ports.contains(&port);
             let is_told = |note: &Note| program.notes.iter().any(|told| told.location == note.location);
-            let is_by_name = listener.bind.is_some() && listener.address().is_none();
-            notes.retain(|note| !(is_together || is_by_name && is_told(note)));
+            notes.retain(|note| !(is_together || listener.goes_by_name() && is_told(note)));
             program.notes.extend(notes);
             program.listeners.push(listener);
         }

@@ -5,7 +5,8 @@ mod rules;
 mod why;
 
 use super::place;
-use malha_mesh::{Mesh, ObjectName, ProxySpec, names::fully_qualified, program::Program};
+use crate::words::some;
+use malha_mesh::{Mesh, ObjectName, ProxySpec, Service, ServicePort, names::fully_qualified, program::Program};
 use malha_model::{Resource, Spanned, Spec, istio};
 use malha_syntax::{Location, Span};
 use malha_table::{Decision, Destination, Rule};
@@ -142,6 +143,15 @@ fn blamed(written: &Spanned<istio::Destination>, part: Part) -> Span {
         Part::Subset => written.subset.as_ref().map(|subset| subset.span),
     };
     span.or_else(|| written.host.as_ref().map(|host| host.span)).unwrap_or(written.span)
+}
+
+/// The ports of a service, for people.
+pub(super) fn ports(service: &Service) -> String {
+    let port = |port: &ServicePort| {
+        if port.name.is_empty() { port.number.to_string() } else { format!("{} ({})", port.number, port.name) }
+    };
+    let ports: Vec<String> = service.ports.iter().map(port).collect();
+    if ports.is_empty() { "no ports".to_owned() } else { some(&ports) }
 }
 
 /// An object, where it is written.

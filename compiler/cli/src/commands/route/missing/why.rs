@@ -1,6 +1,6 @@
 //! What is missing, in the order in which Istio looks for it: the host, the port, the subset, the endpoints.
 
-use super::{Part, Places, Reason, Told, endpoints, named, rules};
+use super::{Part, Places, Reason, Told, endpoints, named, ports, rules};
 use crate::words::some;
 use malha_mesh::{
     Mesh, ProxySpec, Service,
@@ -88,16 +88,7 @@ fn meant<'m>(mesh: &'m Mesh, proxy: &ProxySpec, host: &str) -> Option<&'m str> {
 }
 
 fn no_port(service: &Service, number: u32, places: Places<'_>) -> Told {
-    let ports: Vec<String> =
-        service
-            .ports
-            .iter()
-            .map(|port| {
-                if port.name.is_empty() { port.number.to_string() } else { format!("{} ({})", port.number, port.name) }
-            })
-            .collect();
-    let has = if ports.is_empty() { "no ports".to_owned() } else { some(&ports) };
-    let message = format!("{} has no TCP port {number}; it has {has}", named(&service.resource, places));
+    let message = format!("{} has no TCP port {number}; it has {}", named(&service.resource, places), ports(service));
     let help = match service.ports.as_slice() {
         [] => None,
         [only] => Some(format!("write `port: {{number: {}}}`", only.number)),
