@@ -22,7 +22,7 @@ fn scenario(name: &str, order: Order) {
     let readme = fs::read_to_string(directory.join("README.md")).expect("the scenario has a README");
     let running = Running::start(&["--mock", "--seed", "1"], &directory);
     let mut replace = running.replacements();
-    replace.push(("cargo run --release --".to_owned(), env!("CARGO_BIN_EXE_malha").to_owned()));
+    replace.push(("cargo run --".to_owned(), env!("CARGO_BIN_EXE_malha").to_owned()));
     let steps: Vec<_> =
         transcript::steps(&readme).into_iter().filter(|step| !transcript::serves(&step.command)).collect();
     assert!(!steps.is_empty(), "the README of {name} shows nothing to try");

@@ -1,7 +1,7 @@
 //! The README's tour, executed as it is written: its commands, its ports, its edits.
 //!
 //! It needs the ports 8080 and 15000 and edits an example in place (and undoes it), so it runs only when asked for, as
-//! CI does: `cargo test --release -p malha --test tour -- --ignored`.
+//! CI does: `cargo test --workspace --test tour -- --ignored`.
 
 #[path = "support/running.rs"]
 mod running;
@@ -18,7 +18,7 @@ use std::{
 };
 
 #[test]
-#[ignore = "takes the README's ports and builds with --release"]
+#[ignore = "takes the README's ports"]
 fn the_tour_works_as_written() {
     let readme = fs::read_to_string(repository().join("README.md")).expect("the README is there");
     let steps = transcript::steps(&readme);
@@ -51,7 +51,7 @@ impl Mesh {
             .expect("the mesh starts");
         let mut mesh = Mesh(child);
         let started = Instant::now();
-        // The first command builds Malha, which takes minutes on a cold cache.
+        // The first command builds Malha, if it is not built yet.
         while TcpStream::connect(("127.0.0.1", 8080)).is_err() {
             let ended = mesh.0.try_wait().expect("the child can be asked");
             assert!(ended.is_none() && started.elapsed() < 20 * PATIENCE, "the mesh did not start: {ended:?}");
