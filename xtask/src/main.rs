@@ -2,10 +2,14 @@
 
 mod bench;
 mod corpus;
+mod dist;
 mod generated;
 mod new_rule;
+mod parts;
+mod processes;
 mod rules;
 mod schemas;
+mod scratch;
 
 use std::process::ExitCode;
 
@@ -22,8 +26,10 @@ tasks:
   new-rule CODE NAME GROUP
                       begin a lint: writes its file and registers it, as `new-rule R010 rule-unwise suspicious`
   corpus COUNT        print a config repository of COUNT VirtualServices
-  bench [NAME]...     measure, as ratios within one run: compile, proxy, tcp, connections,
-                      reload";
+  dist                build malha and malha-proxy to hand to others, in target/dist; the proxy by a profile of
+                      what it does under load, for which llvm-profdata, curl and openssl have to be there
+  bench [NAME]...     build these, and measure, as ratios within one run: compile, proxy, tcp, connections,
+                      reload, rules";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -35,7 +41,8 @@ fn main() -> ExitCode {
         ["rules", "--check"] => generated::check(&rules::files(), "rules"),
         ["new-rule", code, name, group] => begin_rule(code, name, group),
         ["corpus", count] => print_corpus(count),
-        [bench::parts::TASK, part @ ..] => bench::parts::run(part),
+        [parts::TASK, part @ ..] => parts::run(part),
+        ["dist"] => dist::build().map(|directory| println!("malha and malha-proxy are in {}", directory.display())),
         ["bench", ..] => bench::run(arguments.get(1..).unwrap_or_default()),
         _ => {
             eprintln!("{USAGE}");

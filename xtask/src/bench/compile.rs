@@ -1,8 +1,7 @@
 //! `check` and `compile` of 10,000 VirtualServices, beside `gzip -6` of the same file; and the same mesh in many files, of
 //! which one is checked, as before a commit.
 
-use super::scratch;
-use crate::corpus::corpus;
+use crate::{corpus::corpus, scratch};
 use std::{
     fs, io,
     path::{Path, PathBuf},

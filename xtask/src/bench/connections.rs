@@ -1,10 +1,8 @@
 //! Memory of `malha-proxy` for connections that are open and idle, of plain bytes and of HTTP/1.1, beside proxies that only
 //! copy.
 
-use super::{
-    processes::{Programs, Running, files},
-    scratch, tcp,
-};
+use super::{programs, tcp};
+use crate::processes::{Programs, Running, files};
 use std::{
     path::Path,
     thread::sleep,
@@ -22,7 +20,7 @@ const WORKERS: &str = "2";
 
 /// Prints what open connections take of memory, and of processors while they are idle.
 pub(super) fn run(binaries: &Path) -> Result<(), String> {
-    let programs = Programs::copied(binaries, scratch::directory("connections")?)?;
+    let programs = programs(binaries, "connections")?;
     let files = files()?;
     let count = MOST.min(files.saturating_sub(OTHER_FILES) / 2);
     if count < MOST {

@@ -1,19 +1,14 @@
 //! Benches: ratios within one run, so that a slow machine is as good a judge as a fast one.
 
-mod byte_parts;
 mod compile;
 mod connections;
-pub(crate) mod parts;
-mod processes;
 mod proxy;
 mod reload;
-mod scratch;
+pub(crate) mod rules;
 mod tcp;
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use crate::{dist, processes::Programs, scratch};
+use std::path::Path;
 
 /// Runs the benches named, or all.
 pub(crate) fn run(names: &[String]) -> Result<(), String> {
@@ -23,6 +18,7 @@ pub(crate) fn run(names: &[String]) -> Result<(), String> {
         ("tcp", tcp::run),
         ("connections", connections::run),
         ("reload", reload::run),
+        ("rules", rules::run),
     ];
     for name in names {
         if !all.iter().any(|(known, _)| known == name) {
@@ -30,7 +26,7 @@ pub(crate) fn run(names: &[String]) -> Result<(), String> {
             return Err(format!("no bench is called {name}; there are {known}"));
         }
     }
-    let binaries = build()?;
+    let binaries = dist::build()?;
     for (name, bench) in all {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {
             println!("## {name}\n");
@@ -55,18 +51,8 @@ fn pair_of_rounds<S: Copy, R>(
     Ok((round(plain)?, round(ours)?))
 }
 
-/// Builds what is measured, and what measures, and says where it is.
-fn build() -> Result<PathBuf, String> {
-    let root = scratch::root();
-    let built = Command::new("cargo")
-        .args(["build", "--profile", "dist", "--quiet"])
-        .args(["--package", "malha", "--package", "malha-proxy", "--package", "xtask"])
-        .current_dir(&root)
-        .status()
-        .map_err(|error| format!("cargo does not start: {error}"))?;
-    if !built.success() {
-        return Err("malha does not build".to_owned());
-    }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join("dist"))
+/// Copies of what is measured, and of what measures.
+fn programs(binaries: &Path, name: &str) -> Result<Programs, String> {
+    let [malha, proxy, xtask] = ["malha", "malha-proxy", "xtask"].map(|name| binaries.join(name));
+    Programs::copied([&malha, &proxy, &xtask], scratch::directory(name)?)
 }

@@ -1,10 +1,10 @@
 //! CPU time per request of `malha-proxy`, with its access log and its metrics on, beside that of the plainest proxy that
 //! hyper allows, under the same load.
 
-use super::{
-    pair_of_rounds, parts,
+use super::{pair_of_rounds, programs};
+use crate::{
+    parts,
     processes::{Programs, Running},
-    scratch,
 };
 use std::{path::Path, time::Duration};
 
@@ -15,7 +15,7 @@ const WORKERS: &str = "2";
 
 /// Prints what each proxy took for a request, in pairs of rounds taken in turn.
 pub(super) fn run(binaries: &Path) -> Result<(), String> {
-    let programs = Programs::copied(binaries, scratch::directory("proxy")?)?;
+    let programs = programs(binaries, "proxy")?;
     let upstream = Running::part(&mut programs.part(&["upstream"]))?;
     let plain = Running::part(&mut programs.part(&["plain", &upstream.told, WORKERS]))?;
     let proxy = programs.proxy(&MESH.replace("UPSTREAM", upstream.port()), WORKERS)?;

@@ -1,7 +1,6 @@
 //! How soon a save shows: of a weight in the canary example under load, and of one file among 10,000.
 
-use super::scratch;
-use crate::corpus::corpus;
+use crate::{corpus::corpus, scratch};
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},

@@ -1,10 +1,7 @@
 //! Throughput of `malha-proxy` for plain bytes, and CPU time for a gigabyte of them, beside a proxy that only copies.
 
-use super::{
-    pair_of_rounds,
-    processes::{Programs, Running},
-    scratch,
-};
+use super::{pair_of_rounds, programs};
+use crate::processes::{Programs, Running};
 use std::{path::Path, time::Duration};
 
 const PAIRS: usize = 7;
@@ -14,7 +11,7 @@ const WORKERS: &str = "2";
 
 /// Prints what each proxy passed in each of some pairs of rounds taken in turn, and the ratios of the medians.
 pub(super) fn run(binaries: &Path) -> Result<(), String> {
-    let programs = Programs::copied(binaries, scratch::directory("tcp")?)?;
+    let programs = programs(binaries, "tcp")?;
     let upstream = Running::part(&mut programs.part(&["echo"]))?;
     let plain = Running::part(&mut programs.part(&["copy", &upstream.told, WORKERS]))?;
     let proxy = programs.proxy(&MESH.replace("UPSTREAM", upstream.port()), WORKERS)?;

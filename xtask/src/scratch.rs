@@ -1,0 +1,27 @@
+//! Where benches put what they make.
+
+use std::{fs, io, path::Path, path::PathBuf};
+
+/// The root of the checkout.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// An empty directory under `target/bench`.
+pub(crate) fn directory(name: &str) -> Result<PathBuf, String> {
+    let directory = root().join("target/bench").join(name);
+    let made = match fs::remove_dir_all(&directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::create_dir_all(&directory),
+    };
+    made.map_err(|error| format!("{}: {error}", directory.display()))?;
+    Ok(directory)
+}
+
+/// Writes a file as an editor does: beside its place, then renamed.
+pub(crate) fn save(path: &Path, text: &str) -> Result<(), String> {
+    let beside = path.with_extension("saving");
+    fs::write(&beside, text)
+        .and_then(|()| fs::rename(&beside, path))
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
