@@ -11,13 +11,25 @@ pub use zerocopy::little_endian::{U32, U64};
 pub const MAGIC: [u8; 8] = *b"MALHATBL";
 
 /// The version of this layout; a reader takes no other.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Where an index is expected: there is none.
 pub const NONE: u32 = u32::MAX;
 
 /// The bind address of a sidecar's listener for names that no other listener of its port has.
 pub const ANY_NAME: &str = "*";
+
+/// The kinds of [`WayRecord`].
+pub mod way {
+    /// Connections to any address.
+    pub const ANY_ADDRESS: u32 = 0;
+    /// Connections to the address that is the key.
+    pub const ADDRESS: u32 = 1;
+    /// Connections, and requests, to the name that is the key.
+    pub const NAME: u32 = 2;
+    /// Connections to names that have no way of their own.
+    pub const OTHER_NAMES: u32 = 3;
+}
 
 /// Where nanoseconds are expected: there is no such time.
 pub const NO_TIME: u64 = u64::MAX;
@@ -108,6 +120,8 @@ records! {
     ProgramRecord {
         /// [`ListenerRecord`]s.
         listeners: Range,
+        /// [`WayRecord`]s: what leads to them, sorted by all of their fields.
+        ways: Range,
         /// Numbers: indexes of [`ClusterRecord`]s, in order of their names.
         clusters: Range,
         /// What becomes of connections to other ports: 0 close, 1 passthrough, 2 blackhole.
@@ -133,6 +147,17 @@ records! {
         rejected: Str,
         /// [`ChainRecord`]s.
         chains: Range,
+    }
+    /// What leads connections to a listener. Of several ways that are alike the first counts.
+    WayRecord {
+        /// The listener's port.
+        port: U32,
+        /// 0 any address, 1 an address, 2 a name, 3 any name that has no way of its own.
+        kind: U32,
+        /// The address or the name, which is in lower case; else none.
+        key: Str,
+        /// Its place among the listeners of its program.
+        listener: U32,
     }
     /// A filter chain.
     ChainRecord {
@@ -680,6 +705,8 @@ sections! {
     Removed = 44: RemovedRecord,
     /// [`U32`]s: lists of indexes of [`SourceRecord`]s.
     Takers = 45: U32,
+    /// [`WayRecord`]s.
+    Ways = 46: WayRecord,
 }
 
 impl Section {

@@ -2,7 +2,11 @@
 
 use super::{EmitError, Writer, fallback, flag, none};
 use malha_mesh::program::{Filter, FilterChain, Listener, ProxyProgram, TcpRoute, Termination};
-use malha_table::format::{ChainRecord, CidrRecord, ListenerRecord, Range, TcpRouteRecord, TerminationRecord, U32};
+use malha_table::format::{
+    ANY_NAME, ChainRecord, CidrRecord, ListenerRecord, Range, Str, TcpRouteRecord, TerminationRecord, U32, WayRecord,
+    way,
+};
+use smol_str::{SmolStr, format_smolstr};
 use std::net::IpAddr;
 
 impl Writer<'_> {
@@ -29,6 +33,28 @@ impl Writer<'_> {
             rejected: self.strings.optional(listener.rejected.as_deref())?,
             chains: self.chains.list(&chains)?,
         })
+    }
+
+    /// What leads to each of a program's listeners: where it is bound, and its names.
+    pub(super) fn ways(&mut self, listeners: &[Listener]) -> Result<Range, EmitError> {
+        let mut ways: Vec<(u32, u32, SmolStr, u32)> = Vec::new();
+        for (at, listener) in (0..).zip(listeners) {
+            let bound = match &listener.bind {
+                None => Some((way::ANY_ADDRESS, SmolStr::default())),
+                Some(name) if name == ANY_NAME => Some((way::OTHER_NAMES, SmolStr::default())),
+                Some(_) => listener.address().map(|address| (way::ADDRESS, format_smolstr!("{address}"))),
+            };
+            ways.extend(bound.map(|(kind, key)| (listener.port, kind, key, at)));
+            ways.extend(listener.names.iter().map(|name| (listener.port, way::NAME, name.clone(), at)));
+        }
+        ways.sort_unstable();
+        ways.dedup();
+        let mut records = Vec::with_capacity(ways.len());
+        for (port, kind, key, listener) in ways {
+            let key = if key.is_empty() { Str::NONE } else { self.strings.str(&key)? };
+            records.push(WayRecord { port: port.into(), kind: kind.into(), key, listener: listener.into() });
+        }
+        self.ways.list(&records)
     }
 
     /// None for a chain that takes nothing: all its destination ranges mean nothing.

@@ -21,7 +21,7 @@ use malha_table::{
         HeaderValueRecord, LimitRecord, ListenerRecord, MirrorRecord, NO_TIME, NONE, Pair, PathEntry, PathSlot,
         PatternRecord, ProgramRecord, ProxyRecord, Range, RedirectRecord, RespondRecord, RetriesRecord, RouteRecord,
         RouteTableRecord, SettingsRecord, Str, TcpRouteRecord, TerminationRecord, U32, U64, ValueTestRecord,
-        VirtualHostRecord,
+        VirtualHostRecord, WayRecord,
     },
     http::PathNormalization,
 };
@@ -105,6 +105,7 @@ struct Writer<'o> {
     proxies: Lists<ProxyRecord>,
     programs: Lists<ProgramRecord>,
     listeners: Lists<ListenerRecord>,
+    ways: Lists<WayRecord>,
     chains: Lists<ChainRecord>,
     cidrs: Lists<CidrRecord>,
     terminations: Lists<TerminationRecord>,
@@ -182,7 +183,8 @@ impl Writer<'_> {
             listeners.push(self.listener(program, listener)?);
         }
         let listeners = self.listeners.list(&listeners)?;
-        self.programs.one(ProgramRecord { listeners, clusters, fallback: fallback(program.fallback) })
+        let ways = self.ways(&program.listeners)?;
+        self.programs.one(ProgramRecord { listeners, ways, clusters, fallback: fallback(program.fallback) })
     }
 
     fn pair_list<'s>(&mut self, pairs: impl Iterator<Item = (&'s SmolStr, &'s SmolStr)>) -> Result<Range, EmitError> {

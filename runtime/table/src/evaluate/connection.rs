@@ -2,7 +2,10 @@
 
 use crate::{
     Meant, Role,
-    format::ANY_NAME,
+    format::{
+        ANY_NAME, WayRecord,
+        way::{ADDRESS, ANY_ADDRESS, NAME, OTHER_NAMES},
+    },
     http::host_key,
     view::{Chain, Connection, Listener, Proxy},
 };
@@ -14,25 +17,35 @@ impl<'t> Proxy<'t> {
     /// of its name, and any other name that of [`ANY_NAME`]: none, if that has no chains. A Host leads to listeners
     /// with an address alone. For a gateway, without a word of the address, the first on the port has the rest.
     pub fn find_listener(&self, port: u32, meant: Meant<'_>) -> Option<Listener<'t>> {
-        let on_port = || self.listeners().filter(|listener| listener.port() == port);
-        let any = || on_port().find(|listener| listener.bind().is_none());
-        let with_name = |authority: &str, may_take: fn(&Listener<'_>) -> bool| {
-            let name = host_key(authority);
-            on_port().find(|listener| may_take(listener) && listener.names().any(|other| other == name))
-        };
+        let any = || self.led(port, ANY_ADDRESS, "").next();
         match (self.role(), meant) {
-            (_, Meant::Address(address)) => {
-                on_port().find(|listener| listener.bind_address() == Some(address)).or_else(any)
-            }
+            (_, Meant::Address(address)) => self.led(port, ADDRESS, &address.to_string()).next().or_else(any),
             (Role::Sidecar, Meant::Host(host)) => {
-                with_name(host, |listener| listener.bind_address().is_some()).or_else(any)
+                let mut led = self.led(port, NAME, &host_key(host));
+                led.find(|listener| listener.bind_address().is_some()).or_else(any)
             }
-            (Role::Sidecar, Meant::Name(name)) => with_name(name, |_| true)
-                .or_else(|| on_port().find(|listener| listener.bind() == Some(ANY_NAME)))
-                .map_or_else(any, |found| Some(found).filter(|found| !found.keeps_names_apart())),
+            (Role::Sidecar, Meant::Name(name)) => {
+                let led = self.led(port, NAME, &host_key(name)).next();
+                led.or_else(|| self.led(port, OTHER_NAMES, "").next())
+                    .map_or_else(any, |found| Some(found).filter(|found| !found.keeps_names_apart()))
+            }
             (Role::Sidecar, Meant::Unsaid) => any(),
-            (Role::Gateway, _) => any().or_else(|| on_port().next()),
+            (Role::Gateway, _) => any().or_else(|| self.listeners().find(|listener| listener.port() == port)),
         }
+    }
+
+    /// The listeners of a port to which ways of this kind and key lead, in order.
+    fn led(&self, port: u32, kind: u32, key: &str) -> impl Iterator<Item = Listener<'t>> + use<'t> {
+        let (ways, listeners, table) = (self.ways(), self.listeners(), self.table);
+        let order = |way: &WayRecord| {
+            (way.port.get(), way.kind.get())
+                .cmp(&(port, kind))
+                .then_with(|| table.str_bytes(way.key).cmp(key.as_bytes()))
+        };
+        let first = ways.partition_point(|way| order(way).is_lt());
+        let led = ways.get(first..).unwrap_or_default();
+        let led = led.get(..led.partition_point(|way| order(way).is_eq())).unwrap_or_default();
+        led.iter().filter_map(move |way| listeners.get(way.listener.get() as usize))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::format::{
     DestinationRecord, EndpointRecord, FaultRecord, ForwardRecord, HashKeyRecord, HeaderOpsRecord, HeaderValueRecord,
     LimitRecord, ListenerRecord, LocationRecord, MirrorRecord, NONE, Pair, PatternRecord, ProgramRecord, ProxyRecord,
     Range, RedirectRecord, RemovedRecord, RespondRecord, RetriesRecord, RouteTableRecord, Section, SettingsRecord,
-    SourceRecord, Str, TcpRouteRecord, TerminationRecord, U32, ValueTestRecord, VirtualHostRecord,
+    SourceRecord, Str, TcpRouteRecord, TerminationRecord, U32, ValueTestRecord, VirtualHostRecord, WayRecord,
 };
 
 impl Checker<'_> {
@@ -28,6 +28,7 @@ impl Checker<'_> {
         self.section::<ProxyRecord>(Section::Proxies)?;
         self.section::<ProgramRecord>(Section::Programs)?;
         self.section::<ListenerRecord>(Section::Listeners)?;
+        self.section::<WayRecord>(Section::Ways)?;
         self.section::<ChainRecord>(Section::Chains)?;
         self.section::<CidrRecord>(Section::Cidrs)?;
         self.section::<TerminationRecord>(Section::Terminations)?;
@@ -60,6 +61,27 @@ impl Checker<'_> {
     }
 }
 
+/// What leads to the listeners of a program is found by its order.
+fn ways(program: &ProgramRecord, checker: &Checker<'_>) -> Result<(), Broken> {
+    checker.range(Section::Ways, program.ways)?;
+    let ways: &[WayRecord] = checker.table.range(Section::Ways, program.ways);
+    checker.pay(ways.len())?;
+    let mut last = None;
+    for way in ways {
+        if way.listener.get() >= program.listeners.count.get() {
+            return Err("a way leads to no listener of its program");
+        }
+        let key = checker.optional_str(way.key)?.unwrap_or_default();
+        checker.pay_text(key)?;
+        let this = (way.port.get(), way.kind.get(), key.as_bytes(), way.listener.get());
+        if last.is_some_and(|last| last >= this) {
+            return Err("ways are not in order");
+        }
+        last = Some(this);
+    }
+    Ok(())
+}
+
 /// Declares the checks of records whose fields can be looked at one by one.
 macro_rules! checks {
     ($($record:ident($self:ident, $checker:ident) $body:block)*) => {$(
@@ -89,6 +111,7 @@ checks! {
     }
     ProgramRecord(self, c) {
         c.range(Section::Listeners, self.listeners)?;
+        ways(self, c)?;
         c.numbers_below(self.clusters, c.count(Section::Clusters))?;
         below(self.fallback, 3)?;
     }
@@ -102,6 +125,11 @@ checks! {
         c.range(Section::StringLists, self.names)?;
         c.optional_str(self.rejected)?;
         c.range(Section::Chains, self.chains)?;
+    }
+    WayRecord(self, c) {
+        below(self.port, 65_536)?;
+        below(self.kind, 4)?;
+        c.optional_str(self.key)?;
     }
     ChainRecord(self, c) {
         c.range(Section::StringLists, self.server_names)?;

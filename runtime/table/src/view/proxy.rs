@@ -1,7 +1,7 @@
 use super::{Cluster, Fallback, Listener, Views, at, view};
 use crate::{
     ProxyIdentity, ProxyView, Role, Table,
-    format::{Pair, ProgramRecord, Range, Section},
+    format::{Pair, ProgramRecord, Range, Section, WayRecord},
     table,
 };
 
@@ -63,6 +63,11 @@ impl<'t> Proxy<'t> {
     /// Its listeners, by port, then bind.
     pub fn listeners(&self) -> Views<'t, Listener<'t>> {
         Views::range(self.table, self.program_record().map(|program| program.listeners).unwrap_or_default())
+    }
+
+    /// What leads to its listeners, in order.
+    pub(crate) fn ways(&self) -> &'t [WayRecord] {
+        self.table.range(Section::Ways, self.program_record().map(|program| program.ways).unwrap_or_default())
     }
 
     /// Its clusters, by name.

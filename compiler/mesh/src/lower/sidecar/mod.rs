@@ -12,6 +12,7 @@ use crate::config::OutboundMode;
 use crate::egress::EgressListener;
 use crate::program::{ANY_NAME, Fallback, Filter, FilterChain, Listener, Note, ProxyProgram};
 use crate::registry::{Protocol, Resolution, Service, ServiceOrigin, ServicePort};
+use hashbrown::HashSet;
 use smol_str::{SmolStr, format_smolstr};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -44,6 +45,8 @@ struct Opened {
     /// All bytes are HTTP, so that nothing is looked at first: a listener with HTTP alone that says its address.
     is_http_alone: bool,
     chains: Vec<FilterChain>,
+    /// What these match: server names and destinations.
+    taken: HashSet<(Vec<SmolStr>, Vec<SmolStr>)>,
 }
 
 /// Which route table: that of a port, or that of one service whose protocol is detected.
@@ -287,11 +290,7 @@ impl Outbound<'_> {
         }
         for chain in chains {
             // Of chains that match alike, the first stays.
-            let is_taken = opened
-                .chains
-                .iter()
-                .any(|other| other.server_names == chain.server_names && other.destinations == chain.destinations);
-            if !is_taken {
+            if opened.taken.insert((chain.server_names.clone(), chain.destinations.clone())) {
                 opened.chains.push(chain);
             }
         }

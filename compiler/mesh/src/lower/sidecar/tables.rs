@@ -8,7 +8,7 @@ use crate::lower::routes::RouteList;
 use crate::program::{Action, ActionKind, Fallback, HeaderOps, Route, RouteTable, VirtualHost};
 use crate::registry::{Protocol, Service};
 use crate::{GatewayRef, ObjectName, VirtualService, host};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet, hash_map::Entry};
 use malha_algebra::Predicate;
 use smol_str::{SmolStr, StrExt, format_smolstr};
 use std::sync::Arc;
@@ -22,7 +22,15 @@ pub(super) struct Ports<'a> {
     unknown: OutboundMode,
     /// The VirtualService that owns each service: that with the most specific host, of equals the first.
     owners: HashMap<SmolStr, ObjectName>,
-    drafts: HashMap<u32, Vec<Draft>>,
+    drafts: HashMap<u32, PortDrafts>,
+}
+
+/// The virtual hosts of a port.
+#[derive(Default)]
+struct PortDrafts {
+    list: Vec<Draft>,
+    /// Which of them has a domain: none has that of another.
+    by_domain: HashMap<SmolStr, usize>,
 }
 
 /// A virtual host on its way.
@@ -45,8 +53,8 @@ impl<'a> Ports<'a> {
 
     /// The table of a port; unknown hosts end in its catch-all (semantics B39).
     pub(super) fn table(&mut self, name: &SmolStr, port: u32) -> LoweredTable {
-        let drafts = self.drafts(port).to_vec();
-        let mut lowered = self.lower(name, drafts.into_iter().map(|draft| (draft.domains, draft.list)));
+        let hosts = all(self.drafts(port));
+        let mut lowered = self.lower(name, hosts);
         lowered.table.virtual_hosts.push(catch_all(self.unknown));
         lowered
     }
@@ -55,15 +63,15 @@ impl<'a> Ports<'a> {
     /// B36). Where the service has no virtual host of its own, that is the port's table without the catch-all.
     pub(super) fn service_table(&mut self, name: &SmolStr, port: u32, service: &str) -> LoweredTable {
         let drafts = self.drafts(port);
-        let own = drafts.iter().find(|draft| draft.domains.iter().any(|domain| domain == service));
-        let chosen: Vec<(Vec<SmolStr>, Arc<RouteList>)> = match own {
+        let own = drafts.by_domain.get(service).and_then(|at| drafts.list.get(*at));
+        let chosen = match own {
             Some(draft) => vec![(vec![SmolStr::new_static("*")], Arc::clone(&draft.list))],
-            None => drafts.iter().map(|draft| (draft.domains.clone(), Arc::clone(&draft.list))).collect(),
+            None => all(drafts),
         };
-        self.lower(name, chosen.into_iter())
+        self.lower(name, chosen)
     }
 
-    fn lower(&self, name: &SmolStr, hosts: impl Iterator<Item = (Vec<SmolStr>, Arc<RouteList>)>) -> LoweredTable {
+    fn lower(&self, name: &SmolStr, hosts: Vec<(Vec<SmolStr>, Arc<RouteList>)>) -> LoweredTable {
         let table = RouteTable { name: name.clone(), ..RouteTable::default() };
         let mut lowered = LoweredTable { table, refusals: Vec::new(), notes: Vec::new() };
         for (domains, list) in hosts {
@@ -73,15 +81,15 @@ impl<'a> Ports<'a> {
         lowered
     }
 
-    fn drafts(&mut self, port: u32) -> &[Draft] {
+    fn drafts(&mut self, port: u32) -> &PortDrafts {
         if !self.drafts.contains_key(&port) {
             let drafts = self.make_drafts(port);
             self.drafts.insert(port, drafts);
         }
-        self.drafts.get(&port).map(Vec::as_slice).unwrap_or_default()
+        self.drafts.entry(port).or_default()
     }
 
-    fn make_drafts(&self, port: u32) -> Vec<Draft> {
+    fn make_drafts(&self, port: u32) -> PortDrafts {
         let on_port: Vec<&Arc<Service>> = self.services.iter().filter(|service| service.port(port).is_some()).collect();
         let by_name: HashMap<&str, &Arc<Service>> =
             on_port.iter().map(|service| (service.hostname.as_str(), *service)).collect();
@@ -118,7 +126,7 @@ impl<'a> Ports<'a> {
                 drafts.add_service(service, &self.plain_routes(service, port));
             }
         }
-        drafts.list
+        drafts.made
     }
 
     /// The hosts of a VirtualService: services of the port that it owns, and names that are no service there.
@@ -160,6 +168,11 @@ impl<'a> Ports<'a> {
     }
 }
 
+/// All virtual hosts of a port.
+fn all(drafts: &PortDrafts) -> Vec<(Vec<SmolStr>, Arc<RouteList>)> {
+    drafts.list.iter().map(|draft| (draft.domains.clone(), Arc::clone(&draft.list))).collect()
+}
+
 /// What the hosts of a VirtualService are on a port.
 struct Hosts<'s> {
     services: Vec<&'s Arc<Service>>,
@@ -169,9 +182,8 @@ struct Hosts<'s> {
 /// The virtual hosts of a port so far; a domain belongs to the first that asks for it.
 struct Drafts<'a> {
     context: &'a Context<'a>,
-    list: Vec<Draft>,
+    made: PortDrafts,
     names: HashSet<SmolStr>,
-    domains: HashSet<SmolStr>,
     /// Names of services: no short form of another takes them.
     whole_names: HashSet<SmolStr>,
 }
@@ -180,13 +192,7 @@ impl<'a> Drafts<'a> {
     fn new(context: &'a Context<'a>, services: &[&Arc<Service>]) -> Self {
         let whole =
             services.iter().flat_map(|service| [service.hostname.clone(), format_smolstr!("{}.", service.hostname)]);
-        Drafts {
-            context,
-            list: Vec::new(),
-            names: HashSet::new(),
-            domains: HashSet::new(),
-            whole_names: whole.collect(),
-        }
+        Drafts { context, made: PortDrafts::default(), names: HashSet::new(), whole_names: whole.collect() }
     }
 
     fn add_host(&mut self, host: &SmolStr, list: &Arc<RouteList>) {
@@ -202,18 +208,20 @@ impl<'a> Drafts<'a> {
         if !self.names.insert(name.clone()) {
             return;
         }
+        let PortDrafts { list: made, by_domain } = &mut self.made;
         let mut own = Vec::with_capacity(domains.len());
         for domain in domains {
             if short.contains(&domain) && self.whole_names.contains(&domain) {
                 continue;
             }
             let domain = domain.to_lowercase_smolstr();
-            if self.domains.insert(domain.clone()) {
+            if let Entry::Vacant(free) = by_domain.entry(domain.clone()) {
+                free.insert(made.len());
                 own.push(domain);
             }
         }
         if !own.is_empty() {
-            self.list.push(Draft { domains: own, list: Arc::clone(list) });
+            made.push(Draft { domains: own, list: Arc::clone(list) });
         }
     }
 }
