@@ -78,7 +78,7 @@ fn listener(listener: &Listener<'_>) -> Value {
     object([
         ("name", listener.name().into()),
         ("port", listener.port().into()),
-        ("bind", listener.bind().into()),
+        ("bind", listener.bind().text().into()),
         ("protocol", listener.protocol().into()),
         ("serverPorts", listener.server_ports().collect()),
         ("names", strings(listener.names())),

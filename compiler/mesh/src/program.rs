@@ -7,7 +7,7 @@ use malha_syntax::Location;
 use smol_str::SmolStr;
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
-pub use malha_table::{Role, format::ANY_NAME, http::PathNormalization};
+pub use malha_table::{Bind, Role, http::PathNormalization};
 
 /// Everything that a mesh says, lowered.
 #[derive(Clone, Debug, Default)]
@@ -64,9 +64,8 @@ pub struct ProxyProgram {
 /// A listening address.
 #[derive(Clone, Debug, Default)]
 pub struct Listener {
-    /// Bind address; none: any. In a sidecar also the name of a service to which the files give no address, so that
-    /// connections are told by that, or [`ANY_NAME`] for all other names of the port.
-    pub bind: Option<SmolStr>,
+    /// Where it takes connections.
+    pub bind: Bind<SmolStr>,
     /// The port it listens on: for gateways the targetPort (semantics A2).
     pub port: u32,
     /// The numbers by which Gateway servers know it (for `malha route URL`).
@@ -90,12 +89,12 @@ pub struct Listener {
 impl Listener {
     /// Whether it is a sidecar's that names lead to: that of a service without an address, or of all other names.
     pub fn goes_by_name(&self) -> bool {
-        self.bind.is_some() && self.address().is_none()
+        self.bind.goes_by_name()
     }
 
     /// The address that it is bound to, if it is bound to one.
     pub fn address(&self) -> Option<IpAddr> {
-        self.bind.as_ref()?.parse().ok()
+        self.bind.address()
     }
 }
 

@@ -40,7 +40,7 @@ impl OriginalDestination {
     /// The IP address that a client in a cluster would have connected to: that of the listener which the name leads to,
     /// where the name is no address. None: the files do not know it.
     pub(crate) fn address(&self, listener: &Listener<'_>) -> Option<IpAddr> {
-        self.ip().or_else(|| listener.bind_address())
+        self.ip().or_else(|| listener.bind().address())
     }
 
     pub(crate) fn endpoint(&self) -> EndpointAddress {

@@ -9,7 +9,10 @@ use malha_table::{
     view::{Proxy, Route, Source},
 };
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// Listeners to open, in the order in which they choose their addresses.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +105,7 @@ fn plan_gateway(index: usize, proxy: &Proxy<'_>, plan: &mut Plan) {
             speaks_tls: listener.speaks_tls(),
             forward: None,
         };
-        let key = ListenerKey { bind: listener.bind().map(str::to_owned), ..key(proxy, port) };
+        let key = ListenerKey { bind: listener.bind().text().map(Cow::into_owned), ..key(proxy, port) };
         plan.listeners.push(Wanted { key, place });
     }
 }

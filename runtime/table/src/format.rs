@@ -16,9 +16,6 @@ pub const VERSION: u32 = 5;
 /// Where an index is expected: there is none.
 pub const NONE: u32 = u32::MAX;
 
-/// The bind address of a sidecar's listener for names that no other listener of its port has.
-pub const ANY_NAME: &str = "*";
-
 /// The kinds of [`WayRecord`].
 pub mod way {
     /// Connections to any address.
@@ -129,8 +126,10 @@ records! {
     }
     /// A listening address.
     ListenerRecord {
-        /// Bind address; none: any. In a sidecar also the name of a service that has no address, or [`ANY_NAME`].
-        bind: Str,
+        /// 0 any address, 1 an address, 2 none: by the name of a service, 3 none: by all other names, 4 a socket.
+        bind: U32,
+        /// The address, the service's name or the socket; else none.
+        bound_to: Str,
         /// Port.
         port: U32,
         /// 0 close, 1 passthrough, 2 blackhole.

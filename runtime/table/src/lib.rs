@@ -2,6 +2,7 @@
 //!
 //! Works on the bytes it is given: no YAML, no async, no I/O.
 
+mod bind;
 mod decision;
 mod evaluate;
 pub mod format;
@@ -13,6 +14,7 @@ mod selection;
 mod table;
 pub mod view;
 
+pub use bind::Bind;
 pub use decision::*;
 pub use evaluate::HostMatch;
 pub use load::LoadError;

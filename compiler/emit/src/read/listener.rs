@@ -2,8 +2,18 @@
 
 use super::{ReadError, Reader, RouteTables, fallback, strings};
 use malha_mesh::program::{Filter, FilterChain, Listener, TcpRoute, Termination};
-use malha_table::view;
+use malha_table::{Bind, view};
 use smol_str::SmolStr;
+
+fn bind(bind: Bind<&str>) -> Bind<SmolStr> {
+    match bind {
+        Bind::Any => Bind::Any,
+        Bind::Address(address) => Bind::Address(address),
+        Bind::Service(name) => Bind::Service(name.into()),
+        Bind::OtherNames => Bind::OtherNames,
+        Bind::Socket(socket) => Bind::Socket(socket.into()),
+    }
+}
 
 impl Reader {
     pub(super) fn listener(
@@ -16,7 +26,7 @@ impl Reader {
             filter_chains.extend(self.chain(&chain, tables)?);
         }
         Ok(Listener {
-            bind: listener.bind().map(SmolStr::from),
+            bind: bind(listener.bind()),
             port: listener.port(),
             server_ports: listener.server_ports().collect(),
             protocol: listener.protocol().into(),

@@ -2,9 +2,11 @@
 
 use super::{EmitError, Writer, fallback, flag, none};
 use malha_mesh::program::{Filter, FilterChain, Listener, ProxyProgram, TcpRoute, Termination};
-use malha_table::format::{
-    ANY_NAME, ChainRecord, CidrRecord, ListenerRecord, Range, Str, TcpRouteRecord, TerminationRecord, U32, WayRecord,
-    way,
+use malha_table::{
+    Bind,
+    format::{
+        ChainRecord, CidrRecord, ListenerRecord, Range, Str, TcpRouteRecord, TerminationRecord, U32, WayRecord, way,
+    },
 };
 use smol_str::{SmolStr, format_smolstr};
 use std::net::IpAddr;
@@ -22,8 +24,16 @@ impl Writer<'_> {
                 chains.extend(self.chain(program, chain)?);
             }
         }
+        let (bind, bound_to) = match &listener.bind {
+            Bind::Any => (0, Str::NONE),
+            Bind::Address(address) => (1, self.strings.str(&address.to_string())?),
+            Bind::Service(name) => (2, self.strings.str(name)?),
+            Bind::OtherNames => (3, Str::NONE),
+            Bind::Socket(socket) => (4, self.strings.str(socket)?),
+        };
         Ok(ListenerRecord {
-            bind: self.strings.optional(listener.bind.as_deref())?,
+            bind: U32::new(bind),
+            bound_to,
             port: U32::new(listener.port),
             fallback: fallback(listener.fallback),
             server_ports: self.number_list(listener.server_ports.iter().copied())?,
@@ -40,9 +50,10 @@ impl Writer<'_> {
         let mut ways: Vec<(u32, u32, SmolStr, u32)> = Vec::new();
         for (at, listener) in (0..).zip(listeners) {
             let bound = match &listener.bind {
-                None => Some((way::ANY_ADDRESS, SmolStr::default())),
-                Some(name) if name == ANY_NAME => Some((way::OTHER_NAMES, SmolStr::default())),
-                Some(_) => listener.address().map(|address| (way::ADDRESS, format_smolstr!("{address}"))),
+                Bind::Any => Some((way::ANY_ADDRESS, SmolStr::default())),
+                Bind::Address(address) => Some((way::ADDRESS, format_smolstr!("{address}"))),
+                Bind::OtherNames => Some((way::OTHER_NAMES, SmolStr::default())),
+                Bind::Service(_) | Bind::Socket(_) => None,
             };
             ways.extend(bound.map(|(kind, key)| (listener.port, kind, key, at)));
             ways.extend(listener.names.iter().map(|name| (listener.port, way::NAME, name.clone(), at)));

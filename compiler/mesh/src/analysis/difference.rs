@@ -13,12 +13,11 @@ pub use clients::clients;
 use super::entrance::identity;
 use crate::ProxySpec;
 use crate::interpret::connection;
-use crate::program::{ANY_NAME, Listener, Program, Proxy, ProxyProgram, Role};
+use crate::program::{Bind, Listener, Program, Proxy, ProxyProgram, Role};
 use malha_table::{Address, Meant, ProxyIdentity, Request};
 use smol_str::SmolStr;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// How the treatment of some requests changes.
@@ -192,18 +191,14 @@ impl<'p> Side<'p> {
     }
 
     /// The listener for what the other side may have one of its own for.
-    fn listener(self, port: u32, bind: Option<&SmolStr>) -> Option<&'p Listener> {
+    fn listener(self, port: u32, bind: &Bind<SmolStr>) -> Option<&'p Listener> {
         let on_port = || self.listeners().iter().filter(|listener| listener.port == port);
-        if let Some(name) = bind.filter(|bind| self.role() == Some(Role::Sidecar) && is_name(bind)) {
+        if let Some(name) = name_of(bind) {
             return connection::listener(self.proxy?, Meant::Name(name), port);
         }
         // What is for an address that no listener is bound to is for that which is bound to none.
-        let bound = on_port().find(|listener| listener.bind.as_ref() == bind);
-        bound.or_else(|| on_port().find(|listener| listener.bind.is_none()))
-    }
-
-    fn role(self) -> Option<Role> {
-        Some(self.proxy?.role)
+        let bound = on_port().find(|listener| listener.bind == *bind);
+        bound.or_else(|| on_port().find(|listener| listener.bind == Bind::Any))
     }
 }
 
@@ -215,12 +210,8 @@ impl Sides<'_> {
         let listeners = self.old.listeners().iter().chain(self.new.listeners());
         // By name first: what changes for any address with it is not told again.
         let (role, identity) = (proxy.role, identity(&spec(proxy)));
-        let name_of = |bind: Option<&'_ SmolStr>| bind.filter(|bind| role == Role::Sidecar && is_name(bind)).cloned();
-        let keys = listeners.map(|listener| {
-            let bind = listener.bind.as_ref();
-            (listener.port, name_of(bind).is_none(), bind)
-        });
-        let keys: BTreeSet<(u32, bool, Option<&SmolStr>)> = keys.collect();
+        let keys = listeners.map(|listener| (listener.port, !listener.goes_by_name(), &listener.bind));
+        let keys: BTreeSet<(u32, bool, &Bind<SmolStr>)> = keys.collect();
         if let (Some(old), Some(new)) = (self.old.proxy, self.new.proxy) {
             let none = Listener::default();
             let mut frame =
@@ -232,11 +223,17 @@ impl Sides<'_> {
             let (old, new) = (self.old.listener(port, bind), self.new.listener(port, bind));
             // Rather one that is bound there: requests are sent to its address.
             let mut both = new.into_iter().chain(old);
-            let Some(any) = both.clone().find(|listener| listener.bind.as_ref() == bind).or(both.next()) else {
+            let Some(any) = both.clone().find(|listener| listener.bind == *bind).or(both.next()) else {
                 continue;
             };
-            let name = name_of(bind);
-            let mut frame = Frame { role, proxy: identity.clone(), listener: any, name, told, places: Vec::new() };
+            let mut frame = Frame {
+                role,
+                proxy: identity.clone(),
+                listener: any,
+                name: bind.goes_by_name().then_some(bind),
+                told,
+                places: Vec::new(),
+            };
             if !listeners::compare(old, new, &mut frame) {
                 // Requests that come by name are routed as those that come by any address.
                 if frame.name.is_none() {
@@ -250,10 +247,17 @@ impl Sides<'_> {
     }
 }
 
-/// Whether a sidecar's listener goes by names, rather than by an address.
-fn is_name(bind: &str) -> bool {
-    bind.parse::<IpAddr>().is_err()
+/// The name that stands for those by which connections come to a listener, where they come by names.
+fn name_of(bind: &Bind<SmolStr>) -> Option<&str> {
+    match bind {
+        Bind::Service(name) => Some(name),
+        Bind::OtherNames => Some(OTHER_NAME),
+        Bind::Any | Bind::Address(_) | Bind::Socket(_) => None,
+    }
 }
+
+/// One that no listener has.
+const OTHER_NAME: &str = "unknown.example";
 
 fn spec(proxy: &Proxy) -> ProxySpec {
     let (role, namespace, name) = (proxy.role, proxy.namespace.clone(), proxy.name.clone());
@@ -265,8 +269,8 @@ struct Frame<'p> {
     role: Role,
     proxy: ProxyIdentity,
     listener: &'p Listener,
-    /// The name that its connections are meant for, where it goes by names.
-    name: Option<SmolStr>,
+    /// What its connections are told by, where that is names.
+    name: Option<&'p Bind<SmolStr>>,
     told: &'p mut Told,
     /// Where those of this listener are told.
     places: Vec<usize>,
@@ -291,14 +295,13 @@ impl Frame<'_> {
 
     /// A name that its connections are meant for.
     fn authority(&self) -> Option<String> {
-        let name = self.name.as_ref()?;
-        Some(if name == ANY_NAME { "unknown.example".to_owned() } else { name.to_string() })
+        name_of(self.name?).map(str::to_owned)
     }
 
     fn tell(&mut self, class: Class, found: Difference) {
-        let host = match &self.name {
-            Some(name) if found.host == ANY_CONNECTION && name == ANY_NAME => "any other name".to_owned(),
-            Some(name) if found.host == ANY_CONNECTION => name.to_string(),
+        let host = match self.name {
+            Some(Bind::OtherNames) if found.host == ANY_CONNECTION => "any other name".to_owned(),
+            Some(Bind::Service(name)) if found.host == ANY_CONNECTION => name.to_string(),
             _ => found.host.clone(),
         };
         let change = Change {

@@ -10,7 +10,7 @@ use crate::{GatewayRef, ObjectName, ProxySpec};
 use malha_algebra::language::Limits;
 use malha_algebra::{Axis, Field, List, Point, Space};
 use malha_table::Request;
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
 use std::sync::Arc;
 
 /// A virtual host, ready to be asked.
@@ -156,7 +156,7 @@ pub fn entrance_of_table(proxy: &Proxy, listener: &Listener, chain: &FilterChain
         gateway,
         number: listener.server_ports.first().copied(),
         port: Some(listener.port),
-        address: listener.address().and(listener.bind.clone()),
+        address: listener.address().map(|address| format_smolstr!("{address}")),
         tls: chain.termination.is_some(),
         server_name,
         proxy: Some(identity(&spec)),

@@ -1,6 +1,6 @@
 //! Which listener takes a connection, and which of its filter chains (semantics A.7).
 
-use crate::program::{ANY_NAME, FilterChain, Listener, Proxy, Role};
+use crate::program::{Bind, FilterChain, Listener, Proxy, Role};
 use malha_table::http::{BadRequest, host_key};
 use malha_table::{Meant, Protocol, Request, RouteError};
 use std::net::IpAddr;
@@ -55,7 +55,7 @@ impl Connection {
 /// address, or, where the files know none, for the listener of this name.
 pub(crate) fn listener<'a>(proxy: &'a Proxy, meant: Meant<'_>, port: u32) -> Option<&'a Listener> {
     let on_port = || proxy.program.listeners.iter().filter(|listener| listener.port == port);
-    let any = || on_port().find(|listener| listener.bind.is_none());
+    let any = || on_port().find(|listener| listener.bind == Bind::Any);
     let named = |listener: &Listener, authority: &str| {
         let name = host_key(authority);
         listener.names.iter().any(|other| *other == *name)
@@ -67,7 +67,7 @@ pub(crate) fn listener<'a>(proxy: &'a Proxy, meant: Meant<'_>, port: u32) -> Opt
         // The recorded way of a Host that has no address: to the listener of any.
         Meant::Host(host) => on_port().find(|listener| listener.address().is_some() && named(listener, host)),
         Meant::Name(name) => {
-            let of_any_name = || on_port().find(|listener| listener.bind.as_deref() == Some(ANY_NAME));
+            let of_any_name = || on_port().find(|listener| listener.bind == Bind::OtherNames);
             match on_port().find(|listener| named(listener, name)).or_else(of_any_name) {
                 Some(listener) if keeps_names_apart(listener) => return None,
                 found => found,
@@ -80,7 +80,7 @@ pub(crate) fn listener<'a>(proxy: &'a Proxy, meant: Meant<'_>, port: u32) -> Opt
 
 /// Whether it is there only to keep other names from the listener of any address.
 fn keeps_names_apart(listener: &Listener) -> bool {
-    listener.bind.as_deref() == Some(ANY_NAME) && listener.filter_chains.is_empty() && listener.rejected.is_none()
+    listener.bind == Bind::OtherNames && listener.filter_chains.is_empty() && listener.rejected.is_none()
 }
 
 /// The filter chain for a connection: by destination range, then server name, then transport, then first bytes. Of each

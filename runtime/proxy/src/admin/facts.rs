@@ -40,7 +40,7 @@ fn proxies(table: &Table) -> Vec<Value> {
                         .collect();
                     json!({
                         "port": listener.port(),
-                        "bind": listener.bind(),
+                        "bind": listener.bind().text(),
                         "name": listener.name(),
                         "protocol": listener.protocol(),
                         "rejected": listener.rejected(),

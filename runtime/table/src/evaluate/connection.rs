@@ -1,9 +1,9 @@
 //! Which listener takes a connection, and which of its filter chains (semantics A.7).
 
 use crate::{
-    Meant, Role,
+    Bind, Meant, Role,
     format::{
-        ANY_NAME, WayRecord,
+        WayRecord,
         way::{ADDRESS, ANY_ADDRESS, NAME, OTHER_NAMES},
     },
     http::host_key,
@@ -14,7 +14,7 @@ use std::net::IpAddr;
 impl<'t> Proxy<'t> {
     /// The listener for a connection to `port`: one that is bound to the address that is meant, else the one that is
     /// bound to none. In a sidecar a name means the address that it stands for; where a service has none, the listener
-    /// of its name, and any other name that of [`ANY_NAME`]: none, if that has no chains. A Host leads to listeners
+    /// of its name, and any other name that of all other names: none, if that has no chains. A Host leads to listeners
     /// with an address alone. For a gateway, without a word of the address, the first on the port has the rest.
     pub fn find_listener(&self, port: u32, meant: Meant<'_>) -> Option<Listener<'t>> {
         let any = || self.led(port, ANY_ADDRESS, "").next();
@@ -22,7 +22,7 @@ impl<'t> Proxy<'t> {
             (_, Meant::Address(address)) => self.led(port, ADDRESS, &address.to_string()).next().or_else(any),
             (Role::Sidecar, Meant::Host(host)) => {
                 let mut led = self.led(port, NAME, &host_key(host));
-                led.find(|listener| listener.bind_address().is_some()).or_else(any)
+                led.find(|listener| listener.bind().address().is_some()).or_else(any)
             }
             (Role::Sidecar, Meant::Name(name)) => {
                 let led = self.led(port, NAME, &host_key(name)).next();
@@ -61,14 +61,9 @@ enum Fit {
 }
 
 impl<'t> Listener<'t> {
-    /// The address that it is bound to; none: it takes those of any, or goes by names.
-    pub fn bind_address(&self) -> Option<IpAddr> {
-        self.bind()?.parse().ok()
-    }
-
     /// Whether it is there only to keep other names from the listener of any address.
     fn keeps_names_apart(&self) -> bool {
-        self.bind() == Some(ANY_NAME) && self.chains().is_empty() && self.rejected().is_none()
+        self.bind() == Bind::OtherNames && self.chains().is_empty() && self.rejected().is_none()
     }
 
     /// The filter chain for a connection: by destination range, then server name, then transport, then first bytes. Of

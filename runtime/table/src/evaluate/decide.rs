@@ -7,8 +7,7 @@ use crate::{
     http::{self, BadRequest, Head, HttpSettings},
     request_port,
     view::{
-        ActionKind, Connection, Destination, Fallback, Filter, Forward, Listener, PathRewrite, Route, RouteTable,
-        TcpRoute, Views,
+        ActionKind, Connection, Destination, Fallback, Filter, Forward, PathRewrite, Route, RouteTable, TcpRoute, Views,
     },
 };
 use std::net::IpAddr;
@@ -37,7 +36,7 @@ impl Table {
             destination: match meant {
                 Meant::Address(address) => Some(address),
                 // It stands for the address of its listener.
-                Meant::Name(_) => found.as_ref().and_then(Listener::bind_address),
+                Meant::Name(_) => found.as_ref().and_then(|listener| listener.bind().address()),
                 Meant::Host(_) | Meant::Unsaid => None,
             },
             is_tls,

@@ -116,7 +116,10 @@ checks! {
         below(self.fallback, 3)?;
     }
     ListenerRecord(self, c) {
-        c.optional_str(self.bind)?;
+        let bound_to = c.optional_str(self.bound_to)?;
+        if crate::view::bind(self.bind.get(), bound_to).is_none() {
+            return Err("where it listens means nothing");
+        }
         below(self.port, 65_536)?;
         below(self.fallback, 3)?;
         c.range(Section::Numbers, self.server_ports)?;

@@ -1,5 +1,6 @@
 use super::{Destination, Location, RouteTable, Rule, Views, at, proxy::pairs, view};
 use crate::{
+    Bind,
     format::{CidrRecord, Section, TerminationRecord},
     table,
 };
@@ -69,11 +70,22 @@ pub struct Connection<'a> {
     pub is_plain_http: bool,
 }
 
+/// Where a listener with this record takes connections; none: the record says nothing known.
+pub(crate) fn bind(kind: u32, bound_to: Option<&str>) -> Option<Bind<&str>> {
+    match (kind, bound_to) {
+        (0, None) => Some(Bind::Any),
+        (1, Some(address)) => address.parse().ok().map(Bind::Address),
+        (2, Some(name)) => Some(Bind::Service(name)),
+        (3, None) => Some(Bind::OtherNames),
+        (4, Some(socket)) => Some(Bind::Socket(socket)),
+        _ => None,
+    }
+}
+
 impl<'t> Listener<'t> {
-    /// Bind address; none: any. In a sidecar perhaps a service's name, or [`ANY_NAME`](crate::format::ANY_NAME): where
-    /// connections are told by the names that they are meant for.
-    pub fn bind(&self) -> Option<&'t str> {
-        self.table.optional_str(self.record.bind)
+    /// Where it takes connections.
+    pub fn bind(&self) -> Bind<&'t str> {
+        bind(self.record.bind.get(), self.table.optional_str(self.record.bound_to)).unwrap_or_default()
     }
 
     /// The port it listens on.

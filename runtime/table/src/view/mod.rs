@@ -13,6 +13,7 @@ pub use action::{
 };
 pub use cluster::{Cluster, Discovery, Endpoint, LoadBalancer, UpstreamProtocol};
 pub use host::{Condition, Field, PathTest, Route, RouteTable, VirtualHost};
+pub(crate) use listener::bind;
 pub use listener::{Chain, Connection, Fallback, Filter, Listener, TcpRoute, Termination};
 pub use proxy::Proxy;
 pub use rule::{Location, Removed, Rule, Source};

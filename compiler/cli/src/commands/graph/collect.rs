@@ -458,17 +458,17 @@ impl Draft {
 
 fn entry(proxy: &Proxy, listener: &Listener) -> Key {
     let gateway = (proxy.role == Role::Gateway).then(|| ObjectName::new(proxy.namespace.clone(), proxy.name.clone()));
-    Key::Entry(gateway, listener.port, bind(proxy, listener).cloned())
+    Key::Entry(gateway, listener.port, bind(listener))
 }
 
 /// Where it listens, if not at any address. Connections by name come in where those by any address do.
-fn bind<'p>(proxy: &Proxy, listener: &'p Listener) -> Option<&'p SmolStr> {
-    listener.bind.as_ref().filter(|_| proxy.role == Role::Gateway || listener.address().is_some())
+fn bind(listener: &Listener) -> Option<SmolStr> {
+    if listener.goes_by_name() { None } else { listener.bind.text().map(SmolStr::from) }
 }
 
 /// The lines and the names of an entry.
 fn entrance(mesh: &Mesh, proxy: &Proxy, listener: &Listener) -> (Vec<String>, BTreeSet<String>) {
-    let address = bind(proxy, listener).map(|bind| format!(" of {bind}")).unwrap_or_default();
+    let address = bind(listener).map(|bind| format!(" of {bind}")).unwrap_or_default();
     let port = format!("port {}{address}", listener.port);
     if proxy.role == Role::Sidecar {
         return (vec!["clients in the mesh".to_owned(), port], BTreeSet::from(["mesh".to_owned()]));

@@ -1,6 +1,6 @@
 //! Where in a program a decision was made.
 
-use malha_mesh::program::{Filter, Listener, Origin, Program, Proxy, Role, RouteTable};
+use malha_mesh::program::{Filter, Origin, Program, Proxy, RouteTable};
 use malha_model::Resource;
 use malha_syntax::Location;
 use malha_table::{Decision, Rule};
@@ -28,9 +28,8 @@ pub(super) fn proxy<'p>(program: &'p Program, decision: &Decision) -> Option<&'p
 /// none, for a Host does not lead there.
 pub(super) fn tables<'p>(proxy: &'p Proxy, decision: &Decision) -> impl Iterator<Item = &'p RouteTable> {
     let port = decision.listener.as_ref().map(|listener| listener.port);
-    let is_by_name = |listener: &Listener| proxy.role == Role::Sidecar && listener.goes_by_name();
     let listeners = proxy.program.listeners.iter().filter(|listener| Some(listener.port) == port);
-    let filters = listeners.filter(|listener| !is_by_name(listener)).flat_map(|listener| &listener.filter_chains);
+    let filters = listeners.filter(|listener| !listener.goes_by_name()).flat_map(|listener| &listener.filter_chains);
     let tables: BTreeSet<usize> = filters
         .filter_map(|chain| match chain.filter {
             Filter::Http(index) => Some(index),

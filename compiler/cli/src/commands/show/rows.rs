@@ -7,7 +7,7 @@ use crate::{
     workspace::Workspace,
 };
 use malha_mesh::analysis::unreached;
-use malha_mesh::program::{ANY_NAME, Discovery, Filter, LoadBalancer, Origin, Proxy};
+use malha_mesh::program::{Bind, Discovery, Filter, LoadBalancer, Origin, Proxy};
 use malha_table::Role;
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ pub(super) fn listeners(proxies: &[&Proxy]) -> Vec<Row> {
             let names: Vec<_> = listener.filter_chains.iter().flat_map(|chain| &chain.server_names).collect();
             rows.push(vec![
                 ("proxy", json!(proxy_name(proxy))),
-                ("bind", json!(listener.bind)),
+                ("bind", json!(listener.bind.text())),
                 ("port", json!(listener.port)),
                 ("protocol", json!(listener.protocol)),
                 ("name", json!(listener.name)),
@@ -61,8 +61,11 @@ pub(super) fn routes(proxies: &[&Proxy], workspace: &Workspace) -> Vec<Row> {
     let mut rows = Vec::new();
     for proxy in proxies {
         for listener in &proxy.program.listeners {
-            let is_of_any_name = proxy.role == Role::Sidecar && listener.bind.as_deref() == Some(ANY_NAME);
-            let service = listener.bind.as_ref().filter(|_| listener.address().is_none() && !is_of_any_name);
+            let is_of_any_name = listener.bind == Bind::OtherNames;
+            let service = match &listener.bind {
+                Bind::Service(name) => Some(name),
+                Bind::Any | Bind::Address(_) | Bind::OtherNames | Bind::Socket(_) => None,
+            };
             for chain in &listener.filter_chains {
                 let row =
                     |host, taken: String, done: String, origin: Option<&Origin>, removed: Option<String>| -> Row {

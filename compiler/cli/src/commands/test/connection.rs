@@ -1,6 +1,6 @@
 //! Connections that reach a filter chain.
 
-use malha_mesh::program::{ANY_NAME, FilterChain, Listener, Proxy, Role};
+use malha_mesh::program::{Bind, FilterChain, Listener, Proxy, Role};
 use malha_table::{Protocol, ProxyIdentity, Request, Tls};
 use std::collections::BTreeMap;
 
@@ -11,7 +11,10 @@ pub(super) fn connection(proxy: &Proxy, listener: &Listener, chain: &FilterChain
         None => listener.address().map(|ip| malha_table::Address { ip: ip.to_string() }),
     };
     // Where services are told apart by their names.
-    let named = listener.bind.as_ref().filter(|bind| proxy.role == Role::Sidecar && *bind != ANY_NAME);
+    let named = match &listener.bind {
+        Bind::Service(name) => Some(name),
+        Bind::Any | Bind::Address(_) | Bind::OtherNames | Bind::Socket(_) => None,
+    };
     let name = chain.server_names.first().map(|name| below(name));
     let tls = chain.tls.unwrap_or(name.is_some());
     let via = match (proxy.role, proxy.gateways.first()) {

@@ -31,8 +31,8 @@ pub(super) fn compare(sides: &Sides<'_>, old: Option<&Listener>, new: Option<&Li
     let is_asked = |sort: &&Sort<'_>| sorts.can_be_named(**sort) && (frame.name.is_none() || sort.range.is_none());
     let asked: Vec<Sort<'_>> = sorts.all.iter().filter(is_asked).copied().collect();
     for sort in asked {
-        let name = frame.name.as_ref();
-        let (before, after) = (sorts.taker(sort, old, name), sorts.taker(sort, new, name));
+        let is_by_name = frame.name.is_some();
+        let (before, after) = (sorts.taker(sort, old, is_by_name), sorts.taker(sort, new, is_by_name));
         let is_http = |chain: Option<&FilterChain>| chain.is_some_and(|chain| matches!(chain.filter, Filter::Http(_)));
         // The requests of those are told of connections by any address.
         if frame.name.is_some() && (is_http(before) || is_http(after)) {

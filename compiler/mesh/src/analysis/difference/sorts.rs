@@ -76,16 +76,16 @@ impl<'p> Sorts<'p> {
     }
 
     /// The chain that has a sort of connections; none also for a sort of which no connection can be named.
-    /// What is meant by a `name` comes to the address of the listener that has it.
+    /// What is meant by a name comes to the address of the listener that has it.
     pub(super) fn taker(
         &self,
         sort: Sort<'p>,
         listener: Option<&'p Listener>,
-        name: Option<&SmolStr>,
+        is_by_name: bool,
     ) -> Option<&'p FilterChain> {
         let listener = listener.filter(|listener| listener.rejected.is_none())?;
         let is_tls = sort.speaks == Speaks::Tls;
-        let address = if name.is_some() { listener.address() } else { self.address(sort) };
+        let address = if is_by_name { listener.address() } else { self.address(sort) };
         let connection = Connection::sample(address, self.server_name(sort), is_tls, sort.speaks == Speaks::Http);
         filter_chain(listener, &connection)
     }

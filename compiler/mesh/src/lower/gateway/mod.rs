@@ -7,12 +7,13 @@ mod tables;
 use super::context::{Context, TableIndex};
 use super::listeners;
 use crate::Gateway;
-use crate::program::{Fallback, Filter, FilterChain, Listener, ProxyProgram, Termination};
+use crate::program::{Bind, Fallback, Filter, FilterChain, Listener, ProxyProgram, Termination};
 use malha_model::Spanned;
 use malha_model::istio::gateway::{ServerTlsMode, TlsProtocol};
 use servers::{Group, Merged, ServerRef};
 use smol_str::{SmolStr, format_smolstr};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Lowers the mesh for one gateway proxy.
 pub(super) fn lower(context: &Context<'_>) -> ProxyProgram {
@@ -21,10 +22,9 @@ pub(super) fn lower(context: &Context<'_>) -> ProxyProgram {
     let mut program = ProxyProgram { notes: merged.notes.clone(), ..ProxyProgram::default() };
     let mut tables = TableIndex::default();
     let mut sni_taken = network::SniTaken::default();
-    let mut opened: BTreeMap<(u32, Option<SmolStr>), Opened> = BTreeMap::new();
+    let mut opened: BTreeMap<(u32, Bind<SmolStr>), Opened> = BTreeMap::new();
     for group in &merged.groups {
-        let bind = Some(group.bind.clone()).filter(|bind| !bind.is_empty() && bind != "0.0.0.0");
-        let opened = opened.entry((group.port, bind)).or_default();
+        let opened = opened.entry((group.port, bind(&group.bind))).or_default();
         opened.add(group);
         if group.protocol.is_http() {
             let Some(first) = group.servers.first() else { continue };
@@ -44,7 +44,7 @@ pub(super) fn lower(context: &Context<'_>) -> ProxyProgram {
         if opened.chains.is_empty() {
             continue;
         }
-        let name = format_smolstr!("{}_{port}", bind.as_deref().unwrap_or("0.0.0.0"));
+        let name = format_smolstr!("{}_{port}", bind.text().unwrap_or("0.0.0.0".into()));
         let mut listener = Listener {
             bind,
             port,
@@ -62,6 +62,16 @@ pub(super) fn lower(context: &Context<'_>) -> ProxyProgram {
     program.notes.extend(tables.take_notes());
     program.route_tables = tables.into_tables();
     program
+}
+
+/// Where a server is bound.
+fn bind(written: &SmolStr) -> Bind<SmolStr> {
+    match written.parse() {
+        Ok(address) if address != IpAddr::from(Ipv4Addr::UNSPECIFIED) => Bind::Address(address),
+        Ok(_) => Bind::Any,
+        Err(_) if written.is_empty() => Bind::Any,
+        Err(_) => Bind::Socket(written.clone()),
+    }
 }
 
 /// What a listener is put together from.

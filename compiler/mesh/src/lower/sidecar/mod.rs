@@ -10,7 +10,7 @@ use super::listeners;
 use crate::VirtualService;
 use crate::config::OutboundMode;
 use crate::egress::EgressListener;
-use crate::program::{ANY_NAME, Fallback, Filter, FilterChain, Listener, Note, ProxyProgram};
+use crate::program::{Bind, Fallback, Filter, FilterChain, Listener, Note, ProxyProgram};
 use crate::registry::{Protocol, Resolution, Service, ServiceOrigin, ServicePort};
 use hashbrown::HashSet;
 use smol_str::{SmolStr, format_smolstr};
@@ -32,8 +32,8 @@ struct Outbound<'a> {
     named_ports: BTreeSet<u32>,
 }
 
-/// What no two listeners share: port and bind address, or what stands for it.
-type Key = (u32, Option<SmolStr>);
+/// What no two listeners share.
+type Key = (u32, Bind<SmolStr>);
 
 /// What a listener is put together from.
 #[derive(Default)]
@@ -65,13 +65,13 @@ struct Http {
 }
 
 impl Http {
-    /// That of a port which is not of the HTTP family, on a listener with this address.
-    fn of(service: &Service, port: &ServicePort, address: Option<&SmolStr>) -> Self {
-        let table = match address {
+    /// That of a port which is not of the HTTP family, on a listener that is bound so.
+    fn of(service: &Service, port: &ServicePort, bind: &Bind<SmolStr>) -> Self {
+        let table = match bind {
             _ if port.protocol != Protocol::Auto => None,
+            Bind::Any => Some(Table::Port),
             // A service with an address of its own has a table of its own (semantics B36).
-            Some(_) => Some(Table::Service(service.hostname.clone())),
-            None => Some(Table::Port),
+            _ => Some(Table::Service(service.hostname.clone())),
         };
         Http { table, is_alone: false }
     }
@@ -115,25 +115,14 @@ pub(super) fn lower(context: &Context<'_>) -> ProxyProgram {
     outbound.finish(&sources)
 }
 
-/// Where an `egress[]` entry listens.
-enum Bind {
-    /// At the addresses of the services.
-    OfServices,
-    /// At this address; none: any.
-    At(Option<SmolStr>),
-    /// At a socket, which is not executed.
-    Socket,
-}
-
-fn bind(listener: &EgressListener) -> Bind {
-    match &listener.bind {
-        None => Bind::OfServices,
-        Some(bind) => match bind.parse::<IpAddr>() {
-            Ok(address) if address.is_unspecified() => Bind::At(None),
-            Ok(_) => Bind::At(Some(bind.clone())),
-            Err(_) => Bind::Socket,
-        },
-    }
+/// Where an `egress[]` entry listens; none: at the addresses of the services.
+fn bind(listener: &EgressListener) -> Option<Bind<SmolStr>> {
+    let bind = listener.bind.as_ref()?;
+    Some(match bind.parse::<IpAddr>() {
+        Ok(address) if address.is_unspecified() => Bind::Any,
+        Ok(address) => Bind::Address(address),
+        Err(_) => Bind::Socket(bind.clone()),
+    })
 }
 
 impl Outbound<'_> {
@@ -141,7 +130,8 @@ impl Outbound<'_> {
     fn open_all(&mut self, source: &Source<'_>) {
         let services = &source.services;
         let bind = bind(source.listener);
-        if let Bind::Socket = bind {
+        // Sockets are not executed.
+        if let Some(Bind::Socket(_)) = bind {
             return;
         }
         let Some(port) = source.listener.port else {
@@ -149,7 +139,7 @@ impl Outbound<'_> {
             self.locked.extend(self.opened.keys().cloned());
             for service in services {
                 for port in service.ports.iter().filter(|port| port.protocol != Protocol::Udp) {
-                    self.open(source, &bind, service, port);
+                    self.open(source, bind.as_ref(), service, port);
                 }
             }
             return;
@@ -157,40 +147,41 @@ impl Outbound<'_> {
         // A proxy for all ports is not executed.
         if port.protocol == Protocol::HttpProxy {
             if !services.is_empty() {
-                let address = if let Bind::At(address) = bind { address } else { None };
-                if address.is_none() {
-                    self.locked.insert((port.number, Some(SmolStr::new_static(ANY_NAME))));
+                let bind = bind.unwrap_or_default();
+                if bind == Bind::Any {
+                    self.locked.insert((port.number, Bind::OtherNames));
                 }
-                self.locked.insert((port.number, address));
+                self.locked.insert((port.number, bind));
             }
             return;
         }
         for service in services.iter().filter(|_| port.protocol != Protocol::Udp) {
             if let Some(own) = service.port(port.number) {
-                self.open(source, &bind, service, &ServicePort { protocol: port.protocol, ..own.clone() });
+                self.open(source, bind.as_ref(), service, &ServicePort { protocol: port.protocol, ..own.clone() });
             }
         }
     }
 
     /// Opens the listener of a port, or adds to one that is open.
-    fn open(&mut self, source: &Source<'_>, bind: &Bind, service: &Service, port: &ServicePort) {
+    fn open(&mut self, source: &Source<'_>, bind: Option<&Bind<SmolStr>>, service: &Service, port: &ServicePort) {
         let context = self.context;
         if port.protocol.is_http() {
-            let address = if let Bind::At(address) = bind { address.clone() } else { None };
-            let http = Http { table: Some(Table::Port), is_alone: address.is_some() };
-            self.add_for_all(source, address, (service, port), http, Vec::new());
+            let bind = bind.cloned().unwrap_or_default();
+            let http = Http { table: Some(Table::Port), is_alone: bind != Bind::Any };
+            self.add_for_all(source, bind, (service, port), http, Vec::new());
             return;
         }
         let chains = |ranges: &[SmolStr], is_wildcard: bool| {
             network::chains(context, &source.virtual_services, service, port, ranges, is_wildcard)
         };
-        let (addresses, ranges): (Vec<&SmolStr>, Vec<&SmolStr>) =
-            service.addresses.iter().partition(|address| address.parse::<IpAddr>().is_ok());
-        if let Bind::At(address) = bind {
+        let address = |text: &SmolStr| text.parse::<IpAddr>().ok();
+        let addresses: Vec<IpAddr> = service.addresses.iter().filter_map(address).collect();
+        let ranges: Vec<&SmolStr> = service.addresses.iter().filter(|text| address(text).is_none()).collect();
+        if let Some(bind) = bind {
             // The address tells no services apart: only those without one are known by their server names.
-            let chains = chains(&[], addresses.is_empty() && (address.is_none() || !ranges.is_empty()));
-            let http = Http::of(service, port, address.as_ref());
-            self.add_for_all(source, address.clone(), (service, port), http, chains);
+            let chains = chains(&[], addresses.is_empty() && (*bind == Bind::Any || !ranges.is_empty()));
+            let http = Http::of(service, port, bind);
+            self.add_for_all(source, bind.clone(), (service, port), http, chains);
             return;
         }
         let is_anywhere = addresses.is_empty() && ranges.is_empty() && service.resolution == Resolution::Passthrough;
@@ -200,20 +191,21 @@ impl Outbound<'_> {
         }
         if addresses.is_empty() {
             let ranges: Vec<SmolStr> = ranges.into_iter().cloned().collect();
-            let (http, of_any) = (Http::of(service, port, None), chains(&ranges, true));
+            let (http, of_any) = (Http::of(service, port, &Bind::Any), chains(&ranges, true));
             if !names::stands_for_address(service) {
-                self.add_for_all(source, None, (service, port), http, of_any);
+                self.add_for_all(source, Bind::Any, (service, port), http, of_any);
                 return;
             }
-            self.add(source, None, (service, port), http, of_any);
-            let name = Some(service.hostname.clone());
-            let http = Http::of(service, port, name.as_ref());
+            self.add(source, Bind::Any, (service, port), http, of_any);
+            let name = Bind::Service(service.hostname.clone());
+            let http = Http::of(service, port, &name);
             self.add(source, name, (service, port), http, names::chains(chains(&[], false)));
             return;
         }
         for address in addresses {
-            let http = Http::of(service, port, Some(address));
-            self.add(source, Some(address.clone()), (service, port), http, chains(&[], false));
+            let bind = Bind::Address(address);
+            let http = Http::of(service, port, &bind);
+            self.add(source, bind, (service, port), http, chains(&[], false));
         }
     }
 
@@ -225,13 +217,14 @@ impl Outbound<'_> {
             |is_wildcard: bool| network::chains(context, &source.virtual_services, service, port, &[], is_wildcard);
         let endpoints = context.mesh.registry().endpoints(service, port);
         if service.origin == ServiceOrigin::ServiceEntry && endpoints.is_empty() && service.selector.is_none() {
-            self.add_for_all(source, None, (service, port), Http::of(service, port, None), chains(true));
+            self.add_for_all(source, Bind::Any, (service, port), Http::of(service, port, &Bind::Any), chains(true));
             return;
         }
         for address in endpoints.iter().filter_map(|endpoint| endpoint.address.as_ref()) {
-            if address.parse::<IpAddr>().is_ok() {
-                let http = Http::of(service, port, Some(address));
-                self.add(source, Some(address.clone()), (service, port), http, chains(false));
+            if let Ok(address) = address.parse::<IpAddr>() {
+                let bind = Bind::Address(address);
+                let http = Http::of(service, port, &bind);
+                self.add(source, bind, (service, port), http, chains(false));
             }
         }
     }
@@ -240,13 +233,13 @@ impl Outbound<'_> {
     fn add_for_all(
         &mut self,
         source: &Source<'_>,
-        bind: Option<SmolStr>,
+        bind: Bind<SmolStr>,
         of: (&Service, &ServicePort),
         http: Http,
         chains: Vec<FilterChain>,
     ) {
-        if bind.is_none() && self.named_ports.contains(&of.1.number) {
-            self.add(source, Some(SmolStr::new_static(ANY_NAME)), of, http.clone(), chains.clone());
+        if bind == Bind::Any && self.named_ports.contains(&of.1.number) {
+            self.add(source, Bind::OtherNames, of, http.clone(), chains.clone());
         }
         self.add(source, bind, of, http, chains);
     }
@@ -254,7 +247,7 @@ impl Outbound<'_> {
     fn add(
         &mut self,
         source: &Source<'_>,
-        bind: Option<SmolStr>,
+        bind: Bind<SmolStr>,
         (service, port): (&Service, &ServicePort),
         http: Http,
         chains: Vec<FilterChain>,
@@ -264,10 +257,9 @@ impl Outbound<'_> {
             return;
         }
         let names = || match &key.1 {
-            None => Vec::new(),
-            Some(bind) if bind == ANY_NAME => Vec::new(),
-            Some(bind) if source.listener.bind.is_some() => vec![bind.clone()],
-            Some(_) => domains::of_service(service, self.context),
+            Bind::Address(address) if source.listener.bind.is_some() => vec![format_smolstr!("{address}")],
+            Bind::Address(_) | Bind::Service(_) => domains::of_service(service, self.context),
+            Bind::Any | Bind::OtherNames | Bind::Socket(_) => Vec::new(),
         };
         let protocol = SmolStr::new_static(port.protocol.as_str());
         let is_new = match self.opened.get(&key) {
@@ -304,7 +296,7 @@ impl Outbound<'_> {
         for &port in &named_ports {
             // Even an empty one keeps other names from what is for any address.
             let none = || Opened { protocol: SmolStr::new_static(Protocol::Tcp.as_str()), ..Opened::default() };
-            opened.entry((port, Some(SmolStr::new_static(ANY_NAME)))).or_insert_with(none);
+            opened.entry((port, Bind::OtherNames)).or_insert_with(none);
         }
         let mut program = ProxyProgram { fallback, ..ProxyProgram::default() };
         let mut tables = TableIndex::default();
@@ -335,7 +327,7 @@ impl Outbound<'_> {
                 };
                 filter_chains.insert(0, chain);
             }
-            let name = format_smolstr!("{}_{port}", bind.as_deref().unwrap_or("0.0.0.0"));
+            let name = format_smolstr!("{}_{port}", bind.text().unwrap_or("0.0.0.0".into()));
             let mut listener = Listener {
                 bind,
                 port,
@@ -351,7 +343,7 @@ impl Outbound<'_> {
             listeners::judge(&mut listener, &tables, &mut notes);
             // A cluster keeps apart what comes together at any address. What is told of one listener for names is not told
             // again of another.
-            let is_together = listener.bind.is_none() && named_ports.contains(&port);
+            let is_together = listener.bind == Bind::Any && named_ports.contains(&port);
             let is_told = |note: &Note| program.notes.iter().any(|told| told.location == note.location);
             notes.retain(|note| !(is_together || listener.goes_by_name() && is_told(note)));
             program.notes.extend(notes);

@@ -4,7 +4,7 @@
 //! its names lead to, with the chains that the listener of its address has in a cluster, and one keeps the other names of
 //! the port from them.
 
-use super::{Bind, Source, bind};
+use super::{Source, bind};
 use crate::program::FilterChain;
 use crate::registry::{Protocol, Resolution, Service, ServiceOrigin};
 use smol_str::SmolStr;
@@ -20,7 +20,7 @@ pub(super) fn stands_for_address(service: &Service) -> bool {
 /// The ports on which some service has a listener for its name.
 pub(super) fn ports(sources: &[Source<'_>]) -> BTreeSet<u32> {
     let mut ports = BTreeSet::new();
-    for source in sources.iter().filter(|source| matches!(bind(source.listener), Bind::OfServices)) {
+    for source in sources.iter().filter(|source| bind(source.listener).is_none()) {
         let own = source.listener.port.as_ref();
         for service in source.services.iter().filter(|service| stands_for_address(service)) {
             for port in service.ports.iter().filter(|port| own.is_none_or(|own| own.number == port.number)) {
