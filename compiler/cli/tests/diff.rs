@@ -374,6 +374,12 @@ fn settings_of_the_mesh_are_compared() {
     assert_eq!((classes(&paths), details(&paths)), twice, "{paths}");
     assert_eq!(paths["changes"][0]["witness"]["path"], "/a//b");
 
+    // What stands in front of gateways is theirs alone.
+    let trusted = told("defaultConfig: {gatewayTopology: {numTrustedProxies: 1, proxyProtocol: {}}}\n");
+    assert_eq!(classes(&trusted), ["rerouted"; 2], "{trusted}");
+    assert_eq!(details(&trusted), ["trusted proxies", "PROXY protocol"], "{trusted}");
+    assert_eq!(trusted["changes"][0]["witness"]["headers"]["x-forwarded-proto"], "https");
+
     // What the mesh does not know, on its port and on the others.
     let unknown = told("outboundTrafficPolicy: {mode: REGISTRY_ONLY}\n");
     assert!(details(&unknown).contains(&"other connections"), "{unknown}");

@@ -312,6 +312,36 @@ fn the_access_log_is_written_as_the_mesh_or_the_command_line_says() {
 }
 
 #[test]
+fn what_stands_in_front_of_gateways_is_followed() {
+    let mesh = mesh();
+    write(&mesh, "malha.toml", "[mesh]\nconfig = \"mesh-config.yaml\"\n");
+    let said = |topology: &str| {
+        write(&mesh, "mesh-config.yaml", &format!("defaultConfig: {{gatewayTopology: {{{topology}}}}}\n"));
+    };
+    // The body of what answers; nothing where the connection is closed without a word.
+    let ask = |running: &Running, header: &str| {
+        let mut stream = TcpStream::connect(running.address(80)).expect("the listener accepts");
+        let request = format!("{header}GET /cart/1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("there is room");
+        let mut answer = Vec::new();
+        // Whoever closes with the request unread resets.
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let answers = |answer: &str| answer.starts_with("HTTP/1.1 404");
+    said("numTrustedProxies: 1");
+    let running = Running::start(&["--mock"], mesh.path());
+    assert!(!running.log().contains("not applied"), "{}", running.log());
+    assert!(answers(&ask(&running, "")));
+    said("proxyProtocol: {}");
+    wait_for("connections without a header are closed", || ask(&running, "").is_empty());
+    assert!(answers(&ask(&running, "PROXY TCP4 203.0.113.7 10.0.0.1 4660 80\r\n")));
+    said("numTrustedProxies: 2");
+    wait_for("connections without a header are taken", || answers(&ask(&running, "")));
+    running.stop();
+}
+
+#[test]
 fn the_environment_may_name_a_collector_that_is_not_to_be_told() {
     let (mesh, note) = (mesh(), "note: nothing is traced: OTEL_EXPORTER_OTLP_ENDPOINT: `https://x`");
     let running = Running::start_in(&["--mock"], mesh.path(), "https://x");

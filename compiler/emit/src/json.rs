@@ -3,7 +3,7 @@
 
 use malha_table::{
     Role, Table,
-    http::{PathNormalization, duration_text},
+    http::{GatewayTopology, PathNormalization, duration_text},
     view::{
         Action, ActionKind, Chain, Cluster, Condition, Destination, Discovery, Endpoint, Fallback, Field, Filter,
         Forward, HashKey, HeaderOperation, HeaderOps, Listener, LoadBalancer, PathRewrite, PathTest, Proxy, Removed,
@@ -29,6 +29,14 @@ pub fn json(table: &Table) -> Value {
     });
     if let Some(rate) = table.dns_refresh() {
         told["dnsRefresh"] = duration_text(rate).into();
+    }
+    let topology = table.gateway_topology();
+    if topology != GatewayTopology::default() {
+        told["gatewayTopology"] = json!({
+            "numTrustedProxies": topology.trusted_proxies,
+            "forwardClientCertDetails": topology.client_cert.name(),
+            "proxyProtocol": topology.proxy_protocol,
+        });
     }
     told
 }

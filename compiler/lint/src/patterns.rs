@@ -139,7 +139,7 @@ pub(crate) struct Languages {
 
 impl Languages {
     pub(crate) fn of(context: &Context<'_>) -> Languages {
-        Languages { worlds: Worlds::new(context.mesh.config().path_normalization), automata: Automata::default() }
+        Languages { worlds: Worlds::new(context.mesh.config().settings()), automata: Automata::default() }
     }
 
     /// Whether it is proved that two tests hold for the same texts of a subject; `utf8`: for those that are UTF-8.

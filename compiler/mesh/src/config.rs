@@ -1,7 +1,11 @@
 //! What holds for the mesh as a whole: Istio's MeshConfig and what `malha.toml` adds to it.
 
-use crate::{program::PathNormalization, visibility::ExportDefault};
+use crate::{
+    program::{GatewayTopology, PathNormalization, Settings},
+    visibility::ExportDefault,
+};
 use malha_model::Duration;
+use malha_table::http::ForwardClientCert;
 use serde_json::Value;
 use smol_str::SmolStr;
 use std::{collections::BTreeMap, time};
@@ -43,6 +47,8 @@ pub struct MeshConfig {
     pub zone_aware_lb: Option<Value>,
     /// How long a connection may take to open; 10 s unless said otherwise.
     pub connect_timeout: Option<time::Duration>,
+    /// What gateways take from whoever stands in front of them (`defaultConfig.gatewayTopology`).
+    pub gateway_topology: GatewayTopology,
     /// Whether HTTP/1.1 ports are upgraded to HTTP/2 (`h2UpgradePolicy: UPGRADE`).
     pub h2_upgrade: bool,
     /// Whether access logs are written as JSON (`accessLogEncoding: JSON`).
@@ -134,6 +140,7 @@ impl Default for MeshConfig {
             locality_lb: None,
             zone_aware_lb: None,
             connect_timeout: None,
+            gateway_topology: GatewayTopology::default(),
             h2_upgrade: false,
             not_applied: Vec::new(),
             json_access_log: false,
@@ -144,6 +151,12 @@ impl Default for MeshConfig {
 }
 
 impl MeshConfig {
+    /// What a runtime needs of it.
+    pub fn settings(&self) -> Settings {
+        let MeshConfig { path_normalization, dns_refresh, gateway_topology, .. } = *self;
+        Settings { path_normalization, dns_refresh, gateway_topology }
+    }
+
     /// Reads Istio's MeshConfig. What it does not know, or cannot read, it leaves at its default.
     pub fn from_json(config: &Value) -> Self {
         let mut read = MeshConfig {
@@ -169,6 +182,10 @@ impl MeshConfig {
             locality_lb: config.get("localityLbSetting").filter(|setting| setting.is_object()).cloned(),
             zone_aware_lb: config.get("zoneAwareLbSetting").filter(|setting| setting.is_object()).cloned(),
             connect_timeout: text(config.get("connectTimeout")).and_then(Duration::parse).map(Duration::to_std),
+            gateway_topology: config
+                .pointer("/defaultConfig/gatewayTopology")
+                .map(gateway_topology)
+                .unwrap_or_default(),
             h2_upgrade: text(config.get("h2UpgradePolicy")) == Some("UPGRADE"),
             not_applied: NOT_APPLIED
                 .iter()
@@ -197,16 +214,7 @@ impl MeshConfig {
 }
 
 /// Settings by their place, and what is to be said of each.
-const NOT_APPLIED: [(&str, &str); 7] = [
-    (
-        "/defaultConfig/gatewayTopology/numTrustedProxies",
-        "numTrustedProxies is not applied: gateways trust nobody in front of them",
-    ),
-    (
-        "/defaultConfig/gatewayTopology/forwardClientCertDetails",
-        "forwardClientCertDetails is not applied: gateways write x-forwarded-client-cert anew",
-    ),
-    ("/defaultConfig/gatewayTopology/proxyProtocol", "proxyProtocol is not applied: gateways take no PROXY protocol"),
+const NOT_APPLIED: [(&str, &str); 4] = [
     ("/zoneAwareLbSetting", "zoneAwareLbSetting is not applied: endpoints of one region are one pool"),
     ("/tlsDefaults", "tlsDefaults is not applied: TLS 1.2 and 1.3 are spoken, with all ciphers of the library"),
     ("/meshMTLS", "meshMTLS is not applied: TLS 1.2 and 1.3 are spoken, with all ciphers of the library"),
@@ -222,6 +230,19 @@ fn is_asked(setting: &Value) -> bool {
         Value::String(text) => !text.is_empty() && text != "UNDEFINED",
         Value::Array(items) => !items.is_empty(),
         Value::Object(block) => block.get("enabled") != Some(&Value::Bool(false)),
+    }
+}
+
+/// `gatewayTopology`; the mere presence of `proxyProtocol` asks for it.
+fn gateway_topology(topology: &Value) -> GatewayTopology {
+    let count = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
+    let trusted = topology.get("numTrustedProxies").and_then(count).and_then(|count| u32::try_from(count).ok());
+    GatewayTopology {
+        trusted_proxies: trusted.unwrap_or_default(),
+        client_cert: text(topology.get("forwardClientCertDetails"))
+            .and_then(ForwardClientCert::named)
+            .unwrap_or_default(),
+        proxy_protocol: topology.get("proxyProtocol").is_some_and(Value::is_object),
     }
 }
 
@@ -266,14 +287,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_applied_is_named() {
-        let named = |topology: Value| {
-            let config = json!({"defaultConfig": {"gatewayTopology": topology}, "accessLogFormat": ""});
-            MeshConfig::from_json(&config).not_applied
+    fn what_stands_in_front_of_gateways_is_read() {
+        let read = |topology: Value| {
+            MeshConfig::from_json(&json!({"defaultConfig": {"gatewayTopology": topology}})).gateway_topology
         };
-        assert!(named(json!({"numTrustedProxies": 1}))[0].starts_with("numTrustedProxies "), "A63");
-        assert!(named(json!({"proxyProtocol": {}}))[0].starts_with("proxyProtocol "), "A71");
-        assert!(named(json!({"numTrustedProxies": 0, "forwardClientCertDetails": "UNDEFINED"})).is_empty());
+        let trusting = GatewayTopology { trusted_proxies: 2, ..GatewayTopology::default() };
+        assert_eq!(read(json!({"numTrustedProxies": 2})), trusting, "A63");
+        assert_eq!(read(json!({"numTrustedProxies": "2", "proxyProtocol": null})), trusting);
+        assert!(read(json!({"proxyProtocol": {}})).proxy_protocol, "A71");
+        let details = |name: &str| read(json!({"forwardClientCertDetails": name})).client_cert;
+        assert_eq!(details("APPEND_FORWARD"), ForwardClientCert::AppendForward, "A64");
+        assert_eq!(details("UNDEFINED"), ForwardClientCert::SanitizeSet);
+        assert_eq!(read(json!({"numTrustedProxies": -1})), GatewayTopology::default());
+    }
+
+    #[test]
+    fn what_is_not_applied_is_named() {
+        let named = |config: Value| MeshConfig::from_json(&config).not_applied;
+        assert!(named(json!({"tlsDefaults": {"minProtocolVersion": "TLSV1_3"}}))[0].starts_with("tlsDefaults "));
+        assert!(named(json!({"zoneAwareLbSetting": {"enabled": false}, "accessLogFormat": ""})).is_empty());
     }
 
     #[test]

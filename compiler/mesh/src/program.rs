@@ -7,7 +7,10 @@ use malha_syntax::Location;
 use smol_str::SmolStr;
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
-pub use malha_table::{Bind, Role, http::PathNormalization};
+pub use malha_table::{
+    Bind, Role,
+    http::{GatewayTopology, HttpSettings, PathNormalization},
+};
 
 /// Everything that a mesh says, lowered.
 #[derive(Clone, Debug, Default)]
@@ -19,13 +22,22 @@ pub struct Program {
 }
 
 /// Settings of the mesh that a runtime needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// How paths are normalised (semantics A66).
     pub path_normalization: PathNormalization,
     /// How long until a name is looked up again whose answer does not say how long it holds; none: a minute (semantics
     /// E5).
     pub dns_refresh: Option<Duration>,
+    /// What gateways take from whoever stands in front of them (semantics A63, A64, A71).
+    pub gateway_topology: GatewayTopology,
+}
+
+impl Settings {
+    /// How a proxy of that role takes HTTP.
+    pub fn http(&self, role: Role) -> HttpSettings {
+        HttpSettings::of(role, self.path_normalization, self.gateway_topology)
+    }
 }
 
 /// One proxy. Proxies alike in all that lowering reads share one program.

@@ -7,6 +7,7 @@ use std::{
     borrow::Cow,
     fmt,
     io::Write,
+    net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::{
         Arc,
@@ -171,6 +172,8 @@ pub(crate) struct Entry {
     pub(crate) transport_failure: Option<Arc<str>>,
     pub(crate) cluster: Option<Arc<str>>,
     pub(crate) client: Rc<Client>,
+    /// Whom trusted proxies name in its place.
+    pub(crate) told_client: Option<IpAddr>,
     pub(crate) route_name: Option<String>,
     /// Where the rule is, as `default/shop http[1].match[0] path/file.yaml:12`.
     pub(crate) rule: Option<Arc<str>>,
@@ -199,9 +202,15 @@ impl Entry {
             transport_failure: None,
             cluster: None,
             client,
+            told_client: None,
             route_name: None,
             rule: None,
         }
+    }
+
+    /// Whose it is; of the port of whom proxies name nothing is known.
+    pub(crate) fn remote(&self) -> SocketAddr {
+        self.told_client.map_or(self.client.peer, |client| SocketAddr::new(client, 0))
     }
 
     /// What a client of TLS asked for.

@@ -131,7 +131,7 @@ impl ConnectionTerms {
     /// What an endpoint is told of a client ahead of its bytes, if anything.
     pub(crate) fn told(self, client: &Client) -> Option<proxy_protocol::Header> {
         let version = self.proxy_protocol?;
-        Some(proxy_protocol::Header { version, source: client.peer, destination: client.local })
+        Some(proxy_protocol::Header { version, source: client.peer, destination: client.destination() })
     }
 
     /// Of connections for clients that speak either HTTP, to whoever they name.

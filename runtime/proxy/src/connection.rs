@@ -10,6 +10,7 @@ use crate::{
     options::Limits,
     original::OriginalDestination,
     pool::{MINIMUM_BUFFER, USUAL_HEADERS},
+    proxied,
     reply::Reply,
     running::{Running, Shared},
     sidecar, tcp, tcp_record,
@@ -68,23 +69,37 @@ impl Drop for Held {
 /// What is known of a client from its connection.
 #[derive(Debug)]
 pub(crate) struct Client {
+    /// Who it is: whom a header of the PROXY protocol names, else whoever opened the connection.
     pub(crate) peer: SocketAddr,
     /// Its IP address, as headers tell it.
     pub(crate) address: HeaderValue,
-    /// Where it connected to.
+    /// Who opened the connection.
+    pub(crate) direct: SocketAddr,
+    /// Where that one connected to.
     pub(crate) local: SocketAddr,
     pub(crate) tls: Option<ClientTls>,
     /// Where it meant to connect to, where that is known of a client of the mesh.
     pub(crate) original: Option<OriginalDestination>,
-    /// Both, as log lines have them.
+    /// The client and where it connected to, as log lines have them.
     pub(crate) ends: Rc<Ends>,
 }
 
 impl Client {
     pub(crate) fn new(peer: SocketAddr, local: SocketAddr, tls: Option<ClientTls>) -> Self {
-        // An address is made of what headers may hold.
-        let address = HeaderValue::try_from(peer.ip().to_string()).unwrap_or(HeaderValue::from_static(""));
-        Client { peer, address, local, tls, original: None, ends: Ends::new(Some(peer), Some(local)) }
+        let ends = Ends::new(Some(peer), Some(local));
+        Client { peer, address: address_of(peer), direct: peer, local, tls, original: None, ends }
+    }
+
+    /// The same, if it is not told otherwise ahead of its bytes.
+    pub(crate) fn told_as(self, told: Option<proxied::Told>) -> Self {
+        let Some(proxied::Told { source, destination }) = told else { return self };
+        let ends = Ends::new(Some(source), Some(destination));
+        Client { peer: source, address: address_of(source), ends, ..self }
+    }
+
+    /// Where it connected to, as far as is told.
+    pub(crate) fn destination(&self) -> SocketAddr {
+        self.ends.local.unwrap_or(self.local)
     }
 
     /// One of the mesh that meant to connect to `original`: as far as that names an IP address, a sidecar in a cluster
@@ -93,6 +108,12 @@ impl Client {
         let local = original.ip().map_or(local, |ip| SocketAddr::new(ip, original.port()));
         Client { original: Some(original), ..Client::new(peer, local, None) }
     }
+}
+
+/// As headers tell it.
+fn address_of(peer: SocketAddr) -> HeaderValue {
+    // An address is made of what headers may hold.
+    HeaderValue::try_from(peer.ip().to_string()).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// What is known of a client that speaks TLS, where it ends here.
@@ -104,7 +125,7 @@ pub(crate) struct ClientTls {
 }
 
 /// Serves a connection until the client closes it or its listener does.
-pub(crate) async fn serve(local: Rc<Local>, stream: TcpStream, peer: SocketAddr, held: Held) {
+pub(crate) async fn serve(local: Rc<Local>, mut stream: TcpStream, peer: SocketAddr, held: Held) {
     // Only a hint to the kernel.
     let _ = stream.set_nodelay(true);
     let Ok(address) = stream.local_addr() else { return };
@@ -115,6 +136,19 @@ pub(crate) async fn serve(local: Rc<Local>, stream: TcpStream, peer: SocketAddr,
         let client = Client::of_mesh(peer, address, original);
         return sidecar::serve(&local, &Rc::new(held), client, stream).await;
     }
+    let is_told = running.requires_proxy_protocol(held.listener.id);
+    let patience = local.shared.options.limits.hello_timeout;
+    let told = if is_told {
+        let told = tokio::select! {
+            told = within(patience, proxied::take(&mut stream)) => told,
+            _ = closing.wait_for(|&is_closing| is_closing) => return,
+        };
+        let Ok(told) = told else { return };
+        told
+    } else {
+        None
+    };
+    let client = |tls: Option<ClientTls>| Client::new(peer, address, tls).told_as(told);
     let entered = tokio::select! {
         entered = Box::pin(enter(&running, &held.listener, &local.shared.options.limits, stream)) => entered,
         _ = closing.wait_for(|&is_closing| is_closing) => return,
@@ -124,22 +158,22 @@ pub(crate) async fn serve(local: Rc<Local>, stream: TcpStream, peer: SocketAddr,
     let held = Rc::new(held);
     match entered {
         Entered::Plain(stream, is_http2) => {
-            let client = Rc::new(Client::new(peer, address, None));
+            let client = Rc::new(client(None));
             Box::pin(http(&local, &held, client, stream, is_http2)).await;
         }
         Entered::Tls(stream, tls, is_http2) => {
-            let client = Rc::new(Client::new(peer, address, Some(tls)));
+            let client = Rc::new(client(Some(tls)));
             Box::pin(http(&local, &held, client, *stream, is_http2)).await;
         }
         Entered::Bytes(running, route, stream) => {
             let tls = route.server_name.clone().map(|name| ClientTls { server_name: Some(name), certificate: None });
-            let client = Rc::new(Client::new(peer, address, tls));
+            let client = Rc::new(client(tls));
             bytes(&local, running, &route, (&held.listener, &client), stream, closing).await;
         }
         // It is told of before its client hears that it is closed.
         Entered::Unmatched(server_name, _stream) => {
             let tls = server_name.map(|name| ClientTls { server_name: Some(name), certificate: None });
-            tcp_record::unmatched(&local, &held.listener, Client::new(peer, address, tls));
+            tcp_record::unmatched(&local, &held.listener, client(tls));
         }
     }
 }

@@ -34,7 +34,7 @@ use malha_table::{
     http::{RedirectTo, Template, https_location, redirect_location, replace_matched},
     view::{Action, ActionKind, Destination, Forward, Redirect, Respond, Route},
 };
-use std::{fmt, rc::Rc, sync::Arc, time::SystemTime};
+use std::{fmt, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
 use tokio::time::Instant;
 
 const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
@@ -169,12 +169,18 @@ impl Exchange<'_> {
             code: 0,
             flags: Flags::default(),
             start: self.start,
-            local: self.arrival.client.local,
-            remote: self.arrival.client.peer,
+            local: self.arrival.client.destination(),
+            remote: self.remote(),
+            direct: &self.arrival.client,
             upstream: None,
             cluster: None,
             route_name: None,
         }
+    }
+
+    /// Who it is of: whom trusted proxies name, of whose port they say nothing, else the connection's client.
+    fn remote(&self) -> SocketAddr {
+        self.head.told.client.map_or(self.arrival.client.peer, |client| SocketAddr::new(client, 0))
     }
 
     /// Who asks for the connections that it goes on.
@@ -314,13 +320,7 @@ impl Exchange<'_> {
         let cluster = &chosen;
         let mut tries = Tries::of(self.running, forward, &self.head, now);
         let hashed = if cluster.is_hashed() {
-            Hashed::of(
-                forward.hash(),
-                &self.head,
-                &self.head.headers,
-                self.arrival.client.peer,
-                self.arrival.client.local,
-            )
+            Hashed::of(forward.hash(), &self.head, &self.head.headers, self.remote(), self.arrival.client.destination())
         } else {
             Hashed::default()
         };

@@ -9,9 +9,10 @@ use http::{
     },
 };
 use malha_table::http::{
-    TE_TRAILERS, asks_for_trailers, asks_for_upgrade, connection_tokens, is_inline, is_internal, is_nominable,
-    join_lines,
+    HttpSettings, TE_TRAILERS, asks_for_trailers, asks_for_upgrade, connection_tokens, forwarded_scheme, is_inline,
+    is_internal, is_nominable, join_lines, trusted_client,
 };
+use std::net::IpAddr;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -149,21 +150,36 @@ pub(crate) struct Told {
     pub(crate) forwarded_proto: &'static str,
     pub(crate) forwarded_for: Option<HeaderValue>,
     pub(crate) request_id: Option<HeaderValue>,
+    /// The client, where trusted proxies tell of another one than the connection.
+    pub(crate) client: Option<IpAddr>,
 }
 
-/// Removes what only the mesh may say and adds what the proxy says. A gateway (`is_edge`) trusts none of its clients'
-/// forwarding headers. `seen` is what the headers were as they came.
-pub(crate) fn mutate(headers: &mut HeaderMap, seen: Seen, is_edge: bool, client: &Client, random: &Random) -> Told {
+/// Removes what only the mesh may say and adds what the proxy says. A gateway trusts none of its clients' forwarding
+/// headers but those that its topology says. `seen` is what the headers were as they came.
+pub(crate) fn mutate(
+    headers: &mut HeaderMap,
+    seen: Seen,
+    settings: HttpSettings,
+    client: &Client,
+    random: &Random,
+) -> Told {
+    let shown = client.tls.as_ref().and_then(|tls| tls.certificate.as_deref());
+    let topology = settings.topology;
     if seen.internal {
-        let internal: Vec<HeaderName> = headers.keys().filter(|name| is_internal(name.as_str())).cloned().collect();
+        let keeps_cert = settings.edge && topology.client_cert.keeps(shown.is_some());
+        let goes = |name: &&HeaderName| is_internal(name.as_str()) && !(keeps_cert && **name == FORWARDED_CLIENT_CERT);
+        let internal: Vec<HeaderName> = headers.keys().filter(goes).cloned().collect();
         for name in internal {
             headers.remove(name);
         }
     }
     join_inline_lines(headers);
-    if is_edge {
-        if let Some(certificate) = client.tls.as_ref().and_then(|tls| tls.certificate.as_deref()) {
-            insert(headers, FORWARDED_CLIENT_CERT, certificate.as_bytes());
+    if settings.edge {
+        if let Some(certificate) = shown.filter(|_| topology.client_cert.tells()) {
+            // Of what the client said there is only what is kept.
+            let mut told = headers.get(FORWARDED_CLIENT_CERT).map_or_else(Vec::new, |kept| kept.as_bytes().to_vec());
+            join_lines(&mut told, certificate.as_bytes());
+            insert(headers, FORWARDED_CLIENT_CERT, &told);
         }
         let address = &client.address;
         let before = if seen.forwarded_for { headers.get(FORWARDED_FOR) } else { None };
@@ -171,28 +187,31 @@ pub(crate) fn mutate(headers: &mut HeaderMap, seen: Seen, is_edge: bool, client:
             Some(before) => HeaderValue::from_bytes(&[before.as_bytes(), b",", address.as_bytes()].concat()).ok(),
             None => Some(address.clone()),
         };
+        let told = before.and_then(|before| trusted_client(before.as_bytes(), topology.trusted_proxies));
         if let Some(chain) = &chain {
             headers.insert(FORWARDED_FOR, chain.clone());
         }
-        headers.insert(EXTERNAL_ADDRESS, address.clone());
+        match told {
+            Some(told) => insert(headers, EXTERNAL_ADDRESS, told.to_string().as_bytes()),
+            None => _ = headers.insert(EXTERNAL_ADDRESS, address.clone()),
+        }
         let request_id = add_request_id(headers, random);
-        let own = own_scheme(client);
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(own));
-        return Told { forwarded_proto: own, forwarded_for: chain, request_id };
+        let trusts_proto = seen.forwarded_proto && settings.trusts_forwarded_proto();
+        let said = if trusts_proto { headers.get(FORWARDED_PROTO) } else { None };
+        let scheme = said.and_then(|said| forwarded_scheme(said.as_bytes())).unwrap_or_else(|| own_scheme(client));
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
+        return Told { forwarded_proto: scheme, forwarded_for: chain, request_id, client: told };
     }
     let known = |headers: &HeaderMap, is_seen: bool, name| is_seen.then(|| headers.get(name).cloned()).flatten();
     let request_id = known(headers, seen.request_id, REQUEST_ID).or_else(|| add_request_id(headers, random));
     let proto = known(headers, seen.forwarded_proto, FORWARDED_PROTO);
-    let forwarded_proto = match proto.as_ref().map(HeaderValue::as_bytes) {
-        Some(b"https") => "https",
-        Some(b"http") => "http",
-        _ => {
-            let own = own_scheme(client);
-            headers.insert(FORWARDED_PROTO, HeaderValue::from_static(own));
-            own
-        }
-    };
-    Told { forwarded_proto, forwarded_for: known(headers, seen.forwarded_for, FORWARDED_FOR), request_id }
+    let forwarded_proto = proto.and_then(|proto| forwarded_scheme(proto.as_bytes())).unwrap_or_else(|| {
+        let own = own_scheme(client);
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(own));
+        own
+    });
+    let forwarded_for = known(headers, seen.forwarded_for, FORWARDED_FOR);
+    Told { forwarded_proto, forwarded_for, request_id, client: None }
 }
 
 fn add_request_id(headers: &mut HeaderMap, random: &Random) -> Option<HeaderValue> {
@@ -250,6 +269,10 @@ mod tests {
         drop_hop_by_hop(headers, seen)
     }
 
+    fn edge() -> HttpSettings {
+        HttpSettings { edge: true, ..HttpSettings::default() }
+    }
+
     /// Recorded as C11-headers-stripped.
     fn plain_client() -> Client {
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
@@ -263,7 +286,7 @@ mod tests {
         let client = Client { tls: Some(tls), ..plain_client() };
         let mut at_edge = headers(&[("x-forwarded-proto", "http")]);
         let seen = Seen::of(&at_edge);
-        assert_eq!(mutate(&mut at_edge, seen, true, &client, &random).forwarded_proto, "https");
+        assert_eq!(mutate(&mut at_edge, seen, edge(), &client, &random).forwarded_proto, "https");
         assert_eq!(
             (&at_edge[FORWARDED_PROTO], &at_edge[FORWARDED_CLIENT_CERT]),
             (&"https".parse().unwrap(), &"Hash=1".parse().unwrap())
@@ -297,7 +320,7 @@ mod tests {
         assert_eq!(headers["content-length"], "3");
         drop_framing(&mut headers);
         let random = Random::new(1, 0);
-        let told = mutate(&mut headers, seen, true, &plain_client(), &random);
+        let told = mutate(&mut headers, seen, edge(), &plain_client(), &random);
         assert_eq!(told.forwarded_proto, "http");
         assert_eq!(
             (told.request_id.as_ref(), told.forwarded_for.as_ref()),
@@ -326,11 +349,11 @@ mod tests {
         let random = Random::new(1, 0);
         let mut kept = headers(&[("x-request-id", "mine"), ("x-forwarded-proto", "https")]);
         let seen = Seen::of(&kept);
-        assert_eq!(mutate(&mut kept, seen, false, &plain_client(), &random).forwarded_proto, "https");
+        assert_eq!(mutate(&mut kept, seen, HttpSettings::default(), &plain_client(), &random).forwarded_proto, "https");
         assert_eq!(kept[REQUEST_ID], "mine");
         let mut bad = headers(&[("x-forwarded-proto", "gopher")]);
         let seen = Seen::of(&bad);
-        assert_eq!(mutate(&mut bad, seen, false, &plain_client(), &random).forwarded_proto, "http");
+        assert_eq!(mutate(&mut bad, seen, HttpSettings::default(), &plain_client(), &random).forwarded_proto, "http");
         assert_eq!(bad[FORWARDED_PROTO], "http");
         assert!(!bad.contains_key(FORWARDED_FOR));
     }

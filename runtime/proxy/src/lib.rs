@@ -67,6 +67,7 @@ mod plan;
 mod pool;
 mod port_forward;
 mod priority;
+mod proxied;
 mod proxy;
 mod proxy_protocol;
 mod random;

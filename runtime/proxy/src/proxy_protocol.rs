@@ -29,14 +29,14 @@ pub(crate) struct Header {
 }
 
 /// What every header of version 2 begins with.
-const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+pub(crate) const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// Version 2, and that addresses follow.
-const PROXIED: u8 = 0x21;
+pub(crate) const PROXIED: u8 = 0x21;
 
 /// TCP over IPv4, and over IPv6.
-const TCP4: u8 = 0x11;
-const TCP6: u8 = 0x21;
+pub(crate) const TCP4: u8 = 0x11;
+pub(crate) const TCP6: u8 = 0x21;
 
 impl Header {
     /// Its bytes. Addresses of two families are told as those of IPv6.

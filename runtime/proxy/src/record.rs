@@ -94,6 +94,7 @@ impl Record {
             self.entry.authority = Some(Rc::clone(&head.sent_authority));
             self.entry.forwarded_for.clone_from(&head.told.forwarded_for);
             self.entry.request_id.clone_from(&head.told.request_id);
+            self.entry.told_client = head.told.client;
         }
         if head.is_grpc {
             self.protocol = Protocol::Grpc(None);

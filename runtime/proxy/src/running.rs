@@ -213,6 +213,12 @@ impl Running {
         self.listeners.get(&listener).map(|(_, place)| place)
     }
 
+    /// Whether connections to a listener begin with a header of the PROXY protocol (semantics A71).
+    pub(crate) fn requires_proxy_protocol(&self, listener: u32) -> bool {
+        self.place(listener).is_some_and(|place| place.role == Role::Gateway)
+            && self.table.gateway_topology().proxy_protocol
+    }
+
     /// All open listeners of one proxy.
     pub(crate) fn listeners_of(&self, proxy: usize) -> impl Iterator<Item = (&OpenListener, &Place)> {
         let of_proxy = move |(_, place): &&(Arc<OpenListener>, Place)| place.proxy == proxy;

@@ -28,7 +28,12 @@ pub(crate) fn write(entry: &Entry, stamp: &mut Stamp, lines: &mut Vec<u8>) {
     line.bytes(b" \"").plain(entry.authority.as_deref()).bytes(b"\" \"").text(upstream.map_or("-", Ends::peer_text));
     line.bytes(b"\" ").text(entry.cluster.as_deref().unwrap_or("-"));
     line.bytes(b" ").text(upstream.map_or("-", Ends::local_text));
-    line.bytes(b" ").text(client.local_text()).bytes(b" ").text(client.peer_text()).bytes(b" ");
+    line.bytes(b" ").text(client.local_text()).bytes(b" ");
+    match entry.told_client {
+        None => line.text(client.peer_text()),
+        Some(_) => line.text(&entry.remote().to_string()),
+    };
+    line.bytes(b" ");
     line.plain(entry.server_name()).bytes(b" ").plain(entry.route_name.as_deref());
     line.bytes(b" \"").plain(entry.rule.as_deref()).bytes(b"\"");
 }

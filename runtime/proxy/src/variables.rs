@@ -1,6 +1,6 @@
 //! What `%VARIABLES%` in header operations can speak of (semantics C36, C37).
 
-use crate::{flags::Flags, text_line::version, time};
+use crate::{connection::Client, flags::Flags, text_line::version, time};
 use http::{HeaderMap, Version};
 use malha_table::http::Variables;
 use std::{borrow::Cow, net::SocketAddr, time::SystemTime};
@@ -22,6 +22,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) start: SystemTime,
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,
+    /// Of the connection, whoever it is passed on for.
+    pub(crate) direct: &'a Client,
     pub(crate) upstream: Option<SocketAddr>,
     pub(crate) cluster: Option<&'a str>,
     pub(crate) route_name: Option<&'a str>,
@@ -49,16 +51,17 @@ impl Variables for Facts<'_> {
             "RESPONSE_FLAGS" => self.flags.to_string(),
             "START_TIME" => time::Iso(self.start).to_string(),
             "STREAM_ID" => return first_line(self.request, "x-request-id"),
-            "DOWNSTREAM_REMOTE_ADDRESS" | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS" => self.remote.to_string(),
-            "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => {
-                self.remote.ip().to_string()
-            }
-            "DOWNSTREAM_REMOTE_PORT" | "DOWNSTREAM_DIRECT_REMOTE_PORT" => self.remote.port().to_string(),
-            "DOWNSTREAM_LOCAL_ADDRESS" | "DOWNSTREAM_DIRECT_LOCAL_ADDRESS" => self.local.to_string(),
-            "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" | "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT" => {
-                self.local.ip().to_string()
-            }
+            "DOWNSTREAM_REMOTE_ADDRESS" => self.remote.to_string(),
+            "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => self.remote.ip().to_string(),
+            "DOWNSTREAM_REMOTE_PORT" => self.remote.port().to_string(),
+            "DOWNSTREAM_DIRECT_REMOTE_ADDRESS" => self.direct.direct.to_string(),
+            "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => self.direct.direct.ip().to_string(),
+            "DOWNSTREAM_DIRECT_REMOTE_PORT" => self.direct.direct.port().to_string(),
+            "DOWNSTREAM_LOCAL_ADDRESS" => self.local.to_string(),
+            "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => self.local.ip().to_string(),
             "DOWNSTREAM_LOCAL_PORT" => self.local.port().to_string(),
+            "DOWNSTREAM_DIRECT_LOCAL_ADDRESS" => self.direct.local.to_string(),
+            "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT" => self.direct.local.ip().to_string(),
             "UPSTREAM_HOST" | "UPSTREAM_REMOTE_ADDRESS" => self.upstream?.to_string(),
             "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => self.upstream?.ip().to_string(),
             "UPSTREAM_REMOTE_PORT" => self.upstream?.port().to_string(),
@@ -87,6 +90,8 @@ mod tests {
     fn recorded_values() {
         let request = HeaderMap::from_iter([(HeaderName::from_static("x"), HeaderValue::from_static("orig"))]);
         let response = HeaderMap::from_iter([(HeaderName::from_static("x-up"), HeaderValue::from_static("echo"))]);
+        let end = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let client = Client::new(end(5000), end(8080), None);
         let facts = Facts {
             method: "GET",
             scheme: "http",
@@ -98,8 +103,9 @@ mod tests {
             code: 200,
             flags: Flags::default(),
             start: UNIX_EPOCH,
-            local: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
-            remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 5000)),
+            local: end(8080),
+            remote: end(5000),
+            direct: &client,
             upstream: None,
             cluster: None,
             route_name: None,

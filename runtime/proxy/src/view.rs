@@ -82,7 +82,7 @@ impl RequestHead {
         }
         let said = hosts(headers).map_err(|Several| malformed())?;
         let own_scheme = hygiene::own_scheme(&arrival.client);
-        let (scheme, said, path) = target(method, uri, said, own_scheme).ok_or_else(malformed)?;
+        let (scheme, said, path) = target(method, uri, said).ok_or_else(malformed)?;
         let authority = said.ok_or_else(|| refuse("missing_host_header"))?;
         let sent_authority = authority.ok().filter(|authority| authority_is_valid(authority)).map(Rc::from);
         let sent_authority: Rc<str> = sent_authority
@@ -105,7 +105,9 @@ impl RequestHead {
         }
         let asks_for_upgrade = upgrade.is_some();
         let hops = if seen.hops { told.take(headers) } else { 0 };
-        let told = hygiene::mutate(headers, seen, settings.edge, &arrival.client, random);
+        let told = hygiene::mutate(headers, seen, settings, &arrival.client, random);
+        // What a client does not say of its request follows what is trusted of its connection.
+        let usual = if settings.trusts_forwarded_proto() { told.forwarded_proto } else { own_scheme };
         let path_length = match &target {
             Some(target) => target.path().len(),
             None => path_and_query.find('?').unwrap_or(path_and_query.len()),
@@ -114,7 +116,7 @@ impl RequestHead {
         Ok(RequestHead {
             method: method.clone(),
             version: *version,
-            scheme,
+            scheme: scheme.unwrap_or(usual),
             told,
             sent_authority,
             authority,
@@ -161,14 +163,9 @@ struct NoText;
 /// An authority as a client said it, if it did.
 type Said<'a> = Option<Result<&'a str, NoText>>;
 
-/// Scheme, authority and path of a request target. The authority of an absolute one wins over the Host header
+/// Scheme, if it has one, authority and path of a request target. The authority of an absolute one wins over the Host header
 /// (semantics B10); `*` and CONNECT have no path.
-fn target<'u>(
-    method: &Method,
-    uri: &'u Uri,
-    host: Said<'u>,
-    own_scheme: &'static str,
-) -> Option<(&'static str, Said<'u>, &'u str)> {
+fn target<'u>(method: &Method, uri: &'u Uri, host: Said<'u>) -> Option<(Option<&'static str>, Said<'u>, &'u str)> {
     let path = uri.path_and_query().map_or("", |path| path.as_str());
     // All of it is looked at: a loop that stops at the first find takes longer for what there mostly is.
     if !path.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic()) {
@@ -176,16 +173,16 @@ fn target<'u>(
     }
     let Some(authority) = uri.authority() else {
         return match path {
-            "*" if method == Method::OPTIONS => Some((own_scheme, host, "")),
-            _ if path.starts_with('/') && method != Method::CONNECT => Some((own_scheme, host, path)),
+            "*" if method == Method::OPTIONS => Some((None, host, "")),
+            _ if path.starts_with('/') && method != Method::CONNECT => Some((None, host, path)),
             _ => None,
         };
     };
     let authority = Some(Ok(authority.as_str()));
     match uri.scheme_str() {
-        None if method == Method::CONNECT => Some((own_scheme, authority, "")),
-        Some("http") if method != Method::CONNECT => Some(("http", authority, absolute_path(path))),
-        Some("https") if method != Method::CONNECT => Some(("https", authority, absolute_path(path))),
+        None if method == Method::CONNECT => Some((None, authority, "")),
+        Some("http") if method != Method::CONNECT => Some((Some("http"), authority, absolute_path(path))),
+        Some("https") if method != Method::CONNECT => Some((Some("https"), authority, absolute_path(path))),
         _ => None,
     }
 }

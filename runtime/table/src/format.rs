@@ -97,6 +97,13 @@ records! {
         path_normalization: U32,
         /// Nanoseconds until a name is looked up again whose answer does not say how long it holds; none: a minute.
         dns_refresh: U64,
+        /// How many proxies in front of gateways are trusted.
+        trusted_proxies: U32,
+        /// What gateways make of `x-forwarded-client-cert`: 0 sanitize, 1 forward, 2 append and forward, 3 sanitize and
+        /// set, 4 always forward.
+        forward_client_cert: U32,
+        /// 1: connections to gateways begin with a header of the PROXY protocol.
+        proxy_protocol: U32,
     }
     /// One proxy.
     ProxyRecord {

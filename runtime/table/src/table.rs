@@ -2,7 +2,7 @@
 
 use crate::{
     format::{self, NO_TIME, NONE, Range, Section, Str, U32},
-    http::{HttpSettings, PathNormalization, Template},
+    http::{ForwardClientCert, GatewayTopology, HttpSettings, PathNormalization, Template},
     view::{Chain, Cluster, Listener, Proxy, Retries, Route, Rule, Views},
 };
 use regex::bytes::Regex;
@@ -101,9 +101,19 @@ impl Table {
         time(self.section::<format::SettingsRecord>(Section::Settings).first()?.dns_refresh)
     }
 
+    /// What gateways take from whoever stands in front of them.
+    pub fn gateway_topology(&self) -> GatewayTopology {
+        let record = self.section::<format::SettingsRecord>(Section::Settings).first();
+        record.map_or(GatewayTopology::default(), |record| GatewayTopology {
+            trusted_proxies: record.trusted_proxies.get(),
+            client_cert: ForwardClientCert::numbered(record.forward_client_cert.get()),
+            proxy_protocol: record.proxy_protocol.get() == 1,
+        })
+    }
+
     /// How a proxy of that role takes HTTP.
     pub fn http_settings(&self, role: crate::Role) -> HttpSettings {
-        HttpSettings { edge: role == crate::Role::Gateway, path_normalization: self.path_normalization() }
+        HttpSettings::of(role, self.path_normalization(), self.gateway_topology())
     }
 
     pub(crate) fn section_bytes(&self, section: Section) -> &[u8] {

@@ -53,7 +53,11 @@ impl std::error::Error for ReadError {}
 /// The table has a regular expression, or a policy, that cannot be read: none that [`table`](crate::table) writes.
 pub fn program(table: &Table) -> Result<FromTable, ReadError> {
     let mut reader = Reader::default();
-    let settings = Settings { path_normalization: table.path_normalization(), dns_refresh: table.dns_refresh() };
+    let settings = Settings {
+        path_normalization: table.path_normalization(),
+        dns_refresh: table.dns_refresh(),
+        gateway_topology: table.gateway_topology(),
+    };
     let mut programs: HashMap<u32, Arc<ProxyProgram>> = HashMap::new();
     let mut proxies = Vec::with_capacity(table.proxies().len());
     for proxy in table.proxies() {

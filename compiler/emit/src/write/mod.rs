@@ -68,6 +68,7 @@ impl std::error::Error for EmitError {}
 /// See [`EmitError`].
 pub fn table(program: &Program, origin: impl Fn(Location) -> (String, u32)) -> Result<Vec<u8>, EmitError> {
     let mut writer = Writer::new(&origin);
+    let topology = program.settings.gateway_topology;
     writer.settings.one(SettingsRecord {
         path_normalization: U32::new(match program.settings.path_normalization {
             PathNormalization::None => 0,
@@ -76,6 +77,9 @@ pub fn table(program: &Program, origin: impl Fn(Location) -> (String, u32)) -> R
             PathNormalization::DecodeAndMergeSlashes => 3,
         }),
         dns_refresh: time(program.settings.dns_refresh),
+        trusted_proxies: U32::new(topology.trusted_proxies),
+        forward_client_cert: U32::new(topology.client_cert.number()),
+        proxy_protocol: U32::new(u32::from(topology.proxy_protocol)),
     })?;
     let mut proxies = Vec::with_capacity(program.proxies.len());
     let mut programs: HashMap<*const ProxyProgram, U32> = HashMap::new();

@@ -59,7 +59,10 @@ pub(crate) fn mesh(random: &mut Random) -> Mesh {
     let normalization = *random.pick(&["NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES", "DEFAULT"]);
     let outbound = *random.pick(&["ALLOW_ANY", "REGISTRY_ONLY", "ALLOW_ANY_DYNAMIC_DNS"]);
     let refresh = *random.pick(&["60s", "1500ms", ""]);
+    let trusted = *random.pick(&[0, 0, 1, 2]);
+    let details = *random.pick(&["UNDEFINED", "SANITIZE", "APPEND_FORWARD", "ALWAYS_FORWARD_ONLY"]);
     let config = serde_json::json!({
+        "defaultConfig": {"gatewayTopology": {"numTrustedProxies": trusted, "forwardClientCertDetails": details}},
         "pathNormalization": {"normalization": normalization},
         "outboundTrafficPolicy": {"mode": outbound},
         "dnsRefreshRate": refresh,

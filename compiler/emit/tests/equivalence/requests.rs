@@ -39,6 +39,10 @@ pub(crate) fn request(random: &mut Random, proxy: &Proxy) -> Request {
     for _ in 0..random.below(6).saturating_sub(3) {
         disturb(random, &mut request);
     }
+    if random.one_in(6) {
+        let said = (*random.pick(&["https", "http", "gopher"])).to_owned();
+        request.headers.insert("x-forwarded-proto".to_owned(), Lines::One(said));
+    }
     request
 }
 

@@ -77,7 +77,7 @@ fn http(
     replay: &Replay<'_>,
     wanted: &dyn Fn(Location) -> bool,
 ) -> Vec<RowAccount> {
-    let worlds = Worlds::new(mesh.config().path_normalization);
+    let worlds = Worlds::new(mesh.config().settings());
     let mut rules = ServiceRules::new(mesh, service, &worlds);
     let is_wanted = |row: &RuleRow<'_>| wanted(row.own().location);
     let rows: Vec<usize> = (0..rules.rows.len()).filter(|&row| is_wanted(&rules.rows[row])).collect();

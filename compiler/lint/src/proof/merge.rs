@@ -60,7 +60,7 @@ pub(crate) struct MergeProofs {
 pub(super) fn prove(mesh: &Mesh, program: &Program) -> MergeProofs {
     let replay = Replay::new(mesh, program);
     // That a request could send a header twice makes no two rules meet in practice.
-    let worlds = Worlds::new(program.settings.path_normalization).of_plain_headers();
+    let worlds = Worlds::new(program.settings).of_plain_headers();
     let mut merger =
         Merger { replay, worlds, mesh, seen: HashSet::new(), told: BTreeSet::new(), proofs: MergeProofs::default() };
     for proxy in program.proxies.iter().filter(|proxy| proxy.role == Role::Gateway) {

@@ -39,7 +39,7 @@ pub(super) fn prove(mesh: &Mesh, program: &Program) -> Vec<TakenHost> {
         return Vec::new();
     }
     let replay = Replay::new(mesh, program);
-    let worlds = Worlds::new(mesh.config().path_normalization).of_plain_headers();
+    let worlds = Worlds::new(mesh.config().settings()).of_plain_headers();
     let mut taken = Vec::new();
     for (host, services) in by_host {
         for loser in &services {

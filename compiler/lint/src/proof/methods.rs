@@ -17,7 +17,7 @@ impl Context<'_> {
         methods: &[&'static str],
     ) -> Vec<Option<Proof>> {
         let replay = Replay::new(self.mesh, self.program);
-        let worlds = Worlds::new(self.mesh.config().path_normalization).of_plain_headers();
+        let worlds = Worlds::new(self.mesh.config().settings()).of_plain_headers();
         let mut space = ServiceRules::new(self.mesh, service, &worlds);
         let of_rule = |number: &usize| {
             let rows: Vec<usize> = (0..space.rows.len())

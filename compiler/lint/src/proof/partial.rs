@@ -37,7 +37,7 @@ pub(crate) struct Partial<'a> {
 pub(super) fn prove<'a>(mesh: &'a Mesh, program: &'a Program) -> Vec<Partial<'a>> {
     let replay = Replay::new(mesh, program);
     // That a request could send a header twice makes no two rules meet in practice.
-    let worlds = Worlds::new(mesh.config().path_normalization).of_plain_headers();
+    let worlds = Worlds::new(mesh.config().settings()).of_plain_headers();
     let services = mesh.virtual_services().par_iter().filter(|service| service.http_rules().nth(1).is_some());
     services.flat_map_iter(|service| of_service(mesh, &replay, &worlds, service)).collect()
 }

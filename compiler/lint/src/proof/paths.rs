@@ -84,7 +84,7 @@ fn open_prefix<'r>(row: &'r RuleRow<'_>) -> Option<&'r str> {
 /// Looks for prefixes that take paths of others.
 pub(super) fn boundaries(context: &Context<'_>) -> Vec<Boundary> {
     let replay = Replay::new(context.mesh, context.program);
-    let worlds = Worlds::new(context.mesh.config().path_normalization).of_plain_headers();
+    let worlds = Worlds::new(context.mesh.config().settings()).of_plain_headers();
     let mut found = Vec::new();
     for service in context.mesh.virtual_services().iter().filter(|service| !service.hosts.is_empty()) {
         if !may_take_others(service) {
@@ -225,7 +225,7 @@ fn try_path(rules: &mut ServiceRules<'_>, replay: &Replay<'_>, row: usize, path:
 /// Looks for rules whose rewrite does not fit the prefixes that it replaces.
 pub(super) fn rewritings<'a>(context: &Context<'a>) -> Vec<Rewriting<'a>> {
     let replay = Replay::new(context.mesh, context.program);
-    let worlds = Worlds::new(context.mesh.config().path_normalization).of_plain_headers();
+    let worlds = Worlds::new(context.mesh.config().settings()).of_plain_headers();
     let mut found = Vec::new();
     for service in context.mesh.virtual_services().iter().filter(|service| !service.hosts.is_empty()) {
         let misfits = rules_of(service).filter_map(|written| {

@@ -26,7 +26,7 @@ impl Context<'_> {
     /// VirtualService has it. `winner` is the Gateway whose server is in the way.
     pub(crate) fn lost_at(&self, gateway: &Gateway, server: &Server, winner: Option<&Gateway>) -> Option<Proof> {
         let replay = Replay::new(self.mesh, self.program);
-        let worlds = Worlds::new(self.mesh.config().path_normalization).of_plain_headers();
+        let worlds = Worlds::new(self.mesh.config().settings()).of_plain_headers();
         let wanted = GatewayRef::Named(gateway.name.clone());
         let services = self.mesh.virtual_services().iter().filter(|service| service.binds_to(&wanted));
         services.take(TRIED).find_map(|service| {

@@ -85,7 +85,7 @@ pub(crate) enum Fate {
 /// Proves what there is to prove of each VirtualService.
 pub(super) fn prove<'a>(mesh: &'a Mesh, program: &'a Program) -> Vec<ServiceProof<'a>> {
     let replay = Replay::new(mesh, program);
-    let worlds = Worlds::new(mesh.config().path_normalization);
+    let worlds = Worlds::new(mesh.config().settings());
     let prover = Prover { mesh, replay, plain: worlds.of_plain_headers(), worlds };
     let services = mesh.virtual_services().par_iter().filter(|service| !service.hosts.is_empty());
     // Most are in order, and nothing of them need be kept.

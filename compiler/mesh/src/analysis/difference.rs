@@ -7,6 +7,7 @@ mod hosts;
 mod listeners;
 mod paths;
 mod sorts;
+mod topology;
 
 pub use clients::clients;
 
@@ -238,6 +239,7 @@ impl Sides<'_> {
                 // Requests that come by name are routed as those that come by any address.
                 if frame.name.is_none() {
                     paths::compare(self, old, new, &mut frame);
+                    topology::compare(self, old, new, &mut frame);
                 }
                 connections::compare(self, old, new, &mut frame);
             }

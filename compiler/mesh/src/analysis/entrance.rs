@@ -1,6 +1,6 @@
 //! Where a request comes in, and how a point of the space is sent there.
 
-use super::authority;
+use super::{authority, world::FORWARDED_PROTO};
 use crate::program::Role;
 use crate::registry::Protocol;
 use crate::{GatewayRef, HttpRule, Mesh, ProxySpec, VirtualService};
@@ -211,7 +211,9 @@ impl Entrance {
             request.scheme = space.values(point, &scheme).first().and_then(|value| text(value));
         }
         let usual = if self.tls { "https" } else { "http" };
-        request.scheme = request.scheme.filter(|scheme| scheme != usual);
+        // What trusted proxies say of the scheme counts where the request says nothing of it.
+        let is_told = self.role() == Role::Gateway && request.headers.contains_key(FORWARDED_PROTO);
+        request.scheme = request.scheme.filter(|scheme| is_told || scheme != usual);
         request.method = request.method.filter(|method| method != "GET");
         if self.gateway == GatewayRef::Mesh && (namespace.is_some() || !labels.is_empty()) {
             let namespace = namespace.unwrap_or_else(|| "default".to_owned());

@@ -1,6 +1,6 @@
 //! What requests there are: facts of HTTP and of Envoy, as the algebra takes them.
 
-use crate::program::{PathNormalization, Role};
+use crate::program::{PathNormalization, Role, Settings};
 use malha_algebra::language::{PathForm, Test};
 use malha_algebra::re2::Pattern;
 use malha_algebra::{Field, World, WrittenHeader};
@@ -11,11 +11,12 @@ use std::sync::Arc;
 /// Headers of the connection, which no route sees, and `host`, which is the authority (semantics C.11).
 const HOP_BY_HOP: [&str; 4] = ["host", "keep-alive", "proxy-connection", "transfer-encoding"];
 
-/// Taken from clients, and written by the proxy of those that show a certificate (semantics A64): it may be there.
+/// Taken from clients, and written by the proxy of those that show a certificate, or as the mesh says (semantics A64): it
+/// may be there.
 const CLIENT_CERTIFICATE: &str = "x-forwarded-client-cert";
 
-/// Behind a gateway it says what the scheme is.
-const FORWARDED_PROTO: &str = "x-forwarded-proto";
+/// Behind a gateway that trusts nobody it says what the scheme is.
+pub(super) const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
 /// Methods in the order in which a reader would like to see them; the others follow.
 const PLAINEST: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
@@ -30,12 +31,9 @@ pub struct Worlds {
 }
 
 impl Worlds {
-    /// As paths are normalised in a mesh.
-    pub fn new(normalization: PathNormalization) -> Worlds {
-        Worlds {
-            gateway: Arc::new(world(Role::Gateway, normalization)),
-            sidecar: Arc::new(world(Role::Sidecar, normalization)),
-        }
+    /// As the settings of a mesh make them.
+    pub fn new(settings: Settings) -> Worlds {
+        Worlds { gateway: Arc::new(world(Role::Gateway, settings)), sidecar: Arc::new(world(Role::Sidecar, settings)) }
     }
 
     /// The same, but no request sends a header on several lines, or bytes in one that are not UTF-8.
@@ -47,7 +45,7 @@ impl Worlds {
 }
 
 /// The requests that proxies of a role see (semantics A66, B13, C.11).
-fn world(role: Role, normalization: PathNormalization) -> World {
+fn world(role: Role, settings: Settings) -> World {
     let known = METHODS.iter().copied().filter(|method| !PLAINEST.contains(method) && *method != "CONNECT");
     let written = |name: &'static str, value: Test, is_free: bool| WrittenHeader {
         name: SmolStr::new_static(name),
@@ -55,9 +53,15 @@ fn world(role: Role, normalization: PathNormalization) -> World {
         is_free,
     };
     let (mut written_headers, mut echoes) = (Vec::new(), Vec::new());
+    let scheme = || Test::one_of(["http", "https"].map(SmolStr::new_static));
     match role {
         Role::Gateway => {
-            echoes.push((SmolStr::new_static(FORWARDED_PROTO), Field::Scheme));
+            if settings.http(role).trusts_forwarded_proto() {
+                // Of HTTP/2 a client says both.
+                written_headers.push(written(FORWARDED_PROTO, scheme(), true));
+            } else {
+                echoes.push((SmolStr::new_static(FORWARDED_PROTO), Field::Scheme));
+            }
             let address = "[0-9a-fA-F.:]+";
             written_headers.extend([
                 written("x-request-id", matching("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), false),
@@ -66,15 +70,14 @@ fn world(role: Role, normalization: PathNormalization) -> World {
             ]);
         }
         Role::Sidecar => {
-            let scheme = Test::one_of(["http", "https"].map(SmolStr::new_static));
-            written_headers.push(written(FORWARDED_PROTO, scheme, true));
+            written_headers.push(written(FORWARDED_PROTO, scheme(), true));
             written_headers.push(written("x-request-id", Test::Any, true));
         }
     }
     let is_written = |name: &SmolStr| written_headers.iter().any(|header| header.name == *name);
     let hidden = HOP_BY_HOP.iter().chain(&INTERNAL_HEADERS).map(|name| SmolStr::new_static(name));
     World {
-        path: match normalization {
+        path: match settings.path_normalization {
             PathNormalization::None => PathForm::Raw,
             PathNormalization::Base => PathForm::Base,
             PathNormalization::MergeSlashes => PathForm::MergeSlashes,

@@ -10,13 +10,13 @@ mod tell;
 pub use predicate::{Unmet, unmet};
 
 use crate::program::{
-    ActionKind, Cluster, Destination, Discovery, Fallback, Filter, Forward, PathRewrite, Program, ProxyProgram, Role,
-    Route, RouteTable, TcpRoute, VirtualHost,
+    ActionKind, Cluster, Destination, Discovery, Fallback, Filter, Forward, PathRewrite, Program, ProxyProgram, Route,
+    RouteTable, TcpRoute, VirtualHost,
 };
 use connection::Connection;
 use malha_algebra::re2::{self, Pattern};
 use malha_syntax::Location;
-use malha_table::http::{self, BadRequest, Head, HttpSettings, Matched};
+use malha_table::http::{self, BadRequest, Head, Matched};
 use malha_table::{
     Decision, Meant, Outcome, Protocol, Redirect, Request, RequestView, Respond, Rewrite, RouteError, choose_proxy,
     request_port,
@@ -43,9 +43,7 @@ pub fn interpret(
     let port = request_port(request);
     let proxy = choose_proxy(request, program.proxies.iter().map(proxy::View))?.0;
     let mut decision = Decision { proxy: Some(proxy::identity(proxy)), ..Decision::default() };
-    let settings =
-        HttpSettings { path_normalization: program.settings.path_normalization, edge: proxy.role == Role::Gateway };
-    let head = http::admit(request, settings);
+    let head = http::admit(request, program.settings.http(proxy.role));
     let mut connection = Connection::of(request, head.as_ref().err())?;
     let meant = Meant::of(request, connection.destination);
     let Some(listener) = connection::listener(proxy, meant, port) else {

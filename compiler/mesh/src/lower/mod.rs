@@ -20,7 +20,7 @@ pub(crate) use routes::{RouteList, origin as http_origin};
 use crate::cache::Cache;
 use crate::labels::Labels;
 use crate::nearness::LabelsRead;
-use crate::program::{Abort, Delay, Program, Proxy, ProxyProgram, Retries, Role, Settings};
+use crate::program::{Abort, Delay, Program, Proxy, ProxyProgram, Retries, Role};
 use crate::{Mesh, MeshConfig, ProxySpec};
 use context::Context;
 use hashbrown::HashMap;
@@ -77,8 +77,7 @@ pub fn lower(mesh: &Mesh, wanted: &[ProxySpec], cache: &mut Cache) -> Program {
     });
     let proxies = proxies.collect();
     cache.end();
-    let MeshConfig { path_normalization, dns_refresh, .. } = *mesh.config();
-    Program { proxies, settings: Settings { path_normalization, dns_refresh } }
+    Program { proxies, settings: mesh.config().settings() }
 }
 
 fn lower_proxy(mesh: &Mesh, proxy: &ProxySpec, labels: Labels, cache: &Cache) -> ProxyProgram {

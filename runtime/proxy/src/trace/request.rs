@@ -144,7 +144,7 @@ impl RequestTrace {
         attributes.add("http.status_code", entry.code);
         attributes.add_some("guid:x-request-id", header(&entry.request_id));
         attributes.add_some("user_agent", header(&entry.user_agent));
-        attributes.add("peer.address", entry.client.peer.ip());
+        attributes.add("peer.address", entry.client.direct.ip());
         attributes.add("request_size", entry.received);
         attributes.add("response_size", entry.sent);
         attributes.add("response_flags", entry.flags);

@@ -48,6 +48,7 @@ mod subsets;
 mod tcp;
 mod tcp_observed;
 mod tls;
+mod topology;
 mod tracing;
 mod tunnels;
 mod unaddressed;

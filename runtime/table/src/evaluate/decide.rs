@@ -2,9 +2,9 @@
 
 use super::tell;
 use crate::{
-    Decision, Meant, Outcome, Protocol, Redirect, Request, RequestView, Respond, Rewrite, Role, RouteError, Table,
+    Decision, Meant, Outcome, Protocol, Redirect, Request, RequestView, Respond, Rewrite, RouteError, Table,
     choose_proxy,
-    http::{self, BadRequest, Head, HttpSettings},
+    http::{self, BadRequest, Head},
     request_port,
     view::{
         ActionKind, Connection, Destination, Fallback, Filter, Forward, PathRewrite, Route, RouteTable, TcpRoute, Views,
@@ -23,9 +23,7 @@ impl Table {
     pub fn decide(&self, request: &Request, seed: u64) -> Result<Decision, RouteError> {
         let proxy = choose_proxy(request, self.proxies())?;
         let mut decision = Decision { proxy: Some(proxy.identity()), ..Decision::default() };
-        let settings =
-            HttpSettings { edge: proxy.role() == Role::Gateway, path_normalization: self.path_normalization() };
-        let head = http::admit(request, settings);
+        let head = http::admit(request, self.http_settings(proxy.role()));
         let protocol = request.protocol.unwrap_or_default();
         let is_tls = request.tls.is_some() || protocol == Protocol::Tls;
         let is_foreign = head.as_ref().err().is_some_and(|refused| refused.is_foreign);

@@ -1,11 +1,11 @@
 //! What Envoy's codec and connection manager make of a request before it is routed.
 
 use super::{
-    PLACEHOLDER_REQUEST_ID, PathNormalization, TE_TRAILERS, Target, asks_for_trailers, asks_for_upgrade,
-    authority_is_valid, connection_tokens, is_inline, is_internal, is_nominable, join_lines, method_is_known,
-    normalize_path, read_target, upgrade_is_allowed,
+    GatewayTopology, PLACEHOLDER_REQUEST_ID, PathNormalization, TE_TRAILERS, Target, asks_for_trailers,
+    asks_for_upgrade, authority_is_valid, connection_tokens, forwarded_scheme, is_inline, is_internal, is_nominable,
+    join_lines, method_is_known, normalize_path, read_target, trusted_client, upgrade_is_allowed,
 };
-use crate::{Request, RequestView};
+use crate::{Request, RequestView, Role};
 
 /// More lines than this, Host included, end with 431 (semantics A69).
 pub const MAX_HEADER_COUNT: usize = 100;
@@ -16,10 +16,26 @@ pub const MAX_HEADER_BYTES: usize = 60 * 1024;
 /// How a connection manager is configured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// Whether it faces clients outside the mesh: a gateway. It then trusts none of their forwarding headers.
+    /// Whether it faces clients outside the mesh: a gateway. It then trusts none of their forwarding headers, but what
+    /// proxies in front of it say that it is told to trust.
     pub edge: bool,
     /// How paths are normalised.
     pub path_normalization: PathNormalization,
+    /// What is trusted of the forwarding headers at an edge: of others the default.
+    pub topology: GatewayTopology,
+}
+
+impl HttpSettings {
+    /// Those of a proxy of this role.
+    pub fn of(role: Role, path_normalization: PathNormalization, topology: GatewayTopology) -> Self {
+        let edge = role == Role::Gateway;
+        HttpSettings { edge, path_normalization, topology: if edge { topology } else { GatewayTopology::default() } }
+    }
+
+    /// Whether what clients say of the scheme counts at an edge (semantics A42).
+    pub fn trusts_forwarded_proto(&self) -> bool {
+        self.topology.trusted_proxies > 0
+    }
 }
 
 /// Why a request is not routed at all.
@@ -125,13 +141,13 @@ pub fn admit(request: &Request, settings: HttpSettings) -> Result<Head, BadReque
     let mut lines = sent_lines(request, sent_target)?;
     let target = read_target(method, sent_target)?;
     let sent_host = request.authority.as_deref().map(|host| host.trim_matches([' ', '\t']).to_owned());
-    let (scheme, authority, path) = match target {
-        Target::Path(path) => (said_scheme, sent_host, normalize(path, settings)?),
+    let (absolute_scheme, authority, path) = match target {
+        Target::Path(path) => (None, sent_host, normalize(path, settings)?),
         Target::Absolute { scheme, authority, path } => {
-            (scheme, Some(authority.to_owned()), normalize(&path, settings)?)
+            (Some(scheme), Some(authority.to_owned()), normalize(&path, settings)?)
         }
-        Target::Asterisk => (said_scheme, sent_host, String::new()),
-        Target::Authority(authority) => (said_scheme, Some(authority.to_owned()), String::new()),
+        Target::Asterisk => (None, sent_host, String::new()),
+        Target::Authority(authority) => (None, Some(authority.to_owned()), String::new()),
     };
     let authority = authority.ok_or(BadRequest::NO_HOST)?;
     if !authority_is_valid(&authority) {
@@ -144,7 +160,12 @@ pub fn admit(request: &Request, settings: HttpSettings) -> Result<Head, BadReque
         Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
         None => (path, None),
     };
-    let scheme = scheme.to_owned();
+    let scheme = match absolute_scheme {
+        Some(scheme) => scheme.to_owned(),
+        // What nobody says of the request follows what is trusted of its connection.
+        None if settings.trusts_forwarded_proto() && request.scheme.is_none() => forwarded_proto.clone(),
+        None => said_scheme.to_owned(),
+    };
     Ok(Head { method: method.to_owned(), scheme, forwarded_proto, authority, path, query, headers: joined(lines) })
 }
 
@@ -213,26 +234,39 @@ fn drop_hop_by_hop(lines: &mut Vec<HeaderLine>) -> Result<(), BadRequest> {
 
 /// Removes what only the mesh may say, adds what the proxy says; gives the scheme that x-forwarded-proto tells.
 fn mutate(lines: &mut Vec<HeaderLine>, settings: HttpSettings, peer: &str, scheme: &str) -> String {
-    lines.retain(|(name, _)| !is_internal(name));
+    // No client of a request that is asked about shows a certificate.
+    let keeps_cert = settings.edge && settings.topology.client_cert.keeps(false);
+    lines.retain(|(name, _)| !is_internal(name) || (keeps_cert && name == "x-forwarded-client-cert"));
     let has = |lines: &[HeaderLine], wanted: &str| lines.iter().any(|(name, _)| name == wanted);
     let add = |lines: &mut Vec<HeaderLine>, name: &str, value: &str| {
         lines.push((name.to_owned(), value.as_bytes().to_vec()));
     };
     if settings.edge {
-        lines.retain(|(name, _)| name != "x-forwarded-proto" && name != "x-request-id");
+        let trusts = settings.trusts_forwarded_proto();
+        lines.retain(|(name, _)| name != "x-request-id" && (trusts || name != "x-forwarded-proto"));
+        let client = trusted_client(&line_of(lines, "x-forwarded-for"), settings.topology.trusted_proxies);
         add(lines, "x-forwarded-for", peer);
-        add(lines, "x-envoy-external-address", peer);
+        match client {
+            Some(client) => add(lines, "x-envoy-external-address", &client.to_string()),
+            None => add(lines, "x-envoy-external-address", peer),
+        }
     }
     if !has(lines, "x-request-id") {
         add(lines, "x-request-id", PLACEHOLDER_REQUEST_ID);
     }
-    let is_scheme = |value: &[u8]| value == b"http" || value == b"https";
-    lines.retain(|(name, value)| name != "x-forwarded-proto" || is_scheme(value));
-    if !has(lines, "x-forwarded-proto") {
-        add(lines, "x-forwarded-proto", scheme);
+    let told = forwarded_scheme(&line_of(lines, "x-forwarded-proto")).unwrap_or(scheme);
+    lines.retain(|(name, _)| name != "x-forwarded-proto");
+    add(lines, "x-forwarded-proto", told);
+    told.to_owned()
+}
+
+/// The lines of an inline header as the one that they are seen as.
+fn line_of(lines: &[HeaderLine], wanted: &str) -> Vec<u8> {
+    let mut joined = Vec::new();
+    for (_, value) in lines.iter().filter(|(name, _)| name == wanted) {
+        join_lines(&mut joined, value);
     }
-    let told = lines.iter().find(|(name, _)| name == "x-forwarded-proto");
-    told.map_or_else(|| scheme.to_owned(), |(_, value)| String::from_utf8_lossy(value).into_owned())
+    joined
 }
 
 /// Sorted by name, with the lines of inline headers joined.
@@ -251,7 +285,7 @@ fn joined(mut lines: Vec<HeaderLine>) -> Vec<HeaderLine> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Lines;
+    use crate::{Lines, http::ForwardClientCert};
 
     fn seen(headers: &[(&str, &[&str])]) -> Vec<(String, Vec<u8>)> {
         let lines = |lines: &[&str]| Lines::Many(lines.iter().map(|line| (*line).to_owned()).collect());
@@ -301,6 +335,49 @@ mod tests {
         };
         assert_eq!(refused("foo").unwrap_err().status, 403);
         assert_eq!(refused("websocket, foo").unwrap_err().details, "upgrade_failed");
+    }
+
+    #[test]
+    fn what_trusted_proxies_say_of_the_client_counts() {
+        let seen = |topology: GatewayTopology, headers: &[(&str, &[&str])]| {
+            let lines = |lines: &[&str]| Lines::Many(lines.iter().map(|line| (*line).to_owned()).collect());
+            let request = Request {
+                authority: Some("a".to_owned()),
+                headers: headers.iter().map(|(name, values)| ((*name).to_owned(), lines(values))).collect(),
+                ..Request::default()
+            };
+            let settings = HttpSettings::of(Role::Gateway, PathNormalization::default(), topology);
+            admit(&request, settings).expect("a good request")
+        };
+        let value = |head: &Head, name: &str| {
+            let lines = head.headers.iter().filter(|(other, _)| other == name);
+            lines.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect::<Vec<_>>().join("|")
+        };
+        let sent: [(&str, &[&str]); 2] =
+            [("x-forwarded-for", &["1.1.1.1", "2.2.2.2, 3.3.3.3"]), ("x-forwarded-proto", &["https"])];
+        for (trusted_proxies, scheme, client) in
+            [(0, "http", "127.0.0.1"), (1, "https", "3.3.3.3"), (3, "https", "1.1.1.1"), (4, "https", "127.0.0.1")]
+        {
+            let head = seen(GatewayTopology { trusted_proxies, ..GatewayTopology::default() }, &sent);
+            assert_eq!((&*head.scheme, &*head.forwarded_proto), (scheme, scheme), "A42: {trusted_proxies}");
+            assert_eq!(value(&head, "x-forwarded-proto"), scheme);
+            assert_eq!(value(&head, "x-envoy-external-address"), client, "A63: {trusted_proxies}");
+            assert_eq!(value(&head, "x-forwarded-for"), "1.1.1.1,2.2.2.2, 3.3.3.3,127.0.0.1");
+        }
+        let trusting = GatewayTopology { trusted_proxies: 1, ..GatewayTopology::default() };
+        for none in [&["gopher"][..], &["https", "http"]] {
+            let head = seen(trusting, &[("x-forwarded-proto", none)]);
+            assert_eq!(
+                (&*head.scheme, &*head.forwarded_proto, &*value(&head, "x-forwarded-proto")),
+                ("http", "http", "http")
+            );
+        }
+        let certificate: [(&str, &[&str]); 1] = [("x-forwarded-client-cert", &["Hash=1"])];
+        for (client_cert, _) in ForwardClientCert::ALL {
+            let head = seen(GatewayTopology { client_cert, ..GatewayTopology::default() }, &certificate);
+            let kept = if client_cert == ForwardClientCert::AlwaysForwardOnly { "Hash=1" } else { "" };
+            assert_eq!(value(&head, "x-forwarded-client-cert"), kept, "A64: {client_cert:?}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod path;
 mod redirect;
 mod rewrite;
 mod target;
+mod topology;
 mod variables;
 mod weights;
 
@@ -22,6 +23,7 @@ pub use path::{InvalidPath, PathNormalization, normalize_path};
 pub use redirect::{RedirectTo, https_location, redirect_location};
 pub use rewrite::{Matched, replace_matched, rewrite_matches};
 pub use target::{METHODS, Target, method_is_known, read_target};
+pub use topology::{ForwardClientCert, GatewayTopology, forwarded_scheme, trusted_client};
 pub use variables::{Template, TemplateError, Variable, Variables};
 pub use weights::pick;
 

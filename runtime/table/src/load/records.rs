@@ -101,7 +101,11 @@ checks! {
         c.str(self.key)?;
         c.str(self.value)?;
     }
-    SettingsRecord(self, _c) { below(self.path_normalization, 4)?; }
+    SettingsRecord(self, _c) {
+        below(self.path_normalization, 4)?;
+        below(self.forward_client_cert, 5)?;
+        below(self.proxy_protocol, 2)?;
+    }
     ProxyRecord(self, c) {
         below(self.role, 2)?;
         c.str(self.name)?;

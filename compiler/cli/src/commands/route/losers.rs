@@ -8,10 +8,7 @@ use malha_mesh::{
     unmet,
 };
 use malha_syntax::Location;
-use malha_table::{
-    Decision, Request, Rule,
-    http::{HttpSettings, admit},
-};
+use malha_table::{Decision, Request, Rule, http::admit};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -50,11 +47,7 @@ impl Losers {
         places: &dyn Fn(Location) -> (String, u32),
     ) -> Losers {
         let Some(proxy) = proxy(program, decision) else { return Losers::default() };
-        let settings = HttpSettings {
-            path_normalization: program.settings.path_normalization,
-            edge: proxy.role == malha_table::Role::Gateway,
-        };
-        let Ok(head) = admit(request, settings) else { return Losers::default() };
+        let Ok(head) = admit(request, program.settings.http(proxy.role)) else { return Losers::default() };
         let Some(host) = &decision.host else {
             let hosts = tables(proxy, decision).flat_map(|table| &table.virtual_hosts);
             let domains = hosts.filter(|host| host.catch_all.is_none()).flat_map(|host| &host.domains);

@@ -36,11 +36,12 @@ pub(super) fn example(listener: &ListenerAddress, built: &Built) -> Option<Strin
         let port = if port == 80 { String::new() } else { format!(":{port}") };
         return Some(format!("curl -x http://{address} {}", quoted(&format!("http://{host}{port}{path}"))));
     }
+    let curl = if built.table.gateway_topology().proxy_protocol { "curl --haproxy-protocol" } else { "curl" };
     let mut chains = known.iter().flat_map(|(_, listener)| listener.chains());
     let Some(ends) = chains.find_map(|chain| chain.termination().filter(|_| is_http(&chain))) else {
         let Example { host, is_any, path, .. } = answered(&address.to_string(), false)?;
         let url = quoted(&format!("http://{address}{path}"));
-        return Some(if is_any { format!("curl {url}") } else { format!("curl -H 'Host: {host}' {url}") });
+        return Some(if is_any { format!("{curl} {url}") } else { format!("{curl} -H 'Host: {host}' {url}") });
     };
     let Example { host, path, .. } = answered("localhost", true)?;
     let authority = built.authority.as_ref().map_or_else(|| "ca.pem".into(), |file| file.to_string_lossy());
@@ -48,7 +49,7 @@ pub(super) fn example(listener: &ListenerAddress, built: &Built) -> Option<Strin
     let more = if ends.mode() == "MUTUAL" { " --cert client.pem --key client-key.pem" } else { "" };
     let url = quoted(&format!("https://{host}:{}{path}", address.port()));
     let authority = quoted(&authority);
-    Some(format!("curl --cacert {authority}{more} --resolve {resolve} {url}"))
+    Some(format!("{curl} --cacert {authority}{more} --resolve {resolve} {url}"))
 }
 
 /// Which request is looked for.

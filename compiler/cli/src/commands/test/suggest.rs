@@ -57,7 +57,7 @@ pub(super) fn suggest(coverage: &Coverage, program: &Program, table: &Table) -> 
     let mut found: Vec<Suggested> = coverage.uncovered.iter().map(|_| Err(NOT_EXECUTED)).collect();
     let wanted: BTreeMap<&Item, usize> =
         coverage.uncovered.iter().enumerate().map(|(index, (item, ..))| (item, index)).collect();
-    let worlds = Worlds::new(program.settings.path_normalization);
+    let worlds = Worlds::new(program.settings);
     let mut asked = None;
     for place in places(program) {
         let Some(origin) = place.origin() else { continue };

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::analysis::Worlds;
 use crate::analysis::host::{HostSpace, Names, entrance_of_table, reads_authority};
+use crate::analysis::world::FORWARDED_PROTO;
 use crate::program::{Fallback, Filter, FilterChain, RouteTable, VirtualHost};
 use malha_algebra::language::{Limits, Test};
 use malha_algebra::{Among, Axis, DEFAULT_BUDGET, Field, List, Overlap, Product, Reach};
@@ -137,7 +138,7 @@ impl<'p> Pair<'p, '_> {
         }
         let entrance = entrance_of_table(proxy, frame.listener, self.chain, &names);
         let limits = Limits::of_rows(before.len() + after.len());
-        let worlds = Worlds::new(side.program.settings.path_normalization);
+        let worlds = Worlds::new(side.program.settings);
         let mut asked = HostSpace::with_limits(host, &names, entrance, &worlds, limits);
         if redirects(old) != redirects(new) {
             let request = asked.request(&malha_algebra::Point::default());
@@ -149,7 +150,12 @@ impl<'p> Pair<'p, '_> {
         if redirects(old) || redirects(new) {
             // Only requests that say https of themselves get past the redirect (semantics A42).
             let https = Test::exact(SmolStr::new_static("https"));
-            asked_for.insert(asked.space.literal(&Axis::Field(Field::Scheme), https, true));
+            let field = if side.program.settings.http(proxy.role).trusts_forwarded_proto() {
+                Field::Header(FORWARDED_PROTO.into())
+            } else {
+                Field::Scheme
+            };
+            asked_for.insert(asked.space.literal(&Axis::Field(field), https, true));
         }
         let predicates = before.iter().chain(after).map(|route| &route.predicate);
         let rows: Vec<Product> = predicates.map(|predicate| asked.space.product(predicate)).collect();

@@ -11,7 +11,7 @@ use malha_table::http::normalize_path;
 const PATHS: [&str; 5] = ["/a//b", "/a/../b", "/a%2Fb", "/a%41", "/a\\b"];
 
 /// The first route table of a listener, with the chain that leads there.
-fn table<'p>(side: Side<'p>, listener: Option<&'p Listener>) -> Option<(&'p FilterChain, &'p RouteTable)> {
+pub(super) fn table<'p>(side: Side<'p>, listener: Option<&'p Listener>) -> Option<(&'p FilterChain, &'p RouteTable)> {
     listener?.filter_chains.iter().find_map(|chain| match chain.filter {
         Filter::Http(index) => Some((chain, side.proxy?.program.route_tables.get(index)?)),
         Filter::Tcp(_) => None,
