@@ -312,6 +312,37 @@ fn the_access_log_is_written_as_the_mesh_or_the_command_line_says() {
 }
 
 #[test]
+fn lines_of_the_access_log_are_as_the_mesh_says() {
+    let mesh = mesh();
+    write(&mesh, "malha.toml", "[mesh]\nconfig = \"mesh-config.yaml\"\n");
+    for (config, line, note) in [
+        (
+            "accessLogFormat: 'asked %REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH):5% %HOSTNAME%'",
+            "asked GET /cart -\n",
+            "%HOSTNAME% cannot",
+        ),
+        (
+            "accessLogEncoding: JSON\naccessLogFormat: '{\"code\": \"%RESPONSE_CODE%\", \"at\": \"%START_TIME(%Y)%\"}'",
+            "\"code\":404}",
+            "",
+        ),
+        (
+            "accessLogFormat: '%NO_SUCH%'",
+            "\"GET /cart/1 HTTP/1.1\" 404 - via_upstream",
+            "accessLogFormat is not applied",
+        ),
+        ("accessLogEncoding: JSON\naccessLogFormat: '[1'", "\"path\":\"/cart/1\"", "accessLogFormat is not applied"),
+    ] {
+        write(&mesh, "mesh-config.yaml", &format!("{config}\n"));
+        let running = Running::start(&["--mock"], mesh.path());
+        running.get("/cart/1");
+        wait_for(line, || running.log().contains(line));
+        assert!(running.log().contains(note), "{}", running.log());
+        running.stop();
+    }
+}
+
+#[test]
 fn what_stands_in_front_of_gateways_is_followed() {
     let mesh = mesh();
     write(&mesh, "malha.toml", "[mesh]\nconfig = \"mesh-config.yaml\"\n");

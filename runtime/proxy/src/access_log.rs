@@ -1,7 +1,16 @@
-//! One line for each request and each connection of plain bytes, in Istio's default formats (semantics C85): text with
-//! the rule at its end, or JSON with the rule as a key of its own.
+//! One line for each request and each connection of plain bytes (semantics C85): in Istio's default formats, text with the
+//! rule at its end or JSON with the rule as a key of its own, or in the format that the mesh says.
 
-use crate::{connection::Client, ends::Ends, flags::Flags, json_line::JsonLine, text_line, time::Stamp};
+use crate::{
+    connection::Client,
+    ends::Ends,
+    flags::Flags,
+    json_line::JsonLine,
+    line_format::LineFormat,
+    logged::{Kept, Logged},
+    text_line,
+    time::Stamp,
+};
 use http::{HeaderValue, Method, Version};
 use std::{
     borrow::Cow,
@@ -22,6 +31,8 @@ use std::{
 pub struct AccessLog {
     sink: Sink,
     format: LogFormat,
+    /// In place of that, where there is one.
+    lines: Option<Arc<LineFormat>>,
     lost: Arc<AtomicU64>,
 }
 
@@ -57,7 +68,8 @@ impl AccessLog {
     /// Lines are written by a thread of their own, each with its line feed. The thread ends with the last clone.
     pub fn to_writer(mut writer: impl Write + Send + 'static) -> Self {
         let (sender, handed) = sync_channel::<Handed>(WAITING);
-        let log = AccessLog { sink: Sink::Writer(sender), format: LogFormat::default(), lost: Arc::default() };
+        let log =
+            AccessLog { sink: Sink::Writer(sender), format: LogFormat::default(), lines: None, lost: Arc::default() };
         let lost = Arc::clone(&log.lost);
         std::thread::spawn(move || {
             let mut works = true;
@@ -79,13 +91,24 @@ impl AccessLog {
 
     /// Each line, without its line feed, is given to a function, on the worker's thread: it must not block.
     pub fn to_function(line: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        AccessLog { sink: Sink::Call(Arc::new(line)), format: LogFormat::default(), lost: Arc::default() }
+        AccessLog { sink: Sink::Call(Arc::new(line)), format: LogFormat::default(), lines: None, lost: Arc::default() }
     }
 
     /// The same, with its lines in another format.
     #[must_use]
     pub fn in_format(self, format: LogFormat) -> Self {
         AccessLog { format, ..self }
+    }
+
+    /// The same, with lines as a mesh says.
+    #[must_use]
+    pub fn in_lines(self, lines: LineFormat) -> Self {
+        AccessLog { lines: Some(Arc::new(lines)), ..self }
+    }
+
+    /// The format that a mesh says, if one does.
+    pub(crate) fn lines(&self) -> Option<&LineFormat> {
+        self.lines.as_deref()
     }
 
     /// Lines that a slow or broken writer did not take.
@@ -95,6 +118,9 @@ impl AccessLog {
 
     /// Appends an entry's line, without its line feed.
     pub(crate) fn format(&self, entry: &Entry, stamp: &mut Stamp, lines: &mut Vec<u8>) {
+        if let Some(format) = &self.lines {
+            return format.write(&Logged(entry), lines);
+        }
         match self.format {
             LogFormat::Text => text_line::write(entry, stamp, lines),
             // Memory takes whatever comes.
@@ -177,6 +203,8 @@ pub(crate) struct Entry {
     pub(crate) route_name: Option<String>,
     /// Where the rule is, as `default/shop http[1].match[0] path/file.yaml:12`.
     pub(crate) rule: Option<Arc<str>>,
+    /// Where the format of lines asks for more.
+    pub(crate) kept: Option<Box<Kept>>,
 }
 
 impl Entry {
@@ -205,6 +233,7 @@ impl Entry {
             told_client: None,
             route_name: None,
             rule: None,
+            kept: None,
         }
     }
 

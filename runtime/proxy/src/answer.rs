@@ -102,7 +102,7 @@ impl Taken {
 }
 
 /// What every answer carries.
-fn finish(headers: &mut HeaderMap, role: Role, record: &Record) {
+fn finish(headers: &mut HeaderMap, role: Role, record: &mut Record) {
     headers.insert(
         SERVER,
         match role {
@@ -116,6 +116,7 @@ fn finish(headers: &mut HeaderMap, role: Role, record: &Record) {
     {
         headers.insert(EXPLAIN, rule);
     }
+    record.answers_with(headers);
 }
 
 /// Text, if nobody said otherwise, and nothing at all without a body: whatever operations say.
@@ -137,7 +138,7 @@ pub(crate) fn answer_own(own: Own, role: Role, mut record: Box<Record>) -> Respo
     record.entry.flags = record.entry.flags.with(flags);
     record.entry.details = details;
     settle_content_type(&mut parts.headers, body.is_empty());
-    finish(&mut parts.headers, role, &record);
+    finish(&mut parts.headers, role, &mut record);
     if close {
         parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -157,7 +158,7 @@ pub(crate) fn answer_upgrade(
     record.answered(parts.status, &parts.headers);
     record.entry.flags = record.entry.flags.with(flags);
     record.entry.details = "via_upstream";
-    finish(&mut parts.headers, role, &record);
+    finish(&mut parts.headers, role, &mut record);
     upgrade::tunnel(client, upstream, (connection, in_flight), record);
     Response::from_parts(parts, Reply::own(Bytes::new(), |_| {}))
 }
@@ -170,7 +171,7 @@ pub(crate) fn answer_upstream(passed: Passed, role: Role, mut record: Box<Record
     record.answered(parts.status, &parts.headers);
     record.entry.flags = record.entry.flags.with(flags);
     record.entry.details = "via_upstream";
-    finish(&mut parts.headers, role, &record);
+    finish(&mut parts.headers, role, &mut record);
     let (expiry, taken) = match deadline {
         None => (None, Taken::Alone((connection, in_flight))),
         Some(deadline) => {
@@ -185,6 +186,9 @@ pub(crate) fn answer_upstream(passed: Passed, role: Role, mut record: Box<Record
             let is_sent = record.received.as_ref().is_some_and(|received| received.is_complete());
             if let Some(outcome) = trailers.filter(|_| ending == Ending::Whole).and_then(upstream::grpc_outcome) {
                 cluster.observe(in_flight.endpoint(), outcome);
+            }
+            if let Some(trailers) = trailers {
+                record.has_trailers(trailers);
             }
             match ending {
                 Ending::Whole if is_sent => connection.put_back(time),

@@ -329,6 +329,7 @@ impl Exchange<'_> {
         let headers = std::mem::take(&mut self.head.headers);
         let this = &*self;
         let outgoing = forward::prepare(this, headers, route, action, forward, &destination, &tries);
+        record.goes_out(&outgoing);
         let Some(first) = forward::choose(self, cluster, &tries, &[]) else {
             let reply = LocalReply::no_healthy_upstream();
             return self.local_reply(&reply, &changes, Some(&outgoing), &Attempted::default());
@@ -404,6 +405,7 @@ impl Exchange<'_> {
         let this = &*self;
         let outgoing = outside::as_it_came(this, headers);
         record.chosen(&cluster);
+        record.goes_out(&outgoing);
         let tries = Tries::once(Instant::now());
         let Some(first) = forward::choose(self, &cluster, &tries, &[]) else {
             return self.plain(&LocalReply::no_healthy_upstream());
@@ -425,6 +427,7 @@ impl Exchange<'_> {
 /// What an upstream's answer loses and gains before operations see it.
 fn take_answer(answered: &mut Answered, asked_for_upgrade: bool, record: &mut Record) {
     record.entry.upstream_time = answered.service_time;
+    record.answered_by_upstream();
     let headers = answered.response.headers_mut();
     hygiene::drop_hop_by_hop_of_response(headers, asked_for_upgrade);
     if let Some(time) = answered.service_time {

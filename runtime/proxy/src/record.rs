@@ -7,8 +7,11 @@ use crate::{
     connection::{Client, Held},
     flags::Flags,
     forward::Attempted,
+    line_format::Wanted,
     local_reply::GRPC_STATUS,
+    logged::{Kept, Target},
     metrics::{Measures, Protocol, RequestKey, lock},
+    outgoing::Outgoing,
     parties,
     reply::Ending,
     running::Running,
@@ -59,6 +62,7 @@ impl Record {
         let is_told = local.log.is_some() || trace.as_ref().is_some_and(|trace| trace.is_sampled);
         let mut entry = Entry::new(Rc::clone(client));
         entry.version = Some(parts.version);
+        entry.kept = local.log.as_ref().and_then(|log| log.lines()).map(|_| Box::default());
         // Made where it stays.
         let place = Box::new_uninit();
         let record = Record {
@@ -83,6 +87,7 @@ impl Record {
             self.told(&parts.method, &parts.headers);
             self.entry.path = path_of(parts);
             self.entry.authority = parts.headers.get(HOST).map(|host| text(host).into());
+            self.keep(|kept, wanted| kept.request(wanted, &parts.headers));
         }
     }
 
@@ -95,6 +100,14 @@ impl Record {
             self.entry.forwarded_for.clone_from(&head.told.forwarded_for);
             self.entry.request_id.clone_from(&head.told.request_id);
             self.entry.told_client = head.told.client;
+            if self.entry.kept.is_some() {
+                let path = self.entry.path.clone();
+                self.keep(|kept, wanted| {
+                    let authority = Rc::clone(&head.sent_authority);
+                    kept.target = path.map(|path| Target { path, authority, scheme: head.scheme });
+                    kept.request(wanted, &head.headers);
+                });
+            }
         }
         if head.is_grpc {
             self.protocol = Protocol::Grpc(None);
@@ -104,6 +117,41 @@ impl Record {
     fn told(&mut self, method: &Method, headers: &HeaderMap) {
         self.entry.method = Some(method.clone());
         self.entry.user_agent = headers.get(USER_AGENT).cloned();
+    }
+
+    /// What lines tell of its messages, where their format asks for any of it.
+    fn keep(&mut self, keep: impl FnOnce(&mut Kept, &Wanted)) {
+        if let Some(kept) = &mut self.entry.kept
+            && let Some(format) = self.local.log.as_ref().and_then(|log| log.lines())
+        {
+            keep(kept, format.wanted());
+        }
+    }
+
+    /// How it goes upstream.
+    pub(crate) fn goes_out(&mut self, outgoing: &Outgoing<'_>) {
+        self.keep(|kept, wanted| {
+            if let Some(target) = &mut kept.target {
+                (target.path, target.authority) = ((*outgoing.path).into(), (*outgoing.authority).into());
+            }
+            kept.request(wanted, outgoing.headers());
+        });
+    }
+
+    /// The head of an upstream's answer has come.
+    pub(crate) fn answered_by_upstream(&mut self) {
+        let clock = self.clock;
+        self.keep(|kept, _| kept.response_time = Some(clock.elapsed()));
+    }
+
+    /// The headers of the answer, as they go to the client.
+    pub(crate) fn answers_with(&mut self, headers: &HeaderMap) {
+        self.keep(|kept, wanted| kept.response(wanted, headers));
+    }
+
+    /// The trailers of an upstream's answer.
+    pub(crate) fn has_trailers(&mut self, trailers: &HeaderMap) {
+        self.keep(|kept, wanted| kept.trailers(wanted, trailers));
     }
 
     /// The rule that took it.
@@ -137,6 +185,7 @@ impl Record {
     pub(crate) fn attempted(&mut self, attempted: &Attempted) {
         self.entry.upstream.clone_from(&attempted.ends);
         self.entry.transport_failure.clone_from(&attempted.transport_failure);
+        self.keep(|kept, _| kept.attempts = attempted.attempts);
         let endpoint = attempted.endpoint.as_ref().map(|endpoint| endpoint.destination.load(Ordering::Relaxed));
         if let Some(destination) = endpoint.filter(|&destination| destination != parties::UNKNOWN) {
             self.destination = destination;
@@ -201,6 +250,9 @@ impl Record {
         entry.sent = sent;
         if let Some(received) = &self.received {
             entry.received = received.bytes();
+            if let Some(kept) = &mut entry.kept {
+                kept.request_time = received.completed_at().map(|time| time.saturating_duration_since(self.clock));
+            }
         }
         entry.duration = time.saturating_duration_since(self.clock);
         let key = RequestKey {

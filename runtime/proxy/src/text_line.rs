@@ -50,7 +50,7 @@ pub(crate) fn version(version: Version) -> &'static str {
 }
 
 /// A line that grows.
-struct Line<'l>(&'l mut Vec<u8>);
+pub(crate) struct Line<'l>(pub(crate) &'l mut Vec<u8>);
 
 impl Line<'_> {
     #[inline]
@@ -60,7 +60,7 @@ impl Line<'_> {
     }
 
     #[inline]
-    fn text(&mut self, text: &str) -> &mut Self {
+    pub(crate) fn text(&mut self, text: &str) -> &mut Self {
         self.bytes(text.as_bytes())
     }
 
@@ -87,7 +87,7 @@ impl Line<'_> {
     }
 
     /// Text that a client may have chosen. A dash stands for none.
-    fn plain(&mut self, text: Option<&str>) -> &mut Self {
+    pub(crate) fn plain(&mut self, text: Option<&str>) -> &mut Self {
         match text {
             None => self.bytes(b"-"),
             Some(text) if is_harmless(text.as_bytes()) => self.text(text),

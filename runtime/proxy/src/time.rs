@@ -80,7 +80,7 @@ impl Stamp {
 }
 
 /// Year, month and day of a day counted from 1970-01-01 (Gregorian; an era is 400 years from 1 March of year 0).
-fn civil(days: u64) -> (u64, u64, u64) {
+pub(crate) fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let era = days / 146_097;
     let day_of_era = days % 146_097;

@@ -1,6 +1,6 @@
 //! What `%VARIABLES%` in header operations can speak of (semantics C36, C37).
 
-use crate::{connection::Client, flags::Flags, text_line::version, time};
+use crate::{connection::Client, flags::Flags, logged, text_line::version};
 use http::{HeaderMap, Version};
 use malha_table::http::Variables;
 use std::{borrow::Cow, net::SocketAddr, time::SystemTime};
@@ -44,12 +44,12 @@ impl Variables for Facts<'_> {
         first_line(self.response?, name)
     }
 
-    fn command(&self, name: &str, _: Option<&str>) -> Option<Cow<'_, str>> {
+    fn command(&self, name: &str, argument: Option<&str>) -> Option<Cow<'_, str>> {
         let text = match name {
             "PROTOCOL" => return Some(Cow::Borrowed(version(self.version))),
             "RESPONSE_CODE" => self.response.map(|_| self.code.to_string())?,
             "RESPONSE_FLAGS" => self.flags.to_string(),
-            "START_TIME" => time::Iso(self.start).to_string(),
+            "START_TIME" => logged::moment(self.start, argument),
             "STREAM_ID" => return first_line(self.request, "x-request-id"),
             "DOWNSTREAM_REMOTE_ADDRESS" => self.remote.to_string(),
             "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => self.remote.ip().to_string(),
@@ -121,6 +121,9 @@ mod tests {
             ("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "127.0.0.1"),
             ("%RESPONSE_CODE%", "200"),
             ("%RESP(x-up)%", "echo"),
+            ("%START_TIME%", "1970-01-01T00:00:00.000Z"),
+            ("%START_TIME(%Y-%m-%d %s)%", "1970-01-01 0"),
+            ("%TRAILER(x)%", ""),
             ("%UPSTREAM_HOST%", ""),
             ("%ENVIRONMENT(HOME)%", ""),
         ] {

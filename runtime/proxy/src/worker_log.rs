@@ -2,6 +2,7 @@
 
 use crate::{
     access_log::{AccessLog, Entry},
+    line_format::LineFormat,
     time::Stamp,
 };
 use std::{
@@ -39,6 +40,11 @@ impl WorkerLog {
             count: Cell::default(),
             begun: Notify::new(),
         })
+    }
+
+    /// The format that a mesh says, if one does.
+    pub(crate) fn lines(&self) -> Option<&LineFormat> {
+        self.log.lines()
     }
 
     /// One more line.

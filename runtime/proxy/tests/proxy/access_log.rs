@@ -7,7 +7,7 @@ use crate::common::{
     mesh, options, start,
     tls::{Authority, Speaker},
 };
-use malha_proxy::{Credentials, LogFormat, Options, Revision};
+use malha_proxy::{Credentials, LineFormat, LogFormat, Options, Revision};
 use malha_table::Role;
 use serde_json::{Value, json};
 
@@ -101,6 +101,103 @@ fn what_there_is_nothing_to_say_of_is_null() {
         assert_eq!(line[key], Value::Null, "{key} of {line}");
     }
     assert_eq!((&line["response_code"], &line["response_flags"]), (&json!(404), &json!("NR")));
+}
+
+/// Options of a proxy whose lines are in this format.
+fn options_of(format: LineFormat, lines: &Lines) -> Options {
+    Options { access_log: Some(lines.log().in_lines(format)), ..options() }
+}
+
+#[test]
+fn a_line_of_text_says_what_its_format_asks_for() {
+    let (echo, lines) = (Echo::start("a"), Lines::default());
+    let rules = "  - name: main
+    match: [{uri: {prefix: /shop}}]
+    rewrite: {uri: /s, authority: in.side}
+    headers: {request: {add: {x-added: yes-it-is}}, response: {set: {x-told: told}}}
+    route:
+    - destination: {host: a}
+  - match: [{uri: {prefix: /own}}]
+    directResponse: {status: 299}
+";
+    let format = "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %REQ(:PATH)% %REQ(:AUTHORITY)% %REQ(:SCHEME)% \
+                  %REQ(X-Added):3% %REQ(x-none)% %RESP(x-told)% %RESP(server)% %RESP(:status)% %PROTOCOL% \
+                  %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% \
+                  %UPSTREAM_HOST% %UPSTREAM_CLUSTER% %UPSTREAM_REQUEST_ATTEMPT_COUNT% %ROUTE_NAME% \
+                  %REQUESTED_SERVER_NAME% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_LOCAL_ADDRESS% \
+                  %CONNECTION_TERMINATION_DETAILS% %UPSTREAM_TRANSPORT_FAILURE_REASON% %TRAILER(x)% \
+                  %DYNAMIC_METADATA(a:b)% [%START_TIME(%Y)%] 100%%";
+    let format = LineFormat::text(&format!("{format}\n")).expect("a format");
+    assert_eq!(format.untold(), ["DYNAMIC_METADATA"]);
+    let proxy = start(mesh::gateway(rules, &[echo.address], &[]), options_of(format, &lines));
+    let mut client = Client::connect(proxy.gateway(80));
+    let answer = client.send("POST /shop/1?q HTTP/1.1\r\nHost: x.com\r\nContent-Length: 3\r\n\r\nabc");
+    let line = lines.wait(1).remove(0);
+    let year = line.rsplit_once('[').and_then(|(_, rest)| rest.get(..4)).unwrap_or_default();
+    assert!(year.parse::<u32>().is_ok_and(|year| year > 2000), "{line}");
+    let (upstream, local) = (echo.address, proxy.gateway(80));
+    assert_eq!(
+        line,
+        format!(
+            "POST /shop/1?q /s/1?q in.side http yes - told istio-envoy 200 HTTP/1.1 200 via_upstream - 3 {} {upstream} \
+             outbound|80||a.default.svc.cluster.local 1 main - 127.0.0.1 {local} - - - - [{year}] 100%",
+            answer.body.len()
+        )
+    );
+    lines.clear();
+    assert_eq!(client.get("x.com", "/own", "x-added: \"quoted\"\r\n").status, 299);
+    let line = lines.wait(1).remove(0);
+    let expected =
+        "GET /own /own x.com http \\\"qu - - istio-envoy 299 HTTP/1.1 299 direct_response - 0 0 - - 0 - - 127.0.0.1";
+    assert!(line.starts_with(expected), "{line}\n{expected}");
+    lines.clear();
+    assert_eq!(client.get("x.com", "/a%00", "").status, 400);
+    let line = lines.wait(1).remove(0);
+    assert!(line.starts_with("GET /a%00 /a%00 x.com - - - - istio-envoy 400 HTTP/1.1 400 "), "{line}");
+}
+
+#[test]
+fn a_line_of_json_says_what_its_format_asks_for() {
+    let (echo, lines) = (Echo::start("a"), Lines::default());
+    let format = r#"{
+        "method": "%REQ(:METHOD)%", "code": "%RESPONSE_CODE%", "none": "%REQ(x-none)%", "agent": "%REQ(user-agent)%",
+        "request": "%REQUEST_DURATION%", "response": "%RESPONSE_DURATION%", "rest": "%RESPONSE_TX_DURATION%",
+        "total": "%DURATION%", "mixed": "%REQ(x-none)%/%BYTES_RECEIVED%", "fixed": "100%%", "number": 7, "truth": true,
+        "nested": {"list": ["%UPSTREAM_REMOTE_PORT%", "%UPSTREAM_HOST%", null]}
+    }"#;
+    let format = LineFormat::json(format).expect("a format");
+    assert!(format.untold().is_empty());
+    let proxy = start(mesh::gateway(RULES, &[echo.address], &[]), options_of(format, &lines));
+    assert_eq!(get(proxy.gateway(80), "x.com", "/shop", "user-agent: a\"b\r\n").status, 200);
+    let line = lines.wait(1).remove(0);
+    let told: Value = serde_json::from_str(&line).expect("JSON");
+    for (key, value) in [
+        ("/method", json!("GET")),
+        ("/code", json!(200)),
+        ("/none", json!(null)),
+        ("/agent", json!("a\"b")),
+        ("/request", json!(0)),
+        ("/mixed", json!("-/0")),
+        ("/fixed", json!("100%")),
+        ("/number", json!(7)),
+        ("/truth", json!(true)),
+        ("/nested/list", json!([echo.address.port(), echo.address.to_string(), null])),
+    ] {
+        assert_eq!(told.pointer(key), Some(&value), "{key} of {line}");
+    }
+    assert!(told["response"].as_u64() <= told["total"].as_u64() && told["rest"].is_u64(), "{line}");
+    assert!(line.starts_with("{\"agent\":"), "in the order of the names: {line}");
+}
+
+#[test]
+fn what_envoy_does_not_load_is_no_format() {
+    for text in ["%NO_SUCH%", "100%", "%REQ()%", "%PROTOCOL(x)%"] {
+        assert!(LineFormat::text(text).is_err(), "{text}");
+        assert!(LineFormat::json(&json!({"a": [text]}).to_string()).is_err(), "{text}");
+    }
+    for text in ["", "[]", "\"%PROTOCOL%\"", "{\"a\": }"] {
+        assert!(LineFormat::json(text).is_err(), "{text}");
+    }
 }
 
 #[test]

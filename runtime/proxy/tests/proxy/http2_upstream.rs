@@ -1,6 +1,6 @@
 //! HTTP/2 to upstreams (semantics D37), and gRPC through the proxy: trailers, statuses, resets.
 
-use crate::common::{client::get, mesh, options, start, wait_for};
+use crate::common::{client::get, lines::Lines, mesh, options, start, wait_for};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Version};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
@@ -11,7 +11,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use malha_proxy::Options;
+use malha_proxy::{LineFormat, Options};
 use malha_table::Table;
 use std::{
     convert::Infallible,
@@ -274,6 +274,17 @@ fn trailers_of_answers_reach_clients_of_http2() {
         assert_eq!(body.to_bytes(), "message");
     });
     assert_eq!(get(address, "shop.com", "/", "").text(), "message", "of HTTP/1.1 they are dropped");
+}
+
+#[test]
+fn trailers_are_logged() {
+    let upstream = Upstream::start(|_| async { grpc("5") });
+    let lines = Lines::default();
+    let format = LineFormat::text("%TRAILER(grpc-status)% %TRAILER(x?GRPC-STATUS)% %TRAILER(x)%").expect("a format");
+    let options = Options { access_log: Some(lines.log().in_lines(format)), ..options() };
+    let proxy = start(table(&[upstream.address], ""), options);
+    assert_eq!(get(proxy.gateway(80), "x.com", "/", "").status, 200);
+    assert_eq!(lines.wait(1), ["5 5 -"], "C85");
 }
 
 #[test]

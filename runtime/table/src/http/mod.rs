@@ -24,7 +24,7 @@ pub use redirect::{RedirectTo, https_location, redirect_location};
 pub use rewrite::{Matched, replace_matched, rewrite_matches};
 pub use target::{METHODS, Target, method_is_known, read_target};
 pub use topology::{ForwardClientCert, GatewayTopology, forwarded_scheme, trusted_client};
-pub use variables::{Template, TemplateError, Variable, Variables};
+pub use variables::{HeaderSource, Piece, Template, TemplateError, Variable, Variables};
 pub use weights::pick;
 
 /// The engine that [`rewrite_matches`] takes patterns in.

@@ -1,29 +1,52 @@
-//! `%VARIABLES%` in header values (semantics C36, C37): parsed once, evaluated per request.
+//! `%VARIABLES%` in header values (semantics C36, C37) and in lines of the access log (C85): parsed once, evaluated per
+//! request.
 
 use std::{borrow::Cow, fmt};
 
-/// A header value, parsed.
+/// A header value, or a line of the access log, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     pieces: Vec<Piece>,
 }
 
+/// A part of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+pub enum Piece {
+    /// As it is written, each `%%` a percent sign.
     Text(String),
+    /// What a request decides.
     Variable(Variable),
+}
+
+impl Piece {
+    /// Its text; that of a variable is empty.
+    pub fn text(&self) -> &str {
+        match self {
+            Piece::Text(text) => text,
+            Piece::Variable(_) => "",
+        }
+    }
+}
+
+/// Whose headers a variable reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderSource {
+    /// `%REQ(...)%`.
+    Request,
+    /// `%RESP(...)%`.
+    Response,
+    /// `%TRAILER(...)%`: the trailers of the response.
+    Trailers,
 }
 
 /// What a value may refer to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are Envoy's")]
 pub enum Variable {
-    /// `%REQ(name?other):length%`: the first that is there.
-    RequestHeader { name: String, other: Option<String>, length: Option<usize> },
-    /// `%RESP(name?other):length%`.
-    ResponseHeader { name: String, other: Option<String>, length: Option<usize> },
-    /// One that takes no argument, or whose argument is of no use here: the name as Envoy writes it, the argument.
-    Command { name: &'static str, argument: Option<String> },
+    /// `%REQ(name?other):length%`: the first that is there, and so many characters of it.
+    Header { source: HeaderSource, name: String, other: Option<String>, length: Option<usize> },
+    /// Another one: the name as Envoy writes it, the argument, and how many characters of its value count.
+    Command { name: &'static str, argument: Option<String>, length: Option<usize> },
 }
 
 /// Why Envoy would not load a value.
@@ -49,7 +72,7 @@ impl fmt::Display for TemplateError {
 
 impl std::error::Error for TemplateError {}
 
-/// The commands of Envoy's formatter other than REQ and RESP, and whether one needs an argument.
+/// The commands of Envoy's formatter other than those of headers, and whether one needs an argument.
 const COMMANDS: &[(&str, Argument)] = &[
     ("ACCESS_LOG_TYPE", Argument::None),
     ("BYTES_RECEIVED", Argument::None),
@@ -143,7 +166,6 @@ const COMMANDS: &[(&str, Argument)] = &[
     ("TLS_JA3_FINGERPRINT", Argument::None),
     ("TLS_JA4_FINGERPRINT", Argument::None),
     ("TRACE_ID", Argument::None),
-    ("TRAILER", Argument::Needed),
     ("UNIQUE_ID", Argument::None),
     ("UPSTREAM_CLUSTER", Argument::None),
     ("UPSTREAM_CLUSTER_RAW", Argument::None),
@@ -190,6 +212,10 @@ pub trait Variables {
     fn request_header(&self, name: &str) -> Option<Cow<'_, str>>;
     /// The first line of a response header; none before there is a response.
     fn response_header(&self, name: &str) -> Option<Cow<'_, str>>;
+    /// The first line of a trailer of the response; none where there are none to be known.
+    fn response_trailer(&self, _: &str) -> Option<Cow<'_, str>> {
+        None
+    }
     /// The value of another variable; none where it has none, or is not supported.
     fn command(&self, name: &str, argument: Option<&str>) -> Option<Cow<'_, str>>;
 }
@@ -222,6 +248,11 @@ impl Template {
         Ok(Template { pieces })
     }
 
+    /// Its parts, in order.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
     /// The value for one request; variables without a value are empty. A header whose value comes out empty is not
     /// written at all (semantics C37).
     pub fn evaluate(&self, variables: &impl Variables) -> String {
@@ -241,17 +272,18 @@ impl Template {
 }
 
 impl Variable {
-    fn value<'a>(&self, variables: &'a impl Variables) -> Option<Cow<'a, str>> {
+    /// Its value for one request, if it has one.
+    pub fn value<'a>(&self, variables: &'a impl Variables) -> Option<Cow<'a, str>> {
         let (value, length) = match self {
-            Variable::RequestHeader { name, other, length } => {
-                let first = variables.request_header(name);
-                (first.or_else(|| variables.request_header(other.as_deref()?)), *length)
+            Variable::Header { source, name, other, length } => {
+                let line = |name: &str| match source {
+                    HeaderSource::Request => variables.request_header(name),
+                    HeaderSource::Response => variables.response_header(name),
+                    HeaderSource::Trailers => variables.response_trailer(name),
+                };
+                (line(name).or_else(|| line(other.as_deref()?)), *length)
             }
-            Variable::ResponseHeader { name, other, length } => {
-                let first = variables.response_header(name);
-                (first.or_else(|| variables.response_header(other.as_deref()?)), *length)
-            }
-            Variable::Command { name, argument } => (variables.command(name, argument.as_deref()), None),
+            Variable::Command { name, argument, length } => (variables.command(name, argument.as_deref()), *length),
         };
         let value = value?;
         match length.and_then(|length| value.char_indices().nth(length)) {
@@ -288,16 +320,19 @@ fn parse_variable(text: &str) -> Result<Variable, TemplateError> {
             (name, Some(argument), length)
         }
     };
-    if name == "REQ" || name == "RESP" {
+    let source = match name {
+        "REQ" => Some(HeaderSource::Request),
+        "RESP" => Some(HeaderSource::Response),
+        "TRAILER" => Some(HeaderSource::Trailers),
+        _ => None,
+    };
+    if let Some(source) = source {
         let argument = argument.filter(|argument| !argument.is_empty()).ok_or_else(wrong)?.to_ascii_lowercase();
         let (name_of, other) = match argument.split_once('?') {
             Some((name, other)) => (name.to_owned(), Some(other.to_owned()).filter(|other| !other.is_empty())),
             None => (argument, None),
         };
-        return Ok(match name {
-            "REQ" => Variable::RequestHeader { name: name_of, other, length },
-            _ => Variable::ResponseHeader { name: name_of, other, length },
-        });
+        return Ok(Variable::Header { source, name: name_of, other, length });
     }
     let (known, takes) =
         COMMANDS.iter().find(|(known, _)| *known == name).ok_or_else(|| TemplateError::Unknown(name.to_owned()))?;
@@ -306,7 +341,8 @@ fn parse_variable(text: &str) -> Result<Variable, TemplateError> {
         Argument::Allowed => true,
         Argument::Needed => argument.is_some_and(|argument| !argument.is_empty()),
     };
-    if fits { Ok(Variable::Command { name: known, argument: argument.map(str::to_owned) }) } else { Err(wrong()) }
+    let argument = argument.map(str::to_owned);
+    if fits { Ok(Variable::Command { name: known, argument, length }) } else { Err(wrong()) }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::{
     terminal::Voice,
 };
 use malha_mesh::MeshConfig;
-use malha_proxy::{AccessLog, Dns, ListenerAddress, LogFormat, Options, PortForward, Reload, Tracing};
+use malha_proxy::{AccessLog, Dns, LineFormat, ListenerAddress, LogFormat, Options, PortForward, Reload, Tracing};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},
@@ -36,17 +36,23 @@ pub(super) fn options(
     let of_sidecars = section.sidecars.iter().flat_map(|sidecar| &sidecar.forward);
     let of_sidecars =
         of_sidecars.map(|forward| PortForward { listen: free.unwrap_or(forward.listen), ..forward.clone() });
-    let format = match args.access_log_format {
-        Some(AccessLogFormat::Json) => LogFormat::Json,
-        None if mesh.is_some_and(|mesh| mesh.json_access_log) => LogFormat::Json,
-        Some(AccessLogFormat::Text) | None => LogFormat::Text,
-    };
     let servers = if args.dns_servers.is_empty() { &section.dns } else { &args.dns_servers };
     let note = |note: &str| {
         if !args.quiet {
             voice.say(&format!("note: {note}"));
         }
     };
+    let log = (!args.quiet).then(|| {
+        let log = AccessLog::to_writer(voice.writer());
+        match args.access_log_format {
+            Some(AccessLogFormat::Json) => log.in_format(LogFormat::Json),
+            Some(AccessLogFormat::Text) => log,
+            None => match mesh {
+                Some(mesh) => log_of_mesh(log, mesh, note),
+                None => log,
+            },
+        }
+    });
     let tracing = Tracing::to_named_collector(args.otlp.as_deref(), args.trace_sampling, note).map_err(Failure::new)?;
     Ok(Options {
         ports,
@@ -58,13 +64,39 @@ pub(super) fn options(
         admin: args.admin.or(free).or(section.admin).or(defaults.admin),
         explain: args.explain,
         seed: args.seed,
-        access_log: (!args.quiet).then(|| AccessLog::to_writer(voice.writer()).in_format(format)),
+        access_log: log,
         on_reload: Some(on_reload),
         tracing,
         protocol_detection_timeout: mesh.and_then(|mesh| mesh.protocol_detection_timeout),
         dns: Dns { servers: servers.clone(), ..Dns::default() },
         ..defaults
     })
+}
+
+/// A log whose lines are as the MeshConfig says, as far as they can be.
+fn log_of_mesh(log: AccessLog, mesh: &MeshConfig, note: impl Fn(&str)) -> AccessLog {
+    let default = log.in_format(if mesh.json_access_log { LogFormat::Json } else { LogFormat::Text });
+    let Some(written) = &mesh.access_log_format else { return default };
+    let read = if mesh.json_access_log { LineFormat::json(written) } else { LineFormat::text(written) };
+    match read {
+        Ok(lines) => {
+            let untold: Vec<String> = lines.untold().iter().map(|command| format!("%{command}%")).collect();
+            if !untold.is_empty() {
+                let untold = untold.join(", ");
+                note(&format!(
+                    "of the MeshConfig's accessLogFormat, {untold} cannot be told here: nothing stands there"
+                ));
+            }
+            default.in_lines(lines)
+        }
+        Err(reason) => {
+            note(&format!(
+                "the MeshConfig's accessLogFormat is not applied, since {reason}: lines of the log are in Istio's default \
+                 format"
+            ));
+            default
+        }
+    }
 }
 
 /// A line on each port that is mapped and that no gateway listens on.
