@@ -27,7 +27,7 @@ impl Mesh {
         };
         let mut blocks = policy::in_force(rule, port.number, subset, self.config());
         let has_selector = rule.is_some_and(DestinationRule::has_workload_selector);
-        policy::settle_tls(&mut blocks, service, proxy.role, has_selector);
+        policy::settle_tls(&mut blocks, service, proxy.role, has_selector, &self.config().tls_defaults);
         let protocol = policy::upstream_protocol(port.protocol, proxy.role, &blocks, self.config());
         let policy = policy::policy(blocks, self.config());
         let discovery = discovery(service, proxy.role, policy.load_balancer == LoadBalancer::Passthrough)?;

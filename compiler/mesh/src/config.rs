@@ -49,6 +49,8 @@ pub struct MeshConfig {
     pub connect_timeout: Option<time::Duration>,
     /// What gateways take from whoever stands in front of them (`defaultConfig.gatewayTopology`).
     pub gateway_topology: GatewayTopology,
+    /// What holds for TLS where a server or a rule says nothing of it (`tlsDefaults`).
+    pub tls_defaults: TlsDefaults,
     /// Whether HTTP/1.1 ports are upgraded to HTTP/2 (`h2UpgradePolicy: UPGRADE`).
     pub h2_upgrade: bool,
     /// Whether access logs are written as JSON (`accessLogEncoding: JSON`).
@@ -62,6 +64,16 @@ pub struct MeshConfig {
     pub dns_refresh: Option<time::Duration>,
     /// Settings of proxies that it makes and that are not applied, each with what holds instead.
     pub not_applied: Vec<&'static str>,
+}
+
+/// `tlsDefaults`: of TLS that ends at gateways other than by the mesh's own certificates (semantics A50), and of TLS to
+/// endpoints (D55).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsDefaults {
+    /// As `TLSV1_2`; gateways speak no older one. None: 1.2.
+    pub min_version: Option<SmolStr>,
+    /// Names of cipher suites, of TLS 1.2; none: all of the library.
+    pub cipher_suites: Vec<SmolStr>,
 }
 
 /// A release of Istio. Only the two numbers that defaults depend on.
@@ -143,6 +155,7 @@ impl Default for MeshConfig {
             zone_aware_lb: None,
             connect_timeout: None,
             gateway_topology: GatewayTopology::default(),
+            tls_defaults: TlsDefaults::default(),
             h2_upgrade: false,
             not_applied: Vec::new(),
             json_access_log: false,
@@ -189,6 +202,7 @@ impl MeshConfig {
                 .pointer("/defaultConfig/gatewayTopology")
                 .map(gateway_topology)
                 .unwrap_or_default(),
+            tls_defaults: config.get("tlsDefaults").map(tls_defaults).unwrap_or_default(),
             h2_upgrade: text(config.get("h2UpgradePolicy")) == Some("UPGRADE"),
             not_applied: NOT_APPLIED
                 .iter()
@@ -220,8 +234,8 @@ impl MeshConfig {
 /// Settings by their place, and what is to be said of each.
 const NOT_APPLIED: [(&str, &str); 3] = [
     ("/zoneAwareLbSetting", "zoneAwareLbSetting is not applied: endpoints of one region are one pool"),
-    ("/tlsDefaults", "tlsDefaults is not applied: TLS 1.2 and 1.3 are spoken, with all ciphers of the library"),
-    ("/meshMTLS", "meshMTLS is not applied: TLS 1.2 and 1.3 are spoken, with all ciphers of the library"),
+    ("/tlsDefaults/ecdhCurves", "ecdhCurves of tlsDefaults is not applied: the curves of the library are spoken"),
+    ("/meshMTLS", "meshMTLS is not applied: it is about the workloads' own side, which is not executed"),
 ];
 
 /// Whether a setting asks for anything; an empty block does.
@@ -233,6 +247,16 @@ fn is_asked(setting: &Value) -> bool {
         Value::String(text) => !text.is_empty() && text != "UNDEFINED",
         Value::Array(items) => !items.is_empty(),
         Value::Object(block) => block.get("enabled") != Some(&Value::Bool(false)),
+    }
+}
+
+fn tls_defaults(defaults: &Value) -> TlsDefaults {
+    let suites = defaults.get("cipherSuites").and_then(Value::as_array).into_iter().flatten();
+    TlsDefaults {
+        min_version: text(defaults.get("minProtocolVersion"))
+            .filter(|version| matches!(*version, "TLSV1_0" | "TLSV1_1" | "TLSV1_2" | "TLSV1_3"))
+            .map(SmolStr::new),
+        cipher_suites: suites.filter_map(Value::as_str).map(SmolStr::new).collect(),
     }
 }
 
@@ -307,9 +331,19 @@ mod tests {
     }
 
     #[test]
+    fn defaults_of_tls_are_read() {
+        let read = |defaults: Value| MeshConfig::from_json(&json!({"tlsDefaults": defaults})).tls_defaults;
+        let both = read(json!({"minProtocolVersion": "TLSV1_3", "cipherSuites": ["ECDHE-RSA-AES256-GCM-SHA384"]}));
+        assert_eq!(both.min_version.as_deref(), Some("TLSV1_3"), "A50");
+        assert_eq!(both.cipher_suites, ["ECDHE-RSA-AES256-GCM-SHA384"], "A50, D55");
+        assert_eq!(read(json!({"minProtocolVersion": "TLS_AUTO"})), TlsDefaults::default());
+    }
+
+    #[test]
     fn what_is_not_applied_is_named() {
         let named = |config: Value| MeshConfig::from_json(&config).not_applied;
-        assert!(named(json!({"tlsDefaults": {"minProtocolVersion": "TLSV1_3"}}))[0].starts_with("tlsDefaults "));
+        assert!(named(json!({"tlsDefaults": {"ecdhCurves": ["P-256"]}}))[0].starts_with("ecdhCurves "));
+        assert!(named(json!({"meshMTLS": {"minProtocolVersion": "TLSV1_3"}}))[0].starts_with("meshMTLS "));
         assert!(named(json!({"zoneAwareLbSetting": {"enabled": false}, "tlsDefaults": {}})).is_empty());
     }
 

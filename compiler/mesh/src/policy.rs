@@ -1,7 +1,7 @@
 //! The traffic policy in force for a port and subset of a service (semantics D.2).
 
 use crate::{
-    config::MeshConfig,
+    config::{MeshConfig, TlsDefaults},
     destination_rule::DestinationRule,
     program::{HashKey, LoadBalancer, Policy, Role, UpstreamProtocol},
     registry::{Protocol, Service},
@@ -190,8 +190,15 @@ pub(crate) fn upstream_protocol(
 }
 
 /// What the surroundings make of TLS to a service's endpoints: the names of its ServiceEntry count where the rule gives
-/// none (semantics D54), and a sidecar passes over the block of a rule that names a Secret and selects no workloads (D56).
-pub(crate) fn settle_tls(blocks: &mut Value, service: &Service, role: Role, has_selector: bool) {
+/// none (semantics D54), a sidecar passes over the block of a rule that names a Secret and selects no workloads (D56), and
+/// the cipher suites are the mesh's (D55), since a rule names none.
+pub(crate) fn settle_tls(
+    blocks: &mut Value,
+    service: &Service,
+    role: Role,
+    has_selector: bool,
+    defaults: &TlsDefaults,
+) {
     let Some(blocks) = blocks.as_object_mut() else { return };
     let Some(tls) = blocks.get_mut("tls").and_then(Value::as_object_mut) else { return };
     let is_given = |value: Option<&Value>| match value {
@@ -208,6 +215,10 @@ pub(crate) fn settle_tls(blocks: &mut Value, service: &Service, role: Role, has_
     let names = service.subject_alt_names();
     if is_own && is_verified && !is_given(tls.get("subjectAltNames")) && !names.is_empty() {
         tls.insert("subjectAltNames".to_owned(), names.into_iter().map(Value::from).collect());
+    }
+    if is_own && !defaults.cipher_suites.is_empty() {
+        let suites = defaults.cipher_suites.iter().map(|suite| Value::from(suite.as_str()));
+        tls.insert("cipherSuites".to_owned(), suites.collect());
     }
 }
 

@@ -269,21 +269,26 @@ fn versions(ends: &Termination<'_>) -> Result<Vec<&'static SupportedProtocolVers
     if spoken.is_empty() { Err(format!("no version of TLS from 1.2 on is at most {most}")) } else { Ok(spoken) }
 }
 
-/// Those of TLS 1.3, which a file cannot choose, and of TLS 1.2 those that it names, by their names in OpenSSL.
+/// Those of TLS 1.3, which a file cannot choose, and of TLS 1.2 those that it names.
 fn suites(ends: &Termination<'_>) -> Result<Vec<SupportedCipherSuite>, String> {
     let named: Vec<&str> = ends.cipher_suites().collect();
-    let is_wanted = |suite: &SupportedCipherSuite| match suite {
-        SupportedCipherSuite::Tls13(_) => true,
-        SupportedCipherSuite::Tls12(_) => {
-            named.is_empty() || openssl_name(suite).is_some_and(|name| named.contains(&name.as_str()))
-        }
-    };
-    let chosen: Vec<_> = PROVIDER.cipher_suites.iter().filter(|suite| is_wanted(suite)).copied().collect();
+    let chosen = suites_named(&named);
     let has_old = chosen.iter().any(|suite| matches!(suite, SupportedCipherSuite::Tls12(_)));
     if !has_old && ends.max_version() == Some("TLSV1_2") {
         return Err(format!("none of its cipher suites is spoken here: {}", named.join(", ")));
     }
     Ok(chosen)
+}
+
+/// All of TLS 1.3, and those of TLS 1.2 that have these names in OpenSSL; without names all of them.
+pub(super) fn suites_named(named: &[&str]) -> Vec<SupportedCipherSuite> {
+    let is_wanted = |suite: &&SupportedCipherSuite| match suite {
+        SupportedCipherSuite::Tls13(_) => true,
+        SupportedCipherSuite::Tls12(_) => {
+            named.is_empty() || openssl_name(suite).is_some_and(|name| named.contains(&name.as_str()))
+        }
+    };
+    PROVIDER.cipher_suites.iter().filter(is_wanted).copied().collect()
 }
 
 /// `TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256` is `ECDHE-RSA-AES128-GCM-SHA256`.

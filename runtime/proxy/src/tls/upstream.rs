@@ -3,6 +3,7 @@
 use super::{
     Credential, Credentials, PROVIDER,
     certificate::{names, parse},
+    server::suites_named,
 };
 use crate::own;
 use malha_table::{
@@ -15,7 +16,7 @@ use rustls::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::{verify_tls12_signature, verify_tls13_signature},
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
 use serde::Deserialize;
@@ -39,6 +40,8 @@ struct Written {
     sni: Option<String>,
     subject_alt_names: Vec<String>,
     insecure_skip_verify: Option<bool>,
+    /// The mesh's (D55).
+    cipher_suites: Vec<String>,
 }
 
 /// TLS to the endpoints of one cluster.
@@ -96,7 +99,14 @@ impl UpstreamTls {
             // A name that the file gives is for the hello alone (D53).
             is_host_checked: sni.is_none() && written.subject_alt_names.is_empty(),
         };
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&PROVIDER))
+        let provider = match &written.cipher_suites[..] {
+            [] => Arc::clone(&PROVIDER),
+            named => {
+                let named: Vec<&str> = named.iter().map(String::as_str).collect();
+                Arc::new(CryptoProvider { cipher_suites: suites_named(&named), ..(**PROVIDER).clone() })
+            }
+        };
+        let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
             .dangerous()

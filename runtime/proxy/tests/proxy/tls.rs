@@ -7,6 +7,7 @@ use crate::common::{
     mesh, options, start,
     tls::{Authority, Certified, Speaker},
 };
+use malha_mesh::MeshConfig;
 use malha_proxy::{Credential, Credentials, Limits, Options, Revision};
 use rustls::{ClientConnection, pki_types::ServerName};
 use std::{
@@ -18,6 +19,11 @@ use std::{
 
 /// A gateway whose servers on 443 are these, in front of `a`; the Secrets are in the gateway's namespace.
 fn revision(servers: &str, echo: &Echo, secrets: &[(&str, Credential)]) -> Revision {
+    revision_in(MeshConfig::default(), servers, echo, secrets)
+}
+
+/// The same, in a mesh with these settings.
+fn revision_in(config: MeshConfig, servers: &str, echo: &Echo, secrets: &[(&str, Credential)]) -> Revision {
     let text = format!(
         "{}---
 apiVersion: networking.istio.io/v1
@@ -39,7 +45,7 @@ spec:
 ",
         mesh::SERVICES
     );
-    let table = mesh::compile(&text, &[echo.address], &[]);
+    let table = mesh::compile_with(&text, &[], config, |_| Some(vec![echo.address]));
     let namespace = table.proxies().find(|proxy| proxy.role() == malha_table::Role::Gateway);
     let namespace = namespace.expect("there is a gateway").namespace().to_owned();
     let mut credentials = Credentials::default();
@@ -322,6 +328,31 @@ fn versions_and_ciphers_are_narrowed() {
     assert!(speaks(&proxy, false).unwrap().starts_with("TLS_ECDHE"), "A50");
     proxy.swap(with("maxProtocolVersion: TLSV1_2, cipherSuites: [ECDHE-ECDSA-AES256-GCM-SHA384]"));
     assert_eq!(speaks(&proxy, false).unwrap(), "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "A50");
+}
+
+#[test]
+fn the_mesh_narrows_versions_and_ciphers_where_a_server_does_not() {
+    let (echo, authority) = (Echo::start("a"), Authority::new());
+    let own = authority.issue(&["shop.com"]);
+    let with = |defaults: serde_json::Value, more: &str| {
+        let config = MeshConfig::from_json(&serde_json::json!({"tlsDefaults": defaults}));
+        let server = server("shop.com", &format!("{SIMPLE}{more}"));
+        revision_in(config, &server, &echo, &[("shop", own.credential())])
+    };
+    let suite = |proxy: &Running| {
+        let stream = Speaker { is_old: true, ..Speaker::new(&authority) }.shake(gateway(proxy), "shop.com").ok()?;
+        Some(stream.conn.negotiated_cipher_suite()?.suite().as_str()?.to_owned())
+    };
+    let newest = || serde_json::json!({"minProtocolVersion": "TLSV1_3"});
+    let proxy = start(with(newest(), ""), options());
+    assert!(suite(&proxy).is_none(), "A50");
+    proxy.swap(with(newest(), ", minProtocolVersion: TLSV1_2"));
+    assert!(suite(&proxy).is_some(), "A50: what the server says counts");
+    let strong = || serde_json::json!({"cipherSuites": ["ECDHE-ECDSA-AES256-GCM-SHA384"]});
+    proxy.swap(with(strong(), ""));
+    assert_eq!(suite(&proxy).as_deref(), Some("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"), "A50");
+    proxy.swap(with(strong(), ", cipherSuites: [ECDHE-ECDSA-AES128-GCM-SHA256]"));
+    assert_eq!(suite(&proxy).as_deref(), Some("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"), "A50");
 }
 
 #[test]

@@ -119,6 +119,27 @@ fn endpoints_are_verified_as_the_policy_says() {
 }
 
 #[test]
+fn the_cipher_suites_of_the_mesh_are_spoken() {
+    let (echo, authority) = (Echo::start("a"), Authority::new());
+    let own = authority.issue(&["shop.com"]);
+    let narrow = "SIMPLE, maxProtocolVersion: TLSV1_2, cipherSuites: [ECDHE-ECDSA-AES128-GCM-SHA256]";
+    let behind = behind(&own, narrow, &authority, &echo);
+    let text = mesh::gateway_text("  - route: [{destination: {host: a}}]\n    retries: {attempts: 0}\n")
+        + &mesh::policy_of_a("tls: {mode: SIMPLE, caCertificates: /ca.pem}");
+    let status = |suite: &str| {
+        let config = serde_json::json!({"tlsDefaults": {"cipherSuites": [suite]}});
+        let place = |_: &mut malha_mesh::program::Cluster| Some(vec![behind.gateway(443)]);
+        let table = mesh::compile_with(&text, &[], MeshConfig::from_json(&config), place);
+        let mut credentials = Credentials::default();
+        credentials.insert_file("/ca.pem", Arc::from(authority.pem().into_bytes()));
+        let proxy = start(Revision { table, credentials }, options());
+        get(proxy.gateway(80), "shop.com", "/", "").status
+    };
+    assert_eq!(status("ECDHE-ECDSA-AES128-GCM-SHA256"), 200, "D55");
+    assert_eq!(status("ECDHE-ECDSA-AES256-GCM-SHA384"), 503, "D55");
+}
+
+#[test]
 fn mutual_tls_shows_the_clients_certificate() {
     let (echo, authority) = (Echo::start("a"), Authority::new());
     let (own, client) = (authority.issue(&["shop.com"]), authority.issue(&["gateway.local"]));

@@ -7,6 +7,7 @@ mod tables;
 use super::context::{Context, TableIndex};
 use super::listeners;
 use crate::Gateway;
+use crate::config::TlsDefaults;
 use crate::program::{Bind, Fallback, Filter, FilterChain, Listener, ProxyProgram, Termination};
 use malha_model::Spanned;
 use malha_model::istio::gateway::{ServerTlsMode, TlsProtocol};
@@ -101,7 +102,7 @@ fn http_chain(
     let name = server.route_name.as_ref()?;
     let servers = merged.tables.get(name)?;
     let table = tables.get_or_insert(name, || tables::route_table(context, name, servers));
-    let termination = server.is_tls().then(|| termination(server));
+    let termination = server.is_tls().then(|| termination(server, &context.mesh.config().tls_defaults));
     Some(FilterChain {
         server_names: if termination.is_some() { lower_case(server.sni_hosts()) } else { Vec::new() },
         destinations: Vec::new(),
@@ -117,8 +118,8 @@ fn lower_case(names: Vec<SmolStr>) -> Vec<SmolStr> {
     names.into_iter().map(|name| SmolStr::from(name.to_ascii_lowercase())).collect()
 }
 
-/// How TLS ends at a server (semantics A.6).
-fn termination(server: &ServerRef<'_>) -> Termination {
+/// How TLS ends at a server (semantics A.6), with what the mesh says where it says nothing.
+fn termination(server: &ServerRef<'_>, defaults: &TlsDefaults) -> Termination {
     let Some(tls) = &server.server.tls else { return Termination::default() };
     let text = |field: &Option<Spanned<SmolStr>>| field.as_ref().map(|text| text.value.clone());
     let texts = |list: &[Spanned<SmolStr>]| list.iter().map(|text| text.value.clone()).collect::<Vec<_>>();
@@ -138,6 +139,14 @@ fn termination(server: &ServerRef<'_>) -> Termination {
     let own = std::iter::once((&tls.server_certificate, &tls.private_key));
     let certificates =
         several.chain(own).filter_map(|(certificate, key)| Some((text(certificate)?, text(key)?))).collect();
+    let (mut min_version, mut cipher_suites) = (version(&tls.min_protocol_version), texts(&tls.cipher_suites));
+    // Of the mesh's own certificates neither speaks (semantics A50).
+    if server.mode() != ServerTlsMode::IstioMutual {
+        min_version = min_version.or_else(|| defaults.min_version.clone());
+        if cipher_suites.is_empty() {
+            cipher_suites.clone_from(&defaults.cipher_suites);
+        }
+    }
     Termination {
         mode: SmolStr::new_static(match server.mode() {
             ServerTlsMode::Passthrough => "PASSTHROUGH",
@@ -152,9 +161,9 @@ fn termination(server: &ServerRef<'_>) -> Termination {
         ca_certificates: text(&tls.ca_certificates),
         ca_credential: text(&tls.ca_cert_credential_name),
         ca_crl: text(&tls.ca_crl),
-        min_version: version(&tls.min_protocol_version),
+        min_version,
         max_version: version(&tls.max_protocol_version),
-        cipher_suites: texts(&tls.cipher_suites),
+        cipher_suites,
         subject_alt_names: texts(&tls.subject_alt_names),
         key_hashes: texts(&tls.verify_certificate_spki),
         certificate_hashes: texts(&tls.verify_certificate_hash),

@@ -62,7 +62,7 @@ fn tcp(context: &Context<'_>, server: &ServerRef<'_>) -> Option<FilterChain> {
                 destinations: Vec::new(),
                 tls: None,
                 inspected: false,
-                termination: is_tls.then(|| termination(server)),
+                termination: is_tls.then(|| termination(server, &context.mesh.config().tls_defaults)),
                 filter: Filter::Tcp(layer4::route(&rule.route, rule_origin, &scope)),
                 location: Some(server.location),
             });
