@@ -185,9 +185,8 @@ fn diff_tells_what_a_sidecar_changes() {
     assert_eq!(same.status, 0, "{}{}", same.out, same.err);
 }
 
-#[test]
-fn what_a_sidecar_asks_for_in_vain_is_named_at_the_start() {
-    let asks = "apiVersion: networking.istio.io/v1
+/// What a Sidecar may ask for beside hosts.
+const ASKS: &str = "apiVersion: networking.istio.io/v1
 kind: Sidecar
 metadata: {name: default, namespace: shop}
 spec:
@@ -199,8 +198,11 @@ spec:
   - {port: {number: 0, protocol: HTTP, name: socket}, bind: 'unix:///var/run/shop.sock', hosts: ['*/*']}
   - {hosts: ['*/*']}
 ";
+
+#[test]
+fn what_a_sidecar_asks_for_in_vain_is_named_at_the_start() {
     let mesh = mesh();
-    write(&mesh, "default.yaml", asks);
+    write(&mesh, "default.yaml", ASKS);
     let running = Running::start(&[], mesh.path());
     let log = running.log();
     let notes: Vec<&str> =
@@ -208,16 +210,56 @@ spec:
     let begin = |note: &&str| note.split([' ', ':']).take(3).collect::<Vec<_>>().join(" ");
     assert_eq!(
         notes.iter().map(begin).collect::<Vec<_>>(),
-        [
-            "egressProxy is not",
-            "egress[0] is not",
-            "egress[1] is not",
-            "inboundConnectionPool is not",
-            "ingress is not"
-        ],
+        ["inboundConnectionPool is not", "ingress is not"],
         "{log}"
     );
     // Those that nobody here has are not told of.
     assert!(!log.contains("of Sidecar shop/desk"), "{log}");
     running.stop();
+}
+
+#[test]
+fn diff_tells_listeners_of_their_own_and_the_egress_proxy() {
+    let (before, after) = (mesh(), mesh());
+    write(&after, "default.yaml", ASKS);
+    let paths = [before.path(), after.path()].map(|path| path.display().to_string());
+    let told = malha(before.path(), &["diff", &paths[0], &paths[1], "--format", "json"]);
+    assert_eq!(told.status, 1, "{}{}", told.out, told.err);
+    for what in ["unix:///var/run/shop.sock", "3128", "sent to the egress proxy cart.shop.svc.cluster.local:8000"] {
+        assert!(told.out.contains(what), "{what} in {}", told.out);
+    }
+    let same = malha(before.path(), &["diff", &paths[1], &paths[1]]);
+    assert_eq!(same.status, 0, "{}{}", same.out, same.err);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_running_mesh_listens_where_its_sidecars_say() {
+    let mesh = mesh();
+    let socket = mesh.path().join("shop.sock").display().to_string();
+    write(&mesh, "default.yaml", &ASKS.replace("/var/run/shop.sock", &socket));
+    let running = Running::start(&["--mock"], mesh.path());
+    let (log, ready) = (running.log(), running.ready_again());
+    let of = |protocol: &str| {
+        let all = ready["egress"].as_array().expect("egress listeners");
+        let is_it = |one: &&Value| one["protocol"] == protocol && one["proxy"] == "shop/till";
+        let found = all.iter().find(is_it).unwrap_or_else(|| panic!("no {protocol} in {ready}"));
+        found["address"].as_str().expect("an address").to_owned()
+    };
+    let http = of("HTTP");
+    let path = http.strip_prefix("unix://").expect("a socket");
+    assert_ne!(path, socket, "--ephemeral takes another");
+    assert!(log.contains(&format!("on {http}, for unix://{socket}")), "{log}");
+    let asked = "GET / HTTP/1.1\r\nHost: cart:8000\r\nConnection: close\r\n\r\n";
+    let mut answer = String::new();
+    let mut stream = std::os::unix::net::UnixStream::connect(path).expect("somebody listens");
+    stream.write_all(asked.as_bytes()).unwrap();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let (status, body) = through(&of("HTTP_PROXY"), "http://cart:8000/");
+    assert!(status == "200" && body.contains("\"app\":\"cart\""), "{status} {body}");
+    let (status, body) = through(&of("HTTP_PROXY"), "http://unknown.example/");
+    assert!(status == "200" && body.contains("\"app\":\"cart\""), "E37: {status} {body}");
+    running.stop();
+    assert!(!std::path::Path::new(path).exists());
 }

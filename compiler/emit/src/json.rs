@@ -69,6 +69,7 @@ fn proxy(proxy: &Proxy<'_>) -> Value {
         ("labels", pairs(proxy.labels())),
         ("gateways", proxy.gateways().map(|(namespace, name)| format!("{namespace}/{name}")).collect()),
         ("otherPorts", fallback(proxy.fallback()).into()),
+        ("egressProxy", proxy.egress_proxy().map(|named| destinations(named.bytes.destinations())).into()),
         ("listeners", proxy.listeners().map(|one| listener(&one)).collect()),
         ("clusters", proxy.clusters().map(|one| cluster(&one)).collect()),
     ])
@@ -79,6 +80,7 @@ fn fallback(fallback: Fallback) -> &'static str {
         Fallback::Close => "close",
         Fallback::Passthrough => "passthrough",
         Fallback::Blackhole => "blackhole",
+        Fallback::EgressProxy => "egressProxy",
     }
 }
 

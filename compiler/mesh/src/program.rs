@@ -69,6 +69,8 @@ pub struct ProxyProgram {
     /// What becomes of a connection to a port that no listener has: gateways refuse it (`Close`), sidecars do with it
     /// as the outbound traffic policy says (semantics E21).
     pub fallback: Fallback,
+    /// Where [`Fallback::EgressProxy`] leads.
+    pub egress_proxy: Option<EgressProxy>,
     /// What lowering left out or decided between, for lints to tell.
     pub notes: Vec<Note>,
 }
@@ -104,6 +106,11 @@ impl Listener {
         self.bind.goes_by_name()
     }
 
+    /// Whether it is one of a sidecar that clients connect to by themselves: an HTTP proxy, or a socket (semantics E39).
+    pub fn is_of_its_own(&self) -> bool {
+        matches!(self.bind, Bind::Socket(_)) || self.protocol == "HTTP_PROXY"
+    }
+
     /// The address that it is bound to, if it is bound to one.
     pub fn address(&self) -> Option<IpAddr> {
         self.bind.address()
@@ -120,6 +127,24 @@ pub enum Fallback {
     Passthrough,
     /// It ends in the `BlackHoleCluster` (`REGISTRY_ONLY`).
     Blackhole,
+    /// It goes to the `egressProxy` of the Sidecar (semantics E37).
+    EgressProxy,
+}
+
+/// The `egressProxy` of a Sidecar (semantics E37).
+#[derive(Clone, Debug)]
+pub struct EgressProxy {
+    /// What is done with requests.
+    pub action: Arc<Action>,
+    /// Where the bytes of other connections go.
+    pub bytes: TcpRoute,
+}
+
+impl EgressProxy {
+    /// The route of requests: it takes all.
+    pub fn route(&self) -> Route {
+        Route { predicate: Predicate::any(), action: Arc::clone(&self.action), origin: None }
+    }
 }
 
 /// One way to treat a connection.
@@ -196,6 +221,8 @@ pub struct TcpRoute {
 pub struct RouteTable {
     /// Istio's name for it (semantics A4), as `http.8080`.
     pub name: SmolStr,
+    /// Whether the port of a Host counts, so that domains have one (semantics E39).
+    pub counts_ports: bool,
     /// In no order that matters: the most specific domain wins (semantics A35).
     pub virtual_hosts: Vec<Arc<VirtualHost>>,
 }

@@ -37,7 +37,8 @@ pub(crate) fn asked(
     client: &Client,
     parts: &Parts,
 ) -> Option<Result<OriginalDestination, LocalReply>> {
-    if parts.method != Method::CONNECT || place.role != Role::Sidecar || client.original.is_some() {
+    if parts.method != Method::CONNECT || place.role != Role::Sidecar || place.is_egress() || client.original.is_some()
+    {
         return None;
     }
     let authority = parts.uri.authority().map(http::uri::Authority::as_str);
@@ -67,7 +68,7 @@ fn admit(
         let body = format!("the listener of {original} is left out, since Envoy would refuse it: {reason}\n");
         return Err(refuse(StatusCode::BAD_GATEWAY, body, "listener_rejected"));
     }
-    let is_let_go = proxy.is_some_and(|proxy| proxy.fallback() != Fallback::Blackhole);
+    let is_let_go = proxy.is_some_and(|proxy| !matches!(proxy.fallback(), Fallback::Blackhole | Fallback::EgressProxy));
     if listener.is_none() && is_let_go {
         outside::allowed(local, original.endpoint(), &original.to_string())?;
     }

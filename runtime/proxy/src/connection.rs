@@ -13,7 +13,9 @@ use crate::{
     proxied,
     reply::Reply,
     running::{Running, Shared},
-    sidecar, tcp, tcp_record,
+    sidecar::{self, Way},
+    socket::Socket,
+    tcp, tcp_record,
     tls::forwarded_cert,
     worker::{Attached, Local, OnWorker},
 };
@@ -24,10 +26,13 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use malha_table::view::{Chain, Connection, Filter};
+use malha_table::{
+    Role,
+    view::{Chain, Connection, Filter},
+};
 use std::{
     future::{Future, poll_fn},
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     rc::Rc,
@@ -37,7 +42,6 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
     sync::{oneshot, watch},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -66,6 +70,9 @@ impl Drop for Held {
     }
 }
 
+/// Stands for the address of an end that has none.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
 /// What is known of a client from its connection.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -85,6 +92,18 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// One whose connection perhaps has no addresses: it came by a socket without any.
+    fn with_ends(peer: Option<SocketAddr>, local: Option<SocketAddr>, tls: Option<ClientTls>) -> Self {
+        match (peer, local) {
+            (Some(peer), Some(local)) => Client::new(peer, local, tls),
+            _ => Client {
+                address: HeaderValue::from_static(""),
+                ends: Ends::new(None, None),
+                ..Client::new(NOWHERE, NOWHERE, tls)
+            },
+        }
+    }
+
     pub(crate) fn new(peer: SocketAddr, local: SocketAddr, tls: Option<ClientTls>) -> Self {
         let ends = Ends::new(Some(peer), Some(local));
         Client { peer, address: address_of(peer), direct: peer, local, tls, original: None, ends }
@@ -125,30 +144,30 @@ pub(crate) struct ClientTls {
 }
 
 /// Serves a connection until the client closes it or its listener does.
-pub(crate) async fn serve(local: Rc<Local>, mut stream: TcpStream, peer: SocketAddr, held: Held) {
-    // Only a hint to the kernel.
-    let _ = stream.set_nodelay(true);
-    let Ok(address) = stream.local_addr() else { return };
+pub(crate) async fn serve(local: Rc<Local>, mut stream: Socket, peer: Option<SocketAddr>, held: Held) {
+    stream.send_at_once();
+    let (_, address) = stream.ends();
     let mut closing = held.listener.closing.subscribe();
     let running = local.running();
     if let Some(original) = running.place(held.listener.id).and_then(|place| place.forward.clone()) {
         drop(running);
-        let client = Client::of_mesh(peer, address, original);
+        let client = Client::of_mesh(peer.unwrap_or(NOWHERE), address.unwrap_or(NOWHERE), original);
         return sidecar::serve(&local, &Rc::new(held), client, stream).await;
     }
     let is_told = running.requires_proxy_protocol(held.listener.id);
     let patience = local.shared.options.limits.hello_timeout;
-    let told = if is_told {
-        let told = tokio::select! {
-            told = within(patience, proxied::take(&mut stream)) => told,
-            _ = closing.wait_for(|&is_closing| is_closing) => return,
-        };
-        let Ok(told) = told else { return };
-        told
-    } else {
-        None
+    let told = match &mut stream {
+        Socket::Tcp(stream) if is_told => {
+            let told = tokio::select! {
+                told = within(patience, proxied::take(stream)) => told,
+                _ = closing.wait_for(|&is_closing| is_closing) => return,
+            };
+            let Ok(told) = told else { return };
+            told
+        }
+        _ => None,
     };
-    let client = |tls: Option<ClientTls>| Client::new(peer, address, tls).told_as(told);
+    let client = |tls: Option<ClientTls>| Client::with_ends(peer, address, tls).told_as(told);
     let entered = tokio::select! {
         entered = Box::pin(enter(&running, &held.listener, &local.shared.options.limits, stream)) => entered,
         _ = closing.wait_for(|&is_closing| is_closing) => return,
@@ -164,6 +183,11 @@ pub(crate) async fn serve(local: Rc<Local>, mut stream: TcpStream, peer: SocketA
         Entered::Tls(stream, tls, is_http2) => {
             let client = Rc::new(client(Some(tls)));
             Box::pin(http(&local, &held, client, *stream, is_http2)).await;
+        }
+        Entered::Fallen(way, server_name, stream) => {
+            let tls = server_name.map(|name| ClientTls { server_name: Some(name), certificate: None });
+            let client = Rc::new(client(tls));
+            sidecar::take(&local, &held, client, way, stream, closing).await;
         }
         Entered::Bytes(running, route, stream) => {
             let tls = route.server_name.clone().map(|name| ClientTls { server_name: Some(name), certificate: None });
@@ -181,13 +205,15 @@ pub(crate) async fn serve(local: Rc<Local>, mut stream: TcpStream, peer: SocketA
 /// What a connection turned out to be.
 enum Entered {
     /// HTTP; true: HTTP/2.
-    Plain(Rewound<TcpStream>, bool),
+    Plain(Rewound<Socket>, bool),
     /// HTTP in TLS that ends here.
-    Tls(Box<TlsStream<Rewound<TcpStream>>>, ClientTls, bool),
+    Tls(Box<TlsStream<Rewound<Socket>>>, ClientTls, bool),
     /// Bytes to pass on, by the route of a filter chain (listener's and chain's place) of the table then in force.
     Bytes(Arc<Running>, ChainPlace, Box<dyn Bytes>),
     /// What no filter chain takes, with the name that its client asked for.
-    Unmatched(Option<String>, Rewound<TcpStream>),
+    Unmatched(Option<String>, Rewound<Socket>),
+    /// The same of a sidecar, which has a way for it.
+    Fallen(Way, Option<String>, Rewound<Socket>),
 }
 
 /// Where a filter chain is in its table.
@@ -210,7 +236,7 @@ async fn enter(
     running: &Arc<Running>,
     listener: &OpenListener,
     limits: &Limits,
-    stream: TcpStream,
+    stream: Socket,
 ) -> std::io::Result<Option<Entered>> {
     let Some(place) = running.place(listener.id) else { return Ok(None) };
     let proxy = running.table.proxies().get(place.proxy);
@@ -247,7 +273,11 @@ async fn enter(
         ..Connection::default()
     };
     let Some(chain) = view.select_chain(&connection) else {
-        return Ok(Some(Entered::Unmatched(hello.and_then(|hello| hello.server_name), stream)));
+        let server_name = hello.and_then(|hello| hello.server_name);
+        return Ok(Some(match place.role {
+            Role::Gateway => Entered::Unmatched(server_name, stream),
+            Role::Sidecar => Entered::Fallen(Way::of(view.fallback(), running, place), server_name, stream),
+        }));
     };
     let (Some(filter), termination) = (chain.filter(), chain.termination()) else { return Ok(None) };
     let (stream, tls) = match (termination, hello) {

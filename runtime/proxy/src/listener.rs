@@ -1,6 +1,14 @@
 //! Listening: which address a listener of the table takes on this machine, and its open sockets.
 
-use crate::{options::Options, original::OriginalDestination};
+#[cfg(unix)]
+use crate::socket_name;
+use crate::{
+    listening::Listening,
+    metrics::lock,
+    options::Options,
+    original::OriginalDestination,
+    socket_name::{SocketFile, SocketName},
+};
 use malha_table::Role;
 use serde::Serialize;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -38,6 +46,55 @@ pub struct ListenerAddress {
     pub address: SocketAddr,
 }
 
+/// A listener of a Sidecar's `egress[]` that clients connect to by themselves: an HTTP proxy, or a socket (semantics E39).
+/// Its JSON is that of the ready file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EgressAddress {
+    /// Its name in the table.
+    pub name: String,
+    /// The sidecar that it belongs to, as `namespace/name`.
+    pub proxy: String,
+    /// The port that the table says; 0: a socket.
+    pub port: u16,
+    /// As `HTTP_PROXY`.
+    pub protocol: String,
+    /// Where it accepts connections: an address, or a socket as `unix:///tmp/shop.sock` or `unix://@shop`.
+    pub address: String,
+}
+
+/// Where a listener is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum OpenAt {
+    Address(SocketAddr),
+    Socket(SocketName),
+}
+
+impl OpenAt {
+    /// The address, if it is one of the network.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            OpenAt::Address(address) => Some(*address),
+            OpenAt::Socket(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for OpenAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenAt::Address(address) => address.fmt(f),
+            OpenAt::Socket(socket) => socket.fmt(f),
+        }
+    }
+}
+
+/// What listeners of this proxy have, so that others cannot.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    pub(crate) addresses: BTreeSet<SocketAddr>,
+    pub(crate) sockets: BTreeSet<SocketName>,
+}
+
 /// What tells one listener from another, from one table to the next.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ListenerKey {
@@ -48,6 +105,10 @@ pub(crate) struct ListenerKey {
     /// The address of the mesh that it stands for, if for one alone.
     pub(crate) forward: Option<OriginalDestination>,
     pub(crate) bind: Option<String>,
+    /// Whether clients of a sidecar connect to it by themselves (semantics E39).
+    pub(crate) is_egress: bool,
+    /// The socket that it is open at, in place of an address.
+    pub(crate) socket: Option<SocketName>,
     pub(crate) port: u16,
 }
 
@@ -55,6 +116,14 @@ impl fmt::Display for ListenerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(to) = &self.forward {
             return write!(f, "the forward to {to} of sidecar {}/{}", self.namespace, self.name);
+        }
+        if self.is_egress {
+            write!(f, "the egress listener ")?;
+            match &self.socket {
+                Some(socket) => write!(f, "{socket}")?,
+                None => write!(f, "on port {}", self.port)?,
+            }
+            return write!(f, " of sidecar {}/{}", self.namespace, self.name);
         }
         match self.role {
             Role::Gateway => write!(f, "the listener of {}/{} on port {}", self.namespace, self.name, self.port),
@@ -66,7 +135,11 @@ impl fmt::Display for ListenerKey {
 impl ListenerKey {
     /// Whether it is the outbound listener of the sidecar of a client of which nothing is known.
     pub(crate) fn is_default_sidecar(&self) -> bool {
-        self.role == Role::Sidecar && self.forward.is_none() && self.namespace == "default" && self.labels.is_empty()
+        self.role == Role::Sidecar
+            && self.forward.is_none()
+            && !self.is_egress
+            && self.namespace == "default"
+            && self.labels.is_empty()
     }
 }
 
@@ -75,7 +148,9 @@ impl ListenerKey {
 pub(crate) struct OpenListener {
     /// Never used again for another.
     pub(crate) id: u32,
-    pub(crate) address: SocketAddr,
+    pub(crate) at: OpenAt,
+    /// The file of its socket, as long as it listens.
+    file: Mutex<Option<SocketFile>>,
     /// Open connections over all workers.
     pub(crate) connections: AtomicUsize,
     /// Connections that were ever accepted.
@@ -93,10 +168,11 @@ pub(crate) struct OpenListener {
 }
 
 impl OpenListener {
-    pub(crate) fn new(id: u32, address: SocketAddr) -> Self {
+    pub(crate) fn new(id: u32, at: OpenAt, file: Option<SocketFile>) -> Self {
         OpenListener {
             id,
-            address,
+            at,
+            file: Mutex::new(file),
             connections: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             unmatched: AtomicU64::new(0),
@@ -105,6 +181,12 @@ impl OpenListener {
             service: Mutex::new("".into()),
             closing: watch::Sender::new(false),
         }
+    }
+
+    /// Stops it: nobody connects to it any more.
+    pub(crate) fn close(&self) {
+        self.closing.send_replace(true);
+        drop(lock(&self.file).take());
     }
 }
 
@@ -118,17 +200,17 @@ pub(crate) fn is_reached_at(own: SocketAddr, target: SocketAddr) -> bool {
 }
 
 /// The address to try first, and the one to try where that takes a privilege that this process lacks.
-fn addresses(key: &ListenerKey, options: &Options, taken: &BTreeSet<SocketAddr>) -> (SocketAddr, Option<SocketAddr>) {
+fn addresses(key: &ListenerKey, options: &Options, taken: &Taken) -> (SocketAddr, Option<SocketAddr>) {
     let free_unless = |address: SocketAddr| {
         // The first by name has an address that several want; the others get free ones.
-        if taken.contains(&address) { SocketAddr::new(address.ip(), 0) } else { address }
+        if taken.addresses.contains(&address) { SocketAddr::new(address.ip(), 0) } else { address }
     };
     if key.forward.is_some() {
         let forward = options.forwards.iter().find(|forward| forward.is_for(key));
         let free = SocketAddr::new(options.host, 0);
         return (free_unless(forward.map_or(free, |forward| forward.listen)), None);
     }
-    if key.role == Role::Sidecar {
+    if key.role == Role::Sidecar && !key.is_egress {
         let configured = options.sidecars.get(&key.name).copied();
         let default =
             if key.is_default_sidecar() { options.outbound } else { SocketAddr::new(options.outbound.ip(), 0) };
@@ -150,30 +232,60 @@ fn addresses(key: &ListenerKey, options: &Options, taken: &BTreeSet<SocketAddr>)
 pub(crate) fn can_go_on_as(
     wanted: &ListenerKey,
     options: &Options,
-    taken: &BTreeSet<SocketAddr>,
+    taken: &Taken,
     before: &ListenerKey,
-    address: SocketAddr,
+    at: &OpenAt,
 ) -> bool {
+    let is_alike = (wanted.role, &wanted.forward, wanted.is_egress) == (before.role, &before.forward, before.is_egress);
+    let address = match at {
+        OpenAt::Address(address) => *address,
+        OpenAt::Socket(_) => return is_alike && wanted.socket == before.socket,
+    };
+    if wanted.socket.is_some() {
+        return false;
+    }
     let (first, fallback) = addresses(wanted, options, taken);
     let is_anywhere = first == SocketAddr::new(address.ip(), 0);
-    (wanted.role, &wanted.forward) == (before.role, &before.forward)
-        && (first == address || wanted.port == before.port && (is_anywhere || fallback == Some(address)))
+    is_alike && (first == address || wanted.port == before.port && (is_anywhere || fallback == Some(address)))
 }
 
-/// Opens one socket for each worker, all on one address.
-pub(crate) fn open(
-    key: &ListenerKey,
-    options: &Options,
-    taken: &BTreeSet<SocketAddr>,
-) -> Result<(SocketAddr, Vec<TcpListener>), (SocketAddr, io::Error)> {
+/// An open listener: where it is, its file if it has one, and a socket for each worker.
+pub(crate) type Opened = (OpenAt, Option<SocketFile>, Vec<Listening>);
+
+/// Opens one socket for each worker, all on one address; or says where that cannot be, and why.
+pub(crate) fn open(key: &ListenerKey, options: &Options, taken: &Taken) -> Result<Opened, (OpenAt, io::Error)> {
+    let workers = options.cores.max(1);
+    if let Some(socket) = &key.socket {
+        let is_elsewhere = options.ephemeral || taken.sockets.contains(socket);
+        return open_socket(socket, is_elsewhere, workers).map_err(|error| (OpenAt::Socket(socket.clone()), error));
+    }
     let (address, fallback) = addresses(key, options, taken);
-    match open_at(address, options.cores.max(1)) {
+    let opened = match open_at(address, workers) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            let fallback = fallback.ok_or((address, error))?;
-            open_at(fallback, options.cores.max(1)).map_err(|error| (fallback, error))
+            let fallback = fallback.ok_or((OpenAt::Address(address), error))?;
+            open_at(fallback, workers).map_err(|error| (fallback, error))
         }
         opened => opened.map_err(|error| (address, error)),
+    };
+    let (address, sockets) = opened.map_err(|(address, error)| (OpenAt::Address(address), error))?;
+    Ok((OpenAt::Address(address), None, sockets.into_iter().map(Listening::Tcp).collect()))
+}
+
+#[cfg(unix)]
+fn open_socket(name: &SocketName, is_elsewhere: bool, workers: usize) -> io::Result<Opened> {
+    let (first, name, file) = socket_name::listen(name, is_elsewhere)?;
+    let mut sockets = Vec::with_capacity(workers);
+    // They share one queue of connections.
+    for _ in 1..workers {
+        sockets.push(Listening::Unix(first.try_clone()?));
     }
+    sockets.push(Listening::Unix(first));
+    Ok((OpenAt::Socket(name), file, sockets))
+}
+
+#[cfg(not(unix))]
+fn open_socket(_: &SocketName, _: bool, _: usize) -> io::Result<Opened> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 fn open_at(address: SocketAddr, sockets: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
@@ -215,7 +327,8 @@ mod tests {
 
     fn key(role: Role, name: &str, port: u16) -> ListenerKey {
         let (namespace, name) = ("default".to_owned(), name.to_owned());
-        ListenerKey { role, namespace, name, labels: Vec::new(), forward: None, bind: None, port }
+        let labels = Vec::new();
+        ListenerKey { role, namespace, name, labels, forward: None, bind: None, is_egress: false, socket: None, port }
     }
 
     fn local(port: u16) -> SocketAddr {
@@ -225,13 +338,14 @@ mod tests {
     #[test]
     fn ports_are_mapped_and_shared_addresses_go_to_the_first() {
         let mut options = Options { ports: [(80, 8088), (81, 0)].into(), ..Options::default() };
-        let none = BTreeSet::new();
+        let none = Taken::default();
         let gateway = |port| key(Role::Gateway, "a", port);
         assert_eq!(addresses(&gateway(80), &options, &none), (local(8088), None));
         assert_eq!(addresses(&gateway(81), &options, &none), (local(0), None));
         assert_eq!(addresses(&gateway(443), &options, &none), (local(443), Some(local(8443))));
         assert_eq!(addresses(&gateway(9000), &options, &none), (local(9000), None));
-        assert_eq!(addresses(&gateway(80), &options, &[local(8088)].into()), (local(0), None));
+        let taken = Taken { addresses: [local(8088)].into(), ..Taken::default() };
+        assert_eq!(addresses(&gateway(80), &options, &taken), (local(0), None));
         options.ephemeral = true;
         assert_eq!(addresses(&gateway(9000), &options, &none), (local(0), None));
         assert_eq!(addresses(&gateway(80), &options, &none), (local(8088), None));
@@ -260,7 +374,7 @@ mod tests {
     #[test]
     fn the_default_sidecar_has_the_outbound_address() {
         let options = Options { sidecars: [("web".to_owned(), local(15002))].into(), ..Options::default() };
-        let none = BTreeSet::new();
+        let none = Taken::default();
         let mut labelled = key(Role::Sidecar, "other", 15001);
         labelled.labels = vec![("app".to_owned(), "other".to_owned())];
         assert_eq!(addresses(&key(Role::Sidecar, "default", 15001), &options, &none).0, local(15001));
@@ -271,9 +385,12 @@ mod tests {
     #[test]
     fn an_address_in_use_is_an_error_and_workers_share_one() {
         let options = Options { cores: 2, ephemeral: true, outbound: local(0), ..Options::default() };
-        let (address, sockets) = open(&key(Role::Gateway, "a", 80), &options, &BTreeSet::new()).unwrap();
+        let (at, _, sockets) = open(&key(Role::Gateway, "a", 80), &options, &Taken::default()).unwrap();
+        let address = at.address().unwrap();
         assert_eq!(sockets.len(), 2);
-        assert!(sockets.iter().all(|socket| socket.local_addr().unwrap() == address));
+        let is_there =
+            |socket: &Listening| matches!(socket, Listening::Tcp(tcp) if tcp.local_addr().unwrap() == address);
+        assert!(sockets.iter().all(is_there));
         for cores in [1, 2] {
             assert_eq!(open_at(address, cores).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         }

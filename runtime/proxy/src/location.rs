@@ -27,11 +27,12 @@ pub(crate) fn on_this_machine(exchange: &Exchange<'_>, location: String) -> Stri
 /// it is the same, or if the host is another's.
 fn mapped_port(exchange: &Exchange<'_>, host: &str, port: u16) -> Option<u16> {
     let proxy = exchange.running.table.proxies().get(exchange.place.proxy)?;
-    let (open, listener) = exchange.running.listeners_of(exchange.place.proxy).find_map(|(open, place)| {
+    let mut of_gateway = exchange.running.listeners_of(exchange.place.proxy).filter(|(_, place)| !place.is_egress());
+    let (open, listener) = of_gateway.find_map(|(open, place)| {
         let listener = proxy.listeners().get(place.listener?)?;
         (place.known_port == port).then_some((open, listener))
     })?;
-    let mapped = open.address.port();
+    let mapped = open.at.address()?.port();
     let is_ours = host_key(&exchange.head.authority) == host.to_ascii_lowercase() || serves(&listener, host);
     (mapped != port && is_ours).then_some(mapped)
 }

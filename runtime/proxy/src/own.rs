@@ -31,10 +31,11 @@ impl OwnListeners {
         let gateways = running.listeners().filter(|(_, place)| place.role == Role::Gateway);
         let mut open: Vec<_> = gateways.collect();
         open.sort_by_key(|(_, place)| place.listener);
-        let all = running.listeners().map(|(listener, _)| by_port(listener.address)).collect();
+        let all = running.listeners().filter_map(|(listener, _)| listener.at.address().map(by_port)).collect();
         let mut own = OwnListeners { all, ..OwnListeners::default() };
         for (listener, place) in open {
-            own.gateways.entry((place.proxy_name.clone(), place.port.into())).or_insert(listener.address);
+            let Some(address) = listener.at.address() else { continue };
+            own.gateways.entry((place.proxy_name.clone(), place.port.into())).or_insert(address);
         }
         own
     }

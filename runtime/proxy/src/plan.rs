@@ -2,10 +2,10 @@
 
 use crate::{
     Credentials, certificate_problems, listener::ListenerKey, options::Options, original::OriginalDestination,
-    proxy::Revision, tls, upstream_needs,
+    proxy::Revision, socket_name::SocketName, tls, upstream_needs,
 };
 use malha_table::{
-    Role, Table,
+    Bind, Role, Table,
     view::{Proxy, Route, Source},
 };
 use serde_json::Value;
@@ -51,6 +51,13 @@ pub(crate) struct Place {
     pub(crate) forward: Option<OriginalDestination>,
 }
 
+impl Place {
+    /// Whether clients of a sidecar connect to it by themselves (semantics E39).
+    pub(crate) fn is_egress(&self) -> bool {
+        self.role == Role::Sidecar && self.listener.is_some()
+    }
+}
+
 /// Looks a table through.
 pub(crate) fn plan(revision: &Revision, options: &Options) -> Plan {
     let table = &revision.table;
@@ -60,6 +67,7 @@ pub(crate) fn plan(revision: &Revision, options: &Options) -> Plan {
             Role::Gateway => plan_gateway(index, &proxy, &mut plan),
             Role::Sidecar => {
                 plan.listeners.push(outbound(index, &proxy, options));
+                plan_egress(index, &proxy, &mut plan);
                 plan_forwards(index, &proxy, options, &mut plan);
             }
         }
@@ -109,6 +117,47 @@ fn plan_gateway(index: usize, proxy: &Proxy<'_>, plan: &mut Plan) {
         plan.listeners.push(Wanted { key, place });
     }
 }
+
+/// The listeners that clients of a sidecar connect to by themselves (semantics E39).
+fn plan_egress(index: usize, proxy: &Proxy<'_>, plan: &mut Plan) {
+    for (place, listener) in proxy.listeners().enumerate() {
+        let socket = match listener.bind() {
+            Bind::Socket(written) => Some(SocketName::of(written)),
+            _ if listener.protocol() == HTTP_PROXY => None,
+            _ => continue,
+        };
+        let key = ListenerKey {
+            bind: Some(listener.name().to_owned()),
+            is_egress: true,
+            socket,
+            ..key(proxy, u16::try_from(listener.port()).unwrap_or_default())
+        };
+        if let Some(reason) = listener.rejected() {
+            plan.unsupported.push(format!("{key} is not opened: Envoy would refuse it, since {reason}"));
+            continue;
+        }
+        if cfg!(not(unix)) && key.socket.is_some() {
+            plan.unsupported.push(format!("{key} is not opened: this system has no such sockets"));
+            continue;
+        }
+        let place = Place {
+            proxy: index,
+            listener: Some(place),
+            role: Role::Sidecar,
+            name: listener.name().to_owned(),
+            proxy_name: format!("{}/{}", proxy.namespace(), proxy.name()),
+            protocol: listener.protocol().to_owned(),
+            port: key.port,
+            known_port: key.port,
+            speaks_tls: listener.speaks_tls(),
+            forward: None,
+        };
+        plan.listeners.push(Wanted { key, place });
+    }
+}
+
+/// The protocol of listeners that are HTTP proxies.
+const HTTP_PROXY: &str = "HTTP_PROXY";
 
 fn outbound(index: usize, proxy: &Proxy<'_>, options: &Options) -> Wanted {
     let port = options.sidecars.get(proxy.name()).unwrap_or(&options.outbound).port();
@@ -168,6 +217,8 @@ fn key(proxy: &Proxy<'_>, port: u16) -> ListenerKey {
         labels: proxy.labels().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         forward: None,
         bind: None,
+        is_egress: false,
+        socket: None,
         port,
     }
 }

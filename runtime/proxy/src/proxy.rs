@@ -1,9 +1,10 @@
 //! A running proxy, as its owner sees it.
 
 use crate::{
-    Credentials, ListenerAddress, Options,
+    Credentials, EgressAddress, ListenerAddress, Options,
     admin::{self, AdminServer},
-    listener::{self, ListenerKey, OpenListener},
+    listener::{self, ListenerKey, OpenAt, OpenListener, Taken},
+    listening::Listening,
     metrics::lock,
     plan,
     running::{Running, Shared},
@@ -64,6 +65,9 @@ pub struct SwapReport {
     /// Listeners that were closed; their connections end after the request at hand, those of plain bytes after
     /// [`Limits::drain_time`](crate::Limits::drain_time) at the latest.
     pub removed: Vec<ListenerAddress>,
+    /// Egress listeners of Sidecars that were opened.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub egress: Vec<EgressAddress>,
     /// Listeners that stayed open.
     pub kept: usize,
     /// Listeners that could not be opened, and why.
@@ -107,13 +111,16 @@ impl Handle {
         for wanted in &plan.listeners {
             let (listener, sockets) = self
                 .open(&mut control, &wanted.key)
-                .map_err(|(address, error)| StartError::listen(&wanted.key, &self.shared.options, address, error))?;
+                .map_err(|(at, error)| StartError::listen(&wanted.key, &self.shared.options, at, error))?;
             opened.push((listener, sockets));
         }
         self.shared.install(revision, &plan, &control.listeners);
         if let Some((listener, error)) = control.listen(opened).into_iter().next() {
             let what = "a worker".to_owned();
-            return Err(StartError::Listen { what, whose: None, address: listener.address, error });
+            return Err(match &listener.at {
+                OpenAt::Address(address) => StartError::Listen { what, whose: None, address: *address, error },
+                OpenAt::Socket(socket) => StartError::Socket { what, socket: socket.to_string(), error },
+            });
         }
         if let Some(address) = self.shared.options.admin {
             let (what, whose) = ("the admin server".to_owned(), Some(Whose::Admin));
@@ -127,9 +134,9 @@ impl Handle {
     }
 
     /// Opens a listener that is not open yet; nobody accepts on it before [`Control::listen`].
-    fn open(&self, control: &mut Control, key: &ListenerKey) -> Result<Opened, (SocketAddr, io::Error)> {
-        let (address, sockets) = listener::open(key, &self.shared.options, &control.taken())?;
-        let listener = Arc::new(OpenListener::new(control.next_id, address));
+    fn open(&self, control: &mut Control, key: &ListenerKey) -> Result<Opened, (OpenAt, io::Error)> {
+        let (at, file, sockets) = listener::open(key, &self.shared.options, &control.taken())?;
+        let listener = Arc::new(OpenListener::new(control.next_id, at, file));
         control.next_id += 1;
         control.listeners.insert(key.clone(), Arc::clone(&listener));
         Ok((listener, sockets))
@@ -166,19 +173,20 @@ impl Handle {
             }
             match self.open(&mut control, &wanted.key) {
                 Ok(new) => opened.push(new),
-                Err((address, error)) => {
-                    report.failed.push(format!("{} cannot listen on {address}: {error}", wanted.key));
+                Err((at, error)) => {
+                    report.failed.push(format!("{} cannot listen on {at}: {error}", wanted.key));
                 }
             }
         }
         report.removed = removed.iter().filter_map(|(_, listener)| before.describe(listener)).collect();
         let running = self.shared.install(revision, &plan, &control.listeners);
         report.added = opened.iter().filter_map(|(listener, _)| running.describe(listener)).collect();
+        report.egress = opened.iter().filter_map(|(listener, _)| running.describe_egress(listener)).collect();
         for (_, listener) in &removed {
-            listener.closing.send_replace(true);
+            listener.close();
         }
         for (listener, error) in control.listen(opened) {
-            report.failed.push(format!("a worker does not accept on {}: {error}", listener.address));
+            report.failed.push(format!("a worker does not accept on {}: {error}", listener.at));
         }
         for worker in &control.workers {
             worker.send(Command::Sweep);
@@ -198,7 +206,7 @@ impl Handle {
         let (at, _) = removed
             .iter()
             .enumerate()
-            .filter(|(_, (key, listener))| listener::can_go_on_as(wanted, options, &taken, key, listener.address))
+            .filter(|(_, (key, listener))| listener::can_go_on_as(wanted, options, &taken, key, &listener.at))
             .min_by_key(|(_, (key, _))| (&key.namespace, &key.name) != (&wanted.namespace, &wanted.name))?;
         Some(removed.swap_remove(at).1)
     }
@@ -209,9 +217,20 @@ impl Handle {
         lock(&self.control).listeners.values().filter_map(|listener| running.describe(listener)).collect()
     }
 
+    /// The egress listeners of Sidecars that accept connections, by sidecar, then port.
+    pub fn egress(&self) -> Vec<EgressAddress> {
+        let running = self.shared.running();
+        lock(&self.control).listeners.values().filter_map(|listener| running.describe_egress(listener)).collect()
+    }
+
     /// What the ready file holds.
     pub fn ready(&self) -> serde_json::Value {
-        serde_json::json!({ "version": 1, "listeners": self.listeners(), "admin": self.admin() })
+        let mut ready = serde_json::json!({ "version": 1, "listeners": self.listeners(), "admin": self.admin() });
+        let egress = self.egress();
+        if !egress.is_empty() {
+            ready["egress"] = serde_json::json!(egress);
+        }
+        ready
     }
 
     /// Writes [`Handle::ready`] to a file, atomically: whoever waits for the file finds it whole.
@@ -247,7 +266,7 @@ impl Handle {
     pub fn drain(&self) {
         self.shared.draining.store(true, Ordering::Relaxed);
         for listener in lock(&self.control).listeners.values() {
-            listener.closing.send_replace(true);
+            listener.close();
         }
     }
 
@@ -293,12 +312,19 @@ const LAST_SPANS: Duration = Duration::from_secs(2);
 /// How long a proxy that stops waits for the last lines of its log to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-type Opened = (Arc<OpenListener>, Vec<std::net::TcpListener>);
+type Opened = (Arc<OpenListener>, Vec<Listening>);
 
 impl Control {
     /// Where listeners of the table are open.
-    fn taken(&self) -> BTreeSet<SocketAddr> {
-        self.listeners.values().map(|listener| listener.address).collect()
+    fn taken(&self) -> Taken {
+        let mut taken = Taken::default();
+        for listener in self.listeners.values() {
+            match &listener.at {
+                OpenAt::Address(address) => taken.addresses.insert(*address),
+                OpenAt::Socket(socket) => taken.sockets.insert(socket.clone()),
+            };
+        }
+        taken
     }
 
     /// Hands each worker its socket of each listener, and waits until they accept; gives those that do not, and why.

@@ -3,7 +3,7 @@
 use crate::{
     cluster::{Around, ClusterState, ConnectionTerms},
     hops::Hops,
-    listener::{ListenerAddress, ListenerKey, OpenListener, is_reached_at},
+    listener::{EgressAddress, ListenerAddress, ListenerKey, OpenListener, is_reached_at},
     metrics::{Metrics, lock},
     names::{Family, Names},
     options::Options,
@@ -233,11 +233,12 @@ impl Running {
     /// Whether a connection to `address` would come back to one of the sidecars.
     pub(crate) fn is_own(&self, address: SocketAddr) -> bool {
         let is_sidecar = |place: &Place| place.role == Role::Sidecar;
-        self.listeners.values().any(|(listener, place)| is_sidecar(place) && is_reached_at(listener.address, address))
+        let is_there = |listener: &OpenListener| listener.at.address().is_some_and(|own| is_reached_at(own, address));
+        self.listeners.values().any(|(listener, place)| is_sidecar(place) && is_there(listener))
     }
 
     pub(crate) fn describe(&self, listener: &OpenListener) -> Option<ListenerAddress> {
-        let place = self.place(listener.id)?;
+        let place = self.place(listener.id).filter(|place| !place.is_egress())?;
         Some(ListenerAddress {
             name: place.name.clone(),
             role: match place.role {
@@ -249,7 +250,18 @@ impl Running {
             protocol: place.protocol.clone(),
             tls: place.speaks_tls,
             is_forward: place.forward.is_some(),
-            address: listener.address,
+            address: listener.at.address()?,
+        })
+    }
+
+    pub(crate) fn describe_egress(&self, listener: &OpenListener) -> Option<EgressAddress> {
+        let place = self.place(listener.id).filter(|place| place.is_egress())?;
+        Some(EgressAddress {
+            name: place.name.clone(),
+            proxy: place.proxy_name.clone(),
+            port: place.port,
+            protocol: place.protocol.clone(),
+            address: listener.at.to_string(),
         })
     }
 

@@ -29,6 +29,7 @@ pub(crate) fn select<'r>(exchange: &Exchange<'r>) -> Selected<'r> {
     let Some(proxy) = exchange.running.table.proxies().get(exchange.place.proxy) else { return Selected::NotFound };
     let Some(listener) = listener(exchange, &proxy) else {
         return match proxy.fallback() {
+            Fallback::EgressProxy => to_egress_proxy(&proxy),
             Fallback::Close | Fallback::Passthrough => Selected::Outside,
             Fallback::Blackhole => Selected::Blackhole,
         };
@@ -49,6 +50,7 @@ pub(crate) fn select<'r>(exchange: &Exchange<'r>) -> Selected<'r> {
             // The chain went with its table; the connection is of the one before.
             (Place { listener: Some(_), .. }, _) => Selected::NotFound,
             (_, Fallback::Blackhole) => Selected::Blackhole,
+            (_, Fallback::EgressProxy) => to_egress_proxy(&proxy),
             _ => Selected::Outside,
         };
     };
@@ -60,6 +62,11 @@ pub(crate) fn select<'r>(exchange: &Exchange<'r>) -> Selected<'r> {
                 .to_owned(),
         ),
     }
+}
+
+/// By the route of the proxy that the Sidecar names for it (semantics E37).
+fn to_egress_proxy<'t>(proxy: &Proxy<'t>) -> Selected<'t> {
+    proxy.egress_proxy().map_or(Selected::NotFound, |named| Selected::Route(named.route))
 }
 
 /// A gateway's connection is on its listener. A sidecar's is on that of its original destination; where that is not known,

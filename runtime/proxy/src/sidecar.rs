@@ -5,13 +5,17 @@ use crate::{
     connection::{Bytes, ChainPlace, Client, ClientTls, Held, bytes, drained, http},
     first_bytes::{First, Rewound, Sought, look},
     original::OriginalDestination,
+    plan::Place,
     running::Running,
     tcp, tcp_record,
     worker::Local,
 };
 use malha_table::view::{Connection, Fallback, Filter};
 use std::{rc::Rc, sync::Arc};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+};
 
 /// Serves such a connection until either side, or its listener, closes it.
 pub(crate) async fn serve<S>(local: &Rc<Local>, held: &Rc<Held>, client: Client, stream: S)
@@ -26,11 +30,39 @@ where
     let Ok(Some((way, server_name, stream))) = entered else { return };
     let tls = server_name.map(|name| ClientTls { server_name: Some(name), certificate: None });
     let client = Rc::new(Client { tls, ..client });
+    take(local, held, client, way, stream, closing).await;
+}
+
+/// Does with a connection what becomes of it.
+pub(crate) async fn take<S>(
+    local: &Rc<Local>,
+    held: &Rc<Held>,
+    client: Rc<Client>,
+    way: Way,
+    stream: S,
+    closing: watch::Receiver<bool>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     match way {
         Way::Http { is_http2 } => http(local, held, client, stream, is_http2).await,
         Way::Chain(running, place) => {
             let stream: Box<dyn Bytes> = Box::new(stream);
             bytes(local, running, &place, (&held.listener, &client), stream, closing).await;
+        }
+        Way::EgressProxy(running, place) => {
+            let taken = {
+                let proxy = running.table.proxies().get(place);
+                let named = proxy.and_then(|proxy| proxy.egress_proxy());
+                let Some(named) = named else { return };
+                tcp::take(local, &running, &named.bytes, (&held.listener, &client))
+            };
+            drop(running);
+            let Some(taken) = taken else { return };
+            tokio::select! {
+                () = taken.pass(local, &client, stream) => {}
+                () = drained(local, closing) => {}
+            }
         }
         Way::Outside => {
             tokio::select! {
@@ -44,7 +76,7 @@ where
 }
 
 /// What becomes of a connection.
-enum Way {
+pub(crate) enum Way {
     Http {
         is_http2: bool,
     },
@@ -52,14 +84,17 @@ enum Way {
     Chain(Arc<Running>, ChainPlace),
     Outside,
     Blackhole,
+    /// To that of the proxy of this index.
+    EgressProxy(Arc<Running>, usize),
     /// That of what no filter chain takes.
     Unmatched,
 }
 
 impl Way {
     /// Of a connection that no listener or no filter chain takes.
-    fn of(fallback: Fallback) -> Way {
+    pub(crate) fn of(fallback: Fallback, running: &Arc<Running>, place: &Place) -> Way {
         match fallback {
+            Fallback::EgressProxy => Way::EgressProxy(Arc::clone(running), place.proxy),
             Fallback::Close => Way::Unmatched,
             Fallback::Passthrough => Way::Outside,
             Fallback::Blackhole => Way::Blackhole,
@@ -93,7 +128,7 @@ where
         First::Http1 | First::Http2 | First::Other => (false, None),
     };
     let Some(listener) = original.listener(&proxy) else {
-        return Ok(Some((Way::of(proxy.fallback()), server_name, stream)));
+        return Ok(Some((Way::of(proxy.fallback(), &running, place), server_name, stream)));
     };
     if listener.rejected().is_some() {
         return Ok(None);
@@ -105,7 +140,7 @@ where
         is_plain_http: is_http,
     };
     let way = match listener.select_chain(&connection) {
-        None => Some(Way::of(listener.fallback())),
+        None => Some(Way::of(listener.fallback(), &running, place)),
         Some(chain) => match chain.filter() {
             // A codec for plain HTTP makes nothing of TLS.
             Some(Filter::Http(_)) => (!is_tls).then_some(Way::Http { is_http2 }),

@@ -1,4 +1,4 @@
-//! Sockets that lead to endpoints: of TCP, or of the file system (semantics E4).
+//! Sockets of connections: of TCP, or of the file system (semantics E4, E39).
 
 use crate::{
     names::{Names, NoAddress},
@@ -41,6 +41,16 @@ impl Socket {
         let addresses = names.addresses(&address.host).await.map_err(|none| NoConnection::Failed(none.reason()))?;
         let sockets = addresses.iter().map(|ip| SocketAddr::new(*ip, address.port));
         first_reached(sockets).await
+    }
+
+    /// Has small pieces sent as they come.
+    pub(crate) fn send_at_once(&self) {
+        match self {
+            // Only a hint to the kernel.
+            Socket::Tcp(stream) => drop(stream.set_nodelay(true)),
+            #[cfg(unix)]
+            Socket::Unix(_) => {}
+        }
     }
 
     /// The two ends; of a socket of the file system there are none to tell.

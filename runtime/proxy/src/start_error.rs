@@ -1,6 +1,9 @@
 //! Why a proxy did not start.
 
-use crate::{listener::ListenerKey, options::Options};
+use crate::{
+    listener::{ListenerKey, OpenAt},
+    options::Options,
+};
 use malha_table::Role;
 use std::{fmt, io, net::SocketAddr};
 
@@ -19,6 +22,15 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
+    /// A socket without an address on the network cannot be listened at.
+    Socket {
+        /// Whose socket it is, for people.
+        what: String,
+        /// As `unix:///var/run/shop.sock`.
+        socket: String,
+        /// What the system says.
+        error: io::Error,
+    },
     /// A thread or its runtime cannot be started.
     Thread(io::Error),
 }
@@ -29,6 +41,8 @@ pub enum StartError {
 pub enum Whose {
     /// A gateway's, for this port of the table.
     Gateway(u16),
+    /// That of an HTTP proxy of a Sidecar, for this port of the table.
+    Egress(u16),
     /// The default sidecar's.
     DefaultSidecar,
     /// That of the sidecar of this name.
@@ -44,6 +58,7 @@ impl Whose {
         match (&key.forward, key.role) {
             (Some(to), _) => Whose::Forward(to.to_string()),
             (None, Role::Gateway) => Whose::Gateway(key.port),
+            (None, Role::Sidecar) if key.is_egress => Whose::Egress(key.port),
             (None, Role::Sidecar) if key.is_default_sidecar() && !options.sidecars.contains_key(&key.name) => {
                 Whose::DefaultSidecar
             }
@@ -53,8 +68,14 @@ impl Whose {
 }
 
 impl StartError {
-    pub(crate) fn listen(key: &ListenerKey, options: &Options, address: SocketAddr, error: io::Error) -> StartError {
-        StartError::Listen { what: key.to_string(), whose: Some(Whose::of(key, options)), address, error }
+    pub(crate) fn listen(key: &ListenerKey, options: &Options, at: OpenAt, error: io::Error) -> StartError {
+        let what = key.to_string();
+        match at {
+            OpenAt::Address(address) => {
+                StartError::Listen { what, whose: Some(Whose::of(key, options)), address, error }
+            }
+            OpenAt::Socket(socket) => StartError::Socket { what, socket: socket.to_string(), error },
+        }
     }
 }
 
@@ -64,6 +85,7 @@ impl fmt::Display for StartError {
             StartError::Listen { what, address, error, .. } => {
                 write!(f, "{what} cannot listen on {address}: {error}")
             }
+            StartError::Socket { what, socket, error } => write!(f, "{what} cannot listen at {socket}: {error}"),
             StartError::Thread(error) => write!(f, "a worker thread cannot be started: {error}"),
         }
     }
@@ -72,7 +94,9 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            StartError::Listen { error, .. } | StartError::Thread(error) => Some(error),
+            StartError::Listen { error, .. } | StartError::Socket { error, .. } | StartError::Thread(error) => {
+                Some(error)
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 use crate::{
     connection,
     listener::OpenListener,
+    listening::{Accepting, Listening},
     metrics::Metrics,
     passing::Pieces,
     pool::Pool,
@@ -16,7 +17,6 @@ use arc_swap::{ArcSwap, Cache};
 use std::{
     cell::{Cell, RefCell},
     fmt, io,
-    net::TcpListener,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     thread::JoinHandle,
@@ -30,7 +30,7 @@ use tokio::{
 /// What the owner tells a worker.
 pub(crate) enum Command {
     /// Accept on this socket of the listener, until it closes.
-    Listen(Arc<OpenListener>, TcpListener, Heard),
+    Listen(Arc<OpenListener>, Listening, Heard),
     /// Close idle connections that the running table has no use for.
     Sweep,
 }
@@ -160,7 +160,7 @@ async fn work(index: usize, shared: Arc<Shared>, mut commands: UnboundedReceiver
         tokio::select! {
             command = commands.recv() => match command {
                 Some(Command::Listen(listener, socket, heard)) => {
-                    let registered = tokio::net::TcpListener::from_std(socket).map(|socket| {
+                    let registered = Accepting::new(socket).map(|socket| {
                         tokio::task::spawn_local(accept(Rc::clone(&local), listener, socket));
                     });
                     // Who asked waits for it, or is gone.
@@ -183,7 +183,7 @@ fn sweep_pool(local: &Local) {
 }
 
 /// Accepts connections until the listener closes.
-async fn accept(local: Rc<Local>, listener: Arc<OpenListener>, socket: tokio::net::TcpListener) {
+async fn accept(local: Rc<Local>, listener: Arc<OpenListener>, socket: Accepting) {
     let mut closing = listener.closing.subscribe();
     loop {
         let accepted = tokio::select! {

@@ -128,8 +128,12 @@ records! {
         ways: Range,
         /// Numbers: indexes of [`ClusterRecord`]s, in order of their names.
         clusters: Range,
-        /// What becomes of connections to other ports: 0 close, 1 passthrough, 2 blackhole.
+        /// What becomes of connections to other ports: 0 close, 1 passthrough, 2 blackhole, 3 to the egress proxy.
         fallback: U32,
+        /// What is done with requests that go to the egress proxy: index of a [`RouteRecord`], or none.
+        egress_route: U32,
+        /// Where other bytes go to the egress proxy: index of a [`TcpRouteRecord`], or none.
+        egress_bytes: U32,
     }
     /// A listening address.
     ListenerRecord {
@@ -139,7 +143,7 @@ records! {
         bound_to: Str,
         /// Port.
         port: U32,
-        /// 0 close, 1 passthrough, 2 blackhole.
+        /// 0 close, 1 passthrough, 2 blackhole, 3 to the egress proxy.
         fallback: U32,
         /// Numbers.
         server_ports: Range,
@@ -233,6 +237,8 @@ records! {
     RouteTableRecord {
         /// As `http.8080`.
         name: Str,
+        /// 1: the port of a Host counts.
+        counts_ports: U32,
         /// Numbers: indexes of [`VirtualHostRecord`]s.
         virtual_hosts: Range,
         /// [`DomainSlot`]s: a hash table whose length is a power of two, linearly probed, with an empty slot.
@@ -257,7 +263,7 @@ records! {
         domains: Range,
         /// 1: plain requests are redirected.
         require_tls: U32,
-        /// 0 not the mesh's catch-all, else 1 close, 2 passthrough, 3 blackhole.
+        /// 0 not the mesh's catch-all, else 1 close, 2 passthrough, 3 blackhole, 4 to the egress proxy.
         catch_all: U32,
         /// [`RouteRecord`]s, in order.
         routes: Range,

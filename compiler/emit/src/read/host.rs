@@ -10,7 +10,8 @@ use std::sync::Arc;
 impl Reader {
     pub(super) fn route_table(&mut self, table: &view::RouteTable<'_>) -> Result<RouteTable, ReadError> {
         let hosts = table.virtual_hosts().map(|host| self.virtual_host(&host));
-        Ok(RouteTable { name: table.name().into(), virtual_hosts: hosts.collect::<Result<_, _>>()? })
+        let virtual_hosts = hosts.collect::<Result<_, _>>()?;
+        Ok(RouteTable { name: table.name().into(), counts_ports: table.counts_ports(), virtual_hosts })
     }
 
     fn virtual_host(&mut self, host: &view::VirtualHost<'_>) -> Result<Arc<VirtualHost>, ReadError> {

@@ -38,14 +38,16 @@ impl Reader {
         })
     }
 
+    pub(super) fn tcp_route(&mut self, route: &view::TcpRoute<'_>) -> TcpRoute {
+        let destinations = route.destinations().map(|destination| Reader::destination(&destination)).collect();
+        TcpRoute { origin: self.rule(route.rule()), destinations }
+    }
+
     fn chain(&mut self, chain: &view::Chain<'_>, tables: &mut RouteTables) -> Result<Option<FilterChain>, ReadError> {
         let filter = match chain.filter() {
             None => return Ok(None),
             Some(view::Filter::Http(table)) => Filter::Http(self.route_table_number(&table, tables)?),
-            Some(view::Filter::Tcp(route)) => Filter::Tcp(TcpRoute {
-                origin: self.rule(route.rule()),
-                destinations: route.destinations().map(|destination| Reader::destination(&destination)).collect(),
-            }),
+            Some(view::Filter::Tcp(route)) => Filter::Tcp(self.tcp_route(&route)),
         };
         Ok(Some(FilterChain {
             server_names: strings(chain.server_names()),

@@ -10,7 +10,7 @@ mod listener;
 
 use hashbrown::HashMap;
 use malha_mesh::program::{
-    Action, Cluster, Fallback, Origin, Program, Proxy, ProxyProgram, RouteTable, Settings, VirtualHost,
+    Action, Cluster, EgressProxy, Fallback, Origin, Program, Proxy, ProxyProgram, RouteTable, Settings, VirtualHost,
 };
 use malha_syntax::{Location, SourceId, Span};
 use malha_table::{Table, view};
@@ -96,8 +96,17 @@ impl Reader {
         let listeners = proxy.listeners().map(|listener| self.listener(&listener, &mut route_tables));
         let listeners = listeners.collect::<Result<_, _>>()?;
         let clusters = proxy.clusters().map(|cluster| self.cluster(&cluster)).collect::<Result<_, _>>()?;
-        let fallback = fallback(proxy.fallback());
-        Ok(ProxyProgram { listeners, route_tables: route_tables.tables, clusters, fallback, notes: Vec::new() })
+        let egress_proxy = match proxy.egress_proxy() {
+            None => None,
+            Some(named) => match named.route.action() {
+                None => None,
+                Some(action) => {
+                    Some(EgressProxy { action: self.action(&action)?, bytes: self.tcp_route(&named.bytes) })
+                }
+            },
+        };
+        let (fallback, route_tables) = (fallback(proxy.fallback()), route_tables.tables);
+        Ok(ProxyProgram { listeners, route_tables, clusters, fallback, egress_proxy, notes: Vec::new() })
     }
 
     fn location(&mut self, file: &str, line: u32) -> Location {
@@ -151,6 +160,7 @@ fn fallback(fallback: view::Fallback) -> Fallback {
         view::Fallback::Close => Fallback::Close,
         view::Fallback::Passthrough => Fallback::Passthrough,
         view::Fallback::Blackhole => Fallback::Blackhole,
+        view::Fallback::EgressProxy => Fallback::EgressProxy,
     }
 }
 

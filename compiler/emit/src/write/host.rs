@@ -41,6 +41,7 @@ impl Writer<'_> {
         let slots = paths::hash_table(&keys, empty, |slot| !slot.domain.is_some());
         let record = RouteTableRecord {
             name: self.strings.str(&table.name)?,
+            counts_ports: flag(table.counts_ports),
             virtual_hosts: self.numbers.list(&numbers)?,
             domains: self.domain_slots.list(&slots)?,
             suffix_lengths: self.number_list(lengths)?,
@@ -79,6 +80,12 @@ impl Writer<'_> {
         }
         self.in_program.virtual_hosts.insert(Arc::as_ptr(host), number);
         Ok(number)
+    }
+
+    /// A route that is in no virtual host, and asks for nothing.
+    pub(super) fn lone_route(&mut self, route: &Route) -> Result<U32, EmitError> {
+        let record = self.route(route, &mut Conditions::default())?;
+        self.routes.one(record)
     }
 
     fn route(&mut self, route: &Route, conditions: &mut Conditions) -> Result<RouteRecord, EmitError> {

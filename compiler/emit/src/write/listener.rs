@@ -117,7 +117,7 @@ impl Writer<'_> {
         self.cidrs.list(&list)
     }
 
-    fn tcp_route(&mut self, route: &TcpRoute) -> Result<U32, EmitError> {
+    pub(super) fn tcp_route(&mut self, route: &TcpRoute) -> Result<U32, EmitError> {
         let destinations = self.destination_list(&route.destinations)?;
         let rule = self.rule(route.origin.as_ref())?;
         self.tcp_routes.one(TcpRouteRecord { destinations, rule })

@@ -188,7 +188,12 @@ impl Writer<'_> {
         }
         let listeners = self.listeners.list(&listeners)?;
         let ways = self.ways(&program.listeners)?;
-        self.programs.one(ProgramRecord { listeners, ways, clusters, fallback: fallback(program.fallback) })
+        let (egress_route, egress_bytes) = match &program.egress_proxy {
+            None => (none(), none()),
+            Some(proxy) => (self.lone_route(&proxy.route())?, self.tcp_route(&proxy.bytes)?),
+        };
+        let fallback = fallback(program.fallback);
+        self.programs.one(ProgramRecord { listeners, ways, clusters, fallback, egress_route, egress_bytes })
     }
 
     fn pair_list<'s>(&mut self, pairs: impl Iterator<Item = (&'s SmolStr, &'s SmolStr)>) -> Result<Range, EmitError> {
@@ -218,6 +223,7 @@ fn fallback(fallback: Fallback) -> U32 {
         Fallback::Close => 0,
         Fallback::Passthrough => 1,
         Fallback::Blackhole => 2,
+        Fallback::EgressProxy => 3,
     })
 }
 

@@ -190,12 +190,16 @@ fn sidecar(random: &mut Random, out: &mut String) {
         put!(out, "  workloadSelector: {scope}");
     }
     if random.one_in(2) {
-        put!(out, "  outboundTrafficPolicy: {{mode: {}}}", random.pick(&["ALLOW_ANY", "REGISTRY_ONLY"]));
+        let proxy = ", egressProxy: {host: web.default.svc.cluster.local, port: {number: 80}}";
+        let egress_proxy = if random.one_in(2) { proxy } else { "" };
+        let mode = random.pick(&["ALLOW_ANY", "REGISTRY_ONLY"]);
+        put!(out, "  outboundTrafficPolicy: {{mode: {mode}{}}}", if *mode == "ALLOW_ANY" { egress_proxy } else { "" });
     }
     put!(out, "  egress:");
     let has_port = random.one_in(2);
     if has_port {
-        let (number, protocol) = *random.pick(&[(80, "HTTP"), (80, "TCP"), (443, "TLS"), (7070, ""), (9000, "TCP")]);
+        let (number, protocol) =
+            *random.pick(&[(80, "HTTP"), (80, "TCP"), (443, "TLS"), (7070, ""), (9000, "TCP"), (3128, "HTTP_PROXY")]);
         put!(out, "  - port: {{number: {number}, protocol: '{protocol}', name: p}}");
         put!(out, "    hosts: {}", list(random, EGRESS, 3));
         if random.one_in(3) {

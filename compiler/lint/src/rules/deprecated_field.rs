@@ -18,7 +18,7 @@ pub(super) static RULE: Rule = Rule {
     },
     what: "A field or a value that Istio's API has replaced by another.",
     why: "Most still work and may stop doing so. Some have stopped: `consecutiveErrors` of `outlierDetection` is read by \
-          nobody, so that the ejection it asks for happens at five errors, and `egressProxy` of a Sidecar does nothing.",
+          nobody, so that the ejection it asks for happens at five errors.",
     bad: Example::yaml(
         "apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -64,7 +64,7 @@ fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             Spec::Sidecar(spec) => {
                 let policy = spec.outbound_traffic_policy.as_ref();
                 if let Some(proxy) = policy.and_then(|policy| policy.egress_proxy.as_ref()) {
-                    told.field("spec.outboundTrafficPolicy", "egressProxy", proxy, "Istio does not read it any more", "remove it");
+                    told.field("spec.outboundTrafficPolicy", "egressProxy", proxy, "Istio's own check calls it deprecated", "send such hosts through an egress gateway by ServiceEntries and VirtualServices");
                 }
             }
             _ => {}

@@ -217,7 +217,7 @@ impl Sides<'_> {
             let none = Listener::default();
             let mut frame =
                 Frame { role, proxy: identity.clone(), listener: &none, name: None, told, places: Vec::new() };
-            listeners::compare_others(old.program.fallback, new.program.fallback, &mut frame);
+            listeners::compare_others(&old.program, &new.program, &mut frame);
             places.append(&mut frame.places);
         }
         for (port, _, bind) in keys {
@@ -306,6 +306,11 @@ impl Frame<'_> {
             Some(Bind::Service(name)) if found.host == ANY_CONNECTION => name.to_string(),
             _ => found.host.clone(),
         };
+        // No request says at which socket it comes.
+        let (host, request) = match &self.listener.bind {
+            Bind::Socket(socket) => (format!("{host} at {socket}"), None),
+            _ => (host, found.request),
+        };
         let change = Change {
             class,
             role: self.role,
@@ -314,7 +319,7 @@ impl Frame<'_> {
             protocol: self.listener.protocol.clone(),
             host,
             region: found.region,
-            request: found.request,
+            request,
             details: found.details,
             also: 0,
         };

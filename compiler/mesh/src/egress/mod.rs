@@ -19,7 +19,7 @@ use crate::{
 use hashbrown::HashMap;
 use malha_model::{
     Resource, Spec,
-    istio::{Sidecar, sidecar::OutboundTrafficPolicyMode},
+    istio::{Destination, Sidecar, sidecar::OutboundTrafficPolicyMode},
 };
 use smol_str::SmolStr;
 use std::sync::{Arc, OnceLock};
@@ -32,6 +32,8 @@ pub(crate) struct Egress {
     /// The services of all listeners, and those that only rules lead to.
     view: ServiceView,
     outbound: OutboundMode,
+    /// Where what no service takes goes, if the Sidecar says so.
+    beyond: Option<Destination>,
 }
 
 /// One `egress[]` entry: a listener of its own, or that which makes one for each port that is left.
@@ -58,7 +60,7 @@ pub(crate) struct EgressPort {
 
 impl EgressPort {
     /// Whether services are cut down to this port: not where the listener is a proxy for all ports, or a socket.
-    fn is_of_services(self) -> bool {
+    pub(crate) fn is_of_services(self) -> bool {
         self.number != 0 && self.protocol != Protocol::HttpProxy
     }
 }
@@ -162,6 +164,11 @@ impl Mesh {
         self.egress(proxy).map_or(self.config().outbound, |egress| egress.outbound)
     }
 
+    /// Where the traffic of `proxy` for unknown destinations goes, if its Sidecar names a place for it (semantics E37).
+    pub(crate) fn egress_proxy(&self, proxy: &ProxySpec) -> Option<&Destination> {
+        self.egress(proxy)?.beyond.as_ref()
+    }
+
     /// What the Sidecar of `proxy` lets through; none: it has no Sidecar.
     pub(crate) fn egress(&self, proxy: &ProxySpec) -> Option<&Egress> {
         let sidecars = &self.sidecars;
@@ -199,6 +206,9 @@ impl Egress {
                 Some(OutboundTrafficPolicyMode::RegistryOnly) | None => OutboundMode::RegistryOnly,
             },
         };
-        Egress { listeners, view, outbound }
+        let policy = sidecar.outbound_traffic_policy.as_ref();
+        let beyond = policy.and_then(|policy| policy.egress_proxy.as_ref()).map(|proxy| proxy.value.clone());
+        let beyond = beyond.filter(|_| outbound == OutboundMode::AllowAny);
+        Egress { listeners, view, outbound, beyond }
     }
 }

@@ -266,7 +266,9 @@ fn listeners_with_a_port_have_their_hosts_alone() {
     assert_eq!(listeners(&none), "", "E35: nobody has the port");
     let unlike = OF_80.replace("HTTP", "HTTP_PROXY");
     let lowered = program(&objects(&format!("{unlike}, {{hosts: ['*/*']}}")), &sidecar("prod"));
-    assert_eq!(listeners(&lowered), "0.0.0.0_81 0.0.0.0_82", "E39: what is not executed keeps its port");
+    assert_eq!(listeners(&lowered), "0.0.0.0_80 0.0.0.0_81 0.0.0.0_82", "E39");
+    let of_all_ports = domains(&lowered, "80");
+    assert!(of_all_ports.contains(":81") && of_all_ports.ends_with(" *"), "E39: {of_all_ports}");
 }
 
 #[test]

@@ -46,11 +46,12 @@ pub fn interpret(
     let head = http::admit(request, program.settings.http(proxy.role));
     let mut connection = Connection::of(request, head.as_ref().err())?;
     let meant = Meant::of(request, connection.destination);
+    let run = Run { program: &proxy.program, request, random, sources };
     let Some(listener) = connection::listener(proxy, meant, port) else {
-        decision.outcome = match proxy.program.fallback {
-            Fallback::Close => Outcome::NoListener,
-            fallback => fallback_outcome(fallback),
-        };
+        run.unmatched(proxy.program.fallback, &mut decision)?;
+        if decision.outcome == Outcome::Closed {
+            decision.outcome = Outcome::NoListener;
+        }
         return Ok(decision);
     };
     decision.listener = Some(tell::listener(listener));
@@ -65,11 +66,10 @@ pub fn interpret(
         Meant::Host(_) | Meant::Unsaid => None,
     };
     let Some(chain) = connection::filter_chain(listener, &connection) else {
-        decision.outcome = fallback_outcome(listener.fallback);
+        run.unmatched(listener.fallback, &mut decision)?;
         return Ok(decision);
     };
     let ends_tls = chain.termination.is_some();
-    let run = Run { program: &proxy.program, request, random, sources };
     match &chain.filter {
         _ if ends_tls && !connection.tls => decision.outcome = Outcome::Closed,
         Filter::Tcp(route) => run.tcp(route, &mut decision)?,
@@ -82,18 +82,10 @@ pub fn interpret(
     Ok(decision)
 }
 
-fn fallback_outcome(fallback: Fallback) -> Outcome {
-    match fallback {
-        Fallback::Close => Outcome::Closed,
-        Fallback::Passthrough => Outcome::Passthrough,
-        Fallback::Blackhole => Outcome::Blackhole,
-    }
-}
-
 /// The virtual host for a Host, and the domain by which it was found: exact, then the longest `*.suffix`, then `*`
 /// (semantics A34, A35).
 fn virtual_host<'a>(table: &'a RouteTable, authority: &str) -> Option<(&'a VirtualHost, &'a str)> {
-    let key = http::host_key(authority);
+    let key = if table.counts_ports { authority.to_ascii_lowercase().into() } else { http::host_key(authority) };
     let domains =
         table.virtual_hosts.iter().flat_map(|host| host.domains.iter().map(move |domain| (&**host, &**domain)));
     domains
@@ -114,6 +106,17 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// What no filter chain takes.
+    fn unmatched(&self, fallback: Fallback, decision: &mut Decision) -> Result<(), RouteError> {
+        decision.outcome = match (fallback, &self.program.egress_proxy) {
+            (Fallback::EgressProxy, Some(proxy)) => return self.tcp(&proxy.bytes, decision),
+            (Fallback::Close | Fallback::EgressProxy, _) => Outcome::Closed,
+            (Fallback::Passthrough, _) => Outcome::Passthrough,
+            (Fallback::Blackhole, _) => Outcome::Blackhole,
+        };
+        Ok(())
+    }
+
     /// Bytes are forwarded as they are (semantics A61).
     fn tcp(&self, route: &TcpRoute, decision: &mut Decision) -> Result<(), RouteError> {
         decision.rule = route.origin.as_deref().map(|origin| tell::rule(origin, self.sources));

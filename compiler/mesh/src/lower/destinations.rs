@@ -103,6 +103,16 @@ impl<'a> Resolver<'a> {
         self.remember(service.hostname.clone(), port, Some(port), None, cluster)
     }
 
+    /// Where a destination leads that is taken as it is written: its host is not completed.
+    pub(super) fn as_written(&self, destination: &istio::Destination) -> Leads {
+        let host = destination.host.as_ref().map(|host| host.value.clone()).unwrap_or_default();
+        let subset = destination.subset.as_ref().map(|subset| subset.value.clone());
+        let number = destination.port.as_ref().and_then(|port| port.number.as_ref());
+        let port = number.map_or(0, |number| number.value);
+        let cluster = self.mesh.cluster(self.proxy, &host, port, subset.as_deref());
+        self.remember(host, port, Some(port), subset, cluster)
+    }
+
     /// Where a gateway leads that passes the mesh's own TLS on: a cluster beside that of requests, by whose name clients
     /// ask for it, and to which nothing but their bytes is sent (semantics A.6).
     pub(super) fn by_server_name(&self, service: &Service, port: u32, subset: Option<&SmolStr>) -> Leads {
@@ -145,7 +155,7 @@ pub(super) struct Scope<'a> {
     pub(super) gateway: &'a GatewayRef,
     /// Of the VirtualService.
     pub(super) namespace: &'a str,
-    /// Number of the Gateway's server, or of the service port.
+    /// Number of the Gateway's server, or of the service port; 0: all ports.
     pub(super) port: u32,
     /// Whether the Gateway's server has a `tls` block (semantics A44).
     pub(super) is_tls: bool,
@@ -158,9 +168,10 @@ impl Scope<'_> {
 
     /// Where a destination of an HTTP rule leads.
     ///
-    /// A sidecar's route table sees services only by its own port, so that a destination without one is on that port.
+    /// A sidecar's route table sees services only by its own port, so that a destination without one is on that port; if
+    /// it is for all ports (0), on the only one of its service.
     pub(super) fn http_leads(&self, destination: &istio::Destination) -> Rc<Leads> {
-        let missing = (self.proxy.role == Role::Sidecar).then_some(self.port);
+        let missing = Some(self.port).filter(|&port| self.proxy.role == Role::Sidecar && port != 0);
         self.resolver.resolve(self.namespace, destination, self.port, missing)
     }
 

@@ -75,6 +75,7 @@ pub(super) fn status(handle: &Handle) -> Value {
         "connections": shared.connections(),
         "seed": shared.seed,
         "listeners": handle.listeners(),
+        "egress": handle.egress(),
         "unsupported": running.unsupported,
         "compile": lock(&shared.documents).get("status"),
     })

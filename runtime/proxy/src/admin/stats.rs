@@ -270,7 +270,7 @@ fn listeners(running: &Running) -> Vec<ListenerFacts> {
         let passes_bytes = matches!(place.protocol.as_str(), "TCP" | "TLS" | "MONGO" | "MYSQL" | "REDIS");
         ListenerFacts {
             id: listener.id,
-            address: listener.address.to_string().replace(':', "_"),
+            address: listener.at.to_string().replace(':', "_"),
             http: (!passes_bytes).then(|| format!("outbound_{bind}_{}", place.port)),
             connections: listener.connections.load(Ordering::Relaxed) as u64,
             accepted: listener.accepted.load(Ordering::Relaxed),

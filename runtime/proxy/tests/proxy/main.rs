@@ -17,6 +17,9 @@ mod connections;
 mod cors;
 mod draining;
 mod draws;
+mod egress;
+#[cfg(unix)]
+mod egress_sockets;
 mod endings;
 mod failures;
 mod faults;

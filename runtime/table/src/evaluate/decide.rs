@@ -7,7 +7,8 @@ use crate::{
     http::{self, BadRequest, Head},
     request_port,
     view::{
-        ActionKind, Connection, Destination, Fallback, Filter, Forward, PathRewrite, Route, RouteTable, TcpRoute, Views,
+        ActionKind, Connection, Destination, Fallback, Filter, Forward, PathRewrite, Proxy, Route, RouteTable,
+        TcpRoute, Views,
     },
 };
 use std::net::IpAddr;
@@ -41,11 +42,12 @@ impl Table {
             server_name: request.tls.as_ref().and_then(|tls| tls.sni.as_deref()),
             is_plain_http: !is_tls && protocol == Protocol::Http && !is_foreign,
         };
+        let run = Run { proxy, request, seed };
         let Some(listener) = found else {
-            decision.outcome = match proxy.fallback() {
-                Fallback::Close => Outcome::NoListener,
-                fallback => fallback_outcome(fallback),
-            };
+            run.unmatched(proxy.fallback(), &mut decision)?;
+            if decision.outcome == Outcome::Closed {
+                decision.outcome = Outcome::NoListener;
+            }
             return Ok(decision);
         };
         decision.listener = Some(tell::listener(&listener));
@@ -54,11 +56,10 @@ impl Table {
             return Ok(decision);
         }
         let Some(chain) = listener.select_chain(&connection) else {
-            decision.outcome = fallback_outcome(listener.fallback());
+            run.unmatched(listener.fallback(), &mut decision)?;
             return Ok(decision);
         };
         let ends_tls = chain.termination().is_some();
-        let run = Run { request, seed };
         match chain.filter() {
             None => decision.outcome = Outcome::Closed,
             Some(_) if ends_tls && !is_tls => decision.outcome = Outcome::Closed,
@@ -79,21 +80,25 @@ fn destination(request: &Request) -> Result<Option<IpAddr>, RouteError> {
     address.ip.parse().map(Some).map_err(|_| RouteError::Address(address.ip.clone()))
 }
 
-fn fallback_outcome(fallback: Fallback) -> Outcome {
-    match fallback {
-        Fallback::Close => Outcome::Closed,
-        Fallback::Passthrough => Outcome::Passthrough,
-        Fallback::Blackhole => Outcome::Blackhole,
-    }
-}
-
 /// One request on its way through one proxy.
 struct Run<'a> {
+    proxy: Proxy<'a>,
     request: &'a Request,
     seed: u64,
 }
 
 impl Run<'_> {
+    /// What no filter chain takes.
+    fn unmatched(&self, fallback: Fallback, decision: &mut Decision) -> Result<(), RouteError> {
+        decision.outcome = match (fallback, self.proxy.egress_proxy()) {
+            (Fallback::EgressProxy, Some(proxy)) => return self.tcp(&proxy.bytes, decision),
+            (Fallback::Close | Fallback::EgressProxy, _) => Outcome::Closed,
+            (Fallback::Passthrough, _) => Outcome::Passthrough,
+            (Fallback::Blackhole, _) => Outcome::Blackhole,
+        };
+        Ok(())
+    }
+
     fn tcp(&self, route: &TcpRoute<'_>, decision: &mut Decision) -> Result<(), RouteError> {
         decision.rule = route.rule().and_then(|rule| rule.source()).map(|source| source.to_rule());
         decision.destinations = route.destinations().map(|destination| tell::destination(&destination)).collect();

@@ -26,7 +26,8 @@ impl<'t> HostMatch<'t> {
 impl<'t> RouteTable<'t> {
     /// The virtual host for an authority, as sent: the exact domain, else the longest `*.suffix`, else `*`.
     pub fn find_host(&self, authority: &str) -> Option<HostMatch<'t>> {
-        let host = port_start(authority).map_or(authority, |colon| &authority[..colon]).as_bytes();
+        let end = if self.counts_ports() { None } else { port_start(authority) };
+        let host = end.map_or(authority, |colon| &authority[..colon]).as_bytes();
         let mut buffer = [0; 256];
         let long;
         let key = if let Some(lower) = buffer.get_mut(..host.len()) {

@@ -10,6 +10,7 @@ impl Check for RouteTableRecord {
     fn check(&self, c: &Checker<'_>, _: usize) -> Result<(), Broken> {
         let hosts = c.count(Section::VirtualHosts);
         c.str(self.name)?;
+        below(self.counts_ports, 2)?;
         c.numbers_below(self.virtual_hosts, hosts)?;
         c.optional_index(Section::VirtualHosts, self.default_host)?;
         let lengths = c.numbers_below(self.suffix_lengths, usize::MAX)?;
@@ -76,7 +77,7 @@ impl Check for VirtualHostRecord {
         let count = self.routes.count.get() as usize;
         c.range(Section::StringLists, self.domains)?;
         below(self.require_tls, 2)?;
-        below(self.catch_all, 4)?;
+        below(self.catch_all, 5)?;
         c.range(Section::Routes, self.routes)?;
         let conditions = c.numbers_below(self.conditions, c.count(Section::Conditions))?.len();
         let routes: &[RouteRecord] = c.table.range(Section::Routes, self.routes);
@@ -106,7 +107,7 @@ impl Check for VirtualHostRecord {
     }
 }
 
-fn check_route(c: &Checker<'_>, route: &RouteRecord, conditions: usize) -> Result<(), Broken> {
+pub(super) fn check_route(c: &Checker<'_>, route: &RouteRecord, conditions: usize) -> Result<(), Broken> {
     below(route.path_test, 4)?;
     below(route.ignore_case, 2)?;
     match route.path_test.get() {

@@ -3,13 +3,15 @@
 use super::{
     LoadError,
     check::{Broken, Check, Checker, below},
+    hosts::check_route,
 };
 use crate::format::{
     ActionRecord, AutomatonRecord, ChainRecord, CidrRecord, ClusterRecord, ConditionRecord, CorsRecord,
     DestinationRecord, EndpointRecord, FaultRecord, ForwardRecord, HashKeyRecord, HeaderOpsRecord, HeaderValueRecord,
     LimitRecord, ListenerRecord, LocationRecord, MirrorRecord, NONE, Pair, PatternRecord, ProgramRecord, ProxyRecord,
-    Range, RedirectRecord, RemovedRecord, RespondRecord, RetriesRecord, RouteTableRecord, Section, SettingsRecord,
-    SourceRecord, Str, TcpRouteRecord, TerminationRecord, U32, ValueTestRecord, VirtualHostRecord, WayRecord,
+    Range, RedirectRecord, RemovedRecord, RespondRecord, RetriesRecord, RouteRecord, RouteTableRecord, Section,
+    SettingsRecord, SourceRecord, Str, TcpRouteRecord, TerminationRecord, U32, ValueTestRecord, VirtualHostRecord,
+    WayRecord,
 };
 
 impl Checker<'_> {
@@ -117,7 +119,11 @@ checks! {
         c.range(Section::Listeners, self.listeners)?;
         ways(self, c)?;
         c.numbers_below(self.clusters, c.count(Section::Clusters))?;
-        below(self.fallback, 3)?;
+        below(self.fallback, 4)?;
+        c.optional_index(Section::TcpRoutes, self.egress_bytes)?;
+        c.optional_index(Section::Routes, self.egress_route)?;
+        let route: Option<&RouteRecord> = c.table.record(Section::Routes, self.egress_route);
+        route.map_or(Ok(()), |route| check_route(c, route, 0))?;
     }
     ListenerRecord(self, c) {
         let bound_to = c.optional_str(self.bound_to)?;
@@ -125,7 +131,7 @@ checks! {
             return Err("where it listens means nothing");
         }
         below(self.port, 65_536)?;
-        below(self.fallback, 3)?;
+        below(self.fallback, 4)?;
         c.range(Section::Numbers, self.server_ports)?;
         c.str(self.protocol)?;
         c.str(self.name)?;

@@ -73,6 +73,11 @@ impl<'t> RouteTable<'t> {
         self.table.str(self.record.name)
     }
 
+    /// Whether the port of a Host counts, so that domains have one (semantics E39).
+    pub fn counts_ports(&self) -> bool {
+        self.record.counts_ports.get() == 1
+    }
+
     /// Its virtual hosts.
     pub fn virtual_hosts(&self) -> impl Iterator<Item = VirtualHost<'t>> {
         let table = self.table;

@@ -36,6 +36,8 @@ pub enum Fallback {
     Passthrough,
     /// It ends in the BlackHoleCluster.
     Blackhole,
+    /// It goes where [`Proxy::egress_proxy`](super::Proxy::egress_proxy) says (semantics E37).
+    EgressProxy,
 }
 
 impl Fallback {
@@ -43,6 +45,7 @@ impl Fallback {
         match number {
             1 => Fallback::Passthrough,
             2 => Fallback::Blackhole,
+            3 => Fallback::EgressProxy,
             _ => Fallback::Close,
         }
     }

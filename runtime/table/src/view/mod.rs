@@ -15,7 +15,7 @@ pub use cluster::{Cluster, Discovery, Endpoint, LoadBalancer, UpstreamProtocol};
 pub use host::{Condition, Field, PathTest, Route, RouteTable, VirtualHost};
 pub(crate) use listener::bind;
 pub use listener::{Chain, Connection, Fallback, Filter, Listener, TcpRoute, Termination};
-pub use proxy::Proxy;
+pub use proxy::{EgressProxy, Proxy};
 pub use rule::{Location, Removed, Rule, Source};
 
 use crate::{

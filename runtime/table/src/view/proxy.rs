@@ -1,4 +1,4 @@
-use super::{Cluster, Fallback, Listener, Views, at, view};
+use super::{Cluster, Fallback, Listener, Route, TcpRoute, Views, at, view};
 use crate::{
     ProxyIdentity, ProxyView, Role, Table,
     format::{Pair, ProgramRecord, Range, Section, WayRecord},
@@ -8,6 +8,15 @@ use crate::{
 view! {
     /// One proxy and what it executes.
     Proxy, ProxyRecord, Proxies
+}
+
+/// Where what no service takes goes, if the Sidecar says so (semantics E37).
+#[derive(Clone, Copy, Debug)]
+pub struct EgressProxy<'t> {
+    /// What is done with requests.
+    pub route: Route<'t>,
+    /// Where the bytes of other connections go.
+    pub bytes: TcpRoute<'t>,
 }
 
 pub(super) fn pairs(table: &Table, range: Range) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
@@ -58,6 +67,13 @@ impl<'t> Proxy<'t> {
     /// What becomes of a connection to a port that no listener has (semantics E21).
     pub fn fallback(&self) -> Fallback {
         Fallback::read(self.program_record().map_or(0, |program| program.fallback.get()))
+    }
+
+    /// Where [`Fallback::EgressProxy`] leads.
+    pub fn egress_proxy(&self) -> Option<EgressProxy<'t>> {
+        let program = self.program_record()?;
+        let route = at(self.table, table::index(program.egress_route)?)?;
+        Some(EgressProxy { route, bytes: at(self.table, table::index(program.egress_bytes)?)? })
     }
 
     /// Its listeners, by port, then bind.

@@ -7,7 +7,7 @@ use crate::{
     terminal::Voice,
 };
 use malha_mesh::MeshConfig;
-use malha_proxy::{AccessLog, Dns, LineFormat, ListenerAddress, LogFormat, Options, PortForward, Reload, Tracing};
+use malha_proxy::{AccessLog, Dns, Handle, LineFormat, LogFormat, Options, PortForward, Reload, Tracing};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},
@@ -100,15 +100,17 @@ fn log_of_mesh(log: AccessLog, mesh: &MeshConfig, note: impl Fn(&str)) -> Access
 }
 
 /// A line on each port that is mapped and that no gateway listens on.
-pub(super) fn idle_ports(args: &RunArgs, section: &RunSection, listeners: &[ListenerAddress]) -> Vec<String> {
+pub(super) fn idle_ports(args: &RunArgs, section: &RunSection, handle: &Handle) -> Vec<String> {
+    let listeners = handle.listeners();
     let gateways = listeners.iter().filter(|listener| listener.role == "gateway");
+    let proxies: BTreeSet<u16> = handle.egress().iter().map(|listener| listener.port).collect();
     let there: BTreeSet<u16> = gateways.map(|listener| listener.port).collect();
     let names: Vec<String> = there.iter().map(ToString::to_string).collect();
     let has = if names.is_empty() { "there are none".to_owned() } else { format!("there are {}", names.join(", ")) };
     let of_section =
         section.ports.iter().filter(|_| !args.ephemeral).map(|(port, local)| ("[run] ports", *port, *local));
     let mapped = args.ports.iter().map(|(port, local)| ("--port", *port, *local)).chain(of_section);
-    let idle = mapped.filter(|(_, port, _)| !there.contains(port));
+    let idle = mapped.filter(|(_, port, _)| !there.contains(port) && !proxies.contains(port));
     idle.map(|(whence, port, local)| {
         format!("{whence} {port}={local} opens nothing: no gateway listens on port {port}; {has}")
     })

@@ -206,7 +206,7 @@ impl Served<'_> {
 
     /// All that is worth a line now, trouble apart.
     fn notes(&self, built: &Built) -> Vec<String> {
-        let idle = idle_ports(self.args, &self.source.section(), &self.handle.listeners());
+        let idle = idle_ports(self.args, &self.source.section(), &self.handle);
         built.notes.iter().cloned().chain(idle).collect()
     }
 
@@ -290,7 +290,7 @@ impl Served<'_> {
             // Without stand-ins requests go there, come what may.
             let has_stand_ins = self.source.stand_ins().is_some();
             let whole = !replies.is_empty() || has_stand_ins && !processes.is_empty();
-            let before = self.handle.listeners();
+            let before = self.handle.ready();
             let told = match change {
                 Some(change) => self.reload(&change, whole),
                 None if whole => self.reload(&Change::Files(BTreeSet::new()), true),
@@ -315,7 +315,7 @@ impl Served<'_> {
             {
                 self.voice.say(&format!("malha: {failure}"));
             }
-            if let Some(file) = ready_file.filter(|_| self.handle.listeners() != before) {
+            if let Some(file) = ready_file.filter(|_| self.handle.ready() != before) {
                 // Traffic goes on, whoever waits for the file.
                 if let Err(failure) = write_ready_file(file, &self.handle) {
                     self.voice.say(&format!("malha: {failure}"));

@@ -6,9 +6,12 @@ use malha_proxy::{StartError, Whose};
 /// Why a proxy did not start, and the remedy.
 pub(super) fn failure(error: &StartError) -> Failure {
     let failure = Failure::new(error.to_string());
+    if let StartError::Socket { .. } = error {
+        return failure.help("`--ephemeral` takes sockets that nobody else has");
+    }
     let StartError::Listen { whose: Some(whose), .. } = error else { return failure };
     match whose {
-        Whose::Gateway(port) => failure.help(format!(
+        Whose::Gateway(port) | Whose::Egress(port) => failure.help(format!(
             "`--port {port}=0` takes any free port, `--port {port}=PORT` that one; `--ephemeral` takes free ones for all"
         )),
         Whose::DefaultSidecar => failure

@@ -2,7 +2,7 @@
 
 use super::{Built, Source, example::example};
 use crate::report::count;
-use malha_proxy::{Handle, ListenerAddress, SwapReport};
+use malha_proxy::{EgressAddress, Handle, ListenerAddress, SwapReport};
 use malha_table::{
     Role, Table,
     view::{Chain, Filter, Listener, Proxy},
@@ -37,6 +37,9 @@ pub(super) fn started(handle: &Handle, built: &Built, source: &Source, notes: &[
             let _ = writeln!(page, "  {example}");
         }
     }
+    for listener in handle.egress() {
+        let _ = writeln!(page, "{}", egress(&listener));
+    }
     if let Some(admin) = handle.admin() {
         let _ = writeln!(page, "admin on http://{admin} (/status, /findings, /metrics, /route, /mock)");
     }
@@ -53,6 +56,18 @@ pub(super) fn started(handle: &Handle, built: &Built, source: &Source, notes: &[
     }
     page.push_str("malha: ready");
     page
+}
+
+/// Where an egress listener of a Sidecar is.
+fn egress(listener: &EgressAddress) -> String {
+    let EgressAddress { name, proxy, port, protocol, address } = listener;
+    if protocol == "HTTP_PROXY" && *port != 0 {
+        return format!("sidecar {proxy} port {port} {protocol} on http://{address}, as http_proxy");
+    }
+    // A socket may be elsewhere than it is written.
+    let written = name.strip_suffix("_0").unwrap_or(name);
+    let moved = if written == address { String::new() } else { format!(", for {written}") };
+    format!("sidecar {proxy} {protocol} on {address}{moved}")
 }
 
 /// Why an object takes no part.
@@ -97,6 +112,9 @@ pub(super) fn reloaded(built: &Built, report: &SwapReport, is_other: bool, took:
                 writeln!(page, "{role} {proxy} {what} on http://{address}")
             };
         }
+    }
+    for listener in &report.egress {
+        let _ = writeln!(page, "{}", egress(listener));
     }
     let _ = write!(
         page,

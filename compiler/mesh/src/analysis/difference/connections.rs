@@ -4,6 +4,7 @@ use super::{
     ANY_CONNECTION, Class, Detail, Difference, Frame, Side, Sides,
     effect::Effect,
     hosts::HostPairs,
+    listeners::egress_proxy,
     sorts::{Sort, Sorts, Speaks},
 };
 use crate::program::{Fallback, Filter, FilterChain, Listener, Role, Termination};
@@ -125,6 +126,10 @@ fn treatment(side: Side<'_>, listener: Option<&Listener>, chain: Option<&FilterC
             Fallback::Close => return None,
             Fallback::Passthrough => "passed on".to_owned(),
             Fallback::Blackhole => "refused".to_owned(),
+            Fallback::EgressProxy => {
+                let proxy = side.proxy.map(|proxy| egress_proxy(&proxy.program)).unwrap_or_default();
+                format!("sent to the egress proxy {proxy}")
+            }
         };
         return Some(Treatment { forwards: true, termination: NOT_HERE.to_owned(), effect });
     };

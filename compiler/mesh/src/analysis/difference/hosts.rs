@@ -195,7 +195,8 @@ impl<'p> Pair<'p, '_> {
 impl Pair<'_, '_> {
     /// Whether one side has no listener, and its proxy passes on what it has none for.
     fn is_passed_on(&self) -> bool {
-        let passes = |side: Side<'_>| side.proxy.is_some_and(|proxy| proxy.program.fallback == Fallback::Passthrough);
+        let is_on = |fallback: Fallback| matches!(fallback, Fallback::Passthrough | Fallback::EgressProxy);
+        let passes = |side: Side<'_>| side.proxy.is_some_and(|proxy| is_on(proxy.program.fallback));
         (self.old.is_none() && passes(self.sides.old)) || (self.new.is_none() && passes(self.sides.new))
     }
 }

@@ -1,6 +1,7 @@
 //! Sidecars: the outbound listeners of a workload, and the route table of each port (semantics B.2, B.6, B.7, E).
 
 mod domains;
+mod egress_proxy;
 mod names;
 mod network;
 mod tables;
@@ -8,10 +9,10 @@ mod tables;
 use super::context::{Context, TableIndex};
 use super::listeners;
 use crate::VirtualService;
-use crate::config::OutboundMode;
-use crate::egress::EgressListener;
-use crate::program::{Bind, Fallback, Filter, FilterChain, Listener, Note, ProxyProgram};
+use crate::egress::{EgressListener, EgressPort};
+use crate::program::{Bind, Filter, FilterChain, Listener, Note, ProxyProgram};
 use crate::registry::{Protocol, Resolution, Service, ServiceOrigin, ServicePort};
+use egress_proxy::Unknown;
 use hashbrown::HashSet;
 use smol_str::{SmolStr, format_smolstr};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,9 +23,7 @@ use tables::Ports;
 /// What the listeners of one sidecar are made of.
 struct Outbound<'a> {
     context: &'a Context<'a>,
-    /// What becomes of requests to hosts that nobody has.
-    unknown: OutboundMode,
-    fallback: Fallback,
+    unknown: Unknown,
     opened: BTreeMap<Key, Opened>,
     /// Listeners to which nothing is added any more.
     locked: BTreeSet<Key>,
@@ -49,11 +48,13 @@ struct Opened {
     taken: HashSet<(Vec<SmolStr>, Vec<SmolStr>)>,
 }
 
-/// Which route table: that of a port, or that of one service whose protocol is detected.
+/// Which route table: that of a port, or that of one service whose protocol is detected, ...
 #[derive(Clone, Debug)]
 enum Table {
     Port,
     Service(SmolStr),
+    /// That of a listener for all ports of its services.
+    AllPorts,
 }
 
 /// How a port routes plain HTTP.
@@ -88,11 +89,7 @@ struct Source<'a> {
 
 /// Lowers the mesh for one sidecar.
 pub(super) fn lower(context: &Context<'_>) -> ProxyProgram {
-    let unknown = context.mesh.outbound(context.proxy);
-    let fallback = match unknown {
-        OutboundMode::RegistryOnly => Fallback::Blackhole,
-        OutboundMode::AllowAny | OutboundMode::AllowAnyDynamicDns => Fallback::Passthrough,
-    };
+    let unknown = Unknown::of(context);
     let open: [EgressListener; 1];
     let listeners = if let Some(egress) = context.mesh.egress(context.proxy) {
         egress.listeners.as_slice()
@@ -108,7 +105,7 @@ pub(super) fn lower(context: &Context<'_>) -> ProxyProgram {
     });
     let sources: Vec<Source<'_>> = sources.collect();
     let (opened, locked, named_ports) = (BTreeMap::new(), BTreeSet::new(), names::ports(&sources));
-    let mut outbound = Outbound { context, unknown, fallback, opened, locked, named_ports };
+    let mut outbound = Outbound { context, unknown, opened, locked, named_ports };
     for source in &sources {
         outbound.open_all(source);
     }
@@ -130,10 +127,6 @@ impl Outbound<'_> {
     fn open_all(&mut self, source: &Source<'_>) {
         let services = &source.services;
         let bind = bind(source.listener);
-        // Sockets are not executed.
-        if let Some(Bind::Socket(_)) = bind {
-            return;
-        }
         let Some(port) = source.listener.port else {
             // What earlier listeners have is theirs.
             self.locked.extend(self.opened.keys().cloned());
@@ -144,21 +137,41 @@ impl Outbound<'_> {
             }
             return;
         };
-        // A proxy for all ports is not executed.
-        if port.protocol == Protocol::HttpProxy {
-            if !services.is_empty() {
-                let bind = bind.unwrap_or_default();
-                if bind == Bind::Any {
-                    self.locked.insert((port.number, Bind::OtherNames));
-                }
-                self.locked.insert((port.number, bind));
+        if port.protocol == Protocol::Udp {
+            return;
+        }
+        let bind = bind.as_ref();
+        if !port.is_of_services() {
+            let bind = bind.cloned().unwrap_or_default();
+            self.open_for_all_ports(source, &bind, port);
+            // Names are for it as addresses are.
+            if bind == Bind::Any && !services.is_empty() {
+                self.locked.insert((port.number, Bind::OtherNames));
             }
             return;
         }
-        for service in services.iter().filter(|_| port.protocol != Protocol::Udp) {
+        for service in services {
             if let Some(own) = service.port(port.number) {
-                self.open(source, bind.as_ref(), service, &ServicePort { protocol: port.protocol, ..own.clone() });
+                self.open(source, bind, service, &ServicePort { protocol: port.protocol, ..own.clone() });
             }
+        }
+    }
+
+    /// Opens a listener that is an HTTP proxy, or a socket: all ports of its services are reached by it (semantics E39).
+    fn open_for_all_ports(&mut self, source: &Source<'_>, bind: &Bind<SmolStr>, port: EgressPort) {
+        for service in &source.services {
+            let Some(any) = service.ports.first() else { continue };
+            let own = ServicePort { number: port.number, protocol: port.protocol, ..any.clone() };
+            let (is_http, is_detected) = (port.protocol.is_http(), port.protocol == Protocol::Auto);
+            let table = (is_http || is_detected).then_some(Table::AllPorts);
+            let chains = if is_http {
+                Vec::new()
+            } else {
+                let is_by_name = service.addresses.iter().any(|address| address.contains('/'));
+                network::chains(self.context, &source.virtual_services, service, &own, &[], is_by_name)
+            };
+            let http = Http { table, is_alone: is_http };
+            self.add(source, bind.clone(), (service, &own), http, chains);
         }
     }
 
@@ -292,29 +305,38 @@ impl Outbound<'_> {
     where
         Self: 's,
     {
-        let Outbound { context, unknown, fallback, mut opened, named_ports, .. } = self;
+        let Outbound { context, unknown, mut opened, named_ports, .. } = self;
+        let fallback = unknown.fallback();
         for &port in &named_ports {
             // Even an empty one keeps other names from what is for any address.
             let none = || Opened { protocol: SmolStr::new_static(Protocol::Tcp.as_str()), ..Opened::default() };
             opened.entry((port, Bind::OtherNames)).or_insert_with(none);
         }
-        let mut program = ProxyProgram { fallback, ..ProxyProgram::default() };
+        let egress_proxy = unknown.egress_proxy.clone();
+        let mut program = ProxyProgram { fallback, egress_proxy, ..ProxyProgram::default() };
         let mut tables = TableIndex::default();
-        let make = |source: &'s Source<'s>| Ports::new(context, &source.virtual_services, &source.services, unknown);
+        let make = |source: &'s Source<'s>| Ports::new(context, &source.virtual_services, &source.services, &unknown);
         let mut ports: Vec<Ports<'_>> = sources.iter().map(make).collect();
         for ((port, bind), opened) in opened {
             let mut filter_chains = opened.chains;
             if let Some(http) = opened.http {
-                let (name, host) = match &http {
-                    Table::Port => (format_smolstr!("{port}"), None),
-                    Table::Service(host) => (format_smolstr!("{host}:{port}"), Some(host)),
+                let name = match (&http, &bind) {
+                    (Table::Service(host), _) => format_smolstr!("{host}:{port}"),
+                    (_, Bind::Socket(socket)) => socket.clone(),
+                    (Table::Port | Table::AllPorts, _) => format_smolstr!("{port}"),
                 };
-                // The first listener with this port has it, else the one without a port (semantics E36).
-                let has_port = |source: &Source<'_>| source.listener.port.is_none_or(|own| own.number == port);
+                // The first listener with this port has it, else the one without a port (semantics E36); of sockets that
+                // which is bound there.
+                let is_bound_there =
+                    |source: &Source<'_>| port != 0 || self::bind(source.listener).as_ref() == Some(&bind);
+                let has_port = |source: &Source<'_>| {
+                    source.listener.port.is_none_or(|own| own.number == port && is_bound_there(source))
+                };
                 let Some(ports) = sources.iter().position(has_port).and_then(|at| ports.get_mut(at)) else { continue };
-                let table = tables.get_or_insert(&name, || match host {
-                    None => ports.table(&name, port),
-                    Some(host) => ports.service_table(&name, port, host),
+                let table = tables.get_or_insert(&name, || match &http {
+                    Table::Port => ports.table(&name, port),
+                    Table::Service(host) => ports.service_table(&name, port, host),
+                    Table::AllPorts => ports.all_ports_table(&name),
                 });
                 let chain = FilterChain {
                     server_names: Vec::new(),

@@ -163,7 +163,12 @@ impl Known<'_> {
 }
 
 fn own_route(context: &Context<'_>, service: &Service, port: &ServicePort) -> TcpRoute {
-    let Target { destination, .. } = (&context.resolver.service(service, port.number)).into();
+    // Of a listener for all ports it is the only one of the service (semantics E39).
+    let number = match service.ports.as_slice() {
+        [only] if port.number == 0 => only.number,
+        _ => port.number,
+    };
+    let Target { destination, .. } = (&context.resolver.service(service, number)).into();
     TcpRoute { origin: None, destinations: vec![Destination { weight: 1, ..destination }] }
 }
 

@@ -1,16 +1,18 @@
-//! The route tables of a sidecar: one for each port, shared by all services that have it (semantics B36 to B40).
+//! The route tables of a sidecar: one for each port, shared by all services that have it (semantics B36 to B40), and those
+//! of listeners for all ports (semantics E39).
 
 use super::domains;
-use crate::config::OutboundMode;
+use super::egress_proxy::Unknown;
 use crate::host::HostMap;
 use crate::lower::context::{Context, LoweredTable};
 use crate::lower::routes::RouteList;
-use crate::program::{Action, ActionKind, Fallback, HeaderOps, Route, RouteTable, VirtualHost};
-use crate::registry::{Protocol, Service};
+use crate::program::RouteTable;
+use crate::registry::{Protocol, Service, ServicePort};
 use crate::{GatewayRef, ObjectName, VirtualService, host};
 use hashbrown::{HashMap, HashSet, hash_map::Entry};
-use malha_algebra::Predicate;
 use smol_str::{SmolStr, StrExt, format_smolstr};
+use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 /// Makes the tables of a sidecar; what a port's virtual hosts are is found once.
@@ -18,8 +20,7 @@ pub(super) struct Ports<'a> {
     context: &'a Context<'a>,
     virtual_services: &'a [&'a Arc<VirtualService>],
     services: &'a [Arc<Service>],
-    /// What becomes of requests to hosts that nobody has.
-    unknown: OutboundMode,
+    unknown: &'a Unknown,
     /// The VirtualService that owns each service: that with the most specific host, of equals the first.
     owners: HashMap<SmolStr, ObjectName>,
     drafts: HashMap<u32, PortDrafts>,
@@ -45,7 +46,7 @@ impl<'a> Ports<'a> {
         context: &'a Context<'a>,
         virtual_services: &'a [&'a Arc<VirtualService>],
         services: &'a [Arc<Service>],
-        unknown: OutboundMode,
+        unknown: &'a Unknown,
     ) -> Self {
         let owners = owners(virtual_services, services);
         Ports { context, virtual_services, services, unknown, owners, drafts: HashMap::new() }
@@ -55,7 +56,7 @@ impl<'a> Ports<'a> {
     pub(super) fn table(&mut self, name: &SmolStr, port: u32) -> LoweredTable {
         let hosts = all(self.drafts(port));
         let mut lowered = self.lower(name, hosts);
-        lowered.table.virtual_hosts.push(catch_all(self.unknown));
+        lowered.table.virtual_hosts.push(self.unknown.catch_all());
         lowered
     }
 
@@ -69,6 +70,15 @@ impl<'a> Ports<'a> {
             None => all(drafts),
         };
         self.lower(name, chosen)
+    }
+
+    /// The table of a listener for all ports of its services: a Host that names no port is for port 80 (semantics E39).
+    pub(super) fn all_ports_table(&self, name: &SmolStr) -> LoweredTable {
+        let drafts = self.make_drafts_of_all_ports();
+        let mut lowered = self.lower(name, all(&drafts));
+        lowered.table.counts_ports = true;
+        lowered.table.virtual_hosts.push(self.unknown.catch_all());
+        lowered
     }
 
     fn lower(&self, name: &SmolStr, hosts: Vec<(Vec<SmolStr>, Arc<RouteList>)>) -> LoweredTable {
@@ -124,6 +134,39 @@ impl<'a> Ports<'a> {
         for service in &on_port {
             if is_http_on(service, port) && !routed.contains(service.hostname.as_str()) {
                 drafts.add_service(service, &self.plain_routes(service, port));
+            }
+        }
+        drafts.made
+    }
+
+    fn make_drafts_of_all_ports(&self) -> PortDrafts {
+        let services: Vec<&Arc<Service>> = self.services.iter().collect();
+        let by_name: HashMap<&str, &Arc<Service>> =
+            services.iter().map(|service| (service.hostname.as_str(), *service)).collect();
+        let mut drafts = Drafts::new(self.context, &services);
+        let mut routed: HashSet<&str> = HashSet::new();
+        for rules in self.virtual_services {
+            let hosts = self.hosts_of(rules, &services, &by_name);
+            let gateway = GatewayRef::Mesh;
+            let list = self.context.routes(rules, &self.context.scope(&gateway, &rules.name.namespace, 0, false));
+            if list.routes.is_empty() {
+                continue;
+            }
+            let ports: BTreeSet<u32> = hosts.services.iter().flat_map(|service| http_ports(service)).collect();
+            for port in ports {
+                // Names that are no service are known on port 80 alone.
+                for host in hosts.others.iter().filter(|_| port == USUAL_PORT) {
+                    drafts.add_on_port(host, port, &[(*host).clone()], &[], &list);
+                }
+                for service in hosts.services.iter().filter(|service| is_http_on(service, port)) {
+                    drafts.add_service_on_port(service, port, &list);
+                    routed.insert(&service.hostname);
+                }
+            }
+        }
+        for service in services.iter().filter(|service| !routed.contains(service.hostname.as_str())) {
+            for port in http_ports(service) {
+                drafts.add_service_on_port(service, port, &self.plain_routes(service, port));
             }
         }
         drafts.made
@@ -204,6 +247,22 @@ impl<'a> Drafts<'a> {
         self.add(&service.hostname, domains::of_service(service, self.context), &short, list);
     }
 
+    fn add_service_on_port(&mut self, service: &Service, port: u32, list: &Arc<RouteList>) {
+        let short = domains::short_forms(service, self.context);
+        self.add_on_port(&service.hostname, port, &domains::of_service(service, self.context), &short, list);
+    }
+
+    /// One whose domains have a port; that of [`USUAL_PORT`] may be left out.
+    fn add_on_port(&mut self, name: &str, port: u32, hosts: &[SmolStr], short: &[SmolStr], list: &Arc<RouteList>) {
+        let on_port = |host: &SmolStr| {
+            let is_bracketed = host.parse::<Ipv6Addr>().is_ok();
+            if is_bracketed { format_smolstr!("[{host}]:{port}") } else { format_smolstr!("{host}:{port}") }
+        };
+        let without = |host: &SmolStr| (port == USUAL_PORT).then(|| host.clone());
+        let domains = hosts.iter().flat_map(|host| without(host).into_iter().chain([on_port(host)])).collect();
+        self.add(&format_smolstr!("{name}:{port}"), domains, short, list);
+    }
+
     fn add(&mut self, name: &SmolStr, domains: Vec<SmolStr>, short: &[SmolStr], list: &Arc<RouteList>) {
         if !self.names.insert(name.clone()) {
             return;
@@ -236,8 +295,20 @@ fn touches(virtual_service: &VirtualService, services: &HashMap<&str, &Arc<Servi
     })
 }
 
+/// The port of a Host that names none.
+const USUAL_PORT: u32 = 80;
+
 fn is_http_on(service: &Service, port: u32) -> bool {
-    service.port(port).is_some_and(|port| port.protocol.is_http() || port.protocol == Protocol::Auto)
+    service.port(port).is_some_and(carries_http)
+}
+
+/// The numbers of its ports that carry HTTP, or may.
+fn http_ports(service: &Service) -> impl Iterator<Item = u32> {
+    service.ports.iter().filter(|port| carries_http(port)).map(|port| port.number)
+}
+
+fn carries_http(port: &ServicePort) -> bool {
+    port.protocol.is_http() || port.protocol == Protocol::Auto
 }
 
 /// For each service the VirtualService with the most specific host for it (semantics B.2).
@@ -253,22 +324,4 @@ fn owners(virtual_services: &[&Arc<VirtualService>], services: &[Arc<Service>]) 
         Some((service.hostname.clone(), owner.clone()))
     };
     services.iter().filter_map(owner).collect()
-}
-
-/// The virtual host of unknown hosts (semantics B39).
-fn catch_all(unknown: OutboundMode) -> Arc<VirtualHost> {
-    let (kind, fallback) = match unknown {
-        OutboundMode::RegistryOnly => (ActionKind::Blackhole, Fallback::Blackhole),
-        OutboundMode::AllowAny => (ActionKind::Passthrough, Fallback::Passthrough),
-        OutboundMode::AllowAnyDynamicDns => (ActionKind::ByHost, Fallback::Passthrough),
-    };
-    let action = Action { kind, request_headers: HeaderOps::default(), response_headers: HeaderOps::default() };
-    let route = Route { predicate: Predicate::any(), action: Arc::new(action), origin: None };
-    Arc::new(VirtualHost {
-        domains: vec![SmolStr::new_static("*")],
-        require_tls: false,
-        routes: Arc::new([route]),
-        catch_all: Some(fallback),
-        ..VirtualHost::default()
-    })
 }

@@ -54,9 +54,14 @@ fn run(arguments: &Arguments) -> Result<(), String> {
 
 /// Which option gives what cannot listen another address.
 fn remedy(error: &StartError) -> Option<String> {
+    if let StartError::Socket { .. } = error {
+        return Some("--ephemeral takes sockets that nobody else has".to_owned());
+    }
     let StartError::Listen { whose: Some(whose), .. } = error else { return None };
     Some(match whose {
-        Whose::Gateway(port) => format!("--port {port}=0 takes any free port, --ephemeral does so for all"),
+        Whose::Gateway(port) | Whose::Egress(port) => {
+            format!("--port {port}=0 takes any free port, --ephemeral does so for all")
+        }
         Whose::DefaultSidecar => "--outbound 127.0.0.1:0 takes any free port".to_owned(),
         Whose::Sidecar(name) => format!("--sidecar {name}=127.0.0.1:0 takes any free port"),
         Whose::Forward(to) => format!("--forward {to} without an address takes any free port"),
@@ -68,6 +73,9 @@ fn remedy(error: &StartError) -> Option<String> {
 fn tell_start(handle: &Handle) {
     for listener in handle.listeners() {
         eprintln!("{} {} of {} on {}", listener.role, listener.name, listener.proxy, listener.address);
+    }
+    for listener in handle.egress() {
+        eprintln!("egress {} of {} on {}", listener.name, listener.proxy, listener.address);
     }
     if let Some(address) = handle.admin() {
         eprintln!("admin on {address}");
