@@ -43,11 +43,11 @@ pub struct Change {
     pub role: Role,
     /// Who executes.
     pub proxy: ProxyIdentity,
-    /// Port of the listener; 0: all ports that no listener has.
+    /// Port of the listener; 0: all ports that no listener has, or a socket.
     pub port: u32,
     /// Protocol of the listener; empty for ports that no listener has.
     pub protocol: SmolStr,
-    /// The virtual host, or the server name.
+    /// The virtual host, or the server name; with the socket, where that is not an address.
     pub host: String,
     /// The requests, in words.
     pub region: String,

@@ -78,8 +78,13 @@ fn words(told: &Told) -> Words {
         1 => " and 1 other".to_owned(),
         others => format!(" and {others} others"),
     };
-    let port = if change.port == 0 { "other ports".to_owned() } else { format!("port {}", change.port) };
-    let title = format!("{} {} on {port} of {proxy}{also}", class(change.class), change.host);
+    let place = match change.port {
+        0 if change.protocol.is_empty() => " on other ports".to_owned(),
+        // A socket, which the host names.
+        0 => String::new(),
+        port => format!(" on port {port}"),
+    };
+    let title = format!("{} {}{place} of {proxy}{also}", class(change.class), change.host);
     let mut lines = vec![("requests", change.region.clone())];
     if let Some(request) = &change.request
         && let Some(witness) = serde_json::to_value(request).ok().as_ref().and_then(crate::report::ask)
