@@ -26,7 +26,7 @@ tasks:
   new-rule CODE NAME GROUP
                       begin a lint: writes its file and registers it, as `new-rule R010 rule-unwise suspicious`
   corpus COUNT        print a config repository of COUNT VirtualServices
-  dist                build malha and malha-proxy to hand to others, in target/dist; the proxy by a profile of
+  dist                build malha and malha-proxy to hand to others, in target/programs; the proxy by a profile of
                       what it does under load, for which llvm-profdata, curl and openssl have to be there
   bench [NAME]...     build these, and measure, as ratios within one run: compile, proxy, tcp, connections,
                       reload, rules";
@@ -42,6 +42,10 @@ fn main() -> ExitCode {
         ["new-rule", code, name, group] => begin_rule(code, name, group),
         ["corpus", count] => print_corpus(count),
         [parts::TASK, part @ ..] => parts::run(part),
+        [bench::rules::TASK] => {
+            bench::rules::measure();
+            Ok(())
+        }
         ["dist"] => dist::build().map(|directory| println!("malha and malha-proxy are in {}", directory.display())),
         ["bench", ..] => bench::run(arguments.get(1..).unwrap_or_default()),
         _ => {

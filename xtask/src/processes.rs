@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -47,26 +47,61 @@ impl Programs {
         }
         // It is written anew, and tells of this process then.
         let _ = fs::remove_file(&ready);
+        let log = at("malha-proxy.log");
+        let told = fs::File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
         let child = many_files(&at("malha-proxy"))
             .arg(&table)
             .args(["--ephemeral", "--outbound", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--cores", workers])
             .args(["--access-log", "/dev/null", "--ready-file"])
             .arg(&ready)
+            // One that counts writes its counts where it was built to.
+            .env_remove("LLVM_PROFILE_FILE")
             .stdin(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(told)
             .spawn()
             .map_err(|error| format!("malha-proxy does not start: {error}"))?;
-        let running = Running { child, told: String::new() };
+        let mut running = Running { child, told: String::new() };
         let started = Instant::now();
         while !ready.exists() {
-            if started.elapsed() > Duration::from_secs(20) {
-                return Err("malha-proxy did not become ready".to_owned());
+            let ended = running.child.try_wait().map_err(|error| error.to_string())?;
+            if ended.is_some() || started.elapsed() > PATIENCE {
+                return Err(format!("malha-proxy did not become ready; {} says why", log.display()));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
         let text = fs::read_to_string(&ready).map_err(|error| error.to_string())?;
         Ok(Proxy { running, ready: serde_json::from_str(&text).map_err(|error| error.to_string())? })
     }
+}
+
+/// So long a program may take for what it has to do.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Runs a program to its end, and gives what it printed.
+pub(crate) fn finish(command: &mut Command) -> Result<String, String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| format!("{name} does not start: {error}"))?;
+    let ended = wait(&mut child);
+    let output = child.wait_with_output().map_err(|error| format!("{name}: {error}"))?;
+    if ended.is_ok() && output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let told = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{name} failed: {}", told.trim().lines().next_back().unwrap_or("it does not say why")))
+}
+
+/// Waits until a process has ended; one that does not is ended.
+fn wait(child: &mut Child) -> Result<ExitStatus, String> {
+    let started = Instant::now();
+    while started.elapsed() < PATIENCE {
+        if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
+            return Ok(status);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let _ = child.kill();
+    Err("it does not end".to_owned())
 }
 
 /// A program that may open as many files as the system lets it.
@@ -107,6 +142,9 @@ impl Running {
         let mut line = String::new();
         BufReader::new(told.take(100)).read_line(&mut line).map_err(|error| error.to_string())?;
         line.trim().clone_into(&mut running.told);
+        if running.told.is_empty() {
+            return Err("a part of the bench ended before it had begun".to_owned());
+        }
         Ok(running)
     }
 
@@ -130,8 +168,9 @@ impl Running {
     /// Asks it to end, and waits until it has.
     pub(crate) fn end(mut self) -> Result<(), String> {
         let asked = Command::new("kill").arg(self.child.id().to_string()).status();
-        let status = asked.and_then(|_| self.child.wait()).map_err(|error| error.to_string())?;
-        if status.success() { Ok(()) } else { Err(format!("it ended with {status}")) }
+        let asked = asked.map_err(|error| format!("kill does not start: {error}"))?;
+        let status = wait(&mut self.child)?;
+        if asked.success() && status.success() { Ok(()) } else { Err(format!("it ended with {status}")) }
     }
 
     /// Bytes of its memory that are resident.

@@ -1,4 +1,4 @@
-//! Where benches put what they make.
+//! Where benches, and the training of the proxy, put what they make.
 
 use std::{fs, io, path::Path, path::PathBuf};
 
@@ -10,12 +10,17 @@ pub(crate) fn root() -> PathBuf {
 /// An empty directory under `target/bench`.
 pub(crate) fn directory(name: &str) -> Result<PathBuf, String> {
     let directory = root().join("target/bench").join(name);
-    let made = match fs::remove_dir_all(&directory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => fs::create_dir_all(&directory),
-    };
-    made.map_err(|error| format!("{}: {error}", directory.display()))?;
+    remove(&directory)?;
+    fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     Ok(directory)
+}
+
+/// Removes a directory, if it is there.
+pub(crate) fn remove(directory: &Path) -> Result<(), String> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!("{}: {error}", directory.display())),
+        _ => Ok(()),
+    }
 }
 
 /// Writes a file as an editor does: beside its place, then renamed.

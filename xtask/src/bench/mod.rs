@@ -14,11 +14,11 @@ use std::path::Path;
 pub(crate) fn run(names: &[String]) -> Result<(), String> {
     let all = [
         ("compile", compile::run as fn(&Path) -> Result<(), String>),
+        ("reload", reload::run),
+        ("rules", rules::run),
         ("proxy", proxy::run),
         ("tcp", tcp::run),
         ("connections", connections::run),
-        ("reload", reload::run),
-        ("rules", rules::run),
     ];
     for name in names {
         if !all.iter().any(|(known, _)| known == name) {
@@ -26,13 +26,14 @@ pub(crate) fn run(names: &[String]) -> Result<(), String> {
             return Err(format!("no bench is called {name}; there are {known}"));
         }
     }
-    let binaries = dist::build()?;
-    for (name, bench) in all {
-        if names.is_empty() || names.iter().any(|wanted| wanted == name) {
-            println!("## {name}\n");
-            bench(&binaries)?;
-            println!();
-        }
+    let wanted = all.iter().filter(|(name, _)| names.is_empty() || names.iter().any(|wanted| wanted == name));
+    let of_proxy = ["proxy", "tcp", "connections"];
+    let needs_proxy = wanted.clone().any(|(name, _)| of_proxy.contains(name));
+    let binaries = if needs_proxy { dist::build()? } else { dist::build_without_proxy()? };
+    for (name, bench) in wanted {
+        println!("## {name}\n");
+        bench(&binaries)?;
+        println!();
     }
     Ok(())
 }

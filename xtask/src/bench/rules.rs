@@ -3,7 +3,6 @@
 //! `mixed` is what a large virtual host looks like: prefixes, exact paths, a twentieth regular expressions, headers. The
 //! others are as bad as we know how to make them.
 
-use crate::parts;
 use malha_algebra::{
     Condition, DEFAULT_BUDGET, List, PathTest, Predicate, Reach, Space, ValueTest, World, language::Limits,
     re2::Pattern,
@@ -19,9 +18,12 @@ const ROUNDS: usize = 5;
 
 type Make = fn(usize) -> Predicate;
 
+/// The task that measures.
+pub(crate) const TASK: &str = "bench-rules";
+
 /// Measures in a process of its own, built as what is handed out.
 pub(super) fn run(binaries: &Path) -> Result<(), String> {
-    let ended = Command::new(binaries.join("xtask")).args([parts::TASK, "rules"]).status();
+    let ended = Command::new(binaries.join("xtask")).arg(TASK).status();
     let status = ended.map_err(|error| format!("a part of the bench does not start: {error}"))?;
     if status.success() { Ok(()) } else { Err("the bench failed".to_owned()) }
 }

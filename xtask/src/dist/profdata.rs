@@ -2,12 +2,8 @@
 
 use std::{ffi::OsString, path::Path, process::Command};
 
-/// The program, and the compiler that it goes with.
-pub(super) struct Profdata {
-    program: OsString,
-    /// The target that the compiler builds for by itself, as `x86_64-unknown-linux-gnu`.
-    pub(super) host: String,
-}
+/// The program.
+pub(super) struct Profdata(OsString);
 
 impl Profdata {
     /// The toolchain's own, or else the system's.
@@ -17,18 +13,17 @@ impl Profdata {
     pub(super) fn find() -> Result<Profdata, String> {
         let told = told(Command::new("rustc").arg("-vV"))?;
         let line = |name: &str| told.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
-        let (host, version) = (line("host:").to_owned(), line("LLVM version:"));
+        let (host, version) = (line("host:"), line("LLVM version:"));
         let major = version.split('.').next().unwrap_or_default();
         let sysroot = self::told(Command::new("rustc").args(["--print", "sysroot"]))?;
-        let own = Path::new(sysroot.trim()).join("lib/rustlib").join(&host).join("bin/llvm-profdata");
+        let own = Path::new(sysroot.trim()).join("lib/rustlib").join(host).join("bin/llvm-profdata");
         let known = [own.into_os_string(), format!("llvm-profdata-{major}").into(), "llvm-profdata".into()];
         let fits = |program: &OsString| {
             // `LLVM version 22.1.8`, among other lines
             self::told(Command::new(program).arg("--version"))
                 .is_ok_and(|told| told.contains(&format!("LLVM version {major}.")))
         };
-        let found = known.into_iter().find(fits).map(|program| Profdata { program, host });
-        found.ok_or_else(|| {
+        known.into_iter().find(fits).map(Profdata).ok_or_else(|| {
             format!(
                 "there is no llvm-profdata of LLVM {major}, which rustc has; `rustup component add llvm-tools` brings \
                  it, or `apt-get install llvm-{major}`"
@@ -42,13 +37,16 @@ impl Profdata {
     /// There are none, or they cannot be read.
     pub(super) fn merge(&self, counts: &Path, profile: &Path) -> Result<(), String> {
         let partial = profile.with_extension("partial");
-        told(Command::new(&self.program).args(["merge", "--output"]).arg(&partial).arg(counts))?;
+        told(Command::new(&self.0).args(["merge", "--output"]).arg(&partial).arg(counts))?;
         std::fs::rename(&partial, profile).map_err(|error| format!("{}: {error}", profile.display()))
     }
 }
 
 /// What a program prints.
-fn told(command: &mut Command) -> Result<String, String> {
+///
+/// # Errors
+/// It does not start, or fails.
+pub(super) fn told(command: &mut Command) -> Result<String, String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| format!("{name} does not start: {error}"))?;
     if !output.status.success() {

@@ -2,19 +2,20 @@
 //! for what never happens.
 
 use crate::{
-    processes::{Programs, Running},
+    processes::{Programs, Running, finish},
     scratch,
 };
-use std::{path::Path, process::Command};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
-/// Puts this build under load. When it has ended, its counts are where it was built to write them.
+/// Puts the middle one of `malha`, `malha-proxy` and this program under load, with the help of the others. When it has
+/// ended, its counts are where it was built to write them.
 ///
 /// # Errors
-/// Something does not start, or a request has no answer.
-pub(super) fn run(counting: &Path, binaries: &Path) -> Result<(), String> {
+/// Something does not start, or a request is not answered as it should be.
+pub(super) fn run(programs: [&Path; 3]) -> Result<(), String> {
     let directory = scratch::directory("training")?;
     make_certificate(&directory)?;
-    let programs = Programs::copied([&binaries.join("malha"), counting, &binaries.join("xtask")], directory.clone())?;
+    let programs = Programs::copied(programs, directory.clone())?;
     let upstream = Running::part(&mut programs.part(&["reader"]))?;
     let echo = Running::part(&mut programs.part(&["echo"]))?;
     let mesh = MESH
@@ -28,42 +29,48 @@ pub(super) fn run(counting: &Path, binaries: &Path) -> Result<(), String> {
     finish(&mut programs.part(&["load", http, "64", "4", "4000"]))?;
     finish(&mut programs.part(&["pour", bytes, "4", "1"]))?;
     // Not HTTP/2 in the clear: some versions of curl fail at the second request of a connection.
-    for (scheme, address, version) in
-        [("http", http, "--http1.1"), ("https", https, "--http1.1"), ("https", https, "--http2")]
-    {
-        finish(&mut ask(scheme, address, version))?;
-    }
+    ask("http", http, "--http1.1")?;
+    ask("https", https, "--http1.1")?;
+    ask("https", https, "--http2")?;
     proxy.running.end()
 }
 
-/// Requests of many kinds, each some hundred times, by `curl`.
-fn ask(scheme: &str, address: &str, version: &str) -> Command {
+/// Requests of many kinds, by `curl`, of which each has to have the answer that it is meant for.
+fn ask(scheme: &str, address: &str, version: &str) -> Result<(), String> {
+    let to = format!("{HOST}:{}:{address}", if scheme == "https" { "443" } else { "80" });
     let mut command = Command::new("curl");
-    command.args(["--silent", "--show-error", "--insecure", "--parallel", "--parallel-max", "16"]);
-    // One way for all that follow; each part between `--next` has its own.
-    let mut first = true;
-    for (times, path, more) in REQUESTS {
-        if !first {
-            command.arg("--next").args(["--silent", "--show-error", "--insecure"]);
+    // These two hold for all; curl forgets the others at each `--next`.
+    command.args(["--parallel", "--parallel-max", "16"]);
+    let mut wanted = BTreeMap::new();
+    for (number, (times, path, status, more)) in REQUESTS.into_iter().enumerate() {
+        if number > 0 {
+            command.arg("--next");
         }
-        first = false;
-        let to = format!("{HOST}:{}:{address}", if scheme == "https" { "443" } else { "80" });
-        command.args([version, "--output", "/dev/null", "--connect-to", &to]).args(more);
+        command.args(["--silent", "--show-error", "--insecure", "--max-time", "30", version]).args(more);
+        command.args(["--output", "/dev/null", "--write-out", "%{http_code}\\n", "--connect-to", &to]);
         command.arg(format!("{scheme}://{HOST}{path}{}n=[1-{times}]", if path.contains('?') { '&' } else { '?' }));
+        *wanted.entry(status.to_owned()).or_insert(0) += times;
     }
-    command
+    let mut answers = BTreeMap::new();
+    for status in finish(&mut command)?.lines() {
+        *answers.entry(status.to_owned()).or_insert(0) += 1;
+    }
+    if answers == wanted {
+        return Ok(());
+    }
+    Err(format!("{scheme} by {version} was answered by {answers:?} in place of {wanted:?}"))
 }
 
-/// How often, the path, and what else `curl` is told.
-const REQUESTS: [(u32, &str, &[&str]); 8] = [
-    (2000, "/catalogue/items?page=2", &["--header", "cookie: theme=dark; session=4f2a"]),
-    (500, "/login", &["--header", "authorization: Bearer 0123456789"]),
-    (500, "/account/7", &["--header", "x-version: v2"]),
-    (500, "/orders", &["--data", "item=1&count=2&note=this+is+not+much"]),
-    (300, "/images/1234.png", &["--header", "accept: image/*"]),
-    (100, "/old", &[]),
-    (100, "/health", &[]),
-    (100, "/catalogue/items", &["--header", "host: unknown.example"]),
+/// How often, the path, the status of the answer, and what else `curl` is told.
+const REQUESTS: [(u32, &str, &str, &[&str]); 8] = [
+    (2000, "/catalogue/items?page=2", "200", &["--header", "cookie: theme=dark; session=4f2a"]),
+    (500, "/login", "200", &["--header", "authorization: Bearer 0123456789"]),
+    (500, "/account/7", "200", &["--header", "x-version: v2"]),
+    (500, "/orders", "200", &["--data", "item=1&count=2&note=this+is+not+much"]),
+    (300, "/images/1234.png", "200", &["--header", "origin: https://other.example"]),
+    (100, "/old", "302", &[]),
+    (100, "/health", "204", &[]),
+    (100, "/catalogue/items", "404", &["--header", "host: unknown.example"]),
 ];
 
 /// The certificate of the gateway.
@@ -72,18 +79,7 @@ fn make_certificate(directory: &Path) -> Result<(), String> {
     command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
     command.args(["-subj", &format!("/CN={HOST}"), "-addext", &format!("subjectAltName=DNS:{HOST}")]);
     command.args(["-keyout", "key.pem", "-out", "certificate.pem"]).current_dir(directory);
-    finish(&mut command)
-}
-
-/// Runs a program to its end.
-fn finish(command: &mut Command) -> Result<(), String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(|error| format!("{name} does not start: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let told = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{name} failed: {}", told.trim().lines().next_back().unwrap_or("it does not say why")))
+    finish(&mut command).map(drop)
 }
 
 const HOST: &str = "shop.example";
@@ -99,7 +95,7 @@ spec:
     hosts: [shop.example]
   - port: {number: 443, name: https, protocol: HTTPS}
     hosts: [shop.example]
-    tls: {mode: SIMPLE, serverCertificate: DIRECTORY/certificate.pem, privateKey: DIRECTORY/key.pem}
+    tls: {mode: SIMPLE, serverCertificate: 'DIRECTORY/certificate.pem', privateKey: 'DIRECTORY/key.pem'}
   - port: {number: 9000, name: tcp, protocol: TCP}
     hosts: ['*']
 ---
@@ -158,11 +154,11 @@ spec:
   - match: [{uri: {prefix: /old}}]
     redirect: {uri: /new, redirectCode: 302}
   - match: [{uri: {exact: /health}}]
-    directResponse: {status: 200, body: {string: fine}}
+    directResponse: {status: 204}
   - match: [{headers: {x-version: {exact: v2}}}]
     route:
     - destination: {host: shop.internal, subset: v2, port: {number: 80}}
-  - match: [{uri: {regex: '/images/[0-9]+\\\\.png'}}]
+  - match: [{uri: {regex: '/images/[0-9]+\\.png'}}]
     corsPolicy: {allowOrigins: [{exact: 'https://other.example'}]}
     route:
     - {destination: {host: shop.internal, subset: v1, port: {number: 80}}, weight: 80}

@@ -3,11 +3,10 @@
 
 mod plain_bytes;
 
-use crate::bench;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{
-    Request, Response, Uri, Version,
+    Request, Response, StatusCode, Uri, Version,
     body::Incoming,
     client::conn::http1 as client,
     header::{HOST, HeaderValue},
@@ -37,13 +36,16 @@ pub(crate) const TASK: &str = "bench-part";
 /// Bytes of each answer's body.
 pub(crate) const BODY: usize = 1024;
 
-/// Runs one of them until the bench ends it.
+/// Runs one of them: until it has done what it is for, or until its standard input ends, as it does with whoever started
+/// it.
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
+    if let ["upstream" | "reader" | "plain" | "echo" | "copy", ..] = words {
+        thread::spawn(|| {
+            let _ = io::copy(&mut io::stdin(), &mut io::sink());
+            std::process::exit(0);
+        });
+    }
     let done = match words {
-        ["rules"] => {
-            bench::rules::measure();
-            Ok(())
-        }
         ["upstream"] => upstream(),
         ["reader"] => reader(),
         ["plain", upstream, workers] => match (upstream.parse(), workers.parse()) {
@@ -111,16 +113,24 @@ fn upstream() -> io::Result<()> {
     })
 }
 
-/// Answers every request alike, too, but reads it first, and speaks HTTP/2 with whom does.
+/// Reads each request before it answers, and speaks HTTP/2 with whom does. Every tenth order fails.
 fn reader() -> io::Result<()> {
     let body = Bytes::from(vec![b'x'; BODY]);
+    let orders = Rc::new(Cell::new(0_u32));
     accept(move |stream| {
-        let body = body.clone();
+        let (body, orders) = (body.clone(), Rc::clone(&orders));
         let answer = service_fn(move |request: Request<Incoming>| {
-            let body = body.clone();
+            let (body, orders) = (body.clone(), Rc::clone(&orders));
             async move {
+                let mut response = Response::new(Full::new(body));
+                if request.uri().path() == "/orders" {
+                    orders.set(orders.get() + 1);
+                    if orders.get().is_multiple_of(10) {
+                        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                    }
+                }
                 request.collect().await?;
-                Ok::<_, hyper::Error>(Response::new(Full::new(body)))
+                Ok::<_, hyper::Error>(response)
             }
         });
         async move {
