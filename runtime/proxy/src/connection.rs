@@ -154,10 +154,10 @@ pub(crate) async fn serve(local: Rc<Local>, mut stream: Socket, peer: Option<Soc
         let client = Client::of_mesh(peer.unwrap_or(NOWHERE), address.unwrap_or(NOWHERE), original);
         return sidecar::serve(&local, &Rc::new(held), client, stream).await;
     }
-    let is_told = running.requires_proxy_protocol(held.listener.id);
+    let requires_header = running.requires_proxy_protocol(held.listener.id);
     let patience = local.shared.options.limits.hello_timeout;
     let told = match &mut stream {
-        Socket::Tcp(stream) if is_told => {
+        Socket::Tcp(stream) if requires_header => {
             let told = tokio::select! {
                 told = within(patience, proxied::take(stream)) => told,
                 _ = closing.wait_for(|&is_closing| is_closing) => return,
@@ -165,6 +165,8 @@ pub(crate) async fn serve(local: Rc<Local>, mut stream: Socket, peer: Option<Soc
             let Ok(told) = told else { return };
             told
         }
+        // Nobody tells it there.
+        _ if requires_header => return,
         _ => None,
     };
     let client = |tls: Option<ClientTls>| Client::with_ends(peer, address, tls).told_as(told);

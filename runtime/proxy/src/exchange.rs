@@ -114,7 +114,9 @@ pub(crate) async fn exchange(
         record.refused(&parts);
         return Ok(answer_own(Own::plain(&reply, false), place.role, record));
     }
-    let original_port = place.listener.map_or(client.local.port(), |_| place.known_port);
+    // Whoever asks a forward proxy names the port of a service.
+    let names_own_port = place.listener.is_some() && !place.is_egress();
+    let original_port = if names_own_port { place.known_port } else { client.local.port() };
     let arrival = Arrival { client, original_port };
     let settings = running.table.http_settings(place.role);
     // Of HTTP/1 the codec has counted them.

@@ -401,7 +401,13 @@ async fn try_once(
         let body = Sent::new(Rc::clone(received));
         let mut request = message::message(exchange, outgoing, received.length(), body);
         let hops = &exchange.local.shared.hops;
-        hops.tell(request.headers_mut(), exchange.head.hops, &exchange.running.own, connection.ends());
+        hops.tell(
+            request.headers_mut(),
+            exchange.head.hops,
+            &exchange.running.own,
+            &endpoint.address,
+            connection.ends(),
+        );
         if attempted.attempts > 1 {
             let expected = tries.expected(tries.elapsed(received).unwrap_or_default());
             message::tell_again(request.headers_mut(), attempted.attempts, expected);

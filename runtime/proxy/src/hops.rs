@@ -1,6 +1,6 @@
 //! How many proxies of this process a request has come through, since routes may lead in a circle.
 
-use crate::{ends::Ends, own::OwnListeners, random};
+use crate::{ends::Ends, own::OwnListeners, pool::EndpointAddress, random};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const HOPS: HeaderName = HeaderName::from_static("x-malha-hops");
@@ -35,12 +35,24 @@ impl Hops {
         }
     }
 
-    /// Says them, and one more, on a connection that leads to a listener of this process.
-    pub(crate) fn tell(&self, headers: &mut HeaderMap, hops: u16, own: &OwnListeners, ends: &Ends) {
-        let Some(peer) = ends.peer else { return };
-        // One that listens on all addresses has those of this machine alone.
-        let is_here = || peer.ip().is_loopback() || ends.local.is_some_and(|local| local.ip() == peer.ip());
-        if own.has(peer) && is_here() {
+    /// Says them, and one more, on a connection to an endpoint that is a listener of this process.
+    pub(crate) fn tell(
+        &self,
+        headers: &mut HeaderMap,
+        hops: u16,
+        own: &OwnListeners,
+        endpoint: &EndpointAddress,
+        ends: &Ends,
+    ) {
+        let is_own = ends.peer.map_or_else(
+            || own.has_socket(endpoint),
+            |peer| {
+                // One that listens on all addresses has those of this machine alone.
+                let is_here = || peer.ip().is_loopback() || ends.local.is_some_and(|local| local.ip() == peer.ip());
+                own.has(peer) && is_here()
+            },
+        );
+        if is_own {
             self.say(headers, hops.saturating_add(1));
         }
     }

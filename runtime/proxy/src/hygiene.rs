@@ -179,6 +179,8 @@ pub(crate) fn mutate(
             // Of what the client said there is only what is kept.
             let mut told = headers.get(FORWARDED_CLIENT_CERT).map_or_else(Vec::new, |kept| kept.as_bytes().to_vec());
             join_lines(&mut told, certificate.as_bytes());
+            // What the client said never stands alone for what cannot be said of its certificate.
+            headers.remove(FORWARDED_CLIENT_CERT);
             insert(headers, FORWARDED_CLIENT_CERT, &told);
         }
         let address = &client.address;

@@ -250,5 +250,29 @@ fn only(variable: &Variable, logged: &Logged<'_>, out: &mut Vec<u8>) {
 }
 
 fn quoted(text: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(Value::from(text).to_string().as_bytes());
+    // What JSON leaves as it is, and terminals and readers of lines do not.
+    let is_left = |char: char| matches!(char, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}');
+    let written = Value::from(text).to_string();
+    if !written.contains(is_left) {
+        return out.extend_from_slice(written.as_bytes());
+    }
+    for char in written.chars() {
+        if is_left(char) {
+            out.extend_from_slice(format!("\\u{:04x}", u32::from(char)).as_bytes());
+        } else {
+            out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_json_are_lines_to_all_readers() {
+        let mut out = Vec::new();
+        quoted("a\u{9b}2J\u{7f}\u{2028}\n\"\u{e4}", &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), r#""a\u009b2J\u007f\u2028\n\"ä""#);
+    }
 }

@@ -216,7 +216,9 @@ fn addresses(key: &ListenerKey, options: &Options, taken: &Taken) -> (SocketAddr
             if key.is_default_sidecar() { options.outbound } else { SocketAddr::new(options.outbound.ip(), 0) };
         return (free_unless(configured.unwrap_or(default)), None);
     }
-    let at = |port| free_unless(SocketAddr::new(options.host, port));
+    // A forward proxy for whoever asks is where sidecars are, which is this machine alone unless it is said otherwise.
+    let host = if key.is_egress { options.outbound.ip() } else { options.host };
+    let at = |port| free_unless(SocketAddr::new(host, port));
     if let Some(&port) = options.ports.get(&key.port) {
         return (at(port), None);
     }

@@ -141,7 +141,7 @@ impl Copy {
             Err(_) => return,
         };
         let (hops, running) = (&self.local.shared.hops, self.local.running());
-        hops.tell(request.headers_mut(), self.hops, &running.own, connection.ends());
+        hops.tell(request.headers_mut(), self.hops, &running.own, &self.endpoint.address, connection.ends());
         is_sent.set(true);
         let mut body = match connection.sender.try_send_request(request).await {
             Ok(response) => {

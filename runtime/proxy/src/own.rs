@@ -1,6 +1,10 @@
 //! Endpoints that are gateways of this very process: how a table names them, and where they listen now.
 
-use crate::{listener::is_reached_at, pool::EndpointAddress, running::Running};
+use crate::{
+    listener::{OpenAt, is_reached_at},
+    pool::EndpointAddress,
+    running::Running,
+};
 use malha_table::Role;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,8 +20,10 @@ const SCHEME: &str = "listener://";
 pub(crate) struct OwnListeners {
     /// Those of gateways, by proxy (`namespace/name`) and the table's port.
     gateways: BTreeMap<(String, u32), SocketAddr>,
-    /// All of them, by port.
+    /// All that have addresses, by port.
     all: BTreeSet<(u16, IpAddr)>,
+    /// The others: paths of sockets, and names after `@`.
+    sockets: BTreeSet<String>,
 }
 
 /// Whether an address as a table writes it is that of such an endpoint.
@@ -32,7 +38,11 @@ impl OwnListeners {
         let mut open: Vec<_> = gateways.collect();
         open.sort_by_key(|(_, place)| place.listener);
         let all = running.listeners().filter_map(|(listener, _)| listener.at.address().map(by_port)).collect();
-        let mut own = OwnListeners { all, ..OwnListeners::default() };
+        let sockets = running.listeners().filter_map(|(listener, _)| match &listener.at {
+            OpenAt::Address(_) => None,
+            OpenAt::Socket(name) => Some(name.as_str().to_owned()),
+        });
+        let mut own = OwnListeners { all, sockets: sockets.collect(), ..OwnListeners::default() };
         for (listener, place) in open {
             let Some(address) = listener.at.address() else { continue };
             own.gateways.entry((place.proxy_name.clone(), place.port.into())).or_insert(address);
@@ -47,6 +57,11 @@ impl OwnListeners {
         // A gateway that does not listen on a port refuses connections to it, as port 0 does.
         let address = address.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
         Some(EndpointAddress { host: address.ip().to_string().into(), port: address.port() })
+    }
+
+    /// Whether an endpoint is a socket at which this process listens.
+    pub(crate) fn has_socket(&self, endpoint: &EndpointAddress) -> bool {
+        endpoint.socket().is_some_and(|socket| self.sockets.contains(socket))
     }
 
     /// Whether a connection to there comes back to this process.
@@ -87,7 +102,8 @@ mod tests {
             (("infra/egress".to_owned(), 443), at("0.0.0.0:8443")),
             (("infra/other".to_owned(), 80), at("[::]:8081")),
         ]);
-        let own = OwnListeners { all: gateways.values().copied().map(by_port).collect(), gateways };
+        let all = gateways.values().copied().map(by_port).collect();
+        let own = OwnListeners { gateways, all, ..OwnListeners::default() };
         for (written, port, expected) in [
             ("listener://infra/egress", 80, "127.0.0.1:41080"),
             ("listener://infra/egress", 443, "127.0.0.1:8443"),

@@ -122,7 +122,13 @@ fn plan_gateway(index: usize, proxy: &Proxy<'_>, plan: &mut Plan) {
 fn plan_egress(index: usize, proxy: &Proxy<'_>, plan: &mut Plan) {
     for (place, listener) in proxy.listeners().enumerate() {
         let socket = match listener.bind() {
-            Bind::Socket(written) => Some(SocketName::of(written)),
+            Bind::Socket(written) => {
+                let Some(socket) = SocketName::of(written) else {
+                    plan.unsupported.push(format!("a listener at {written} is not opened: that is no socket"));
+                    continue;
+                };
+                Some(socket)
+            }
             _ if listener.protocol() == HTTP_PROXY => None,
             _ => continue,
         };

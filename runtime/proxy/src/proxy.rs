@@ -62,7 +62,7 @@ impl From<Arc<Table>> for Revision {
 pub struct SwapReport {
     /// Listeners that were opened.
     pub added: Vec<ListenerAddress>,
-    /// Listeners that were closed; their connections end after the request at hand, those of plain bytes after
+    /// Listeners that were closed, but for egress listeners of Sidecars; their connections end after the request at hand, those of plain bytes after
     /// [`Limits::drain_time`](crate::Limits::drain_time) at the latest.
     pub removed: Vec<ListenerAddress>,
     /// Egress listeners of Sidecars that were opened.

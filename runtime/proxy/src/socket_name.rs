@@ -17,9 +17,16 @@ const SCHEME: &str = "unix://";
 pub(crate) struct SocketName(Arc<str>);
 
 impl SocketName {
-    /// That which a table writes, as `unix:///var/run/shop.sock`.
-    pub(crate) fn of(written: &str) -> SocketName {
-        SocketName(written.strip_prefix(SCHEME).unwrap_or(written).into())
+    /// That which a table writes, as `unix:///var/run/shop.sock`; none: it writes no whole path and no name after `@`.
+    pub(crate) fn of(written: &str) -> Option<SocketName> {
+        let name = written.strip_prefix(SCHEME)?;
+        let is_name = name.starts_with('/') || name.strip_prefix('@').is_some_and(|name| !name.is_empty());
+        (is_name && !name.contains('\0')).then(|| SocketName(name.into()))
+    }
+
+    /// The path, or the name with its `@`.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// The name, if it is an abstract one.
@@ -31,20 +38,32 @@ impl SocketName {
     /// file in a directory of its own.
     fn free(&self) -> io::Result<(SocketName, Option<PathBuf>)> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let process = std::process::id();
+        let mut number = NEXT.fetch_add(1, Ordering::Relaxed);
         if self.abstract_name().is_some() {
             return Ok((SocketName(format!("{}-{process}-{number}", self.0).into()), None));
         }
-        let directory = std::env::temp_dir().join(format!("malha-{process}-{number}"));
         let mut builder = std::fs::DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&directory)?;
+        let directory = loop {
+            let directory = std::env::temp_dir().join(format!("malha-{process}-{number}"));
+            match builder.create(&directory) {
+                // Another process of this number has left it behind.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MOST_TRIED => {
+                    number = NEXT.fetch_add(1, Ordering::Relaxed);
+                }
+                made => break made.map(|()| directory)?,
+            }
+        };
         let file = Path::new(&*self.0).file_name().unwrap_or_else(|| "socket".as_ref());
         let path = directory.join(file).to_string_lossy().into_owned();
         Ok((SocketName(path.into()), Some(directory)))
     }
 }
+
+/// The number that is tried last for a directory of its own.
+const MOST_TRIED: u32 = 10_000;
 
 /// As a table writes it.
 impl fmt::Display for SocketName {
@@ -103,7 +122,11 @@ pub(crate) fn listen(name: &SocketName, is_elsewhere: bool) -> io::Result<OpenSo
         }
     }
     let (name, directory) = name.free()?;
-    listen_at(&name, directory)
+    listen_at(&name, directory.clone()).inspect_err(|_| {
+        if let Some(directory) = directory {
+            let _ = std::fs::remove_dir(directory);
+        }
+    })
 }
 
 #[cfg(unix)]
@@ -114,7 +137,7 @@ fn is_no_place(error: &io::Error) -> bool {
 
 #[cfg(unix)]
 fn listen_at(name: &SocketName, directory: Option<PathBuf>) -> io::Result<OpenSocket> {
-    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::os::unix::net::UnixListener;
     if let Some(abstract_name) = name.abstract_name() {
         let listener = listen_abstract(abstract_name)?;
         listener.set_nonblocking(true)?;
@@ -123,14 +146,11 @@ fn listen_at(name: &SocketName, directory: Option<PathBuf>) -> io::Result<OpenSo
     let path = PathBuf::from(&*name.0);
     let listener = match UnixListener::bind(&path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            let is_stale = || match UnixStream::connect(&path) {
-                Err(error) => error.kind() == io::ErrorKind::ConnectionRefused,
-                Ok(_) => false,
-            };
-            if identity(&path).is_none() {
+            let Some(found) = identity(&path) else {
                 return Err(io::Error::new(error.kind(), "there is a file, and it is no socket"));
-            }
-            if !is_stale() {
+            };
+            // What has come there meanwhile is not what was asked.
+            if !is_stale(&path) || identity(&path) != Some(found) {
                 return Err(error);
             }
             std::fs::remove_file(&path)?;
@@ -141,6 +161,17 @@ fn listen_at(name: &SocketName, directory: Option<PathBuf>) -> io::Result<OpenSo
     listener.set_nonblocking(true)?;
     let identity = identity(&path);
     Ok((listener, name.clone(), Some(SocketFile { path, identity, directory })))
+}
+
+/// Whether nobody listens there any more. One whose queue is full does, and is not waited for.
+#[cfg(unix)]
+fn is_stale(path: &Path) -> bool {
+    let connected = socket2::SockAddr::unix(path).and_then(|address| {
+        let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.connect(&address)
+    });
+    connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 #[cfg(target_os = "linux")]
@@ -162,7 +193,7 @@ mod tests {
     use super::*;
 
     fn name(path: &Path) -> SocketName {
-        SocketName::of(&format!("unix://{}", path.display()))
+        SocketName::of(&format!("unix://{}", path.display())).unwrap()
     }
 
     #[test]
@@ -184,6 +215,40 @@ mod tests {
     }
 
     #[test]
+    fn only_whole_paths_and_names_are_sockets() {
+        for written in
+            ["unix://", "unix://@", "unix://shop.sock", "shop.sock", "/shop.sock", "unix:///a\0b", "10.0.0.1"]
+        {
+            assert_eq!(SocketName::of(written), None, "{written}");
+        }
+        assert_eq!(SocketName::of("unix://@shop").unwrap().as_str(), "@shop");
+    }
+
+    #[test]
+    fn one_that_is_bound_and_whose_queue_is_full_is_waited_for_by_nobody() {
+        let directory = std::env::temp_dir().join(format!("malha-full-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("a.sock");
+        let address = socket2::SockAddr::unix(&path).unwrap();
+        let full = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+        full.bind(&address).unwrap();
+        full.listen(0).unwrap();
+        let mut waiting = Vec::new();
+        // So many as it takes until one would have to wait.
+        loop {
+            let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            if socket.connect(&address).is_err() {
+                break;
+            }
+            waiting.push(socket);
+        }
+        assert_eq!(listen(&name(&path), false).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert!(path.exists());
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
     fn another_file_at_the_path_stays() {
         let directory = std::env::temp_dir().join(format!("malha-other-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
@@ -198,7 +263,7 @@ mod tests {
 
     #[test]
     fn where_there_is_no_place_another_is_found() {
-        let missing = SocketName::of("unix:///no/such/directory/a.sock");
+        let missing = SocketName::of("unix:///no/such/directory/a.sock").unwrap();
         let (listener, shown, file) = listen(&missing, false).unwrap();
         let path = PathBuf::from(shown.to_string().strip_prefix(SCHEME).unwrap());
         assert!(path.ends_with("a.sock") && path.exists());

@@ -130,7 +130,8 @@ async fn carry(
     record.sent_to(&endpoint);
     // Bytes that go back to the gateway's listener which they have come to would come again, for ever.
     let come_to = SocketAddr::new(client.local.ip().to_canonical(), client.local.port());
-    if client.original.is_none() && outside::ip_address(&endpoint.address) == Some(come_to) {
+    let comes_again = client.original.is_none() && outside::ip_address(&endpoint.address) == Some(come_to);
+    if comes_again || local.running().own.has_socket(&endpoint.address) {
         return record.fails(Flags::UPSTREAM_CONNECTION_FAILURE);
     }
     let _in_flight = InFlight::new(&endpoint);

@@ -128,8 +128,22 @@ fn subject(name: &X509Name<'_>) -> String {
     written.collect::<Vec<_>>().join(",")
 }
 
+/// As a quoted text of a header has it; control characters by their bytes, as RFC 2253 lets them be written.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"")
+    let mut written = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '\\' | '"' => written.extend(['\\', char]),
+            char if char.is_control() => {
+                let mut bytes = [0; 4];
+                for byte in char.encode_utf8(&mut bytes).bytes() {
+                    let _ = write!(written, "\\\\{byte:02X}");
+                }
+            }
+            char => written.push(char),
+        }
+    }
+    written
 }
 
 fn pem(der: &[u8]) -> String {
@@ -161,6 +175,11 @@ fn percent_encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_subject_says_is_the_value_of_a_header() {
+        assert_eq!(escaped("CN=a \\\"b\n\u{85}"), r#"CN=a \\\"b\\0A\\C2\\85"#);
+    }
 
     #[test]
     fn flaws_are_named() {

@@ -199,3 +199,41 @@ fn a_socket_may_have_an_abstract_name() {
     drop((client, proxy));
     wait_for("it to close", || connect().is_err());
 }
+
+#[test]
+fn what_leads_back_to_its_own_socket_ends() {
+    for (protocol, number) in [("HTTP", 80), ("TCP", 5432)] {
+        let (_directory, path) = place();
+        let text = "---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: one, namespace: default}
+spec:
+  hosts: [one.example]
+  ports: [{number: NUMBER, name: it, protocol: PROTOCOL}]
+  resolution: STATIC
+  endpoints: [{address: 'unix://SOCKET'}]
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: s, namespace: default}
+spec:
+  egress:
+  - {port: {number: 0, protocol: PROTOCOL, name: s}, bind: 'unix://SOCKET', hosts: [./one.example]}
+";
+        let text = text.replace("SOCKET", shown(&path)).replace("PROTOCOL", protocol);
+        let text = text.replace("NUMBER", &number.to_string());
+        let table = mesh::sidecar(&text, MeshConfig::default(), &[], &[]);
+        let _proxy = start(table, there());
+        if protocol == "HTTP" {
+            let answer = client(&path).get("one.example", "/", "");
+            assert_eq!(answer.status, 502);
+            assert!(answer.text().contains("circle"), "{}", answer.text());
+        } else {
+            let mut stream = UnixStream::connect(&path).expect("somebody listens");
+            let mut text = String::new();
+            in_time(stream.read_to_string(&mut text)).unwrap();
+            assert_eq!(text, "");
+        }
+    }
+}

@@ -254,12 +254,13 @@ impl<'a> Drafts<'a> {
 
     /// One whose domains have a port; that of [`USUAL_PORT`] may be left out.
     fn add_on_port(&mut self, name: &str, port: u32, hosts: &[SmolStr], short: &[SmolStr], list: &Arc<RouteList>) {
-        let on_port = |host: &SmolStr| {
-            let is_bracketed = host.parse::<Ipv6Addr>().is_ok();
-            if is_bracketed { format_smolstr!("[{host}]:{port}") } else { format_smolstr!("{host}:{port}") }
+        let named = |host: &SmolStr| {
+            if host.parse::<Ipv6Addr>().is_ok() { format_smolstr!("[{host}]") } else { host.clone() }
         };
+        let hosts = hosts.iter().map(named);
         let without = |host: &SmolStr| (port == USUAL_PORT).then(|| host.clone());
-        let domains = hosts.iter().flat_map(|host| without(host).into_iter().chain([on_port(host)])).collect();
+        let domains =
+            hosts.flat_map(|host| without(&host).into_iter().chain([format_smolstr!("{host}:{port}")])).collect();
         self.add(&format_smolstr!("{name}:{port}"), domains, short, list);
     }
 
