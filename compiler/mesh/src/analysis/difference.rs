@@ -213,11 +213,11 @@ impl Sides<'_> {
         let (role, identity) = (proxy.role, identity(&spec(proxy)));
         let keys = listeners.map(|listener| (listener.port, !listener.goes_by_name(), &listener.bind));
         let keys: BTreeSet<(u32, bool, &Bind<SmolStr>)> = keys.collect();
-        if let (Some(old), Some(new)) = (self.old.proxy, self.new.proxy) {
+        if self.old.proxy.is_some() && self.new.proxy.is_some() {
             let none = Listener::default();
             let mut frame =
                 Frame { role, proxy: identity.clone(), listener: &none, name: None, told, places: Vec::new() };
-            listeners::compare_others(&old.program, &new.program, &mut frame);
+            listeners::compare_others(self.old, self.new, &mut frame);
             places.append(&mut frame.places);
         }
         for (port, _, bind) in keys {

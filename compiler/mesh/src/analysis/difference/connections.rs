@@ -126,10 +126,7 @@ fn treatment(side: Side<'_>, listener: Option<&Listener>, chain: Option<&FilterC
             Fallback::Close => return None,
             Fallback::Passthrough => "passed on".to_owned(),
             Fallback::Blackhole => "refused".to_owned(),
-            Fallback::EgressProxy => {
-                let proxy = side.proxy.map(|proxy| egress_proxy(&proxy.program)).unwrap_or_default();
-                format!("sent to the egress proxy {proxy}")
-            }
+            Fallback::EgressProxy => egress_proxy(side, &mut effect),
         };
         return Some(Treatment { forwards: true, termination: NOT_HERE.to_owned(), effect });
     };

@@ -1,22 +1,30 @@
 //! Listeners that come and go, and those that Envoy would refuse to load.
 
-use super::{ANY_CONNECTION, Class, Detail, Difference, Frame};
-use crate::program::{Fallback, Listener, ProxyProgram, Role};
+use super::{ANY_CONNECTION, Class, Detail, Difference, Frame, Side, effect::Effect};
+use crate::program::{Fallback, Listener, Role};
 use malha_table::{Protocol, Request};
 
 /// Tells what becomes of connections to ports that no listener has, if that differs.
-pub(super) fn compare_others(old: &ProxyProgram, new: &ProxyProgram, frame: &mut Frame<'_>) {
-    let said = |program: &ProxyProgram| match program.fallback {
-        Fallback::EgressProxy => format!("sent to the egress proxy {}", egress_proxy(program)),
-        other => of_fallback(other).to_owned(),
-    };
-    let (before, after) = (said(old), said(new));
+pub(super) fn compare_others(old: Side<'_>, new: Side<'_>, frame: &mut Frame<'_>) {
+    let [before, after] = [old, new].map(|side| {
+        let mut effect = Effect::default();
+        effect.target = match side.proxy.map(|proxy| proxy.program.fallback) {
+            Some(Fallback::EgressProxy) => egress_proxy(side, &mut effect),
+            other => of_fallback(other.unwrap_or_default()).to_owned(),
+        };
+        effect
+    });
     if before == after {
         return;
     }
-    let details = vec![Detail { what: "other connections".to_owned(), before, after }];
+    let class = Effect::class(Some(&before), Some(&after));
+    let mut details = Effect::details(Some(&before), Some(&after));
+    if before.target != after.target {
+        let (before, after) = (before.target, after.target);
+        details.insert(0, Detail { what: "other connections".to_owned(), before, after });
+    }
     let (host, region) = (ANY_CONNECTION.to_owned(), "connections to ports that no service has".to_owned());
-    frame.tell(Class::Rerouted, Difference { host, region, details, ..Difference::default() });
+    frame.tell(class, Difference { host, region, details, ..Difference::default() });
 }
 
 fn of_fallback(fallback: Fallback) -> &'static str {
@@ -28,15 +36,15 @@ fn of_fallback(fallback: Fallback) -> &'static str {
     }
 }
 
-/// The egress proxy of a program, as decisions name destinations.
-pub(super) fn egress_proxy(program: &ProxyProgram) -> String {
-    let destination = program.egress_proxy.as_ref().and_then(|proxy| proxy.bytes.destinations.first());
-    destination
-        .map(|to| {
-            let subset = to.subset.as_ref().map(|subset| format!(" subset {subset}")).unwrap_or_default();
-            format!("{}:{}{subset}", to.host, to.port)
-        })
-        .unwrap_or_default()
+/// What is done with connections that go to the egress proxy, in words; where its cluster leads is noted.
+pub(super) fn egress_proxy(side: Side<'_>, effect: &mut Effect) -> String {
+    let proxy = side.proxy.and_then(|proxy| proxy.program.egress_proxy.as_ref());
+    let Some(to) = proxy.and_then(|proxy| proxy.bytes.destinations.first()) else {
+        return of_fallback(Fallback::EgressProxy).to_owned();
+    };
+    effect.destination(side, to);
+    let subset = to.subset.as_ref().map(|subset| format!(" subset {subset}")).unwrap_or_default();
+    format!("{} {}:{}{subset}", of_fallback(Fallback::EgressProxy), to.host, to.port)
 }
 
 /// Tells a listener that comes or goes; says whether that is all there is to tell of its port.
