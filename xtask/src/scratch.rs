@@ -11,8 +11,13 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn directory(name: &str) -> Result<PathBuf, String> {
     let directory = root().join("target/bench").join(name);
     remove(&directory)?;
-    fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    make(&directory)?;
     Ok(directory)
+}
+
+/// Makes a directory, if it is not there.
+pub(crate) fn make(directory: &Path) -> Result<(), String> {
+    fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))
 }
 
 /// Removes a directory, if it is there.

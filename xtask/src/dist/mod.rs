@@ -22,7 +22,7 @@ pub(crate) fn build() -> Result<PathBuf, String> {
     let profdata = Profdata::find()?;
     let cargo = Cargo::find()?;
     let directory = cargo.target.join("profile");
-    fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    scratch::make(&directory)?;
     // Two at once would take each other's builds for their own.
     let lock = directory.join("lock");
     let lock = File::create(&lock).and_then(|file| file.lock().map(|()| file));
@@ -70,7 +70,7 @@ fn build_by_profile(
 /// Copies programs to where they are found together, and where no other build replaces them.
 fn gather<const N: usize>(cargo: &Cargo, programs: [&Path; N]) -> Result<PathBuf, String> {
     let directory = cargo.target.join("programs");
-    fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    scratch::make(&directory)?;
     for program in programs {
         let place = directory.join(program.file_name().unwrap_or_default());
         let partial = place.with_extension("partial");
